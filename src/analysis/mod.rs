@@ -1,0 +1,1 @@
+//! Stored points to numbers: series, aggregation over replicates, statistics. Pure.

@@ -1,0 +1,1 @@
+//! People: arguments, tables, progress and error reports.

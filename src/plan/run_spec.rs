@@ -1,0 +1,347 @@
+//! `RunSpec`: the fully resolved configuration of one run, and its canonical form.
+//!
+//! Everything that shapes the numbers of a run is in here and nothing else is: no path of a machine, no thread count.
+//! The canonical form is one `key=value` line per leaf, sorted by key, with floats in one decimal spelling; its hash is
+//! the identity of the run. Field names are the keys of the experiment file, which are Hugging Face's `BertConfig`
+//! names where it has one.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::types::{ContentHash, Seed, SpecHash};
+
+/// The version of the specification's shape. Readers accept every version up to this one; writers write this one.
+pub const SPEC_SCHEMA: u32 = 1;
+
+/// The key that names the corpus for people; the identity of a corpus is `data.corpus_hash` alone.
+const LABEL_KEY: &str = "data.corpus";
+
+/// The fully resolved configuration of one run: no defaults left to fill.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// [`SPEC_SCHEMA`] at the time of writing.
+    pub schema: u32,
+    pub stage: Stage,
+    pub data: DataSpec,
+    pub tokenizer: TokenizerSpec,
+    pub model: ModelSpec,
+    pub objective: ObjectiveSpec,
+    pub optimizer: OptimizerSpec,
+    pub schedule: ScheduleSpec,
+    pub train: TrainSpec,
+}
+
+/// What a run does with its model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Masked-language-model pretraining from random weights.
+    Pretrain,
+}
+
+/// The corpus, and how it is cut into train and valid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataSpec {
+    /// The corpus as the experiment file names it: `demo`, a path or a glob. A label: not part of the identity.
+    pub corpus: String,
+    /// The hash of the corpus's bytes (of the generator's settings for `demo`).
+    pub corpus_hash: ContentHash,
+    pub format: CorpusFormat,
+    /// The field of a JSON line that holds the text.
+    pub text_field: String,
+    /// The share of documents held out, in (0, 1). A document's side depends on its content alone.
+    pub valid_fraction: f64,
+    /// Settings of the built-in corpus; absent for every other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demo: Option<DemoSpec>,
+}
+
+/// How text becomes documents of sentences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CorpusFormat {
+    /// One sentence a line, a blank line between documents.
+    Sentences,
+    /// One sentence a line, a line `[EOD]` after each document.
+    Eod,
+    /// One JSON object a line; a document is the prose of its text field.
+    Jsonl,
+    /// Prose: one paragraph a line, blank lines or `= headings =` between documents; sentences are split off.
+    Prose,
+    /// The built-in generated corpus.
+    Demo,
+}
+
+/// Settings of the built-in corpus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DemoSpec {
+    pub documents: u64,
+    pub seed: u64,
+}
+
+/// How the tokenizer is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenizerSpec {
+    pub kind: TokenizerKind,
+    /// Entries of the vocabulary, the five special tokens included.
+    pub vocab_size: usize,
+    /// A pair that occurs less often is not merged.
+    pub min_frequency: u64,
+    /// At most so many different characters enter the alphabet.
+    pub limit_alphabet: usize,
+    pub lowercase: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenizerKind {
+    Wordpiece,
+}
+
+/// The shape of the BERT. Its vocabulary is the tokenizer's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    pub hidden_size: usize,
+    pub num_hidden_layers: usize,
+    pub num_attention_heads: usize,
+    /// Width of one head: `hidden_size / num_attention_heads` unless the file says otherwise.
+    pub attention_head_size: usize,
+    pub intermediate_size: usize,
+    pub max_position_embeddings: usize,
+    pub type_vocab_size: usize,
+    pub hidden_act: Activation,
+    /// Dropout on the embeddings and on both residual branches.
+    pub hidden_dropout_prob: f64,
+    /// Dropout on the attention probabilities.
+    pub attention_probs_dropout_prob: f64,
+    /// Standard deviation of the truncated normal that weights start from.
+    pub initializer_range: f64,
+    pub layer_norm_eps: f64,
+    pub position_embedding_type: PositionEmbedding,
+    pub norm_position: NormPosition,
+    /// Whether the sum of the embeddings is normalised before dropout.
+    pub embedding_layer_norm: bool,
+    /// Whether the MLM head projects onto the word embeddings themselves.
+    pub tie_word_embeddings: bool,
+    /// Whether dense + activation + LayerNorm stand before the MLM projection.
+    pub mlm_head_transform: bool,
+    /// Whether the MLM projection has a bias per vocabulary entry.
+    pub mlm_head_bias: bool,
+    /// Whether the NSP classifier has a bias.
+    pub nsp_head_bias: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Exact GELU, x * Phi(x) (Hendrycks & Gimpel 2016).
+    Gelu,
+    /// The tanh approximation of GELU that the original BERT code used.
+    GeluNew,
+    Relu,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionEmbedding {
+    /// A learned vector a position (Hugging Face's name).
+    Absolute,
+    /// The fixed sines and cosines of Vaswani et al. 2017.
+    Sinusoidal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormPosition {
+    /// LayerNorm after each residual sum, as in BERT.
+    Post,
+    /// LayerNorm before each sublayer and once after the last, as in GPT-2.
+    Pre,
+}
+
+/// What the model is trained to predict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectiveSpec {
+    /// The share of a sequence's ordinary tokens that are selected for prediction.
+    pub mask_ratio: f64,
+    /// Of the selected, the share replaced by `[MASK]`.
+    pub mask_token_prob: f64,
+    /// Of the selected, the share replaced by a random ordinary token; the rest is kept.
+    pub random_token_prob: f64,
+    pub masking: Masking,
+    pub nsp: Nsp,
+    /// The share of pairs that are not consecutive, when `nsp` is on.
+    pub nsp_negative_prob: f64,
+    /// The share of pairs built to a shorter random length, as in BERT's data script.
+    pub short_seq_prob: f64,
+}
+
+/// When masks are drawn anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Masking {
+    /// Every time an instance is seen (RoBERTa).
+    Dynamic,
+    /// Once an instance, for the whole run.
+    Static,
+    /// `copies` masks an instance, taken in turn by epoch (BERT's `dupe_factor`).
+    Copies(u32),
+}
+
+/// Next-sentence prediction. The label is 1 where B does not follow A.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nsp {
+    /// Full sentences packed to length, no pair.
+    Off,
+    /// Negatives take B from another document (BERT).
+    Random,
+    /// Negatives exchange A and B: sentence-order prediction (ALBERT).
+    Swap,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OptimizerSpec {
+    pub kind: OptimizerKind,
+    /// The peak learning rate, which the schedule scales.
+    pub lr: f64,
+    pub betas: [f64; 2],
+    pub eps: f64,
+    /// Decoupled weight decay; biases and LayerNorm parameters have none.
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this global L2 norm; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+    Adamw,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleSpec {
+    pub kind: ScheduleKind,
+    #[serde(flatten)]
+    pub warmup: Warmup,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    Constant,
+    Linear,
+    Cosine,
+    Noam,
+}
+
+/// The length of the linear rise from 0 to the peak.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Warmup {
+    #[serde(rename = "warmup_steps")]
+    Steps(u64),
+    /// As a share of all steps, rounded to the nearest step.
+    #[serde(rename = "warmup_ratio")]
+    Ratio(f64),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainSpec {
+    #[serde(flatten)]
+    pub length: TrainLength,
+    /// Sequences a step.
+    pub batch_size: usize,
+    /// Tokens a sequence, specials included.
+    pub seq_len: usize,
+    /// Steps between evaluations; the last step is always evaluated.
+    pub eval_every: u64,
+    /// Valid instances an evaluation: the first so many of the fixed valid set.
+    pub eval_instances: usize,
+    /// Steps between checkpoints; the last step is always kept.
+    pub checkpoint_every: u64,
+    /// The newest so many checkpoints are kept, and the best beside them.
+    pub keep_checkpoints: usize,
+    pub seed: Seed,
+    pub device: DeviceKind,
+    pub isa: Isa,
+}
+
+/// How long a run trains.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrainLength {
+    Steps(u64),
+    /// Passes over the train instances.
+    Epochs(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceKind {
+    /// burn's pure-Rust CPU backend: the only device under the bitwise promise.
+    Flex,
+}
+
+/// The instruction set that the matrix kernels use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isa {
+    /// The widest that this CPU has; which one that was is in the provenance.
+    Native,
+    Avx512,
+    Avx2,
+}
+
+impl RunSpec {
+    /// The identity of the run: the hash of [`canonical`](Self::canonical).
+    pub fn hash(&self) -> SpecHash {
+        SpecHash(ContentHash::of(self.canonical().as_bytes()))
+    }
+
+    /// One `key=value` line per leaf, sorted by key: the same text for the same science, on every machine.
+    ///
+    /// Floats are written as the shortest decimal that reads back the same, in scientific notation (`1e-4`), so that
+    /// `0.10` and `0.1` agree; integers and floats of one value stay apart. The corpus label is left out.
+    pub fn canonical(&self) -> String {
+        let mut lines = self.leaves().into_iter().filter(|(key, _)| key != LABEL_KEY).collect::<Vec<_>>();
+        lines.sort();
+        lines.into_iter().fold(String::new(), |mut text, (key, value)| {
+            let _ = writeln!(text, "{key}={value}");
+            text
+        })
+    }
+
+    /// Every leaf as a dotted key and its canonical value, in the order of the fields: what `diff` compares.
+    pub fn leaves(&self) -> Vec<(String, String)> {
+        let value = serde_json::to_value(self).expect("invariant: a spec holds only finite numbers and string keys");
+        let mut leaves = Vec::new();
+        collect_leaves("", &value, &mut leaves);
+        leaves
+    }
+}
+
+fn collect_leaves(key: &str, value: &Value, leaves: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                collect_leaves(&key, field, leaves);
+            }
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                collect_leaves(&format!("{key}.{i}"), item, leaves);
+            }
+        }
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().expect("invariant: is_f64 was checked");
+            leaves.push((key.to_owned(), format!("{float:e}")));
+        }
+        Value::String(text) => leaves.push((key.to_owned(), text.clone())),
+        other => leaves.push((key.to_owned(), other.to_string())),
+    }
+}

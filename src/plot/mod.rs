@@ -1,0 +1,1 @@
+//! Numbers to figures: figures as plain data, themes, and one renderer.
