@@ -154,8 +154,9 @@ impl Draws {
 
     /// A standard normal number (Box & Muller 1958; the second of the pair is not used).
     pub fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.unit()).cos()
+        // libm's functions are the same on every machine; the standard library's are the system's.
+        let radius = (-2.0 * libm::log(1.0 - self.unit())).sqrt();
+        radius * libm::cos(std::f64::consts::TAU * self.unit())
     }
 
     /// Exchanges the items of `slice` into a uniformly random order (Fisher & Yates, as Durstenfeld 1964).

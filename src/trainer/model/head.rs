@@ -1,0 +1,46 @@
+//! The heads and their losses: masked-language modelling on the masked rows only, and next-sentence prediction.
+//!
+//! Shapes: B batch, S sequence, D hidden, V vocabulary, M masked rows.
+
+use burn::tensor::{Int, Tensor, activation};
+
+use super::{Bert, sublayer};
+use crate::plan::ModelSpec;
+
+impl Bert {
+    /// Logits over the vocabulary for the chosen rows of the encoder's output.
+    ///
+    /// # Shapes
+    /// - hidden: `[B, S, D]`; rows: `[M]`, each `b S + s`; output: `[M, V]`
+    pub fn mlm_logits(&self, hidden: Tensor<3>, rows: Tensor<1, Int>, model: &ModelSpec) -> Tensor<2> {
+        let [b, s, d] = hidden.dims();
+        let mut chosen = hidden.reshape([b * s, d]).select(0, rows);
+        if let Some(transform) = &self.mlm.transform {
+            let inner = sublayer::dense(chosen.unsqueeze::<3>(), &transform.dense).squeeze_dim::<2>(0);
+            let inner = sublayer::activate(inner, model.hidden_act);
+            chosen = sublayer::layer_norm(inner, &transform.layer_norm, model.layer_norm_eps);
+        }
+        let projection = self.mlm.decoder.as_ref().unwrap_or(&self.embeddings.word_embeddings);
+        let logits = chosen.matmul(projection.weight.val().transpose());
+        match &self.mlm.bias {
+            Some(bias) => logits + bias.val().unsqueeze::<2>(),
+            None => logits,
+        }
+    }
+
+    /// Logits for (B follows A, B does not follow A), from the first token of each sequence: `[B, 2]`.
+    /// `None` where the model has no NSP head.
+    pub fn nsp_logits(&self, hidden: Tensor<3>) -> Option<Tensor<2>> {
+        let head = self.nsp.as_ref()?;
+        let [b, _, d] = hidden.dims();
+        let first = hidden.slice([0..b, 0..1, 0..d]);
+        let pooled = sublayer::dense(first, &head.pooler).tanh();
+        Some(sublayer::dense(pooled, &head.classifier).squeeze_dim::<2>(1))
+    }
+}
+
+/// Cross-entropy in nats of each row of `logits` (`[M, C]`) against its label (`[M]`): `[M]`.
+pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    let log_probabilities = activation::log_softmax(logits, 1);
+    log_probabilities.gather(1, labels.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg()
+}

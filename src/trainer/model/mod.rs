@@ -1,0 +1,214 @@
+//! BERT for pretraining (Devlin et al. 2019), as a burn module: embeddings, encoder, MLM head, NSP head.
+//!
+//! Weights carry Hugging Face's `BertForPreTraining` names and shapes (a dense weight is `[out, in]`), so checkpoints are
+//! readable elsewhere. The modules hold weights only; what they compute is in [`sublayer`], where a whole sublayer
+//! (attention or feed-forward, through dropout, residual and LayerNorm) is one function, and in [`head`].
+//!
+//! Shapes: B batch, S sequence, D hidden, H heads, K head width, F intermediate, V vocabulary, M masked rows.
+
+pub mod head;
+pub mod parameters;
+pub mod sublayer;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::plan::{ModelSpec, NormPosition, Nsp, PositionEmbedding, RunSpec};
+use crate::types::Seed;
+
+use parameters::Initializer;
+use sublayer::{DropoutSite, Sublayer};
+
+/// A weight matrix `[out, in]` and an optional bias `[out]`.
+#[derive(Module, Debug)]
+pub struct Dense {
+    pub weight: Param<Tensor<2>>,
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+/// A table of vectors, `[rows, D]`.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    pub weight: Param<Tensor<2>>,
+}
+
+/// The gain and the offset of a layer normalisation, `[D]` each.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    pub weight: Param<Tensor<1>>,
+    pub bias: Param<Tensor<1>>,
+}
+
+/// Word, position and segment embeddings.
+#[derive(Module, Debug)]
+pub struct Embeddings {
+    pub word_embeddings: Embedding,
+    /// Absent where positions are sinusoidal.
+    pub position_embeddings: Option<Embedding>,
+    pub token_type_embeddings: Embedding,
+    pub layer_norm: Option<LayerNorm>,
+}
+
+/// The weights of one attention sublayer.
+#[derive(Module, Debug)]
+pub struct Attention {
+    pub query: Dense,
+    pub key: Dense,
+    pub value: Dense,
+    pub output: Dense,
+    pub layer_norm: LayerNorm,
+}
+
+/// The weights of one feed-forward sublayer.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    pub intermediate: Dense,
+    pub output: Dense,
+    pub layer_norm: LayerNorm,
+}
+
+#[derive(Module, Debug)]
+pub struct Layer {
+    pub attention: Attention,
+    pub feed_forward: FeedForward,
+}
+
+/// What stands between the encoder and the vocabulary.
+#[derive(Module, Debug)]
+pub struct MlmHead {
+    pub transform: Option<Transform>,
+    /// The projection `[V, D]`; absent where it is tied to the word embeddings.
+    pub decoder: Option<Embedding>,
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+/// Dense + activation + LayerNorm before the MLM projection.
+#[derive(Module, Debug)]
+pub struct Transform {
+    pub dense: Dense,
+    pub layer_norm: LayerNorm,
+}
+
+/// Pooler (dense + tanh on `[CLS]`) and the two-way classifier.
+#[derive(Module, Debug)]
+pub struct NspHead {
+    pub pooler: Dense,
+    pub classifier: Dense,
+}
+
+/// BERT for pretraining.
+#[derive(Module, Debug)]
+pub struct Bert {
+    pub embeddings: Embeddings,
+    pub layers: Vec<Layer>,
+    /// The last normalisation of a pre-LN encoder.
+    pub norm: Option<LayerNorm>,
+    pub mlm: MlmHead,
+    /// Absent where `nsp = "off"`.
+    pub nsp: Option<NspHead>,
+}
+
+/// A batch of token sequences as the encoder reads them.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Token ids, `[B, S]`.
+    pub ids: Tensor<2, Int>,
+    /// Segment ids (0 for A, 1 for B), `[B, S]`.
+    pub segments: Tensor<2, Int>,
+    /// Tokens in each sequence; what comes after is padding and is never attended to.
+    pub lengths: Vec<u32>,
+}
+
+impl Bert {
+    /// A model with fresh weights: a pure function of the specification and its seed.
+    pub fn new(spec: &RunSpec, device: &Device) -> Self {
+        let (model, vocab) = (&spec.model, spec.tokenizer.vocab_size);
+        let mut init = Initializer::new(Seed(spec.train.seed.0), model.initializer_range, device);
+        let d = model.hidden_size;
+        let heads = model.num_attention_heads * model.attention_head_size;
+        let embeddings = Embeddings {
+            word_embeddings: init.embedding(vocab, d),
+            position_embeddings: (model.position_embedding_type == PositionEmbedding::Absolute)
+                .then(|| init.embedding(model.max_position_embeddings, d)),
+            token_type_embeddings: init.embedding(model.type_vocab_size, d),
+            layer_norm: model.embedding_layer_norm.then(|| init.layer_norm(d)),
+        };
+        let layer = |_| Layer {
+            attention: Attention {
+                query: init.dense(heads, d, true),
+                key: init.dense(heads, d, true),
+                value: init.dense(heads, d, true),
+                output: init.dense(d, heads, true),
+                layer_norm: init.layer_norm(d),
+            },
+            feed_forward: FeedForward {
+                intermediate: init.dense(model.intermediate_size, d, true),
+                output: init.dense(d, model.intermediate_size, true),
+                layer_norm: init.layer_norm(d),
+            },
+        };
+        let layers = (0..model.num_hidden_layers).map(layer).collect();
+        let norm = (model.norm_position == NormPosition::Pre).then(|| init.layer_norm(d));
+        let mlm = MlmHead {
+            transform: model
+                .mlm_head_transform
+                .then(|| Transform { dense: init.dense(d, d, true), layer_norm: init.layer_norm(d) }),
+            decoder: (!model.tie_word_embeddings).then(|| init.embedding(vocab, d)),
+            bias: model.mlm_head_bias.then(|| init.bias(vocab)),
+        };
+        let nsp = (spec.objective.nsp != Nsp::Off)
+            .then(|| NspHead { pooler: init.dense(d, d, true), classifier: init.dense(2, d, model.nsp_head_bias) });
+        Self { embeddings, layers, norm, mlm, nsp }
+    }
+
+    /// Runs the embeddings and the encoder. `dropout` is `None` for evaluation.
+    ///
+    /// # Shapes
+    /// - output: `[B, S, D]`; rows past a sequence's length hold no meaning
+    pub fn encode(&self, tokens: &Tokens, model: &ModelSpec, dropout: Option<DropoutSite>) -> Tensor<3> {
+        let sublayer = Sublayer { model, lengths: &tokens.lengths, dropout };
+        let mut hidden = self.embeddings.forward(tokens, &sublayer);
+        for (i, layer) in self.layers.iter().enumerate() {
+            hidden = sublayer.attention(hidden, &layer.attention, i);
+            hidden = sublayer.feed_forward(hidden, &layer.feed_forward, i);
+        }
+        match &self.norm {
+            Some(norm) => sublayer::layer_norm(hidden, norm, model.layer_norm_eps),
+            None => hidden,
+        }
+    }
+}
+
+impl Embeddings {
+    /// The sum of the three embeddings, normalised if so asked, through dropout: `[B, S, D]`.
+    fn forward(&self, tokens: &Tokens, sublayer: &Sublayer) -> Tensor<3> {
+        let [b, s] = tokens.ids.dims();
+        let d = self.word_embeddings.weight.dims()[1];
+        let rows = |table: &Embedding, ids: &Tensor<2, Int>| {
+            table.weight.val().select(0, ids.clone().reshape([b * s])).reshape([b, s, d])
+        };
+        let positions = match &self.position_embeddings {
+            Some(table) => table.weight.val().slice([0..s, 0..d]),
+            None => sinusoidal_positions(s, d, &tokens.ids.device()),
+        };
+        let sum = rows(&self.word_embeddings, &tokens.ids) + positions.unsqueeze::<3>();
+        let sum = sum + rows(&self.token_type_embeddings, &tokens.segments);
+        let normed = match &self.layer_norm {
+            Some(norm) => sublayer::layer_norm(sum, norm, sublayer.model.layer_norm_eps),
+            None => sum,
+        };
+        sublayer.embedding_dropout(normed)
+    }
+}
+
+/// The sines and cosines of Vaswani et al. 2017, section 3.5: `[S, D]`, sines in the even columns.
+fn sinusoidal_positions(s: usize, d: usize, device: &Device) -> Tensor<2> {
+    let angle = |position: usize, column: usize| position as f64 / 10_000f64.powf((column / 2 * 2) as f64 / d as f64);
+    let value = |i: usize| {
+        let (position, column) = (i / d, i % d);
+        let angle = angle(position, column);
+        (if column % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
+    };
+    let values: Vec<f32> = (0..s * d).map(value).collect();
+    Tensor::<1>::from_floats(values.as_slice(), device).reshape([s, d])
+}

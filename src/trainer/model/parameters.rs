@@ -1,0 +1,232 @@
+//! The parameters of a model as a flat, named list: how they start, and how they are read and replaced.
+//!
+//! The order of the list is the order of the module's fields; the names are Hugging Face's. `plan::parameters` states the
+//! same names and shapes from the specification alone, and a test holds the two together.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use rayon::prelude::*;
+
+use super::{Bert, Dense, Embedding, LayerNorm};
+use crate::trainer::rng::{Purpose, Stream};
+use crate::types::{ContentHash, ContentHasher, Seed};
+
+/// One parameter's values, copied out of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Hugging Face's name, such as `bert.encoder.layer.0.attention.self.query.weight`.
+    pub name: String,
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+impl Parameter {
+    /// Whether weight decay applies: to matrices, never to biases and LayerNorm parameters.
+    pub fn decays(&self) -> bool {
+        self.shape.len() > 1
+    }
+}
+
+/// The hash of names, shapes and bits: equal exactly when two models are the same, bit for bit.
+pub fn digest(parameters: &[Parameter]) -> ContentHash {
+    let mut hasher = ContentHasher::new();
+    for parameter in parameters {
+        hasher.update(parameter.name.as_bytes()).update(&[0]);
+        for &dimension in &parameter.shape {
+            hasher.update(&(dimension as u64).to_le_bytes());
+        }
+        hasher.update(bytemuck::cast_slice(&parameter.values));
+    }
+    hasher.finish()
+}
+
+impl Bert {
+    /// Copies all parameters out, in the order of the list.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let mut reader = Reader { path: Path::default(), read: value_of, out: Vec::new() };
+        self.visit(&mut reader);
+        reader.out
+    }
+
+    /// Takes each parameter's gradient out of `gradients`; a parameter that the loss did not reach has zeros.
+    pub fn gradients(&self, gradients: Gradients) -> Vec<Parameter> {
+        let mut collector = GradientCollector { path: Path::default(), gradients, out: Vec::new() };
+        self.visit(&mut collector);
+        collector.out
+    }
+
+    /// The model with its parameters replaced by `parameters`.
+    ///
+    /// # Panics
+    /// When names, order or shapes are not this model's: whoever reads them from a file checks first.
+    pub fn with_parameters(self, parameters: &[Parameter], device: &Device) -> Self {
+        let mut writer = Writer { parameters: parameters.iter(), device };
+        self.map(&mut writer)
+    }
+}
+
+/// Makes fresh parameters: weights from a normal distribution truncated at two standard deviations, as Google's BERT
+/// code does, biases 0, LayerNorm gains 1.
+#[derive(Debug)]
+pub struct Initializer<'a> {
+    seed: Seed,
+    range: f64,
+    device: &'a Device,
+    /// Parameters drawn so far: the coordinate of the next one's stream.
+    drawn: u64,
+}
+
+impl<'a> Initializer<'a> {
+    /// An initializer at the first parameter; `range` is the standard deviation before truncation.
+    pub fn new(seed: Seed, range: f64, device: &'a Device) -> Self {
+        Self { seed, range, device, drawn: 0 }
+    }
+
+    /// A dense layer from `inputs` to `outputs`.
+    pub fn dense(&mut self, outputs: usize, inputs: usize, bias: bool) -> Dense {
+        Dense { weight: self.matrix(outputs, inputs), bias: bias.then(|| self.bias(outputs)) }
+    }
+
+    /// A table of `rows` vectors.
+    pub fn embedding(&mut self, rows: usize, width: usize) -> Embedding {
+        Embedding { weight: self.matrix(rows, width) }
+    }
+
+    /// A layer normalisation that changes no scale yet.
+    pub fn layer_norm(&mut self, width: usize) -> LayerNorm {
+        LayerNorm { weight: self.constant(1.0, width), bias: self.bias(width) }
+    }
+
+    /// A vector of zeros.
+    pub fn bias(&mut self, width: usize) -> Param<Tensor<1>> {
+        self.constant(0.0, width)
+    }
+
+    fn constant(&self, value: f32, width: usize) -> Param<Tensor<1>> {
+        Param::from_tensor(Tensor::from_floats(vec![value; width].as_slice(), self.device))
+    }
+
+    fn matrix(&mut self, rows: usize, columns: usize) -> Param<Tensor<2>> {
+        /// Values a stream gives, so that a large table is drawn by all threads.
+        const CHUNK: usize = 1 << 16;
+        let (seed, range, parameter) = (self.seed, self.range, self.drawn);
+        self.drawn += 1;
+        let mut values = vec![0.0f32; rows * columns];
+        values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
+            let mut draws = Stream::new(seed, Purpose::Init, parameter, chunk as u64).draws();
+            for value in values {
+                let mut normal = draws.normal();
+                while normal.abs() > 2.0 {
+                    normal = draws.normal();
+                }
+                *value = (normal * range) as f32;
+            }
+        });
+        let flat = Tensor::<1>::from_data(TensorData::from(values.as_slice()), self.device);
+        Param::from_tensor(flat.reshape([rows, columns]))
+    }
+}
+
+/// The path of field names down to a parameter.
+#[derive(Default)]
+struct Path(Vec<String>);
+
+impl Path {
+    /// Hugging Face's name of the parameter at this path.
+    fn name(&self) -> String {
+        /// Our field path, and what Hugging Face calls it. The first match from the left is replaced.
+        const RENAMED: [(&str, &str); 12] = [
+            (".attention.query", ".attention.self.query"),
+            (".attention.key", ".attention.self.key"),
+            (".attention.value", ".attention.self.value"),
+            (".attention.output", ".attention.output.dense"),
+            (".attention.layer_norm", ".attention.output.LayerNorm"),
+            (".feed_forward.intermediate", ".intermediate.dense"),
+            (".feed_forward.output", ".output.dense"),
+            (".feed_forward.layer_norm", ".output.LayerNorm"),
+            ("nsp.pooler", "bert.pooler.dense"),
+            ("nsp.classifier", "cls.seq_relationship"),
+            ("mlm.", "cls.predictions."),
+            (".layer_norm", ".LayerNorm"),
+        ];
+        const IN_BODY: [(&str, &str); 3] =
+            [("embeddings.", "bert.embeddings."), ("layers.", "bert.encoder.layer."), ("norm.", "bert.encoder.norm.")];
+        let mut name = self.0.join(".");
+        for (ours, theirs) in IN_BODY {
+            if name.starts_with(ours) {
+                name = name.replacen(ours, theirs, 1);
+            }
+        }
+        for (ours, theirs) in RENAMED {
+            name = name.replacen(ours, theirs, 1);
+        }
+        name
+    }
+}
+
+/// burn also announces the containers between fields (`Vec`, `Option`); a path has one entry for each announcement.
+macro_rules! follow_path {
+    () => {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.0.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.0.pop();
+        }
+    };
+}
+
+struct Reader<F> {
+    path: Path,
+    read: F,
+    out: Vec<Parameter>,
+}
+
+impl<F: Fn(TensorData) -> Vec<f32>> ModuleVisitor for Reader<F> {
+    follow_path!();
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        let shape = tensor.dims().to_vec();
+        self.out.push(Parameter { name: self.path.name(), shape, values: (self.read)(tensor.into_data()) });
+    }
+}
+
+struct GradientCollector {
+    path: Path,
+    gradients: Gradients,
+    out: Vec<Parameter>,
+}
+
+impl ModuleVisitor for GradientCollector {
+    follow_path!();
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        let shape = tensor.dims().to_vec();
+        let values = match tensor.grad_remove(&mut self.gradients) {
+            Some(gradient) => value_of(gradient.into_data()),
+            None => vec![0.0; shape.iter().product()],
+        };
+        self.out.push(Parameter { name: self.path.name(), shape, values });
+    }
+}
+
+struct Writer<'a> {
+    parameters: std::slice::Iter<'a, Parameter>,
+    device: &'a Device,
+}
+
+impl ModuleMapper for Writer<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let parameter = self.parameters.next().expect("invariant: a parameter for each of the model's");
+        let data = TensorData::new(parameter.values.clone(), parameter.shape.clone());
+        Param::initialized(param.id, Tensor::from_data(data, self.device).require_grad())
+    }
+}
+
+fn value_of(data: TensorData) -> Vec<f32> {
+    data.try_into_vec().expect("invariant: parameters are f32")
+}

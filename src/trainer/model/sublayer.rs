@@ -1,0 +1,168 @@
+//! The sublayers of the encoder, each one function from hidden states to hidden states.
+//!
+//! Post-LN is `LayerNorm(x + Dropout(f(x)))` as in BERT; pre-LN is `x + Dropout(f(LayerNorm(x)))`. Dropout draws from
+//! the counter-based stream of its step and site, so it depends on nothing that was drawn before.
+//!
+//! Shapes: B batch, S sequence, D hidden, H heads, K head width, F intermediate.
+
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use rayon::prelude::*;
+
+use super::{Attention, Dense, FeedForward, LayerNorm};
+use crate::plan::{Activation, ModelSpec, NormPosition};
+use crate::trainer::rng::{Dropout, Purpose, Stream};
+use crate::types::Seed;
+
+/// Added to the score of a padded key: far below every real score, yet finite.
+const MASKED_SCORE: f32 = -1e9;
+
+/// Where in a run dropout is drawn: the step's streams, one for each site of the network.
+#[derive(Clone, Copy, Debug)]
+pub struct DropoutSite {
+    pub seed: Seed,
+    /// The step under way, counted from 0.
+    pub step: u64,
+}
+
+impl DropoutSite {
+    /// The stream of site `site`: 0 the embeddings, then 1 + 3 l + {0: attention probabilities, 1: attention output,
+    /// 2: feed-forward output} for layer l.
+    fn stream(self, site: usize) -> Stream {
+        Stream::new(self.seed, Purpose::Dropout, self.step, site as u64)
+    }
+}
+
+/// What every sublayer of one forward pass shares.
+#[derive(Clone, Copy, Debug)]
+pub struct Sublayer<'a> {
+    pub model: &'a ModelSpec,
+    /// Tokens in each sequence, B numbers.
+    pub lengths: &'a [u32],
+    /// `None`: evaluation, nothing is dropped.
+    pub dropout: Option<DropoutSite>,
+}
+
+impl Sublayer<'_> {
+    /// Multi-head self-attention of layer `layer` through dropout, residual and LayerNorm.
+    ///
+    /// # Shapes
+    /// - hidden, output: `[B, S, D]`
+    pub fn attention(&self, hidden: Tensor<3>, weights: &Attention, layer: usize) -> Tensor<3> {
+        self.residual(hidden, &weights.layer_norm, 2 + 3 * layer, |x| {
+            let [b, s, _] = x.dims();
+            let (h, k) = (self.model.num_attention_heads, self.model.attention_head_size);
+            // [B, S, H K] -> [B, H, S, K]
+            let heads = |projection: &Dense| dense(x.clone(), projection).reshape([b, s, h, k]).swap_dims(1, 2);
+            let (query, key, value) = (heads(&weights.query), heads(&weights.key), heads(&weights.value));
+            // [B, H, S, S]
+            let scores = query.matmul(key.transpose()) / (k as f64).sqrt();
+            let scores = match self.key_mask(s, &x.device()) {
+                Some(mask) => scores + mask,
+                None => scores,
+            };
+            let probabilities = activation::softmax(scores, 3);
+            let probabilities = self.drop(probabilities, self.model.attention_probs_dropout_prob, 1 + 3 * layer);
+            let context = probabilities.matmul(value).swap_dims(1, 2).reshape([b, s, h * k]);
+            dense(context, &weights.output)
+        })
+    }
+
+    /// The two-layer feed-forward network of layer `layer` through dropout, residual and LayerNorm.
+    ///
+    /// # Shapes
+    /// - hidden, output: `[B, S, D]`
+    pub fn feed_forward(&self, hidden: Tensor<3>, weights: &FeedForward, layer: usize) -> Tensor<3> {
+        self.residual(hidden, &weights.layer_norm, 3 + 3 * layer, |x| {
+            let inner = activate(dense(x, &weights.intermediate), self.model.hidden_act);
+            dense(inner, &weights.output)
+        })
+    }
+
+    /// Dropout on the embeddings.
+    pub fn embedding_dropout(&self, hidden: Tensor<3>) -> Tensor<3> {
+        self.drop(hidden, self.model.hidden_dropout_prob, 0)
+    }
+
+    /// Wraps `function` in dropout (at `site`), the residual sum and the layer normalisation.
+    fn residual(
+        &self,
+        hidden: Tensor<3>,
+        norm: &LayerNorm,
+        site: usize,
+        function: impl FnOnce(Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<3> {
+        let eps = self.model.layer_norm_eps;
+        let branch = |x: Tensor<3>| self.drop(function(x), self.model.hidden_dropout_prob, site);
+        match self.model.norm_position {
+            NormPosition::Post => layer_norm(hidden.clone() + branch(hidden), norm, eps),
+            NormPosition::Pre => hidden.clone() + branch(layer_norm(hidden, norm, eps)),
+        }
+    }
+
+    /// Zeroes elements with probability `p` and scales up the rest, in the row-major order of the elements.
+    fn drop<const N: usize>(&self, tensor: Tensor<N>, p: f64, site: usize) -> Tensor<N> {
+        let dropout = Dropout::new(p);
+        match self.dropout {
+            Some(draws) if dropout.is_active() => {
+                let mask = dropout_mask(tensor.shape().num_elements(), dropout, draws.stream(site));
+                let mask = Tensor::<1>::from_data(TensorData::from(mask.as_slice()), &tensor.device());
+                let shape = tensor.dims();
+                tensor * mask.reshape(shape)
+            }
+            _ => tensor,
+        }
+    }
+
+    /// 0 for a real key, [`MASKED_SCORE`] for padding: `[B, 1, 1, S]`; `None` when nothing is padded.
+    fn key_mask(&self, s: usize, device: &Device) -> Option<Tensor<4>> {
+        if self.lengths.iter().all(|&length| length as usize == s) {
+            return None;
+        }
+        let row = |&length: &u32| (0..s).map(move |i| if i < length as usize { 0.0 } else { MASKED_SCORE });
+        let mask: Vec<f32> = self.lengths.iter().flat_map(row).collect();
+        Some(Tensor::<1>::from_floats(mask.as_slice(), device).reshape([self.lengths.len(), 1, 1, s]))
+    }
+}
+
+/// `x W^T + b` on the last axis.
+pub fn dense(x: Tensor<3>, weights: &Dense) -> Tensor<3> {
+    let product = x.matmul(weights.weight.val().transpose().unsqueeze::<3>());
+    match &weights.bias {
+        Some(bias) => product + bias.val().unsqueeze::<3>(),
+        None => product,
+    }
+}
+
+/// Layer normalisation of the last axis (Ba, Kiros & Hinton 2016): biased variance, `eps` inside the root.
+pub fn layer_norm<const N: usize>(x: Tensor<N>, norm: &LayerNorm, eps: f64) -> Tensor<N> {
+    let centred = x.clone() - x.mean_dim(N - 1);
+    let variance = centred.clone().square().mean_dim(N - 1);
+    centred / (variance + eps).sqrt() * norm.weight.val().unsqueeze::<N>() + norm.bias.val().unsqueeze::<N>()
+}
+
+/// The activation function, element by element.
+pub fn activate<const N: usize>(x: Tensor<N>, function: Activation) -> Tensor<N> {
+    match function {
+        Activation::Gelu => activation::gelu(x),
+        Activation::GeluNew => activation::gelu_approximate(x),
+        Activation::Relu => activation::relu(x),
+    }
+}
+
+/// For each of `n` elements 0 or the scale of a kept element: the decisions of [`Stream::keeps`], eight to a block.
+pub fn dropout_mask(n: usize, dropout: Dropout, stream: Stream) -> Vec<f32> {
+    const CHUNK: usize = 8 * 1024;
+    let mut mask = vec![0.0; n];
+    mask.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
+        let first_block = (chunk * CHUNK / 8) as u64;
+        for (block, eight) in (first_block..).zip(values.chunks_mut(8)) {
+            let words = stream.block(block);
+            for (i, value) in eight.iter_mut().enumerate() {
+                if dropout.keeps((words[i / 2] >> (16 * (i % 2))) as u16) {
+                    *value = dropout.scale;
+                }
+            }
+        }
+    });
+    mask
+}
