@@ -1,8 +1,20 @@
 //! The trainer: a `RunSpec` to recorded steps and weights. The only module that knows burn and tokenizers.
+//!
+//! Text becomes token files ([`corpus`], [`tokenizer`]), token files become masked batches ([`instance`], [`masking`],
+//! [`batch`]), and the [`step_loop`] turns batches into weights, telling a [`recorder::Recorder`] what happens.
 
+pub mod batch;
+pub mod checkpoint;
 pub mod corpus;
+pub mod evaluation;
+mod facts;
+pub mod instance;
+pub mod masking;
 pub mod model;
 pub mod optimizer;
+mod probes;
+pub mod recorder;
 pub mod rng;
 pub mod schedule;
+pub mod step_loop;
 pub mod tokenizer;

@@ -9,6 +9,8 @@
 pub mod head;
 pub mod parameters;
 pub mod sublayer;
+#[cfg(test)]
+pub mod tests;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};

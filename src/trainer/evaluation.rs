@@ -1,0 +1,164 @@
+//! Evaluation: what the model knows about the held-out documents.
+//!
+//! The valid instances are the same for every run on a corpus, tokenizer and sequence length, whatever the run trains
+//! with: MLM is measured on packed full sentences under one fixed 15 % mask, so that runs with and without NSP and with
+//! any mask ratio answer the same questions. NSP is measured on fixed pairs, for models that have the head.
+
+use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
+
+use super::batch::{Batch, Batches, int_tensor};
+use super::instance::{InstanceSpec, Instances, SpecialIds, TokenDocuments};
+use super::masking::{MaskSpec, Shown};
+use super::model::Bert;
+use crate::plan::{Masking, Nsp, RunSpec};
+use crate::types::{MetricName, Seed};
+
+/// The seed of everything about the valid set: never the run's.
+const VALID_SEED: Seed = Seed(0x7661_6c69_64);
+
+/// The fixed questions of a run's evaluations.
+pub struct ValidSet {
+    mlm: Vec<Batch>,
+    nsp: Vec<Batch>,
+}
+
+impl ValidSet {
+    /// The first `train.eval_instances` of the valid documents, in a fixed order.
+    pub fn new<D: TokenDocuments + ?Sized>(documents: &D, specials: SpecialIds, spec: &RunSpec) -> Self {
+        let batches = |nsp| fixed_batches(documents, specials, spec, nsp);
+        let nsp = if spec.objective.nsp == Nsp::Off { Vec::new() } else { batches(spec.objective.nsp) };
+        Self { mlm: batches(Nsp::Off), nsp }
+    }
+
+    /// Masked tokens that an evaluation predicts.
+    pub fn masked_tokens(&self) -> usize {
+        self.mlm.iter().map(|batch| batch.rows.len()).sum()
+    }
+
+    /// Pairs that an evaluation judges.
+    pub fn pairs(&self) -> &[Batch] {
+        &self.nsp
+    }
+
+    /// Every metric of the model under `valid/`, in a fixed order. The model is used without dropout or gradients.
+    pub fn evaluate(&self, model: &Bert, spec: &RunSpec, device: &Device) -> Vec<(MetricName, f64)> {
+        let mut mlm = Tally::default();
+        for batch in &self.mlm {
+            let hidden = model.encode(&batch.tokens(device), &spec.model, None);
+            let logits = model.mlm_logits(hidden, int_tensor(&batch.rows, device), &spec.model);
+            for (score, &shown) in score_rows(logits, &batch.labels).into_iter().zip(&batch.shown) {
+                mlm.add(score, Some(shown));
+            }
+        }
+        let mut nsp = Tally::default();
+        for batch in &self.nsp {
+            let hidden = model.encode(&batch.tokens(device), &spec.model, None);
+            let Some(logits) = model.nsp_logits(hidden) else { continue };
+            score_rows(logits, &batch.nsp_labels).into_iter().for_each(|score| nsp.add(score, None));
+        }
+        let mut metrics = vec![
+            ("valid/mlm_loss", mlm.loss()),
+            ("valid/perplexity", libm::exp(mlm.loss())),
+            ("valid/masked_accuracy", mlm.accuracy(|_| true)),
+            ("valid/accuracy_mask", mlm.accuracy(|shown| shown == Some(Shown::Mask))),
+            ("valid/accuracy_random", mlm.accuracy(|shown| shown == Some(Shown::Random))),
+            ("valid/accuracy_kept", mlm.accuracy(|shown| shown == Some(Shown::Kept))),
+        ];
+        if !nsp.scores.is_empty() {
+            metrics.extend([("valid/nsp_loss", nsp.loss()), ("valid/nsp_accuracy", nsp.accuracy(|_| true))]);
+        }
+        let name = |name: &str| name.parse().expect("invariant: the metric names above are valid");
+        metrics.into_iter().map(|(text, value)| (name(text), value)).collect()
+    }
+}
+
+fn fixed_batches<D: TokenDocuments + ?Sized>(
+    documents: &D,
+    specials: SpecialIds,
+    spec: &RunSpec,
+    nsp: Nsp,
+) -> Vec<Batch> {
+    let instance_spec =
+        InstanceSpec { nsp, negative_prob: 0.5, short_seq_prob: 0.0, seq_len: spec.train.seq_len, seed: VALID_SEED };
+    let batches = Batches {
+        instances: Instances::new(documents, specials, instance_spec),
+        specials,
+        mask: MaskSpec::EVALUATION,
+        masking: Masking::Static,
+        vocab: spec.tokenizer.vocab_size,
+        batch_size: spec.train.batch_size,
+        seed: VALID_SEED,
+    };
+    let n = batches.instances.len().min(spec.train.eval_instances) as u64;
+    let step = spec.train.batch_size as u64;
+    (0..n).step_by(spec.train.batch_size).map(|start| batches.range(start..(start + step).min(n))).collect()
+}
+
+/// One prediction: its cross-entropy in nats and whether the best guess was right.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Score {
+    loss: f64,
+    correct: bool,
+}
+
+/// Scores each row of `logits` (`[M, C]`) against its label, in f64 on the host.
+fn score_rows(logits: Tensor<2>, labels: &[i32]) -> Vec<Score> {
+    let classes = logits.dims()[1];
+    let values: Vec<f32> = logits.into_data().try_into_vec().expect("invariant: logits are f32");
+    values.par_chunks(classes).zip(labels).map(|(row, &label)| score(row, label as usize)).collect()
+}
+
+/// The first of equal maxima is the guess.
+fn score(row: &[f32], label: usize) -> Score {
+    let best = row.iter().enumerate().fold(0, |best, (i, &value)| if value > row[best] { i } else { best });
+    let peak = f64::from(row[best]);
+    let total: f64 = row.iter().map(|&value| libm::exp(f64::from(value) - peak)).sum();
+    Score { loss: libm::log(total) + peak - f64::from(row[label]), correct: best == label }
+}
+
+#[derive(Default)]
+struct Tally {
+    scores: Vec<(Score, Option<Shown>)>,
+}
+
+impl Tally {
+    fn add(&mut self, score: Score, shown: Option<Shown>) {
+        self.scores.push((score, shown));
+    }
+
+    /// Mean cross-entropy, nats a prediction.
+    fn loss(&self) -> f64 {
+        self.scores.iter().map(|(score, _)| score.loss).sum::<f64>() / self.scores.len() as f64
+    }
+
+    /// The share of right guesses among the predictions that `select` chooses; NaN when it chooses none.
+    fn accuracy(&self, select: impl Fn(Option<Shown>) -> bool) -> f64 {
+        let (mut right, mut all) = (0u32, 0u32);
+        for (score, _) in self.scores.iter().filter(|(_, shown)| select(*shown)) {
+            right += u32::from(score.correct);
+            all += 1;
+        }
+        f64::from(right) / f64::from(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_match_the_closed_form() {
+        let uniform = score(&[0.5; 8], 3);
+        assert!((uniform.loss - 8f64.ln()).abs() < 1e-12 && !uniform.correct);
+        let row = [1.0, -2.0, 3.5];
+        let total: f64 = row.iter().map(|x: &f32| f64::from(*x).exp()).sum();
+        for (label, &value) in row.iter().enumerate() {
+            let score = score(&row, label);
+            assert!((score.loss - (total.ln() - f64::from(value))).abs() < 1e-12);
+            assert_eq!(score.correct, label == 2);
+        }
+        let huge = score(&[1e30, -1e30], 0);
+        assert_eq!(huge, Score { loss: 0.0, correct: true });
+    }
+}

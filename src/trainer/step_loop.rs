@@ -1,0 +1,285 @@
+//! The step loop: schedule -> batch -> forward -> backward -> clip and update -> record -> evaluate -> checkpoint.
+//!
+//! One loop, from the first step to the last, in one place. Everything it does at step `t` is a function of the
+//! specification, the corpus and the state after step `t - 1`; a resumed run enters it in the middle and cannot tell.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Device;
+
+use super::batch::{Batch, Batches, int_tensor};
+use super::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};
+use super::evaluation::ValidSet;
+use super::instance::{InstanceSpec, Instances, SpecialIds, TokenDocuments};
+use super::masking::MaskSpec;
+use super::model::sublayer::DropoutSite;
+use super::model::{Bert, head, parameters};
+use super::optimizer::AdamW;
+use super::recorder::{Chain, RecordError, Recorder};
+use super::schedule::Schedule;
+use super::{facts, probes};
+use crate::plan::{RunSpec, TrainLength};
+use crate::types::{ContentHash, MetricName, Step};
+
+/// What a run trains on: both sides of a tokenized corpus.
+pub struct Corpus<'a, D: ?Sized> {
+    pub train: &'a D,
+    pub valid: &'a D,
+    pub specials: SpecialIds,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All steps were made.
+    Finished { steps: Step, chain: ContentHash, weights: ContentHash },
+    /// The recorder asked to stop; a checkpoint of the last step was written.
+    Interrupted { step: Step },
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error("{metric} stopped being finite at step {step}: it is {value}")]
+    Diverged { step: Step, metric: &'static str, value: f64 },
+    #[error("the {side} documents give no instance of {seq_len} tokens: {fix}")]
+    NoInstances { side: &'static str, seq_len: usize, fix: &'static str },
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error("cannot record: {0}")]
+    Record(RecordError),
+}
+
+impl From<RecordError> for TrainError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
+/// Trains the model of `spec` on `corpus`, from its newest usable checkpoint in `checkpoints` or from the start.
+pub fn train<D: TokenDocuments + ?Sized>(
+    spec: &RunSpec,
+    corpus: &Corpus<D>,
+    checkpoints: &Path,
+    recorder: &mut dyn Recorder,
+) -> Result<Outcome, TrainError> {
+    let device = Device::flex().autodiff();
+    let batches = train_batches(spec, corpus)?;
+    let valid = ValidSet::new(corpus.valid, corpus.specials, spec);
+    if valid.masked_tokens() == 0 {
+        let fix = "raise data.valid_fraction or use a larger corpus";
+        return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train.seq_len, fix });
+    }
+    let steps = total_steps(&spec.train.length, batches.instances.len(), spec.train.batch_size);
+    let schedule = Schedule::new(&spec.schedule, steps);
+    let folder = CheckpointDir::new(checkpoints);
+
+    let mut state = resume_or_start(spec, &folder, &device, recorder)?;
+    if state.step == Step(0) {
+        facts::record(spec, &batches, &valid, steps, recorder)?;
+        probes::record(spec, &batches, &valid, recorder)?;
+    }
+    let mut model = Bert::new(spec, &device).with_parameters(&state.parameters, &device);
+    let names = StepNames::new();
+    let mut clock = recorder.elapsed_secs();
+
+    while state.step.0 < steps {
+        let t = state.step.0;
+        let batch = batches.at(t);
+        let lr = spec.optimizer.lr * schedule.factor(t);
+
+        let (losses, gradients) = forward_backward(&model, spec, &batch, t, &device);
+        let grad_norm = state.optimizer.step(&mut state.parameters, &gradients, lr);
+        model = model.with_parameters(&state.parameters, &device);
+
+        state.step = Step(t + 1);
+        state.tokens += batch.real_tokens();
+        check_finite(state.step, &[("train/loss", losses.total), ("train/grad_norm", grad_norm)])?;
+        let now = recorder.elapsed_secs();
+        let speed = batch.real_tokens() as f64 / (now - clock).max(1e-9);
+        clock = now;
+        let metrics = names.metrics(&losses, lr, grad_norm, state.tokens, speed);
+        state.chain.extend(state.step, &metrics);
+        recorder.step(state.step, state.chain.hash(), &metrics)?;
+
+        let last = state.step.0 == steps;
+        if last || state.step.0.is_multiple_of(spec.train.eval_every) {
+            evaluate(&model, spec, &valid, &mut state, &folder, recorder)?;
+        }
+        let stop = !last && recorder.stop_requested();
+        if last || stop || state.step.0.is_multiple_of(spec.train.checkpoint_every) {
+            let weights = folder.save(&state.checkpoint(spec), spec.train.keep_checkpoints)?;
+            recorder.checkpoint(state.step, &folder.path(state.step), weights)?;
+        }
+        if stop {
+            return Ok(Outcome::Interrupted { step: state.step });
+        }
+        clock += recorder.elapsed_secs() - now;
+    }
+    let weights = parameters::digest(&state.parameters);
+    Ok(Outcome::Finished { steps: state.step, chain: state.chain.hash(), weights })
+}
+
+/// All that changes from step to step.
+struct State {
+    step: Step,
+    chain: Chain,
+    tokens: u64,
+    best: f64,
+    parameters: Vec<parameters::Parameter>,
+    optimizer: AdamW,
+}
+
+impl State {
+    fn checkpoint(&self, spec: &RunSpec) -> Checkpoint {
+        Checkpoint {
+            spec: spec.hash(),
+            step: self.step,
+            chain: self.chain.hash(),
+            tokens: self.tokens,
+            best: self.best,
+            parameters: self.parameters.clone(),
+            optimizer: self.optimizer.clone(),
+        }
+    }
+}
+
+/// The losses of one step, in nats: the sum that is minimised, and its parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Losses {
+    pub total: f64,
+    pub mlm: f64,
+    pub nsp: Option<f64>,
+}
+
+/// The losses of `batch` and their gradients, with the dropout of step `t`.
+pub fn forward_backward(
+    model: &Bert,
+    spec: &RunSpec,
+    batch: &Batch,
+    t: u64,
+    device: &Device,
+) -> (Losses, Vec<parameters::Parameter>) {
+    let dropout = DropoutSite { seed: spec.train.seed, step: t };
+    let hidden = model.encode(&batch.tokens(device), &spec.model, Some(dropout));
+    let logits = model.mlm_logits(hidden.clone(), int_tensor(&batch.rows, device), &spec.model);
+    // The means divide a plain sum: `mean()` and `sum()` over many elements depend on the thread count.
+    let mlm = head::cross_entropy(logits, int_tensor(&batch.labels, device)).sum() / batch.rows.len() as f64;
+    let nsp = model.nsp_logits(hidden).map(|logits| {
+        head::cross_entropy(logits, int_tensor(&batch.nsp_labels, device)).sum() / batch.nsp_labels.len() as f64
+    });
+    let total = match &nsp {
+        Some(nsp) => mlm.clone() + nsp.clone(),
+        None => mlm.clone(),
+    };
+    let gradients = model.gradients(total.backward());
+    let scalar = |tensor: burn::tensor::Tensor<1>| f64::from(tensor.into_scalar::<f32>());
+    let losses = Losses { total: scalar(total), mlm: scalar(mlm), nsp: nsp.map(scalar) };
+    (losses, gradients)
+}
+
+fn train_batches<'a, D: TokenDocuments + ?Sized>(
+    spec: &RunSpec,
+    corpus: &Corpus<'a, D>,
+) -> Result<Batches<'a, D>, TrainError> {
+    let instance_spec = InstanceSpec {
+        nsp: spec.objective.nsp,
+        negative_prob: spec.objective.nsp_negative_prob,
+        short_seq_prob: spec.objective.short_seq_prob,
+        seq_len: spec.train.seq_len,
+        seed: spec.train.seed,
+    };
+    let instances = Instances::new(corpus.train, corpus.specials, instance_spec);
+    if instances.is_empty() {
+        let fix = "pairs need documents of two sentences or more";
+        return Err(TrainError::NoInstances { side: "train", seq_len: spec.train.seq_len, fix });
+    }
+    Ok(Batches {
+        instances,
+        specials: corpus.specials,
+        mask: MaskSpec::of(&spec.objective),
+        masking: spec.objective.masking,
+        vocab: spec.tokenizer.vocab_size,
+        batch_size: spec.train.batch_size,
+        seed: spec.train.seed,
+    })
+}
+
+/// Steps of a run: as asked, or as many as the asked epochs need.
+pub fn total_steps(length: &TrainLength, instances: usize, batch_size: usize) -> u64 {
+    match *length {
+        TrainLength::Steps(steps) => steps,
+        TrainLength::Epochs(epochs) => (epochs * instances as f64 / batch_size as f64).ceil().max(1.0) as u64,
+    }
+}
+
+fn resume_or_start(
+    spec: &RunSpec,
+    folder: &CheckpointDir,
+    device: &Device,
+    recorder: &mut dyn Recorder,
+) -> Result<State, TrainError> {
+    let latest = folder.latest(spec.hash(), &spec.optimizer);
+    for error in &latest.damaged {
+        recorder.warning(&format!("{error}; the one before it is used"))?;
+    }
+    match latest.checkpoint {
+        Some(Checkpoint { step, chain, tokens, best, parameters, optimizer, .. }) => {
+            recorder.resumed(step)?;
+            Ok(State { step, chain: Chain::resume(chain), tokens, best, parameters, optimizer })
+        }
+        None => {
+            recorder.resumed(Step(0))?;
+            let parameters = Bert::new(spec, device).parameters();
+            let optimizer = AdamW::new(&spec.optimizer, &parameters);
+            let chain = Chain::start(spec.hash());
+            Ok(State { step: Step(0), chain, tokens: 0, best: f64::INFINITY, parameters, optimizer })
+        }
+    }
+}
+
+/// Evaluates, extends the chain with the results, and keeps the checkpoint if it is the best so far.
+fn evaluate(
+    model: &Bert,
+    spec: &RunSpec,
+    valid: &ValidSet,
+    state: &mut State,
+    folder: &CheckpointDir,
+    recorder: &mut dyn Recorder,
+) -> Result<(), TrainError> {
+    let metrics = valid.evaluate(&model.valid(), spec, &Device::flex());
+    state.chain.extend(state.step, &metrics);
+    recorder.evaluation(state.step, &metrics)?;
+    let loss = metrics.iter().find(|(name, _)| name.as_str() == "valid/mlm_loss").map_or(f64::NAN, |&(_, value)| value);
+    if loss < state.best {
+        state.best = loss;
+        folder.save_best(&state.checkpoint(spec))?;
+    }
+    Ok(())
+}
+
+fn check_finite(step: Step, values: &[(&'static str, f64)]) -> Result<(), TrainError> {
+    match values.iter().find(|(_, value)| !value.is_finite()) {
+        Some(&(metric, value)) => Err(TrainError::Diverged { step, metric, value }),
+        None => Ok(()),
+    }
+}
+
+/// The names of a step's metrics, parsed once.
+struct StepNames([MetricName; 7]);
+
+impl StepNames {
+    fn new() -> Self {
+        let names = ["train/loss", "train/mlm_loss", "train/nsp_loss", "train/lr", "train/grad_norm", "train/tokens"];
+        let name = |text: &str| text.parse().expect("invariant: the metric names above are valid");
+        let [loss, mlm, nsp, lr, norm, tokens] = names.map(name);
+        Self([loss, mlm, nsp, lr, norm, tokens, name("time/tokens_per_s")])
+    }
+
+    fn metrics(&self, losses: &Losses, lr: f64, norm: f64, tokens: u64, speed: f64) -> Vec<(MetricName, f64)> {
+        let values =
+            [Some(losses.total), Some(losses.mlm), losses.nsp, Some(lr), Some(norm), Some(tokens as f64), Some(speed)];
+        self.0.iter().zip(values).filter_map(|(name, value)| Some((name.clone(), value?))).collect()
+    }
+}
