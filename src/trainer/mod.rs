@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod checkpoint;
 pub mod corpus;
+pub mod device;
 pub mod evaluation;
 mod facts;
 pub mod instance;

@@ -1,0 +1,86 @@
+//! `ablate doctor`: whether this program, this machine and the store are fit to work.
+
+use serde_json::json;
+
+use crate::cli::args;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::printer::{Stream, Style};
+use crate::runner::provenance::{Machine, Program, cores};
+use crate::store::{Index, RunQuery, Store, StoreError};
+
+/// One thing that was looked at.
+struct Finding {
+    name: &'static str,
+    fine: bool,
+    text: String,
+}
+
+/// Prints what was found; fails when something would keep runs from working.
+pub fn doctor(context: &Context, arguments: &args::Doctor) -> Result<(), CliError> {
+    let findings = [program(), machine(), device(), data(context), store(context)];
+    let healthy = findings.iter().all(|finding| finding.fine);
+    if arguments.json.wanted {
+        let findings = findings.iter().map(|f| json!({ "name": f.name, "fine": f.fine, "text": f.text }));
+        let findings = findings.collect::<Vec<_>>();
+        context.printer.json(&json!({ "format": "ablate-doctor-1", "healthy": healthy, "findings": findings }));
+    } else {
+        for finding in &findings {
+            let (style, mark) = if finding.fine { (Style::Good, "ok") } else { (Style::Bad, "problem") };
+            let mark = context.printer.paint(Stream::Out, style, &format!("{mark:>8}"));
+            context.printer.data(format!("{mark}  {:<8} {}", finding.name, finding.text));
+        }
+    }
+    if healthy { Ok(()) } else { Err(CliError::Said) }
+}
+
+fn program() -> Finding {
+    let Program { version, commit, dirty, rustc, target, profile, .. } = Program::this();
+    let commit = if commit.is_empty() { "unknown" } else { &commit[..commit.len().min(12)] };
+    let dirty = if dirty { " with changes" } else { "" };
+    let text = format!("ablate {version} ({commit}{dirty}), {profile} build for {target}, {rustc}");
+    Finding { name: "program", fine: true, text }
+}
+
+fn machine() -> Finding {
+    let Machine { host, os, cpu, .. } = Machine::this(cores());
+    Finding { name: "machine", fine: true, text: format!("{host}: {cpu}, {} cores, {os}", cores()) }
+}
+
+fn device() -> Finding {
+    let isa = Machine::this(cores()).isa;
+    let text = format!("flex (CPU), matrix kernels with {isa}; the only device of this program, under the bitwise promise");
+    Finding { name: "device", fine: true, text }
+}
+
+fn data(context: &Context) -> Finding {
+    let root = context.data_root.display();
+    let text = if context.data_root.is_dir() {
+        format!("`{root}`; a corpus is looked up beside its experiment file, then here")
+    } else {
+        format!("`{root}` does not exist; only `demo` and corpora beside their experiment files are found (--data DIR)")
+    };
+    Finding { name: "data", fine: true, text }
+}
+
+fn store(context: &Context) -> Finding {
+    let root = context.runs.display();
+    if !context.runs.exists() {
+        return Finding { name: "store", fine: true, text: format!("`{root}` does not exist yet; `ablate run` makes it") };
+    }
+    match look_at_store(context) {
+        Ok((runs, unreadable)) => {
+            let damaged = if unreadable > 0 { format!(", {unreadable} cannot be read") } else { String::new() };
+            Finding { name: "store", fine: unreadable == 0, text: format!("`{root}`: {runs} runs{damaged}") }
+        }
+        Err(error) => Finding { name: "store", fine: false, text: error.to_string() },
+    }
+}
+
+fn look_at_store(context: &Context) -> Result<(usize, usize), StoreError> {
+    let store = Store::open(&context.runs)?;
+    tempfile::tempfile_in(store.root()).map_err(|source| StoreError::io("write to", store.root(), source))?;
+    let mut index = Index::open(&store)?;
+    let runs = index.query(&RunQuery::default())?.len();
+    Ok((runs, index.unreadable().len()))
+}

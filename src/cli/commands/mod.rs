@@ -1,0 +1,21 @@
+//! The commands, one file each.
+
+mod compare;
+mod diff;
+mod doctor;
+mod list;
+mod plan;
+mod reproduce;
+mod run;
+mod show;
+mod worker;
+
+pub use compare::compare;
+pub use diff::diff;
+pub use doctor::doctor;
+pub use list::list;
+pub use plan::plan;
+pub use reproduce::reproduce;
+pub use run::run;
+pub use show::show;
+pub use worker::worker;

@@ -1,0 +1,203 @@
+//! `ablate plan`: what an experiment file amounts to. Never trains, writes nothing.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::cli::args;
+use crate::cli::context::{Context, Loaded};
+use crate::cli::error::CliError;
+use crate::cli::estimates::Speeds;
+use crate::cli::format;
+use crate::cli::printer::{Stream, Style};
+use crate::cli::table::{Align, table};
+use crate::plan::{Cell, Estimate, Measured, Plan, estimate};
+use crate::store::{Index, RunQuery, RunRow, RunState, Store};
+use crate::types::SpecHash;
+
+/// Prints the cells with their costs, and how much of the plan is done.
+pub fn plan(context: &Context, arguments: &args::Plan) -> Result<(), CliError> {
+    let loaded = context.load(&arguments.experiment)?;
+    let existing = Existing::read(context)?;
+    if arguments.json.wanted {
+        context.printer.json(&as_json(&loaded, &existing));
+    } else {
+        print(context, &loaded, &existing);
+    }
+    Ok(())
+}
+
+/// What the store has of a plan.
+struct Existing {
+    states: BTreeMap<SpecHash, RunState>,
+    speeds: Speeds,
+}
+
+impl Existing {
+    fn read(context: &Context) -> Result<Self, CliError> {
+        let mut existing = Self { states: BTreeMap::new(), speeds: Speeds::default() };
+        if !context.runs.exists() {
+            return Ok(existing);
+        }
+        let store = Store::open(&context.runs)?;
+        for row in Index::open(&store)?.query(&RunQuery::default())? {
+            existing.take(&row);
+        }
+        existing.speeds = Speeds::read(&store)?;
+        Ok(existing)
+    }
+
+    /// Of several runs of one specification, the one nearest to being finished counts.
+    fn take(&mut self, row: &RunRow) {
+        let rank = |state: RunState| match state {
+            RunState::Finished => 0,
+            RunState::Running => 1,
+            RunState::Interrupted | RunState::Lost => 2,
+            RunState::Planned => 3,
+            RunState::Failed => 4,
+        };
+        let state = self.states.entry(row.spec_hash).or_insert(row.state);
+        if row.reproduces.is_none() && rank(row.state) < rank(*state) {
+            *state = row.state;
+        }
+    }
+
+    fn count(&self, plan: &Plan, states: &[RunState]) -> usize {
+        plan.runs().iter().filter(|run| self.states.get(&run.hash).is_some_and(|state| states.contains(state))).count()
+    }
+
+    /// `2/3` finished, and what else there is.
+    fn of(&self, cell: &Cell) -> String {
+        let states: Vec<RunState> = cell.runs.iter().filter_map(|run| self.states.get(&run.hash).copied()).collect();
+        let count = |state| states.iter().filter(|&&s| s == state).count();
+        let mut text = format!("{}/{}", count(RunState::Finished), cell.runs.len());
+        for state in RunState::ALL {
+            let n = count(state);
+            if state != RunState::Finished && n > 0 {
+                text.push_str(&format!(", {n} {state}"));
+            }
+        }
+        text
+    }
+}
+
+fn cost(cell: &Cell) -> Option<Estimate> {
+    cell.runs.first().map(|run| estimate(&run.spec, Measured::default()))
+}
+
+fn print(context: &Context, loaded: &Loaded, existing: &Existing) {
+    let Loaded { experiment, plan, .. } = loaded;
+    let printer = &context.printer;
+    printer.data(printer.paint(Stream::Out, Style::Strong, &experiment.name));
+    if !experiment.question.is_empty() {
+        printer.data(&experiment.question);
+    }
+    let mut columns: Vec<(&str, Align)> = plan.axes.iter().map(|axis| (axis.label.as_str(), Align::Left)).collect();
+    if columns.is_empty() {
+        columns.push(("cell", Align::Left));
+    }
+    columns.extend([
+        ("parameters", Align::Right),
+        ("steps", Align::Right),
+        ("tokens", Align::Right),
+        ("FLOPs", Align::Right),
+        ("time a run", Align::Right),
+        ("finished", Align::Right),
+    ]);
+    let rows = plan.cells.iter().map(|cell| {
+        let mut row: Vec<String> = cell.axes.iter().map(|(_, value)| value.to_string()).collect();
+        if row.is_empty() {
+            row.push("all".into());
+        }
+        let cost = cost(cell);
+        let known = |value: Option<String>| value.unwrap_or_else(|| "?".into());
+        let time = cell.runs.first().and_then(|run| existing.speeds.predict(&run.spec));
+        row.extend([
+            known(cost.map(|c| format::thousands(c.parameters.total()))),
+            known(cost.and_then(|c| c.steps).map(format::thousands)),
+            known(cost.and_then(|c| c.tokens).map(|tokens| format::si(tokens as f64))),
+            known(cost.and_then(|c| c.flops).map(format::si)),
+            known(time.map(|(secs, _)| format::duration(secs))),
+            existing.of(cell),
+        ]);
+        row
+    });
+    printer.data(format!("\n{}\n", table(&columns, rows)));
+    printer.data(arithmetic(loaded, existing));
+}
+
+/// `grid 2 x 2 = 4 cells x 3 seeds = 12 runs; 4 finished, 8 to run, about 3 min (from 4 similar runs)`.
+fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
+    let Loaded { experiment, plan, .. } = loaded;
+    let sizes: Vec<String> = plan.axes.iter().map(|axis| axis.values.len().to_string()).collect();
+    let grid = if sizes.is_empty() { String::new() } else { format!("grid {} = ", sizes.join(" x ")) };
+    let runs = plan.runs();
+    let (cells, seeds) = (plan.cells.len(), experiment.seeds.len());
+    let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    let mut text = format!("{grid}{} x {}", plural(cells, "cell"), plural(seeds, "seed"));
+    if plan.duplicates() > 0 {
+        text.push_str(&format!(", duplicates -{}", plan.duplicates()));
+    }
+    let finished = existing.count(plan, &[RunState::Finished]);
+    let failed = existing.count(plan, &[RunState::Failed]);
+    text.push_str(&format!(" = {}; {finished} finished", plural(runs.len(), "run")));
+    if failed > 0 {
+        text.push_str(&format!(", {failed} failed (`--retry` executes them again)"));
+    }
+    text.push_str(&format!(", {} to run", runs.len() - finished - failed));
+    let missing: Vec<_> = runs
+        .iter()
+        .filter(|run| !matches!(existing.states.get(&run.hash), Some(RunState::Finished | RunState::Failed)))
+        .collect();
+    let predictions: Vec<_> = missing.iter().filter_map(|run| existing.speeds.predict(&run.spec)).collect();
+    if !missing.is_empty() {
+        let secs: f64 = predictions.iter().map(|(secs, _)| secs).sum();
+        match predictions.iter().map(|&(_, from)| from).max() {
+            Some(from) => {
+                let time = format::duration(secs);
+                text.push_str(&format!(", about {time} one after another (from {})", plural(from, "similar run")));
+            }
+            None => text.push_str("; how long that takes is not known before the first run is finished"),
+        }
+    }
+    text
+}
+
+fn as_json(loaded: &Loaded, existing: &Existing) -> serde_json::Value {
+    let Loaded { experiment, plan, .. } = loaded;
+    let cell = |cell: &Cell| {
+        let cost = cost(cell);
+        let axes: serde_json::Map<_, _> =
+            cell.axes.iter().map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
+        let runs: Vec<_> = cell
+            .runs
+            .iter()
+            .map(|run| {
+                json!({
+                    "seed": run.seed,
+                    "spec_hash": run.hash,
+                    "state": existing.states.get(&run.hash),
+                    "seconds": existing.speeds.predict(&run.spec).map(|(secs, _)| secs),
+                })
+            })
+            .collect();
+        json!({
+            "axes": axes,
+            "label": cell.label,
+            "parameters": cost.map(|c| c.parameters.total()),
+            "steps": cost.and_then(|c| c.steps),
+            "tokens": cost.and_then(|c| c.tokens),
+            "flops": cost.and_then(|c| c.flops),
+            "disk_bytes": cost.map(|c| c.disk_bytes),
+            "runs": runs,
+        })
+    };
+    json!({
+        "format": "ablate-plan-1",
+        "experiment": experiment.name,
+        "question": experiment.question,
+        "cells": plan.cells.iter().map(cell).collect::<Vec<_>>(),
+        "runs": plan.runs().len(),
+        "duplicates": plan.duplicates(),
+    })
+}

@@ -1,0 +1,87 @@
+//! `ablate reproduce`: executes a finished run again and says whether it came out the same.
+
+use serde_json::json;
+
+use crate::cli::args;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::printer::{Stream, Style};
+use crate::cli::progress::SweepProgress;
+use crate::runner::execute::{Fate, Options, execute};
+use crate::runner::provenance::Provenance;
+use crate::runner::reproduce::{ProvenanceDifference, ReproduceError, Verdict, compare, provenance_differences, task};
+use crate::runner::stop::Stop;
+
+/// Re-executes the run from its stored specification, in a new folder that points at it; fails when the two differ.
+pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), CliError> {
+    let store = context.existing_store()?;
+    let original = store.load(&store.resolve(&arguments.run)?)?;
+    let tasks = [task(&original).map_err(CliError::request)?];
+    let provenance: Option<Provenance> = serde_json::from_value(original.provenance.clone()).ok();
+    let options = Options {
+        jobs: 1,
+        threads: arguments.threads.map(usize::from),
+        retry: false,
+        data_root: context.data_root.clone(),
+        beside: provenance.and_then(|provenance| provenance.corpus.beside),
+        command: std::env::args().collect(),
+    };
+    let stop = Stop::on_signals();
+    let mut progress = SweepProgress::new(&context.printer, &tasks, vec![1.0]);
+    let fates = execute(&store, &tasks, &options, &stop, &mut |happening| progress.watch(&happening));
+    progress.finish();
+    let run = match fates?.into_iter().next() {
+        Some(Fate::Finished(run)) => run,
+        Some(Fate::Failed { run, reason }) => return Err(CliError::work(ReproduceError::Failed { run, reason })),
+        _ => return Err(CliError::work("interrupted before the run was reproduced")),
+    };
+    let again = store.load(&run)?;
+    let verdict = compare(&original.history, &again.history);
+    let differences = provenance_differences(&original.provenance, &again.provenance);
+    if arguments.json.wanted {
+        context.printer.json(&json!({
+            "format": "ablate-reproduce-1",
+            "original": original.id,
+            "reproduction": again.id,
+            "basis": "bitwise",
+            "verdict": verdict,
+            "provenance": differences,
+        }));
+    } else {
+        context.printer.data(in_words(context, &original.id.to_string(), &again.id.to_string(), &verdict));
+        context.printer.data(provenance_in_words(&differences));
+    }
+    if verdict.is_identical() { Ok(()) } else { Err(CliError::Said) }
+}
+
+fn in_words(context: &Context, original: &str, again: &str, verdict: &Verdict) -> String {
+    let printer = &context.printer;
+    let value = |value: &Option<f64>| value.map_or_else(|| "nothing".into(), |v| format!("{v} (bits {:016x})", v.to_bits()));
+    match verdict {
+        Verdict::Identical { steps, compared_values, chain, weights } => format!(
+            "{} {again} is {original}, bit for bit: {compared_values} recorded values over {steps} steps, \
+             the digest chain ({}) and the final weights ({})",
+            printer.paint(Stream::Out, Style::Good, "identical:"),
+            &chain[..chain.len().min(12)],
+            &weights[..weights.len().min(12)],
+        ),
+        Verdict::Different { step, metric, original: first, reproduced } => format!(
+            "{} {again} leaves {original} at step {step}: {metric} is {}, not {}",
+            printer.paint(Stream::Out, Style::Bad, "different:"),
+            value(reproduced),
+            value(first),
+        ),
+        Verdict::DifferentWeights { original: first, reproduced } => format!(
+            "{} every recorded value of {again} is that of {original}, but the final weights are {reproduced}, not {first}",
+            printer.paint(Stream::Out, Style::Bad, "different:"),
+        ),
+    }
+}
+
+fn provenance_in_words(differences: &[ProvenanceDifference]) -> String {
+    if differences.is_empty() {
+        return "the verdict rests on bits; program and machine are the same".into();
+    }
+    let lines = differences.iter().map(|d| format!("  {}: {} -> {}", d.key, d.original, d.reproduced));
+    format!("the verdict rests on bits; what differs in the provenance:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}

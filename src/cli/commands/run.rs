@@ -1,0 +1,144 @@
+//! `ablate run`: trains what is missing of an experiment, then draws the comparison.
+
+use std::collections::BTreeSet;
+
+use crate::cli::args;
+use crate::cli::commands::compare::{Drawing, draw};
+use crate::cli::context::{Context, Loaded};
+use crate::cli::error::CliError;
+use crate::cli::printer::Style;
+use crate::cli::progress::SweepProgress;
+use crate::plan::{Measured, estimate};
+use crate::runner::clock::Stopwatch;
+use crate::runner::corpora;
+use crate::runner::execute::{Fate, Options, Task, execute};
+use crate::runner::stop::Stop;
+use crate::store::Store;
+
+/// Executes the plan; fails when a run failed.
+pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
+    let loaded = context.load(&arguments.experiment)?;
+    let store = context.store()?;
+    let tasks = tasks(&loaded);
+    prepare(context, &loaded, &store)?;
+    let options = Options {
+        jobs: usize::from(arguments.jobs),
+        threads: arguments.threads.map(usize::from),
+        retry: arguments.retry,
+        data_root: context.data_root.clone(),
+        beside: loaded.beside.clone(),
+        command: std::env::args().collect(),
+    };
+    let work = tasks.iter().map(|task| estimate(&task.spec, Measured::default()).flops.unwrap_or(1.0)).collect();
+    let stop = Stop::on_signals();
+    let mut progress = SweepProgress::new(&context.printer, &tasks, work);
+    let fates = execute(&store, &tasks, &options, &stop, &mut |happening| progress.watch(&happening));
+    progress.finish();
+    let counts = Counts::of(&fates?);
+    context.printer.status(counts.style(), "Done", counts.in_words());
+    if counts.interrupted > 0 {
+        let text = "interrupted; the same command goes on from the last checkpoints";
+        return Err(CliError::work(text));
+    }
+    let drawing = Drawing { out: arguments.out.as_deref(), font: None, json: false };
+    draw(context, &loaded, &store, &drawing)?;
+    if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
+}
+
+/// A task for each specification of the plan, named by its cell and seed.
+fn tasks(loaded: &Loaded) -> Vec<Task> {
+    let mut seen = BTreeSet::new();
+    let many_seeds = loaded.experiment.seeds.len() > 1;
+    let mut tasks = Vec::new();
+    for cell in &loaded.plan.cells {
+        let axes: serde_json::Map<_, _> =
+            cell.axes.iter().map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
+        for run in cell.runs.iter().filter(|run| seen.insert(run.hash)) {
+            let seed = if many_seeds || cell.label.is_empty() { format!(" seed={}", run.seed) } else { String::new() };
+            tasks.push(Task {
+                spec: run.spec.clone(),
+                hash: run.hash,
+                label: format!("{}{seed}", cell.label).trim().to_owned(),
+                experiment: Some(loaded.experiment.name.clone()),
+                axes: axes.clone(),
+                reproduces: None,
+            });
+        }
+    }
+    tasks
+}
+
+/// Tokenizes each corpus of the plan before the first run, so that what is wrong with one shows at once.
+fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliError> {
+    let cache = store.root().join("cache");
+    let mut seen = BTreeSet::new();
+    for run in loaded.plan.runs() {
+        let what = format!("{:?} {:?}", run.spec.data, run.spec.tokenizer);
+        if !seen.insert(what) {
+            continue;
+        }
+        let stopwatch = Stopwatch::start();
+        let data = corpora::prepare(&run.spec, loaded.beside.as_deref(), &context.data_root, &cache);
+        let stats = data.map_err(CliError::request)?.stats;
+        let (train, valid) = (stats.train, stats.valid);
+        context.printer.status(
+            Style::Good,
+            "Prepared",
+            format!(
+                "{}: {} train and {} valid documents, {} + {} tokens, vocabulary {} ({:.1} s)",
+                run.spec.data.corpus,
+                train.documents,
+                valid.documents,
+                train.tokens,
+                valid.tokens,
+                run.spec.tokenizer.vocab_size,
+                stopwatch.elapsed_secs(),
+            ),
+        );
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Counts {
+    finished: usize,
+    reused: usize,
+    failed: usize,
+    interrupted: usize,
+}
+
+impl Counts {
+    fn of(fates: &[Fate]) -> Self {
+        let mut counts = Self::default();
+        for fate in fates {
+            match fate {
+                Fate::Finished(_) => counts.finished += 1,
+                Fate::Reused(_) => counts.reused += 1,
+                Fate::Failed { .. } | Fate::FailedBefore { .. } => counts.failed += 1,
+                Fate::Interrupted(_) | Fate::NotStarted => counts.interrupted += 1,
+            }
+        }
+        counts
+    }
+
+    fn style(&self) -> Style {
+        if self.failed > 0 {
+            Style::Bad
+        } else if self.interrupted > 0 {
+            Style::Caution
+        } else {
+            Style::Good
+        }
+    }
+
+    fn in_words(&self) -> String {
+        let mut text = format!("{} trained, {} reused", self.finished, self.reused);
+        if self.failed > 0 {
+            text.push_str(&format!(", {} failed", self.failed));
+        }
+        if self.interrupted > 0 {
+            text.push_str(&format!(", {} not finished", self.interrupted));
+        }
+        text
+    }
+}

@@ -1,0 +1,84 @@
+//! `ablate show`: everything about one run.
+
+use serde_json::json;
+
+use crate::cli::args;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::format;
+use crate::cli::printer::{Stream, Style};
+use crate::cli::table::{Align, table};
+use crate::runner::clock;
+use crate::store::StoredRun;
+
+/// Prints a run: its state, specification, results, facts and provenance.
+pub fn show(context: &Context, arguments: &args::Show) -> Result<(), CliError> {
+    let store = context.existing_store()?;
+    let run = store.load(&store.resolve(&arguments.run)?)?;
+    if arguments.json.wanted {
+        context.printer.json(&as_json(&run));
+    } else {
+        print(context, &run);
+    }
+    Ok(())
+}
+
+fn print(context: &Context, run: &StoredRun) {
+    let printer = &context.printer;
+    let section = |title: &str, text: &str| {
+        if !text.is_empty() {
+            printer.data(format!("\n{}\n{text}", printer.paint(Stream::Out, Style::Strong, title)));
+        }
+    };
+    let now = clock::now();
+    let at = |moment: Option<crate::types::Timestamp>| moment.map_or_else(|| "-".into(), |at| format::moment(at, now));
+    let reason = run.history.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let id = printer.paint(Stream::Out, Style::Id, run.id.as_str());
+    printer.data(format!("run {id}  {}{reason}", run.state));
+    printer.data(format!("spec {}", run.spec.hash()));
+    printer.data(format!("started {}, ended {}", at(run.history.started_at()), at(run.history.ended_at())));
+    printer.data(format!("folder {}", run.dir.path().display()));
+
+    let columns = [("metric", Align::Left), ("last", Align::Right), ("min", Align::Right), ("max", Align::Right), ("step", Align::Right)];
+    let rows = run.history.all_series().filter_map(|(name, points)| {
+        let last = points.last()?;
+        let fold = |f: fn(f64, f64) -> f64| points.iter().map(|p| p.value).reduce(f);
+        let numbers = [Some(last.value), fold(f64::min), fold(f64::max)].map(format::metric);
+        Some([vec![name.to_string()], numbers.to_vec(), vec![last.step.to_string()]].concat())
+    });
+    section("Metrics", &table(&columns, rows));
+    let facts = run.history.facts.iter().map(|(name, value)| vec![name.clone(), text(value)]);
+    section("Facts", &table(&[("fact", Align::Left), ("value", Align::Left)], facts));
+    section("Warnings", &run.history.warnings.join("\n"));
+    section("Specification", run.spec.to_toml().trim_end());
+    section("Provenance", &serde_json::to_string_pretty(&run.provenance).unwrap_or_default());
+}
+
+fn text(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn as_json(run: &StoredRun) -> serde_json::Value {
+    let series: serde_json::Map<_, _> = run
+        .history
+        .all_series()
+        .map(|(name, points)| {
+            let (steps, values): (Vec<u64>, Vec<f64>) = points.iter().map(|p| (p.step.0, p.value)).unzip();
+            (name.to_string(), json!({ "steps": steps, "values": values }))
+        })
+        .collect();
+    json!({
+        "format": "ablate-run-1",
+        "id": run.id,
+        "spec_hash": run.spec.hash(),
+        "state": run.state,
+        "reason": run.history.reason(),
+        "started_at": run.history.started_at(),
+        "ended_at": run.history.ended_at(),
+        "spec": run.spec,
+        "provenance": run.provenance,
+        "facts": run.history.facts,
+        "warnings": run.history.warnings,
+        "series": series,
+    })
+}

@@ -1,0 +1,83 @@
+//! What every command works with: the printer, the store, and an experiment file read and planned.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{ExperimentFile, Global};
+use super::error::{CliError, print_diagnostics};
+use super::printer::Printer;
+use crate::experiment::{Diagnostics, Experiment};
+use crate::plan::{self, Plan};
+use crate::runner::corpora;
+use crate::store::Store;
+
+/// The surroundings of a command.
+#[derive(Debug)]
+pub struct Context {
+    pub printer: Printer,
+    pub runs: PathBuf,
+    pub data_root: PathBuf,
+}
+
+/// An experiment file, read and planned.
+#[derive(Debug)]
+pub struct Loaded {
+    pub experiment: Experiment,
+    pub plan: Plan,
+    /// The folder of the file.
+    pub beside: Option<PathBuf>,
+}
+
+impl Context {
+    /// Takes the options apart once.
+    pub fn new(global: &Global) -> Self {
+        Self { printer: Printer::new(global), runs: global.runs.clone(), data_root: global.data.clone() }
+    }
+
+    /// The store, made when it is not there.
+    pub fn store(&self) -> Result<Store, CliError> {
+        Ok(Store::open(&self.runs)?)
+    }
+
+    /// The store, for a command that only looks: one that is not there is reported, not made.
+    pub fn existing_store(&self) -> Result<Store, CliError> {
+        if !self.runs.exists() {
+            let runs = self.runs.display();
+            let text = format!("there is no run store at `{runs}`; `ablate run FILE` makes one, `--runs DIR` names another");
+            return Err(CliError::request(text));
+        }
+        self.store()
+    }
+
+    /// Reads an experiment file and plans it; every mistake in it is an error, its oddities are said.
+    pub fn load(&self, arguments: &ExperimentFile) -> Result<Loaded, CliError> {
+        let path = &arguments.file;
+        let bytes = std::fs::read(path).map_err(|e| CliError::request(cannot_read(path, &e)))?;
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let at = e.utf8_error().valid_up_to();
+            let line = e.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
+            CliError::request(format!("{}:{line}: the file is not UTF-8 (byte {at})", path.display()))
+        })?;
+        let experiment = plan::read(&text, &path.display().to_string(), &arguments.sets)?;
+        let warnings = Diagnostics::new(experiment.source.clone(), experiment.warnings.clone());
+        if !self.printer.quiet {
+            print_diagnostics(&warnings, &self.printer);
+        }
+        let beside = path.parent().and_then(|folder| std::path::absolute(folder).ok());
+        let plan = plan::plan(&experiment, |corpus| corpora::look_up(corpus, beside.as_deref(), &self.data_root))?;
+        Ok(Loaded { experiment, plan, beside })
+    }
+
+    /// Where an experiment's comparison is written unless the command line says otherwise.
+    pub fn report_folder(&self, name: &str, out: Option<&Path>) -> PathBuf {
+        out.map_or_else(|| self.runs.join("reports").join(name), Path::to_owned)
+    }
+}
+
+fn cannot_read(path: &Path, error: &std::io::Error) -> String {
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound => "; is the path right?",
+        std::io::ErrorKind::IsADirectory => "; name the experiment file in it",
+        _ => "",
+    };
+    format!("cannot read the experiment file `{}`: {error}{hint}", path.display())
+}

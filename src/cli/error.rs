@@ -1,0 +1,118 @@
+//! Errors as people see them, and the exit code that each ends with: 1 the work failed, 2 the request was wrong.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
+
+use super::printer::{Printer, Stream, Style};
+use crate::experiment::{Diagnostic, Diagnostics, Place, Severity};
+use crate::runner::execute::ExecuteError;
+use crate::store::StoreError;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub enum CliError {
+    /// Mistakes in an experiment file or in what overrides it.
+    Experiment(Box<Diagnostics>),
+    /// The request was wrong in another way.
+    Request(String),
+    /// The request was right, but the work failed.
+    Work(String),
+    /// It was said already what is wrong.
+    Said,
+}
+
+impl CliError {
+    /// A wrong request.
+    pub fn request(error: impl Display) -> Self {
+        Self::Request(error.to_string())
+    }
+
+    /// Failed work.
+    pub fn work(error: impl Display) -> Self {
+        Self::Work(error.to_string())
+    }
+
+    /// Prints the error and gives the exit code.
+    pub fn report(&self, printer: &Printer) -> ExitCode {
+        let simple = |text: &str| {
+            printer.complain(format!("{} {text}", printer.paint(Stream::Err, Style::Bad, "error:")));
+        };
+        match self {
+            Self::Experiment(diagnostics) => {
+                print_diagnostics(diagnostics, printer);
+                ExitCode::from(2)
+            }
+            Self::Request(text) => {
+                simple(text);
+                ExitCode::from(2)
+            }
+            Self::Work(text) => {
+                simple(text);
+                ExitCode::FAILURE
+            }
+            Self::Said => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl From<Diagnostics> for CliError {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Experiment(Box::new(diagnostics))
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::UnknownRun { .. }
+            | StoreError::AmbiguousRun { .. }
+            | StoreError::NoRuns { .. }
+            | StoreError::NotAStore { .. }
+            | StoreError::BadQuery { .. } => Self::request(error),
+            _ => Self::work(error),
+        }
+    }
+}
+
+impl From<ExecuteError> for CliError {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Store(error) => error.into(),
+            ExecuteError::Spawn { .. } => Self::work(error),
+        }
+    }
+}
+
+/// Prints every diagnostic with the lines it speaks of.
+pub fn print_diagnostics(diagnostics: &Diagnostics, printer: &Printer) {
+    let theme = if printer.is_coloured(Stream::Err) { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
+    for diagnostic in &diagnostics.list {
+        let source = NamedSource::new(&diagnostics.source.name, diagnostics.source.text.clone());
+        let report = Report::new(to_miette(diagnostic)).with_source_code(source);
+        let mut text = String::new();
+        if handler.render_report(&mut text, report.as_ref()).is_ok() {
+            printer.complain(text.trim_end());
+        }
+    }
+}
+
+fn to_miette(diagnostic: &Diagnostic) -> MietteDiagnostic {
+    let severity = match diagnostic.severity {
+        Severity::Error => miette::Severity::Error,
+        Severity::Warning => miette::Severity::Warning,
+    };
+    let mut message = diagnostic.message.clone();
+    let mut labels = Vec::new();
+    for label in &diagnostic.labels {
+        match &label.place {
+            Place::File(span) => labels.push(LabeledSpan::at(span.clone(), &label.text)),
+            Place::Set(argument) => message.push_str(&format!("\n  in `--set {argument}`: {}", label.text)),
+        }
+    }
+    let mut report = MietteDiagnostic::new(message).with_severity(severity).with_labels(labels);
+    report.help.clone_from(&diagnostic.help);
+    report
+}

@@ -1,0 +1,104 @@
+//! The one place that prints: results to standard output, everything else to standard error.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use super::args::{Colour, Global};
+
+/// Where words go, and how they look.
+#[derive(Clone, Copy, Debug)]
+pub struct Printer {
+    /// Whether anything but results and errors is said.
+    pub quiet: bool,
+    /// Whether standard output and standard error are coloured.
+    colour: [bool; 2],
+}
+
+/// What a colour means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    Good,
+    Bad,
+    Caution,
+    Hint,
+    Id,
+    Strong,
+    Faint,
+}
+
+/// A stream to print on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Out,
+    Err,
+}
+
+impl Printer {
+    /// Decides once, from the options and the terminal, what is coloured.
+    pub fn new(global: &Global) -> Self {
+        let colour = |terminal: bool| match global.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => terminal && !no_colour(),
+        };
+        Self { quiet: global.quiet, colour: [colour(io::stdout().is_terminal()), colour(io::stderr().is_terminal())] }
+    }
+
+    /// Prints a result. A reader that went away ends the printing without a fuss.
+    pub fn data(&self, text: impl Display) {
+        let _ = writeln!(io::stdout().lock(), "{text}");
+    }
+
+    /// Prints a JSON document.
+    pub fn json(&self, value: &serde_json::Value) {
+        let mut out = io::stdout().lock();
+        let _ = serde_json::to_writer_pretty(&mut out, value);
+        let _ = writeln!(out);
+    }
+
+    /// Says something that is not the result.
+    pub fn say(&self, text: impl Display) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// Says what went wrong, quiet or not.
+    pub fn complain(&self, text: impl Display) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// A line with a verb in front, as cargo has it: `    Finished 3 runs`.
+    pub fn status(&self, style: Style, verb: &str, text: impl Display) {
+        self.say(format!("{} {text}", self.paint(Stream::Err, style, &format!("{verb:>12}"))));
+    }
+
+    /// `text` in a colour, if the stream is coloured.
+    pub fn paint(&self, stream: Stream, style: Style, text: &str) -> String {
+        let code = match style {
+            Style::Good => "1;32",
+            Style::Bad => "1;31",
+            Style::Caution => "1;33",
+            Style::Hint => "36",
+            Style::Id => "1;35",
+            Style::Strong => "1",
+            Style::Faint => "2",
+        };
+        if self.is_coloured(stream) { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// Whether the stream is coloured.
+    pub fn is_coloured(&self, stream: Stream) -> bool {
+        self.colour[usize::from(stream == Stream::Err)]
+    }
+
+    /// Whether progress bars can be drawn.
+    pub fn draws_progress(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}

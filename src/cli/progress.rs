@@ -1,0 +1,172 @@
+//! Progress of a sweep: a bar for each worker and one for all on a terminal, plain lines in a pipe.
+
+use std::collections::BTreeMap;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::format;
+use super::printer::{Printer, Stream, Style};
+use crate::runner::clock::Stopwatch;
+use crate::runner::execute::{Fate, Happening, Task};
+use crate::runner::progress::Progress;
+
+/// Between two plain lines about one run, in seconds.
+const LINE_EVERY_SECS: f64 = 15.0;
+
+/// Watches a sweep and tells a person about it.
+pub struct SweepProgress<'a> {
+    printer: &'a Printer,
+    tasks: &'a [Task],
+    stopwatch: Stopwatch,
+    bars: Option<Bars>,
+    /// What is known of the tasks at work.
+    working: BTreeMap<usize, Working>,
+    ended: usize,
+    /// Work done by runs that really ran: steps weighted by cost, and how much all of them have.
+    done_work: f64,
+    all_work: f64,
+    work: Vec<f64>,
+}
+
+struct Bars {
+    all: MultiProgress,
+    sweep: ProgressBar,
+}
+
+struct Working {
+    bar: Option<ProgressBar>,
+    share: f64,
+    told_at: f64,
+    valid: Option<f64>,
+}
+
+impl<'a> SweepProgress<'a> {
+    /// A watcher of `tasks`; `work` says how much each costs, in any unit.
+    pub fn new(printer: &'a Printer, tasks: &'a [Task], work: Vec<f64>) -> Self {
+        let bars = printer.draws_progress().then(|| {
+            let all = MultiProgress::new();
+            let sweep = all.add(ProgressBar::new(tasks.len() as u64));
+            sweep.set_style(style("{prefix:>12.cyan.bold} [{bar:28}] {pos}/{len} runs  {msg}"));
+            sweep.set_prefix("Sweep");
+            Bars { all, sweep }
+        });
+        let all_work = work.iter().sum();
+        let (stopwatch, working) = (Stopwatch::start(), BTreeMap::new());
+        Self { printer, tasks, stopwatch, bars, working, ended: 0, done_work: 0.0, all_work, work }
+    }
+
+    /// Takes in what happened.
+    pub fn watch(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Started { task, run, resumed } => {
+                let verb = if *resumed { "Resuming" } else { "Training" };
+                let label = &self.tasks[*task].label;
+                self.line(Style::Good, verb, &format!("{run}  {label}"));
+                let bar = self.bars.as_ref().map(|bars| {
+                    let bar = bars.all.insert_before(&bars.sweep, ProgressBar::new(1));
+                    bar.set_style(style("{prefix:>12} [{bar:28}] {pos}/{len} steps  {msg}"));
+                    bar.set_prefix(run.to_string());
+                    bar
+                });
+                self.working.insert(*task, Working { bar, share: 0.0, told_at: self.stopwatch.elapsed_secs(), valid: None });
+            }
+            Happening::Progress { task, progress } => self.progress(*task, progress),
+            Happening::Waiting { task } => {
+                self.line(Style::Caution, "Waiting", &format!("{}: another process executes it", self.tasks[*task].label));
+            }
+            Happening::Ended { task, fate } => self.ended(*task, fate),
+        }
+    }
+
+    /// Takes the bars away.
+    pub fn finish(&self) {
+        if let Some(bars) = &self.bars {
+            let _ = bars.all.clear();
+        }
+    }
+
+    fn progress(&mut self, task: usize, progress: &Progress) {
+        let now = self.stopwatch.elapsed_secs();
+        let label = &self.tasks[task].label;
+        let Some(working) = self.working.get_mut(&task) else { return };
+        match progress {
+            Progress::Phase(what) => {
+                if let Some(bar) = &working.bar {
+                    bar.set_message(what.clone());
+                }
+            }
+            Progress::Step { step, steps, loss, tokens_per_s } => {
+                working.share = *step as f64 / (*steps).max(1) as f64;
+                let valid = working.valid.map(|valid| format!("  valid {valid:.3}")).unwrap_or_default();
+                let loss = loss.map_or_else(|| "nan".into(), |loss| format!("{loss:.3}"));
+                let message = format!("loss {loss}{valid}  {} tok/s  {label}", format::si(*tokens_per_s));
+                if let Some(bar) = &working.bar {
+                    bar.set_length(*steps);
+                    bar.set_position(*step);
+                    bar.set_message(message);
+                } else if now - working.told_at > LINE_EVERY_SECS {
+                    working.told_at = now;
+                    let eta = self.eta();
+                    self.line(Style::Faint, "Step", &format!("{step}/{steps}  {message}  {eta}"));
+                }
+            }
+            Progress::Evaluation { mlm_loss, .. } => working.valid = Some(*mlm_loss),
+            Progress::Warning(text) => self.line(Style::Caution, "Warning", &format!("{label}: {text}")),
+        }
+        self.refresh();
+    }
+
+    fn ended(&mut self, task: usize, fate: &Fate) {
+        let label = &self.tasks[task].label;
+        if let Some(Working { bar: Some(bar), .. }) = self.working.remove(&task) {
+            bar.finish_and_clear();
+        }
+        match fate {
+            // What was finished before is counted at the end, not told one by one.
+            Fate::Reused(_) | Fate::NotStarted => {}
+            Fate::Finished(run) => self.line(Style::Good, "Finished", &format!("{run}  {label}")),
+            Fate::Interrupted(run) => self.line(Style::Caution, "Interrupted", &format!("{run}  {label}")),
+            Fate::Failed { run, reason } => self.line(Style::Bad, "Failed", &format!("{run}  {label}: {reason}")),
+            Fate::FailedBefore { run, reason } => {
+                self.line(Style::Bad, "Failed", &format!("{run}  {label} (before; --retry executes it again): {reason}"));
+            }
+        }
+        self.ended += 1;
+        match fate {
+            Fate::Reused(_) | Fate::FailedBefore { .. } | Fate::NotStarted => self.all_work -= self.work[task],
+            Fate::Finished(_) | Fate::Interrupted(_) | Fate::Failed { .. } => self.done_work += self.work[task],
+        }
+        self.refresh();
+    }
+
+    fn refresh(&self) {
+        if let Some(bars) = &self.bars {
+            bars.sweep.set_position(self.ended as u64);
+            bars.sweep.set_message(self.eta());
+        }
+    }
+
+    /// Time left at the speed so far, counted in work, not in runs.
+    fn eta(&self) -> String {
+        let under_way: f64 = self.working.iter().map(|(&task, working)| self.work[task] * working.share).sum();
+        let done = self.done_work + under_way;
+        if done <= 0.0 {
+            return String::new();
+        }
+        let left = self.stopwatch.elapsed_secs() * (self.all_work - done).max(0.0) / done;
+        format!("ETA {}", format::duration(left))
+    }
+
+    fn line(&self, style: Style, verb: &str, text: &str) {
+        let line = format!("{} {text}", self.printer.paint(Stream::Err, style, &format!("{verb:>12}")));
+        match &self.bars {
+            Some(bars) => drop(bars.all.println(line)),
+            None => self.printer.say(line),
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("invariant: the templates above are valid");
+    style.progress_chars("=> ")
+}

@@ -1,0 +1,29 @@
+//! The clock: the only place that reads it.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::types::Timestamp;
+
+/// The moment now.
+#[expect(clippy::disallowed_methods, reason = "this is the module that owns the clock")]
+pub fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Measures how long something takes, whatever happens to the system's time.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts at zero.
+    #[expect(clippy::disallowed_methods, reason = "this is the module that owns the clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Seconds since the start.
+    pub fn elapsed_secs(&self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+}

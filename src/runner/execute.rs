@@ -1,0 +1,332 @@
+//! Executes a plan: each specification once, in worker processes, some at a time; what is finished is reused, what was
+//! interrupted goes on, and one that fails never stops the others.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::clock;
+use super::progress::Progress;
+use super::provenance::{Provenance, cores};
+use super::stop::Stop;
+use crate::plan::RunSpec;
+use crate::store::{Event, Index, RunDir, RunQuery, RunState, SpecClaim, Store, StoreError};
+use crate::types::{RunId, SpecHash};
+
+/// How often waiting looks up: for a stop request, and for runs that other processes execute.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A specification to execute, and why.
+#[derive(Clone, Debug)]
+pub struct Task {
+    pub spec: RunSpec,
+    pub hash: SpecHash,
+    /// What people call it: the cell and the seed.
+    pub label: String,
+    pub experiment: Option<String>,
+    /// The cell's axis values by key.
+    pub axes: Map<String, Value>,
+    /// The run that this one executes again; such a task always makes a new run.
+    pub reproduces: Option<RunId>,
+}
+
+/// How tasks are executed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Workers at a time.
+    pub jobs: usize,
+    /// Threads a worker; by default the cores are divided among the workers.
+    pub threads: Option<usize>,
+    /// Whether runs that failed are executed again.
+    pub retry: bool,
+    pub data_root: PathBuf,
+    /// The folder of the experiment file.
+    pub beside: Option<PathBuf>,
+    /// What the person typed.
+    pub command: Vec<String>,
+}
+
+impl Options {
+    /// Threads that each worker computes with.
+    pub fn threads_a_worker(&self) -> usize {
+        self.threads.unwrap_or_else(|| (cores() / self.jobs.max(1)).max(1))
+    }
+}
+
+/// What became of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    /// It was finished before.
+    Reused(RunId),
+    Finished(RunId),
+    Interrupted(RunId),
+    Failed { run: RunId, reason: String },
+    /// It failed before, and nobody asked to retry.
+    FailedBefore { run: RunId, reason: String },
+    /// It was not begun before the stop.
+    NotStarted,
+}
+
+/// What happens while tasks are executed, for whoever watches.
+#[derive(Clone, Debug)]
+pub enum Happening<'a> {
+    Started { task: usize, run: &'a RunId, resumed: bool },
+    Progress { task: usize, progress: &'a Progress },
+    /// Another process executes the specification; its end is awaited.
+    Waiting { task: usize },
+    Ended { task: usize, fate: &'a Fate },
+}
+
+/// Why nothing could be executed at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot start a worker process ({program}): {source}", program = .program.display())]
+    Spawn { program: PathBuf, source: std::io::Error },
+}
+
+/// Executes `tasks`; returns the fate of each, in their order.
+pub fn execute(
+    store: &Store,
+    tasks: &[Task],
+    options: &Options,
+    stop: &Stop,
+    watch: &mut dyn FnMut(Happening),
+) -> Result<Vec<Fate>, ExecuteError> {
+    let mut sweep = Sweep { store, tasks, options, stop, index: Index::open(store)?, fates: BTreeMap::new(), watch };
+    sweep.run()?;
+    let mut fates = sweep.fates;
+    Ok((0..tasks.len()).map(|task| fates.remove(&task).unwrap_or(Fate::NotStarted)).collect())
+}
+
+struct Sweep<'a> {
+    store: &'a Store,
+    tasks: &'a [Task],
+    options: &'a Options,
+    stop: &'a Stop,
+    index: Index,
+    fates: BTreeMap<usize, Fate>,
+    watch: &'a mut dyn FnMut(Happening),
+}
+
+/// What to do about a task now.
+enum Decision {
+    Done(Fate),
+    /// Execute it in this run's folder; the claim keeps others away until it ended.
+    Execute { run: RunDir, claim: SpecClaim, resumed: bool },
+    /// Somebody else is at it.
+    Wait,
+}
+
+/// A worker at work.
+struct Worker {
+    task: usize,
+    run: RunDir,
+    child: Child,
+    /// Open as long as the worker may go on: closing it asks the worker to stop.
+    input: Option<ChildStdin>,
+    _claim: SpecClaim,
+}
+
+/// From a worker's output to the sweep.
+enum Message {
+    Line { task: usize, progress: Progress },
+    /// The worker closed its output: it ends.
+    Closed { task: usize },
+}
+
+impl Sweep<'_> {
+    fn run(&mut self) -> Result<(), ExecuteError> {
+        let mut waiting: VecDeque<usize> = (0..self.tasks.len()).collect();
+        let mut told_waiting = vec![false; self.tasks.len()];
+        let mut workers: Vec<Worker> = Vec::new();
+        let (sender, receiver) = channel();
+        loop {
+            if self.stop.is_requested() {
+                waiting.clear();
+                workers.iter_mut().for_each(|worker| drop(worker.input.take()));
+            }
+            for _ in 0..waiting.len() {
+                if workers.len() >= self.options.jobs {
+                    break;
+                }
+                let Some(task) = waiting.pop_front() else { break };
+                match self.decide(task)? {
+                    Decision::Done(fate) => self.end(task, fate),
+                    Decision::Execute { run, claim, resumed } => {
+                        let worker = self.start(task, run, claim, &sender)?;
+                        (self.watch)(Happening::Started { task, run: worker.run.id(), resumed });
+                        workers.push(worker);
+                    }
+                    Decision::Wait => {
+                        if !std::mem::replace(&mut told_waiting[task], true) {
+                            (self.watch)(Happening::Waiting { task });
+                        }
+                        waiting.push_back(task);
+                    }
+                }
+            }
+            if workers.is_empty() && waiting.is_empty() {
+                return Ok(());
+            }
+            self.listen(&receiver, &mut workers)?;
+        }
+    }
+
+    /// Handles what workers say for one tick.
+    fn listen(&mut self, receiver: &Receiver<Message>, workers: &mut Vec<Worker>) -> Result<(), ExecuteError> {
+        match receiver.recv_timeout(TICK) {
+            Ok(Message::Line { task, progress }) => (self.watch)(Happening::Progress { task, progress: &progress }),
+            Ok(Message::Closed { task }) => {
+                let Some(at) = workers.iter().position(|worker| worker.task == task) else { return Ok(()) };
+                let fate = self.bury(workers.swap_remove(at))?;
+                self.end(task, fate);
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        Ok(())
+    }
+
+    /// What the store says about a task. Whoever holds a specification's claim is alone in executing it.
+    fn decide(&mut self, task: usize) -> Result<Decision, ExecuteError> {
+        let Task { spec, hash, reproduces, .. } = &self.tasks[task];
+        let claim = match self.store.claim_spec(*hash) {
+            Ok(claim) => claim,
+            Err(error) if error.is_held() => return Ok(Decision::Wait),
+            Err(error) => return Err(error.into()),
+        };
+        if reproduces.is_some() {
+            let run = self.store.create_run(spec, &self.provenance(task), clock::now())?;
+            return Ok(Decision::Execute { run, claim, resumed: false });
+        }
+        let query = RunQuery { spec_hash: Some(*hash), ..RunQuery::default() };
+        let mut rows = self.index.query(&query)?;
+        rows.retain(|row| row.reproduces.is_none());
+        let find = |states: &[RunState]| rows.iter().find(|row| states.contains(&row.state));
+        if let Some(row) = find(&[RunState::Finished]) {
+            return Ok(Decision::Done(Fate::Reused(row.id.clone())));
+        }
+        if find(&[RunState::Running]).is_some() {
+            // A worker whose parent died is still at it.
+            return Ok(Decision::Wait);
+        }
+        if let Some(row) = find(&[RunState::Interrupted, RunState::Lost, RunState::Planned]) {
+            let (run, resumed) = (self.store.run(&row.id)?, row.steps_done.0 > 0);
+            return Ok(Decision::Execute { run, claim, resumed });
+        }
+        if let (Some(row), false) = (find(&[RunState::Failed]), self.options.retry) {
+            let reason = row.reason.clone().unwrap_or_default();
+            return Ok(Decision::Done(Fate::FailedBefore { run: row.id.clone(), reason }));
+        }
+        let run = self.store.create_run(spec, &self.provenance(task), clock::now())?;
+        Ok(Decision::Execute { run, claim, resumed: false })
+    }
+
+    fn provenance(&self, task: usize) -> Value {
+        let Task { spec, experiment, axes, reproduces, .. } = &self.tasks[task];
+        let threads = self.options.threads_a_worker();
+        let beside = self.options.beside.as_deref();
+        let provenance = Provenance::new(spec, threads, &self.options.command, beside, clock::now());
+        let (experiment, axes, reproduces) = (experiment.clone(), axes.clone(), reproduces.clone());
+        Provenance { experiment, axes, reproduces, ..provenance }.to_json()
+    }
+
+    fn start(
+        &self,
+        task: usize,
+        run: RunDir,
+        claim: SpecClaim,
+        sender: &Sender<Message>,
+    ) -> Result<Worker, ExecuteError> {
+        let program = std::env::current_exe()
+            .map_err(|source| ExecuteError::Spawn { program: PathBuf::from("ablate"), source })?;
+        let log_path = run.text_log_path();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log_path)
+            .map_err(|source| StoreError::io("open", &log_path, source))?;
+        let mut command = Command::new(&program);
+        command
+            .arg("worker")
+            .arg(run.id().as_str())
+            .arg("--runs")
+            .arg(self.store.root())
+            .arg("--data")
+            .arg(&self.options.data_root)
+            .env("RAYON_NUM_THREADS", self.options.threads_a_worker().to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        // In a process group of its own, a worker is not hit by Ctrl-C: it stops when its parent says so.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn().map_err(|source| ExecuteError::Spawn { program, source })?;
+        let input = child.stdin.take();
+        if let Some(output) = child.stdout.take() {
+            let sender = sender.clone();
+            std::thread::spawn(move || forward(task, BufReader::new(output), &sender));
+        }
+        Ok(Worker { task, run, child, input, _claim: claim })
+    }
+
+    /// Reads from the run's folder how a worker ended; one that died without a word gets a last word.
+    fn bury(&mut self, mut worker: Worker) -> Result<Fate, ExecuteError> {
+        let status = worker.child.wait();
+        let run = &worker.run;
+        let (history, mut state) = run.read_history_and_state()?;
+        let mut reason = history.reason().unwrap_or_default().to_owned();
+        if matches!(state, RunState::Planned | RunState::Lost | RunState::Running) {
+            (state, reason) = last_word(run, status);
+            let lease = run.acquire_lease()?;
+            let mut log = run.open_log(&lease)?;
+            log.append(&Event::State { state, reason: Some(reason.clone()), at: clock::now() })?;
+            log.sync()?;
+        }
+        self.index.refresh(run.id())?;
+        let run = run.id().clone();
+        Ok(match state {
+            RunState::Finished => Fate::Finished(run),
+            RunState::Interrupted => Fate::Interrupted(run),
+            _ => Fate::Failed { run, reason },
+        })
+    }
+
+    fn end(&mut self, task: usize, fate: Fate) {
+        (self.watch)(Happening::Ended { task, fate: &fate });
+        self.fates.insert(task, fate);
+    }
+}
+
+/// The state of a run whose worker could not record its end: killed workers can go on later, broken ones failed.
+fn last_word(run: &RunDir, status: std::io::Result<ExitStatus>) -> (RunState, String) {
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return (RunState::Interrupted, format!("the worker vanished: {error}")),
+    };
+    if status.code().is_none() {
+        return (RunState::Interrupted, format!("the worker was killed ({status})"));
+    }
+    let said = std::fs::read_to_string(run.text_log_path()).unwrap_or_default();
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("note:")).collect();
+    let said = lines[lines.len().saturating_sub(3)..].join(" | ");
+    (RunState::Failed, format!("the worker ended with {status}: {said}"))
+}
+
+/// Passes a worker's progress lines on until its output closes.
+fn forward(task: usize, output: impl BufRead, sender: &Sender<Message>) {
+    for line in output.lines().map_while(Result::ok) {
+        if let Ok(progress) = serde_json::from_str(&line)
+            && sender.send(Message::Line { task, progress }).is_err()
+        {
+            return;
+        }
+    }
+    let _ = sender.send(Message::Closed { task });
+}

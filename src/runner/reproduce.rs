@@ -1,0 +1,174 @@
+//! Reproduction: a finished run is executed again from its stored specification alone, and the two are compared.
+//!
+//! The verdict rests on bits: every deterministic metric at every step, the digest chain, and the final weights.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::execute::Task;
+use super::provenance::Provenance;
+use crate::store::{History, RunState, StoredRun};
+use crate::types::{MetricName, RunId, Step};
+
+/// What comparing two executions of one specification found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "verdict")]
+pub enum Verdict {
+    /// Every metric bit, the chain and the weights are the same.
+    Identical { steps: Step, compared_values: usize, chain: String, weights: String },
+    /// The first step and metric that differ; `None` stands for a value that one of the two does not have.
+    Different { step: Step, metric: MetricName, original: Option<f64>, reproduced: Option<f64> },
+    /// All metrics agree, but the final weights do not.
+    DifferentWeights { original: String, reproduced: String },
+}
+
+impl Verdict {
+    /// Whether the two came out the same.
+    pub fn is_identical(&self) -> bool {
+        matches!(self, Self::Identical { .. })
+    }
+}
+
+/// A key of the provenance that is not the same in both.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProvenanceDifference {
+    pub key: String,
+    pub original: String,
+    pub reproduced: String,
+}
+
+/// Why a run cannot be reproduced.
+#[derive(Debug, thiserror::Error)]
+pub enum ReproduceError {
+    #[error("run {run} is {state}; only a finished run can be reproduced{}", hint(*.state))]
+    NotFinished { run: RunId, state: RunState },
+    #[error("the re-execution {run} did not finish: {reason}")]
+    Failed { run: RunId, reason: String },
+}
+
+fn hint(state: RunState) -> &'static str {
+    match state {
+        RunState::Interrupted | RunState::Lost | RunState::Planned => " (run its experiment file again to finish it)",
+        RunState::Running => " (wait for its end)",
+        RunState::Failed | RunState::Finished => "",
+    }
+}
+
+/// The task of executing `run` again, in a new folder that points at the old one.
+pub fn task(run: &StoredRun) -> Result<Task, ReproduceError> {
+    if run.state != RunState::Finished {
+        return Err(ReproduceError::NotFinished { run: run.id.clone(), state: run.state });
+    }
+    Ok(Task {
+        spec: run.spec.clone(),
+        hash: run.spec.hash(),
+        label: format!("reproduction of {}", run.id),
+        experiment: None,
+        axes: Map::new(),
+        reproduces: Some(run.id.clone()),
+    })
+}
+
+/// Compares two executions of one specification.
+pub fn compare(original: &History, reproduced: &History) -> Verdict {
+    let values = |history: &History| -> Vec<((Step, MetricName), f64)> {
+        let deterministic = history.all_series().filter(|(name, _)| name.is_deterministic());
+        let mut values: Vec<_> = deterministic
+            .flat_map(|(name, points)| points.iter().map(|point| ((point.step, name.clone()), point.value)))
+            .collect();
+        values.sort_by(|a, b| a.0.cmp(&b.0));
+        values
+    };
+    let (a, b) = (values(original), values(reproduced));
+    if let Some((at, original, reproduced)) = first_difference(&a, &b) {
+        return Verdict::Different { step: at.0, metric: at.1, original, reproduced };
+    }
+    let weights = |history: &History| history.facts.get("final_weights").and_then(Value::as_str).map(str::to_owned);
+    let chain = |history: &History| history.facts.get("final_chain").and_then(Value::as_str).map(str::to_owned);
+    match (weights(original), weights(reproduced)) {
+        (Some(first), Some(second)) if first == second && chain(original) == chain(reproduced) => Verdict::Identical {
+            steps: original.last_step(),
+            compared_values: a.len(),
+            chain: chain(original).unwrap_or_default(),
+            weights: first,
+        },
+        (first, second) => Verdict::DifferentWeights {
+            original: first.unwrap_or_else(|| "none".into()),
+            reproduced: second.unwrap_or_else(|| "none".into()),
+        },
+    }
+}
+
+/// What differs in the provenance of two runs, as far as it can be read.
+pub fn provenance_differences(original: &Value, reproduced: &Value) -> Vec<ProvenanceDifference> {
+    let read = |json: &Value| serde_json::from_value::<Provenance>(json.clone()).ok();
+    let (Some(a), Some(b)) = (read(original), read(reproduced)) else { return Vec::new() };
+    let difference = |(key, original, reproduced)| ProvenanceDifference { key, original, reproduced };
+    a.differences(&b).into_iter().map(difference).collect()
+}
+
+type Place = (Step, MetricName);
+
+/// The first place, by step and then by name, where two sorted lists do not hold the same bits.
+fn first_difference(a: &[(Place, f64)], b: &[(Place, f64)]) -> Option<(Place, Option<f64>, Option<f64>)> {
+    for (x, y) in a.iter().zip(b) {
+        if x.0 < y.0 {
+            return Some((x.0.clone(), Some(x.1), None));
+        }
+        if x.0 > y.0 {
+            return Some((y.0.clone(), None, Some(y.1)));
+        }
+        if x.1.to_bits() != y.1.to_bits() {
+            return Some((x.0.clone(), Some(x.1), Some(y.1)));
+        }
+    }
+    match a.len().cmp(&b.len()) {
+        std::cmp::Ordering::Greater => a.get(b.len()).map(|(place, value)| (place.clone(), Some(*value), None)),
+        std::cmp::Ordering::Less => b.get(a.len()).map(|(place, value)| (place.clone(), None, Some(*value))),
+        std::cmp::Ordering::Equal => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{ChainDigest, Event, Metrics};
+
+    fn history(losses: &[f64], weights: &str) -> History {
+        let mut history = History::default();
+        for (step, &loss) in (1..).zip(losses) {
+            let name = |text: &str| text.parse().unwrap();
+            let metrics = Metrics(vec![(name("train/loss"), loss), (name("time/tokens_per_s"), loss * 7.0)]);
+            history.apply(Event::Step { step: Step(step), chain: ChainDigest(step), metrics });
+        }
+        for (name, value) in [("final_weights", weights), ("final_chain", "c")] {
+            history.apply(Event::Fact { name: name.into(), value: value.into() });
+        }
+        history
+    }
+
+    #[test]
+    fn equal_bits_are_identical_whatever_the_clock_says() {
+        let verdict = compare(&history(&[3.0, 2.0], "w"), &history(&[3.0, 2.0], "w"));
+        assert!(matches!(verdict, Verdict::Identical { steps: Step(2), compared_values: 2, .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn the_first_difference_is_named() {
+        let check = |a: &[f64], b: &[f64], step, original, reproduced| {
+            let metric = "train/loss".parse().unwrap();
+            let expected = Verdict::Different { step: Step(step), metric, original, reproduced };
+            assert_eq!(compare(&history(a, "w"), &history(b, "w")), expected);
+        };
+        check(&[3.0, 2.0, 1.0], &[3.0, 2.5, 1.5], 2, Some(2.0), Some(2.5));
+        check(&[3.0, 2.0], &[3.0], 2, Some(2.0), None);
+        check(&[3.0], &[3.0, 2.0], 2, None, Some(2.0));
+        check(&[0.0], &[-0.0], 1, Some(0.0), Some(-0.0));
+    }
+
+    #[test]
+    fn weights_are_compared_last() {
+        let verdict = compare(&history(&[3.0], "w"), &history(&[3.0], "v"));
+        assert!(matches!(verdict, Verdict::DifferentWeights { .. }), "{verdict:?}");
+    }
+}

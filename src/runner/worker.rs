@@ -1,0 +1,224 @@
+//! The worker: the process that executes one run, writes to that run's folder and nowhere else.
+//!
+//! It stops at its parent's word or when its parent is gone: both close its standard input. A run that is killed leaves a
+//! log that says `running` and a lease that nobody holds; the next worker continues from the last checkpoint.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use super::clock::{self, Stopwatch};
+use super::corpora;
+use super::progress::Progress;
+use super::provenance::Provenance;
+use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
+use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
+use crate::trainer::device::{self, IsaUnavailable};
+use crate::trainer::recorder::{RecordError, Recorder};
+use crate::trainer::step_loop::{Corpus, Outcome, TrainError, train};
+use crate::trainer::{SPECIALS, parameter_total};
+use crate::types::{ContentHash, MetricName, RunId, Step};
+
+/// Steps between two progress lines at the most frequent, in seconds.
+const TELL_EVERY_SECS: f64 = 0.1;
+
+/// Where a worker finds what its run needs.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub runs: PathBuf,
+    pub run: RunId,
+    pub data_root: PathBuf,
+}
+
+/// How a run's execution ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    Finished,
+    Interrupted,
+    Failed { reason: String },
+}
+
+/// Why a worker could not even begin, or record how it ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the provenance of run {run} cannot be read: {problem}")]
+    Provenance { run: RunId, problem: String },
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Isa(#[from] IsaUnavailable),
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Executes the run of `order` from where it stands.
+pub fn work(order: &Order) -> Result<Ending, WorkerError> {
+    let stop = stop_when_input_ends();
+    let store = Store::open(&order.runs)?;
+    let dir = store.run(&order.run)?;
+    let lease = dir.acquire_lease()?;
+    let log = dir.open_log(&lease)?;
+    let json = dir.read_provenance()?;
+    let provenance: Provenance = serde_json::from_value(json)
+        .map_err(|e| WorkerError::Provenance { run: order.run.clone(), problem: e.to_string() })?;
+    let mut recorder = StoreRecorder::new(log, lease, stop);
+    recorder.state(RunState::Running, None)?;
+    let ending = match execute(&dir, order, &provenance, &mut recorder) {
+        Ok(Outcome::Finished { chain, weights, .. }) => {
+            recorder.append(&fact("final_chain", json!(chain)))?;
+            recorder.append(&fact("final_weights", json!(weights)))?;
+            Ending::Finished
+        }
+        Ok(Outcome::Interrupted { .. }) => Ending::Interrupted,
+        Err(error) => Ending::Failed { reason: error.to_string() },
+    };
+    match &ending {
+        Ending::Finished => recorder.state(RunState::Finished, None)?,
+        Ending::Interrupted => recorder.state(RunState::Interrupted, Some("asked to stop".into()))?,
+        Ending::Failed { reason } => recorder.state(RunState::Failed, Some(reason.clone()))?,
+    }
+    Ok(ending)
+}
+
+fn execute(
+    dir: &RunDir,
+    order: &Order,
+    provenance: &Provenance,
+    recorder: &mut StoreRecorder,
+) -> Result<Outcome, RunError> {
+    let spec = dir.read_spec()?;
+    device::check_isa(spec.train.isa)?;
+    Progress::Phase("preparing data".into()).tell();
+    let beside = provenance.corpus.beside.as_deref();
+    let data = corpora::prepare(&spec, beside, &order.data_root, &order.runs.join("cache"))?;
+    record_data(&data, recorder)?;
+    recorder.append(&fact("parameters", json!(parameter_total(&spec))))?;
+    let corpus = Corpus { train: &data.train, valid: &data.valid, specials: SPECIALS };
+    Progress::Phase("training".into()).tell();
+    Ok(train(&spec, &corpus, &dir.checkpoints_path(), recorder)?)
+}
+
+fn record_data(data: &PreparedData, recorder: &mut StoreRecorder) -> Result<(), StoreError> {
+    for notice in &data.notices {
+        recorder.append(&Event::Warning { text: notice.to_string() })?;
+    }
+    let side = |stats: &crate::trainer::corpus::SideStats| {
+        json!({
+            "documents": stats.documents,
+            "sentences": stats.sentences,
+            "tokens": stats.tokens,
+            "unknown_share": stats.unknown_share,
+        })
+    };
+    recorder.append(&fact("tokenizer_hash", json!(data.tokenizer_hash)))?;
+    recorder.append(&fact("train_data", side(&data.stats.train)))?;
+    recorder.append(&fact("valid_data", side(&data.stats.valid)))?;
+    recorder.append(&fact("unigram_entropy", json!(unigram_entropy(&data.valid))))
+}
+
+fn fact(name: &str, value: serde_json::Value) -> Event {
+    Event::Fact { name: name.to_owned(), value }
+}
+
+/// A flag that is raised when standard input ends.
+fn stop_when_input_ends() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        let mut rest = [0; 64];
+        while std::io::stdin().read(&mut rest).is_ok_and(|n| n > 0) {}
+        raised.store(true, Ordering::Relaxed);
+    });
+    stop
+}
+
+/// Adapts the trainer's [`Recorder`] to the store's event log. Holds the lease as long as it writes.
+struct StoreRecorder {
+    log: EventLog,
+    _lease: Lease,
+    stop: Arc<AtomicBool>,
+    stopwatch: Stopwatch,
+    steps: u64,
+    told_at: f64,
+}
+
+impl StoreRecorder {
+    fn new(log: EventLog, lease: Lease, stop: Arc<AtomicBool>) -> Self {
+        Self { log, _lease: lease, stop, stopwatch: Stopwatch::start(), steps: 0, told_at: f64::NEG_INFINITY }
+    }
+
+    fn append(&mut self, event: &Event) -> Result<(), StoreError> {
+        self.log.append(event)?;
+        if event.is_milestone() { self.log.sync() } else { Ok(()) }
+    }
+
+    fn state(&mut self, state: RunState, reason: Option<String>) -> Result<(), StoreError> {
+        self.append(&Event::State { state, reason, at: clock::now() })
+    }
+}
+
+impl Recorder for StoreRecorder {
+    fn resumed(&mut self, step: Step) -> Result<(), RecordError> {
+        Ok(self.append(&Event::Resumed { step, at: clock::now() })?)
+    }
+
+    fn fact(&mut self, name: &str, value: serde_json::Value) -> Result<(), RecordError> {
+        Ok(self.append(&fact(name, value))?)
+    }
+
+    fn planned_steps(&mut self, steps: u64) -> Result<(), RecordError> {
+        self.steps = steps;
+        Ok(self.append(&fact("steps", json!(steps)))?)
+    }
+
+    fn warning(&mut self, text: &str) -> Result<(), RecordError> {
+        Progress::Warning(text.to_owned()).tell();
+        Ok(self.append(&Event::Warning { text: text.to_owned() })?)
+    }
+
+    fn step(&mut self, step: Step, chain: ContentHash, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
+        let elapsed = self.stopwatch.elapsed_secs();
+        if elapsed - self.told_at >= TELL_EVERY_SECS || step.0 == self.steps {
+            self.told_at = elapsed;
+            let value = |name: &str| metrics.iter().find(|(n, _)| n.as_str() == name).map(|&(_, value)| value);
+            let tokens_per_s = value("time/tokens_per_s").unwrap_or_default();
+            Progress::Step { step: step.0, steps: self.steps, loss: value("train/loss"), tokens_per_s }.tell();
+        }
+        let chain = ChainDigest::of(&chain);
+        Ok(self.append(&Event::Step { step, chain, metrics: Metrics(metrics.to_vec()) })?)
+    }
+
+    fn evaluation(&mut self, step: Step, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
+        if let Some((_, mlm_loss)) = metrics.iter().find(|(name, _)| name.as_str() == "valid/mlm_loss") {
+            Progress::Evaluation { step: step.0, mlm_loss: *mlm_loss }.tell();
+        }
+        Ok(self.append(&Event::Evaluation { step, metrics: Metrics(metrics.to_vec()) })?)
+    }
+
+    fn checkpoint(&mut self, step: Step, path: &Path, weights: ContentHash) -> Result<(), RecordError> {
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(self.append(&Event::Checkpoint { step, file, weights })?)
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn elapsed_secs(&self) -> f64 {
+        self.stopwatch.elapsed_secs()
+    }
+}
