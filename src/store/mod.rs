@@ -1,7 +1,8 @@
 //! The run store: `runs/<id>/` is the truth, the SQLite index is derived from it.
 //!
 //! A [`Store`] makes and finds run folders; a [`RunDir`] is one of them; its [`EventLog`] is written by the one worker
-//! that holds its [`Lease`], and read by anybody at any time as a [`History`].  The store reads no clock and knows no trainer: times and events are handed in.
+//! that holds its [`Lease`], and read by anybody at any time as a [`History`]. The [`Index`] answers questions over all
+//! runs; deleting it loses nothing. The store reads no clock and knows no trainer: times and events are handed in.
 
 mod atomic;
 mod error;
@@ -9,6 +10,7 @@ mod event;
 mod event_log;
 mod history;
 mod ids;
+mod index;
 mod lease;
 mod run_dir;
 mod spec_text;
@@ -24,6 +26,7 @@ pub use event::{ChainDigest, Event, InvalidChainDigest, Metrics, RunState};
 pub use event_log::{EventLog, EventReader, LOG_VERSION};
 pub use history::{ChainLink, CheckpointRecord, History, Point, Resume, SeriesByMetric, StateChange, read_history};
 pub use ids::shortest_unique_prefixes;
+pub use index::{Index, MetricSummary, RunQuery, RunRow, Term};
 pub use lease::{Lease, SpecClaim};
 pub use run_dir::RunDir;
 
@@ -263,5 +266,32 @@ mod tests {
         let error = Store::open(&file).unwrap_err().to_string();
         let expected = "is a file, but a store is a folder; name another with `--runs DIR`";
         assert!(error.ends_with(expected), "{error}");
+    }
+
+    /// A store that this user cannot write can be listed, whether it has an index or not, and refuses a new run by name.
+    #[cfg(unix)]
+    #[test]
+    fn a_read_only_store_is_read() {
+        use std::os::unix::fs::PermissionsExt;
+
+        for has_index in [false, true] {
+            let (_folder, store) = new_store();
+            let first = store.create_run(&spec(1, 0.15), &json!({}), at(0)).unwrap();
+            if has_index {
+                drop(Index::open(&store).unwrap());
+            }
+            let second = store.create_run(&spec(1, 0.3), &json!({}), at(1)).unwrap();
+            let set_mode = |mode| fs::set_permissions(store.root(), fs::Permissions::from_mode(mode)).unwrap();
+            set_mode(0o555);
+            let is_enforced = fs::write(store.root().join("probe"), "").is_err(); // Not for the superuser.
+            let listed = Index::open(&store).and_then(|mut index| index.query(&RunQuery::default()));
+            let refused = store.create_run(&spec(2, 0.15), &json!({}), at(0)).map(drop);
+            set_mode(0o755);
+            let ids = listed.unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
+            assert_eq!(ids, [second.id().clone(), first.id().clone()]);
+            if is_enforced {
+                assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
+            }
+        }
     }
 }
