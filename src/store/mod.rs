@@ -1,1 +1,297 @@
 //! The run store: `runs/<id>/` is the truth, the SQLite index is derived from it.
+//!
+//! A [`Store`] makes and finds run folders; a [`RunDir`] is one of them; its [`EventLog`] is written by the one worker
+//! that holds its [`Lease`], and read by anybody at any time as a [`History`]. The [`Index`] answers questions over all
+//! runs; deleting it loses nothing. The store reads no clock and knows no trainer: times and events are handed in.
+
+mod atomic;
+mod error;
+mod event;
+mod event_log;
+mod history;
+mod ids;
+mod index;
+mod lease;
+mod run_dir;
+mod spec_text;
+#[cfg(test)]
+mod testing;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub use atomic::write_atomic;
+pub use error::StoreError;
+pub use event::{ChainDigest, Event, InvalidChainDigest, Metrics, RunState};
+pub use event_log::{EventLog, EventReader, LOG_VERSION};
+pub use history::{ChainLink, CheckpointRecord, History, Point, Resume, SeriesByMetric, StateChange, read_history};
+pub use ids::shortest_unique_prefixes;
+pub use index::{Index, MetricSummary, RunQuery, RunRow, Term};
+pub use lease::{Lease, SpecClaim};
+pub use run_dir::RunDir;
+
+use crate::plan::RunSpec;
+use crate::types::{RunId, SpecHash, Timestamp};
+use error::io_error;
+
+/// A folder of runs.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// Everything that is known of a run.
+#[derive(Clone, Debug)]
+pub struct StoredRun {
+    pub id: RunId,
+    pub dir: RunDir,
+    pub spec: RunSpec,
+    pub provenance: serde_json::Value,
+    pub state: RunState,
+    pub history: History,
+}
+
+impl Store {
+    /// Opens the store at `root`, making the folder when there is none. A store that cannot be written can be read.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let root = root.into();
+        match fs::metadata(&root) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Err(StoreError::NotAStore { path: root }),
+            Err(_) => fs::create_dir_all(&root).map_err(io_error("create", &root))?,
+        }
+        Ok(Self { root })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes a new run of `spec`, planned at `now`, complete on the disk when this returns.
+    pub fn create_run(
+        &self,
+        spec: &RunSpec,
+        provenance: &serde_json::Value,
+        now: Timestamp,
+    ) -> Result<RunDir, StoreError> {
+        RunDir::create(&self.root, spec, provenance, now)
+    }
+
+    /// The ids of all runs, sorted.
+    pub fn run_ids(&self) -> Result<Vec<RunId>, StoreError> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(io_error("list", &self.root))? {
+            let name = entry.map_err(io_error("list", &self.root))?.file_name();
+            ids.extend(name.to_str().and_then(|name| name.parse::<RunId>().ok()));
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// The folder of the run `id`.
+    pub fn run(&self, id: &RunId) -> Result<RunDir, StoreError> {
+        let run = RunDir::new(&self.root, id.clone());
+        if run.path().is_dir() { Ok(run) } else { ids::by_prefix(&self.run_ids()?, id.as_str()).map(|_| run) }
+    }
+
+    /// The run that `name` means: a unique beginning of its id, or `latest` for the one that started last.
+    pub fn resolve(&self, name: &str) -> Result<RunId, StoreError> {
+        let ids = self.run_ids()?;
+        if ids.is_empty() {
+            return Err(StoreError::NoRuns { path: self.root.clone() });
+        }
+        if name != "latest" {
+            return ids::by_prefix(&ids, name);
+        }
+        let latest = ids.into_iter().max_by_key(|id| (self.start_of(id), id.clone()));
+        Ok(latest.expect("invariant: there is at least one run"))
+    }
+
+    /// Everything about the run `id`, as it is on the disk now.
+    pub fn load(&self, id: &RunId) -> Result<StoredRun, StoreError> {
+        let dir = self.run(id)?;
+        let (history, state) = dir.read_history_and_state()?;
+        let (spec, provenance) = (dir.read_spec()?, dir.read_provenance()?);
+        Ok(StoredRun { id: id.clone(), dir, spec, provenance, state, history })
+    }
+
+    /// Takes the right to execute the specification `hash`, so that two programs never both do.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] when another process has it.
+    pub fn claim_spec(&self, hash: SpecHash) -> Result<SpecClaim, StoreError> {
+        let folder = self.root.join(".claims");
+        fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
+        SpecClaim::acquire(&folder.join(hash.to_string()), format!("specification {}", hash.0.short()))
+    }
+
+    /// When a run first ran, or was planned; reads no more of its log than that takes. `None` when its log is unreadable.
+    fn start_of(&self, id: &RunId) -> Option<Timestamp> {
+        let events = RunDir::new(&self.root, id.clone()).events().ok()?;
+        let mut planned = None;
+        for event in events.map_while(Result::ok) {
+            if let Event::State { state, at, .. } = event {
+                if state == RunState::Running {
+                    return Some(at);
+                }
+                planned = planned.or(Some(at));
+            }
+        }
+        planned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use insta::assert_snapshot;
+    use serde_json::json;
+
+    use super::testing::{at, fact, spec, state, step};
+    use super::*;
+    use crate::types::Step;
+
+    fn new_store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("runs")).unwrap();
+        (folder, store)
+    }
+
+    /// Every path under `root`, with folders marked, sorted.
+    fn tree(root: &Path) -> String {
+        let entries = walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name().into_iter().map(|entry| {
+            let entry = entry.unwrap();
+            let mark = if entry.file_type().is_dir() { "/" } else { "" };
+            format!("{}{mark}\n", entry.path().strip_prefix(root).unwrap().display())
+        });
+        entries.collect()
+    }
+
+    #[test]
+    fn a_run_is_complete_when_it_appears() {
+        let (_folder, store) = new_store();
+        let provenance = json!({ "host": "h", "lr": 0.1 + 0.2 });
+        let run = store.create_run(&spec(u64::MAX, 0.15), &provenance, at(1_000)).unwrap();
+        assert_eq!(store.run_ids().unwrap(), [run.id().clone()]);
+        assert_snapshot!(tree(run.path()), @"
+        artifacts/
+        checkpoints/
+        events.log
+        lease
+        log.txt
+        provenance.json
+        spec.toml
+        ");
+        let loaded = store.load(run.id()).unwrap();
+        assert_eq!((loaded.spec, loaded.provenance), (spec(u64::MAX, 0.15), provenance));
+        assert_eq!((loaded.state, loaded.history.created_at()), (RunState::Planned, Some(at(1_000))));
+        assert_eq!(tree(store.root()).lines().filter(|line| line.contains(".tmp")).count(), 0);
+    }
+
+    #[test]
+    fn a_spec_that_would_not_read_back_begins_no_run() {
+        let (_folder, store) = new_store();
+        let error = store.create_run(&spec(1, f64::NAN), &json!({}), at(0)).unwrap_err();
+        assert!(matches!(error, StoreError::Unreadable { .. }), "{error}");
+        assert_eq!(tree(store.root()), "");
+    }
+
+    #[test]
+    fn the_state_follows_the_log_and_the_lease() {
+        let (_folder, store) = new_store();
+        let run = store.create_run(&spec(1, 0.15), &json!({}), at(0)).unwrap();
+        let state_now = || store.load(run.id()).unwrap().state;
+        let lease = run.acquire_lease().unwrap();
+        let mut log = run.open_log(&lease).unwrap();
+        log.append(&state(RunState::Running, 1)).unwrap();
+        log.append(&step(1, 9.0)).unwrap();
+        assert_eq!(state_now(), RunState::Running);
+        assert!(run.acquire_lease().unwrap_err().is_held());
+        drop((log, lease));
+        assert_eq!(state_now(), RunState::Lost);
+        let lease = run.acquire_lease().unwrap();
+        let mut log = run.open_log(&lease).unwrap();
+        log.append(&Event::Resumed { step: Step(0), at: at(2) }).unwrap();
+        log.append(&state(RunState::Finished, 3)).unwrap();
+        drop(lease);
+        assert_eq!(state_now(), RunState::Finished);
+        assert_eq!(store.load(run.id()).unwrap().history.last_step(), Step(0));
+    }
+
+    #[test]
+    fn one_of_two_programs_gets_a_spec() {
+        let (_folder, store) = new_store();
+        let hash = spec(1, 0.15).hash();
+        let claim = store.claim_spec(hash).unwrap();
+        let other = thread::scope(|scope| scope.spawn(|| store.claim_spec(hash)).join().unwrap());
+        let message = other.unwrap_err().to_string();
+        assert!(message.starts_with(&format!("specification {} is being executed by another", hash.0.short())));
+        store.claim_spec(spec(2, 0.15).hash()).unwrap();
+        drop(claim);
+        store.claim_spec(hash).unwrap();
+    }
+
+    #[test]
+    fn latest_is_the_run_that_started_last() {
+        let (_folder, store) = new_store();
+        assert!(matches!(store.resolve("latest"), Err(StoreError::NoRuns { .. })));
+        let planned = |created| store.create_run(&spec(1, 0.15), &json!({}), at(created)).unwrap();
+        let (first, second) = (planned(1), planned(2));
+        assert_eq!(&store.resolve("latest").unwrap(), second.id());
+        let mut log = first.open_log(&first.acquire_lease().unwrap()).unwrap();
+        log.append(&fact("threads", 2)).unwrap();
+        log.append(&state(RunState::Running, 3)).unwrap();
+        assert_eq!(&store.resolve("latest").unwrap(), first.id());
+        assert_eq!(&store.resolve(first.id().as_str()).unwrap(), first.id());
+        let unknown = store.load(&"zzzzzzzz".parse().unwrap()).unwrap_err();
+        assert!(matches!(unknown, StoreError::UnknownRun { .. }), "{unknown}");
+    }
+
+    #[test]
+    fn folders_that_are_no_runs_are_passed_over() {
+        let (_folder, store) = new_store();
+        for name in ["cache", ".tmp-abc", ".claims", "Not-a-run"] {
+            fs::create_dir(store.root().join(name)).unwrap();
+        }
+        assert_eq!(store.run_ids().unwrap(), []);
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runs");
+        fs::write(&file, "").unwrap();
+        let error = Store::open(&file).unwrap_err().to_string();
+        let expected = "is a file, but a store is a folder; name another with `--runs DIR`";
+        assert!(error.ends_with(expected), "{error}");
+    }
+
+    /// A store that this user cannot write can be listed, whether it has an index or not, and refuses a new run by name.
+    #[cfg(unix)]
+    #[test]
+    fn a_read_only_store_is_read() {
+        use std::os::unix::fs::PermissionsExt;
+
+        for has_index in [false, true] {
+            let (_folder, store) = new_store();
+            let first = store.create_run(&spec(1, 0.15), &json!({}), at(0)).unwrap();
+            if has_index {
+                drop(Index::open(&store).unwrap());
+            }
+            let second = store.create_run(&spec(1, 0.3), &json!({}), at(1)).unwrap();
+            let set_mode = |mode| fs::set_permissions(store.root(), fs::Permissions::from_mode(mode)).unwrap();
+            set_mode(0o555);
+            let is_enforced = fs::write(store.root().join("probe"), "").is_err(); // Not for the superuser.
+            let listed = Index::open(&store).and_then(|mut index| index.query(&RunQuery::default()));
+            let refused = store.create_run(&spec(2, 0.15), &json!({}), at(0)).map(drop);
+            set_mode(0o755);
+            let ids = listed.unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
+            assert_eq!(ids, [second.id().clone(), first.id().clone()]);
+            if is_enforced {
+                assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
+            }
+        }
+    }
+}
