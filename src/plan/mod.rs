@@ -1,11 +1,145 @@
 //! The plan: what an experiment amounts to, as an ordered list of fully resolved run specifications.
 //!
-//! Pure: no clock, no disk, no randomness. Whatever must be looked up (the corpus) is looked up before and handed in.
+//! Pure: no clock, no disk, no randomness. Whatever must be looked up (the corpus) is looked up by the caller. The story:
+//! [`read`] checks the cells of an experiment file, [`expand`] lists them, [`plan`] resolves each into one [`RunSpec`] a
+//! seed, [`estimate()`] says what a run will cost.
 
+mod check;
+mod estimate;
+mod expand;
+mod parameters;
+mod resolve;
 mod run_spec;
 
+pub use check::{MAX_CELLS, read};
+pub use estimate::{Estimate, Measured, estimate};
+pub use expand::{Point, expand};
+pub use parameters::{ParameterCount, parameter_count, parameters};
+pub use resolve::{CorpusFacts, CorpusRef};
 pub use run_spec::{
     Activation, CorpusFormat, DataSpec, DemoSpec, DeviceKind, Isa, Masking, ModelSpec, NormPosition, Nsp,
     ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec,
-    Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
+    SpecError, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
 };
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::experiment::{Axis, Diagnostics, Experiment, Value};
+use crate::types::{Seed, SpecHash};
+
+/// Everything that an experiment runs, in order.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub axes: Vec<PlanAxis>,
+    /// In the order of the sweep: the first axis varies slowest.
+    pub cells: Vec<Cell>,
+    /// The index of the cell that the others are compared with.
+    pub baseline: Option<usize>,
+}
+
+/// An axis as tables and figures need it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanAxis {
+    pub key: &'static str,
+    /// The short name: see [`Axis::label`].
+    pub label: String,
+    pub values: Vec<Value>,
+}
+
+/// One combination of axis values, and a run for every seed.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// Key and value for every axis, in the order of the axes.
+    pub axes: Vec<(&'static str, Value)>,
+    /// `mask_ratio=0.3 nsp=off`; empty when nothing is swept.
+    pub label: String,
+    pub runs: Vec<PlannedRun>,
+}
+
+/// One run of a cell.
+#[derive(Clone, Debug)]
+pub struct PlannedRun {
+    pub seed: Seed,
+    pub spec: RunSpec,
+    /// The identity of `spec`.
+    pub hash: SpecHash,
+}
+
+impl Plan {
+    /// The runs to execute: each specification once, in order of its first appearance.
+    pub fn runs(&self) -> Vec<&PlannedRun> {
+        let mut seen = BTreeSet::new();
+        self.cells.iter().flat_map(|cell| &cell.runs).filter(|run| seen.insert(run.hash)).collect()
+    }
+
+    /// How many runs of the cells are the same specification as an earlier one, and need no execution of their own.
+    pub fn duplicates(&self) -> usize {
+        self.cells.iter().map(|cell| cell.runs.len()).sum::<usize>() - self.runs().len()
+    }
+}
+
+/// Resolves every cell of `experiment` and every seed into a [`RunSpec`].
+///
+/// `look_up` says what there is under a corpus's name. It is asked once for each corpus, whatever the number of cells.
+///
+/// # Errors
+/// When a corpus cannot be found or read, or has fewer than two documents, at the place that names it.
+pub fn plan<E: fmt::Display>(
+    experiment: &Experiment,
+    mut look_up: impl FnMut(&CorpusRef) -> Result<CorpusFacts, E>,
+) -> Result<Plan, Diagnostics> {
+    let points = expand(experiment);
+    let mut corpora: BTreeMap<CorpusRef, Option<CorpusFacts>> = BTreeMap::new();
+    let mut problems = Vec::new();
+    let mut cells = Vec::new();
+    for point in &points {
+        let settings = experiment.settings(point);
+        let corpus = CorpusRef::of(&settings);
+        let facts = corpora.entry(corpus).or_insert_with_key(|corpus| {
+            let facts = look_up(corpus).map_err(|error| error.to_string()).and_then(CorpusFacts::check);
+            facts.map_err(|message| problems.push(resolve::blame_corpus(&settings, message))).ok()
+        });
+        let Some(facts) = facts else { continue };
+        let spec = |seed| resolve::spec(&settings, facts, seed);
+        let runs = experiment.seeds.iter().map(|&seed| PlannedRun::new(spec(seed))).collect();
+        cells.push(Cell { axes: cell_axes(point), label: cell_label(point), runs });
+    }
+    if !problems.is_empty() {
+        return Err(Diagnostics::new(experiment.source.clone(), problems));
+    }
+    let axes = experiment.axes.iter().map(PlanAxis::of).collect();
+    let baseline = baseline_index(experiment, &cells);
+    Ok(Plan { axes, cells, baseline })
+}
+
+impl PlannedRun {
+    fn new(spec: RunSpec) -> Self {
+        Self { seed: spec.train.seed, hash: spec.hash(), spec }
+    }
+}
+
+impl PlanAxis {
+    fn of(axis: &Axis) -> Self {
+        let values = axis.values.iter().map(|setting| setting.value.clone()).collect();
+        Self { key: axis.key.name, label: axis.label.clone(), values }
+    }
+}
+
+fn cell_axes(point: &Point<'_>) -> Vec<(&'static str, Value)> {
+    point.iter().map(|(axis, setting)| (axis.key.name, setting.value.clone())).collect()
+}
+
+fn cell_label(point: &Point<'_>) -> String {
+    let parts: Vec<String> = point.iter().map(|(axis, setting)| format!("{}={}", axis.label, setting.value)).collect();
+    parts.join(" ")
+}
+
+fn baseline_index(experiment: &Experiment, cells: &[Cell]) -> Option<usize> {
+    let baseline = experiment.baseline.as_ref()?;
+    let wanted: Vec<(&str, Value)> = baseline.iter().map(|(key, setting)| (key.name, setting.value.clone())).collect();
+    cells.iter().position(|cell| cell.axes == wanted)
+}
+
+#[cfg(test)]
+mod tests;

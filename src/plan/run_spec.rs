@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::experiment::{CodecError, nearest, read_toml, write_toml};
 use crate::types::{ContentHash, Seed, SpecHash};
 
 /// The version of the specification's shape. Readers accept every version up to this one; writers write this one.
@@ -59,7 +60,7 @@ pub struct DataSpec {
 }
 
 /// How text becomes documents of sentences.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CorpusFormat {
     /// One sentence a line, a blank line between documents.
@@ -75,7 +76,7 @@ pub enum CorpusFormat {
 }
 
 /// Settings of the built-in corpus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DemoSpec {
     pub documents: u64,
     pub seed: u64,
@@ -296,7 +297,57 @@ pub enum Isa {
     Avx2,
 }
 
+/// A stored specification that is not one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    #[error("not a run specification: {0}")]
+    Malformed(#[from] CodecError),
+    #[error("the specification has schema {found}, and this program reads up to {SPEC_SCHEMA}: use a newer one")]
+    FromTheFuture { found: u32 },
+    #[error("the specification has the unknown key `{key}`{}", hint(.nearest))]
+    UnknownKey { key: String, nearest: Option<String> },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|key| format!(": did you mean `{key}`?")).unwrap_or_default()
+}
+
 impl RunSpec {
+    /// The specification as TOML, as it is kept beside a run.
+    ///
+    /// # Errors
+    /// When a number is beyond TOML's: a seed or a count above 2^63 - 1.
+    pub fn to_toml(&self) -> Result<String, CodecError> {
+        write_toml(self)
+    }
+
+    /// Reads what [`to_toml`](Self::to_toml) wrote, in any order of its keys.
+    ///
+    /// # Errors
+    /// When the text is no specification, is one of a later version, or has a key that would be ignored: a run that
+    /// leaves something out of its specification would not be the same run.
+    pub fn from_toml(text: &str) -> Result<Self, SpecError> {
+        #[derive(Deserialize)]
+        struct Header {
+            schema: u32,
+        }
+        let Header { schema } = read_toml(text)?;
+        if schema > SPEC_SCHEMA {
+            return Err(SpecError::FromTheFuture { found: schema });
+        }
+        let spec: Self = read_toml(text)?;
+        let known: Vec<String> = spec.leaves().into_iter().map(|(key, _)| key).collect();
+        let mut written = Vec::new();
+        collect_leaves("", &read_toml::<Value>(text)?, &mut written);
+        match written.into_iter().find(|(key, _)| !known.contains(key)) {
+            Some((key, _)) => {
+                let nearest = nearest(&key, known.iter().map(String::as_str)).map(str::to_owned);
+                Err(SpecError::UnknownKey { key, nearest })
+            }
+            None => Ok(spec),
+        }
+    }
+
     /// The identity of the run: the hash of [`canonical`](Self::canonical).
     pub fn hash(&self) -> SpecHash {
         SpecHash(ContentHash::of(self.canonical().as_bytes()))

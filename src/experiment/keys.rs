@@ -1,0 +1,264 @@
+//! The keys of the experiment file: the one table that says which there are, what each takes, and what it is when the
+//! file says nothing.
+//!
+//! Parsing, "did you mean", `--set`, the checks of sweep axes and the order of a sweep's axes all come from here. A new
+//! setting is one line in [`KEYS`] and one field of the run's specification, of the same name. Names are Hugging Face's
+//! `BertConfig` names where it has one.
+
+use std::sync::LazyLock;
+
+use toml::de::DeValue;
+
+use super::value::Kind::{Betas, Bool, Choice, Float, FloatOrOff, Integer, Masking, Preset, Seeds, Text, Words};
+use super::value::{self, Bounds, Kind, Value};
+
+/// One key of the experiment file.
+#[derive(Debug)]
+pub struct Key {
+    /// `section.key`.
+    pub name: &'static str,
+    pub kind: Kind,
+    /// The value when nothing is said, as TOML.
+    pub default: Option<&'static str>,
+    /// One line for people.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// Whether the key is part of a run, and may therefore be swept; the others describe the experiment as a whole.
+    pub fn is_setting(&self) -> bool {
+        !matches!(split(self.name).0, "experiment" | "sweep" | "report")
+    }
+
+    /// The place in the table: the order in which axes are expanded.
+    pub fn position(&self) -> usize {
+        KEYS.iter().position(|key| key.name == self.name).unwrap_or(KEYS.len())
+    }
+
+    /// The default, read.
+    pub fn default_value(&self) -> Option<Value> {
+        DEFAULTS.iter().find(|(key, _)| key.name == self.name).map(|(_, value)| value.clone())
+    }
+}
+
+/// All keys, in the order of the table.
+pub fn all() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter()
+}
+
+/// The key of this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The default of every key that has one.
+pub fn defaults() -> &'static [(&'static Key, Value)] {
+    &DEFAULTS
+}
+
+/// Section and rest of a key's name.
+pub fn split(name: &str) -> (&str, &str) {
+    name.split_once('.').unwrap_or(("", name))
+}
+
+/// The tables that a file may have, by path.
+pub fn sections() -> impl Iterator<Item = &'static str> {
+    SECTIONS.iter().copied()
+}
+
+/// Why `path` is not supported yet, when it is a name of the format's future.
+pub fn planned(path: &str) -> Option<&'static str> {
+    PLANNED.iter().find(|(name, _)| *name == path).map(|(_, why)| *why)
+}
+
+/// Keys of which at most one may be given: giving one on the command line takes the other back.
+pub const EXCLUSIVE: &[[&str; 2]] =
+    &[["train.steps", "train.epochs"], ["schedule.warmup_ratio", "schedule.warmup_steps"]];
+
+/// The other key of an exclusive pair.
+pub fn rival(name: &str) -> Option<&'static Key> {
+    EXCLUSIVE.iter().find(|pair| pair.contains(&name)).and_then(|[a, b]| find(if name == *a { b } else { a }))
+}
+
+/// The metrics that a run records.
+pub const METRICS: &[&str] = &[
+    "valid/mlm_loss",
+    "valid/nsp_loss",
+    "valid/masked_accuracy",
+    "valid/accuracy_mask",
+    "valid/accuracy_random",
+    "valid/accuracy_kept",
+    "valid/nsp_accuracy",
+    "valid/perplexity",
+    "train/loss",
+    "train/mlm_loss",
+    "train/nsp_loss",
+    "train/lr",
+    "train/grad_norm",
+    "train/tokens",
+    "time/tokens_per_s",
+    "time/elapsed_secs",
+];
+
+/// The figures that a comparison draws: learning curves, final metric by axis, learning rate by step, final metric by
+/// parameters, and by time.
+pub const FIGURES: &[&str] = &["curves", "axes", "schedules", "parameters", "time"];
+
+const SECTIONS: &[&str] = &[
+    "experiment",
+    "experiment.baseline",
+    "data",
+    "tokenizer",
+    "model",
+    "objective",
+    "optimizer",
+    "schedule",
+    "train",
+    "sweep",
+    "sweep.grid",
+    "sweep.replicates",
+    "report",
+];
+
+const PLANNED: &[(&str, &str)] = &[
+    ("base", "a file cannot build on another one: copy the keys"),
+    ("finetune", "only pretraining runs can be declared"),
+    ("sweep.zip", "only `[sweep.grid]` and `[sweep.replicates]` are"),
+    ("sweep.when", "only `[sweep.grid]` and `[sweep.replicates]` are"),
+    ("sweep.exclude", "only `[sweep.grid]` and `[sweep.replicates]` are"),
+    ("sweep.include", "only `[sweep.grid]` and `[sweep.replicates]` are"),
+    ("sweep.derive", "only `[sweep.grid]` and `[sweep.replicates]` are"),
+    ("sweep.random", "only `[sweep.grid]` and `[sweep.replicates]` are"),
+    ("sweep.halving", "only `[sweep.grid]` and `[sweep.replicates]` are"),
+    ("sweep.replicates.paired", "replicates are always paired: every cell has the same seeds"),
+    ("objective.whole_word", "masks are drawn by token: take the key out"),
+];
+
+const ANY: Bounds = Bounds::between(0.0, f64::INFINITY);
+const FROM_ZERO: Bounds = Bounds::below(0.0, f64::INFINITY);
+const INSIDE: Bounds = Bounds::between(0.0, 1.0);
+const SHARE: Bounds = Bounds::closed(0.0, 1.0);
+const DROPOUT: Bounds = Bounds::below(0.0, 1.0);
+const COUNT: Kind = Integer { min: 1, max: i64::MAX };
+const SIZE: Kind = Integer { min: 1, max: 1 << 20 };
+const SEED: Kind = Integer { min: 0, max: value::MAX_SEED };
+
+const fn one_of(choices: &'static [&'static str]) -> Kind {
+    Choice { choices, planned: &[] }
+}
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key { name, kind, default: Some(default), doc }
+}
+
+const fn without_default(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, default: None, doc }
+}
+
+#[rustfmt::skip] // a table: one key a line
+static KEYS: &[Key] = &[
+    without_default("experiment.name", Text, "What the experiment is called in lists and reports; required"),
+    without_default("experiment.question", Text, "The question that it is to answer, in a sentence"),
+    key("experiment.metric", one_of(METRICS), "'valid/mlm_loss'", "The metric that decides"),
+    without_default("experiment.goal", one_of(&["minimize", "maximize"]), "Which way is better; follows from the metric when not given"),
+
+    without_default("data.corpus", Text, "`demo` for the built-in corpus, or a file, folder or glob; required"),
+    key("data.format", one_of(&["auto", "sentences", "eod", "jsonl", "prose"]), "'auto'", "How the text is cut into documents and sentences"),
+    key("data.text_field", Text, "'text'", "The field of a JSON line that holds the text"),
+    key("data.valid_fraction", Float(INSIDE), "0.05", "The share of documents held out"),
+    key("data.demo_documents", Integer { min: 2, max: 100_000_000 }, "2000", "Documents of the built-in corpus"),
+    key("data.demo_seed", SEED, "0", "The seed of the built-in corpus"),
+
+    key("tokenizer.kind", Choice { choices: &["wordpiece"], planned: &["bpe", "unigram"] }, "'wordpiece'", "The tokenizer's algorithm"),
+    key("tokenizer.vocab_size", Integer { min: 16, max: 1 << 24 }, "8000", "Entries of the vocabulary, the five special tokens included"),
+    key("tokenizer.min_frequency", COUNT, "2", "A pair that occurs less often is not merged"),
+    key("tokenizer.limit_alphabet", COUNT, "6000", "At most so many different characters enter the alphabet"),
+    key("tokenizer.lowercase", Bool, "false", "Whether text is lower-cased first"),
+
+    without_default("model.preset", Preset, "A known model; single keys win over it"),
+    key("model.hidden_size", SIZE, "128", "Width of the model"),
+    key("model.num_hidden_layers", Integer { min: 1, max: 1024 }, "2", "Encoder layers"),
+    key("model.num_attention_heads", Integer { min: 1, max: 1024 }, "2", "Attention heads a layer"),
+    without_default("model.attention_head_size", SIZE, "Width of one head; hidden_size / num_attention_heads when not given"),
+    key("model.intermediate_size", SIZE, "512", "Width of the feed-forward sublayer"),
+    key("model.max_position_embeddings", SIZE, "512", "The longest sequence that has positions"),
+    key("model.type_vocab_size", Integer { min: 2, max: 2 }, "2", "Segment embeddings: A and B"),
+    key("model.hidden_act", one_of(&["gelu", "gelu_new", "relu"]), "'gelu'", "The feed-forward activation"),
+    key("model.hidden_dropout_prob", Float(DROPOUT), "0.1", "Dropout on embeddings and residual branches"),
+    key("model.attention_probs_dropout_prob", Float(DROPOUT), "0.1", "Dropout on attention probabilities"),
+    key("model.initializer_range", Float(ANY), "0.02", "Standard deviation of the initial weights"),
+    key("model.layer_norm_eps", Float(ANY), "1e-12", "Added to the variance in LayerNorm"),
+    key("model.position_embedding_type", one_of(&["absolute", "sinusoidal"]), "'absolute'", "Learned positions, or sines and cosines"),
+    key("model.norm_position", one_of(&["post", "pre"]), "'post'", "LayerNorm after each residual sum (BERT), or before each sublayer"),
+    key("model.embedding_layer_norm", Bool, "true", "Whether the embeddings are normalised"),
+    key("model.tie_word_embeddings", Bool, "true", "Whether the MLM head projects onto the word embeddings"),
+    key("model.mlm_head_transform", Bool, "true", "Whether dense + activation + LayerNorm stand before the MLM projection"),
+    key("model.mlm_head_bias", Bool, "true", "Whether the MLM projection has a bias"),
+    key("model.nsp_head_bias", Bool, "true", "Whether the NSP classifier has a bias"),
+
+    key("objective.mask_ratio", Float(INSIDE), "0.15", "The share of ordinary tokens selected for prediction"),
+    key("objective.mask_token_prob", Float(SHARE), "0.8", "Of the selected, the share replaced by [MASK]"),
+    key("objective.random_token_prob", Float(SHARE), "0.1", "Of the selected, the share replaced by a random token"),
+    key("objective.masking", Masking, "'dynamic'", "When masks are drawn anew"),
+    key("objective.nsp", one_of(&["off", "random", "swap"]), "'off'", "Next-sentence prediction: off, against another document, or against the swapped pair"),
+    key("objective.nsp_negative_prob", Float(INSIDE), "0.5", "The share of pairs that are not consecutive"),
+    key("objective.short_seq_prob", Float(SHARE), "0.1", "The share of pairs built to a shorter random length"),
+
+    key("optimizer.kind", Choice { choices: &["adamw"], planned: &["adam", "lamb", "lion", "sgd", "muon", "adafactor"] }, "'adamw'", "The optimizer"),
+    key("optimizer.lr", Float(ANY), "5e-4", "The peak learning rate"),
+    key("optimizer.betas", Betas, "[0.9, 0.999]", "Decay rates of the two moments"),
+    key("optimizer.eps", Float(ANY), "1e-8", "Added to the root of the second moment"),
+    key("optimizer.weight_decay", Float(FROM_ZERO), "0.01", "Decoupled decay; none on biases and LayerNorm"),
+    key("optimizer.clip_norm", FloatOrOff(ANY), "1.0", "The largest global gradient norm"),
+
+    key("schedule.kind", Choice { choices: &["constant", "linear", "cosine", "noam"], planned: &["plateau", "wsd"] }, "'linear'", "The learning rate after the warmup"),
+    key("schedule.warmup_ratio", Float(SHARE), "0.1", "The warmup as a share of all steps; excludes warmup_steps"),
+    without_default("schedule.warmup_steps", Integer { min: 0, max: i64::MAX }, "The warmup in steps; excludes warmup_ratio"),
+
+    key("train.steps", COUNT, "1000", "Optimizer steps; excludes epochs"),
+    without_default("train.epochs", Float(ANY), "Passes over the train instances; excludes steps"),
+    key("train.batch_size", SIZE, "32", "Sequences a step"),
+    key("train.seq_len", Integer { min: 8, max: 1 << 20 }, "128", "Tokens a sequence, special tokens included"),
+    key("train.eval_every", COUNT, "100", "Steps between evaluations"),
+    key("train.eval_instances", COUNT, "256", "Valid instances an evaluation"),
+    key("train.checkpoint_every", COUNT, "500", "Steps between checkpoints"),
+    key("train.keep_checkpoints", Integer { min: 1, max: 10_000 }, "2", "The newest so many checkpoints are kept, and the best"),
+    key("train.seed", SEED, "0", "The first seed; replicates count up from it"),
+    key("train.device", Choice { choices: &["flex"], planned: &["tch", "cuda", "wgpu", "vulkan"] }, "'flex'", "What the run computes on"),
+    key("train.isa", one_of(&["native", "avx512", "avx2"]), "'native'", "The instruction set of the matrix kernels"),
+
+    key("sweep.replicates.seeds", Seeds, "1", "How many seeds each cell runs with, counted from train.seed, or which"),
+
+    key("report.figures", Words(FIGURES), "['curves', 'axes', 'schedules', 'parameters', 'time']", "The figures that a comparison draws"),
+    without_default("report.colour_by", Text, "The axis that is told by colour; the first one when not given"),
+    without_default("report.x", Text, "The axis along x where a figure shows one axis"),
+];
+
+static DEFAULTS: LazyLock<Vec<(&'static Key, Value)>> = LazyLock::new(|| {
+    let read = |key: &'static Key| {
+        let text = DeValue::parse(key.default?).expect("invariant: defaults are TOML");
+        Some((key, key.kind.read(text.get_ref()).expect("invariant: defaults are of their key's kind")))
+    };
+    KEYS.iter().filter_map(read).collect()
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order() {
+        assert_eq!(defaults().len(), KEYS.iter().filter(|key| key.default.is_some()).count());
+        for (i, key) in KEYS.iter().enumerate() {
+            assert_eq!(key.position(), i, "{} is there twice", key.name);
+            let section = key.name.rsplit_once('.').expect("a section").0;
+            assert!(SECTIONS.contains(&section), "{section} is no section");
+            assert!(planned(key.name).is_none() && !key.doc.is_empty() && !key.doc.ends_with('.'));
+        }
+        for name in EXCLUSIVE.iter().flatten() {
+            let back = rival(name).and_then(|key| rival(key.name)).map(|key| key.name);
+            assert_eq!(back, Some(*name));
+        }
+        assert!(METRICS.iter().all(|name| name.parse::<crate::types::MetricName>().is_ok()));
+    }
+}

@@ -1,0 +1,497 @@
+//! Reads an experiment file and its `--set` arguments against the key table, into a [`Draft`].
+//!
+//! Both are walked the same way: a tree of tables down to the first path that is a key, below `[sweep.grid]` and
+//! `[experiment.baseline]` as at the top. A mistake is noted and the walk goes on, so that one pass finds all of them;
+//! a key with a wrong value is remembered as broken, so that no check complains about it a second time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use super::keys::{self, Key};
+use super::value::{Rejection, Value, describe};
+use super::{Axis, Draft, Experiment, Goal, Report, Setting, suggest};
+use crate::types::Seed;
+
+/// Reads `text`, then the `KEY=VALUE` arguments of `--set`, which win over the file.
+///
+/// # Errors
+/// When `text` is not TOML at all; every other mistake is in the draft.
+pub fn read(text: &str, file_name: &str, sets: &[String]) -> Result<Draft, Diagnostics> {
+    let source = Source { name: file_name.to_owned(), text: text.to_owned() };
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let list = errors.iter().map(|error| {
+            let place = error.span().unwrap_or(0..0).into();
+            Diagnostic::error(format!("this is not TOML: {}", error.message())).at(place, "here")
+        });
+        return Err(Diagnostics::new(source, list.collect()));
+    }
+    let mut reader = Reader::default();
+    for (name, value) in table.get_ref().iter() {
+        reader.walk(&Node::of_file(name, "", value));
+    }
+    for set in sets {
+        reader.walk_argument(set);
+    }
+    Ok(reader.finish(source))
+}
+
+#[derive(Default)]
+struct Reader {
+    given: BTreeMap<&'static str, Setting>,
+    axes: Vec<Axis>,
+    baseline: Vec<(&'static Key, Setting)>,
+    broken: BTreeSet<&'static str>,
+    baseline_is_broken: bool,
+    problems: Vec<Diagnostic>,
+}
+
+/// A value on the way down, and where it stands.
+struct Node<'a, 'i> {
+    path: String,
+    /// The key's place.
+    at: Place,
+    value: &'a Spanned<DeValue<'i>>,
+    /// The argument as typed, and its value's text where the value is this node's.
+    argument: Option<(&'a str, Option<&'a str>)>,
+}
+
+/// What a path gives a value to.
+enum Target {
+    Base,
+    Axis,
+    Baseline,
+}
+
+impl Target {
+    fn of(path: &str) -> (Self, &str) {
+        if let Some(key) = path.strip_prefix("sweep.grid.") {
+            (Self::Axis, key)
+        } else if let Some(key) = path.strip_prefix("experiment.baseline.") {
+            (Self::Baseline, key)
+        } else {
+            (Self::Base, path)
+        }
+    }
+}
+
+impl<'a, 'i> Node<'a, 'i> {
+    fn of_file(name: &Spanned<std::borrow::Cow<'i, str>>, parent: &str, value: &'a Spanned<DeValue<'i>>) -> Self {
+        Self { path: join(parent, name.get_ref()), at: name.span().into(), value, argument: None }
+    }
+
+    fn child(&self, name: &Spanned<std::borrow::Cow<'i, str>>, value: &'a Spanned<DeValue<'i>>) -> Self {
+        match self.argument {
+            None => Self::of_file(name, &self.path, value),
+            Some((typed, _)) => Self {
+                path: join(&self.path, name.get_ref()),
+                at: self.at.clone(),
+                value,
+                argument: Some((typed, None)),
+            },
+        }
+    }
+
+    /// Where a value stands that is this node's or within it.
+    fn place(&self, value: &Spanned<DeValue<'_>>) -> Place {
+        match self.argument {
+            None => value.span().into(),
+            Some(_) => self.at.clone(),
+        }
+    }
+
+    fn read(&self, key: &'static Key) -> Result<Setting, Diagnostic> {
+        let value = match self.argument {
+            Some((_, Some(raw))) => key.kind.read_argument(self.value.get_ref(), raw),
+            _ => key.kind.read(self.value.get_ref()),
+        };
+        self.setting(key, value, self.value)
+    }
+
+    fn setting(
+        &self,
+        key: &'static Key,
+        value: Result<Value, Rejection>,
+        written: &Spanned<DeValue<'_>>,
+    ) -> Result<Setting, Diagnostic> {
+        let place = self.place(written);
+        match value {
+            Ok(value) => Ok(Setting { value, place: Some(place), preset: None }),
+            Err(rejection) => Err(explain(key, rejection, written.get_ref()).at(place, "this value")),
+        }
+    }
+}
+
+fn join(parent: &str, name: &str) -> String {
+    if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
+}
+
+fn explain(key: &Key, rejection: Rejection, value: &DeValue<'_>) -> Diagnostic {
+    let name = key.name;
+    match rejection {
+        Rejection::NotSupportedYet(word) => Diagnostic::error(format!("`{name} = \"{word}\"` is not supported yet"))
+            .help(format!("`{name}` must be {}", key.kind)),
+        Rejection::Wrong { found, nearest: Some(word) } => {
+            Diagnostic::error(format!("`{name}` cannot be {found}")).help(format!("did you mean \"{word}\"?"))
+        }
+        Rejection::Wrong { found, nearest: None } => {
+            let problem = Diagnostic::error(format!("`{name}` must be {}, not {found}", key.kind));
+            let holds_a_list = matches!(key.default_value(), Some(Value::List(_)));
+            if value.is_array() && key.is_setting() && !holds_a_list {
+                problem.help(format!("to compare several values, write `\"{name}\" = [...]` under [sweep.grid]"))
+            } else {
+                problem.help(format!("`{name}`: {}", key.doc))
+            }
+        }
+    }
+}
+
+impl Reader {
+    fn walk_argument(&mut self, typed: &str) {
+        let at = Place::Argument(format!("--set {typed}"));
+        let Some((path, raw)) = typed.split_once('=') else {
+            let problem = Diagnostic::error("`--set` takes KEY=VALUE");
+            self.problems.push(problem.at(at, "this argument").help("write for example --set train.steps=100"));
+            return;
+        };
+        let (path, raw) = (path.trim().replace('"', ""), raw.trim());
+        // What is not TOML is a bare word or a path, as a shell leaves it after taking the quotes off.
+        let bare = || Spanned::new(0..raw.len(), DeValue::String(raw.into()));
+        let value = DeValue::parse(raw).unwrap_or_else(|_| bare());
+        self.walk(&Node { path, at, value: &value, argument: Some((typed, Some(raw))) });
+    }
+
+    fn walk(&mut self, node: &Node<'_, '_>) {
+        let (target, name) = Target::of(&node.path);
+        if let Some(why) = keys::planned(name) {
+            let problem = Diagnostic::error(format!("`{name}` is not supported yet"));
+            self.problems.push(problem.at(node.at.clone(), "of a later version").help(why));
+        } else if let Some(key) = keys::find(name) {
+            match target {
+                Target::Base => self.take_base(key, node),
+                Target::Axis => self.take_axis(key, node),
+                Target::Baseline => self.take_baseline(key, node),
+            }
+        } else if keys::sections().any(|section| section == name) {
+            match node.value.get_ref() {
+                DeValue::Table(table) => table.iter().for_each(|(name, value)| self.walk(&node.child(name, value))),
+                other => self.problems.push(
+                    Diagnostic::error(format!("`{}` must be a table, not {}", node.path, describe(other)))
+                        .at(node.at.clone(), "this key")
+                        .help(format!("write `[{}]`, and its keys below", node.path)),
+                ),
+            }
+        } else {
+            self.unknown(node, name);
+        }
+    }
+
+    fn unknown(&mut self, node: &Node<'_, '_>, name: &str) {
+        let problem = if node.value.get_ref().is_table() && node.argument.is_none() {
+            let problem = Diagnostic::error(format!("unknown table `[{}]`", node.path));
+            match suggest::nearest(&node.path, keys::sections()) {
+                Some(section) => problem.help(format!("did you mean `[{section}]`?")),
+                None => problem.help(format!("the tables are {}", keys::sections().collect::<Vec<_>>().join(", "))),
+            }
+        } else {
+            let problem = Diagnostic::error(format!("unknown key `{name}`"));
+            let (section, _) = keys::split(name);
+            let siblings: Vec<&str> =
+                keys::all().map(|key| keys::split(key.name)).filter(|key| key.0 == section).map(|key| key.1).collect();
+            match suggest::nearest_key(name) {
+                Some(key) => problem.help(format!("did you mean `{key}`?")),
+                None if !siblings.is_empty() => problem.help(format!("[{section}] has {}", siblings.join(", "))),
+                None => problem.help("a key is written section.key, like `objective.mask_ratio`"),
+            }
+        };
+        self.problems.push(problem.at(node.at.clone(), "not of this format"));
+    }
+
+    fn take_base(&mut self, key: &'static Key, node: &Node<'_, '_>) {
+        if node.argument.is_some() && self.narrows_axis(key, node) {
+            return;
+        }
+        match node.read(key) {
+            Ok(setting) => self.give(key, setting, node),
+            Err(problem) => {
+                self.broken.insert(key.name);
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    fn give(&mut self, key: &'static Key, setting: Setting, node: &Node<'_, '_>) {
+        let may_replace =
+            |previous: &Setting| node.argument.is_some() && matches!(previous.place, Some(Place::File { .. }));
+        if let Some(previous) = self.given.get(key.name)
+            && node.argument.is_none()
+        {
+            self.problems.push(conflict(format!("`{}` is given twice", key.name), &setting, previous));
+        }
+        if let Some(rival) = keys::rival(key.name)
+            && let Some(previous) = self.given.get(rival.name)
+        {
+            if may_replace(previous) {
+                self.given.remove(rival.name);
+            } else {
+                let message = format!("`{}` and `{}` exclude each other", rival.name, key.name);
+                self.problems.push(conflict(message, previous, &setting).help("take one of them out"));
+            }
+        }
+        self.given.insert(key.name, setting);
+    }
+
+    /// An argument for a swept key fixes the axis at one value, or gives it other values.
+    fn narrows_axis(&mut self, key: &'static Key, node: &Node<'_, '_>) -> bool {
+        let Some(axis) = self.axes.iter_mut().find(|axis| axis.key.name == key.name) else { return false };
+        match node.read(key) {
+            Ok(setting) => axis.values = vec![setting],
+            Err(_) if node.value.get_ref().is_array() => self.take_axis(key, node),
+            Err(problem) => self.problems.push(problem),
+        }
+        true
+    }
+
+    fn take_axis(&mut self, key: &'static Key, node: &Node<'_, '_>) {
+        if !key.is_setting() || key.name == "train.seed" {
+            let problem = Diagnostic::error(format!("`{}` cannot be swept", key.name)).at(node.at.clone(), "this axis");
+            self.problems.push(match key.name {
+                "train.seed" => {
+                    problem.help("seeds repeat a cell, they are no axis: `[sweep.replicates]` with `seeds = 3`")
+                }
+                _ => problem.help("it describes the experiment as a whole"),
+            });
+            return;
+        }
+        let values = self.axis_values(key, node);
+        if values.is_empty() {
+            self.broken.insert(key.name);
+        }
+        if node.argument.is_some() {
+            self.forget_file(key);
+        }
+        let axis = Axis { key, label: String::new(), place: node.at.clone(), values };
+        match self.axes.iter_mut().find(|other| other.key.name == key.name) {
+            None => self.axes.push(axis),
+            Some(other) if node.argument.is_some() => *other = axis,
+            Some(other) => self.problems.push(
+                Diagnostic::error(format!("the axis `{}` is given twice", key.name))
+                    .at(axis.place, "again here")
+                    .at(other.place.clone(), "first here"),
+            ),
+        }
+    }
+
+    /// Like any argument, an axis wins over what the file says of its key.
+    fn forget_file(&mut self, key: &'static Key) {
+        for name in [Some(key), keys::rival(key.name)].into_iter().flatten().map(|key| key.name) {
+            if matches!(self.given.get(name), Some(Setting { place: Some(Place::File { .. }), .. })) {
+                self.given.remove(name);
+            }
+        }
+    }
+
+    /// The good values of an axis; the others are noted.
+    fn axis_values(&mut self, key: &'static Key, node: &Node<'_, '_>) -> Vec<Setting> {
+        let mut values: Vec<Setting> = Vec::new();
+        let Some(items) = node.value.get_ref().as_array() else {
+            let found = describe(node.value.get_ref());
+            let problem = Diagnostic::error(format!("the axis `{}` must be a list of values, not {found}", key.name));
+            self.problems.push(problem.at(node.place(node.value), "this value").help("write the values in brackets"));
+            return values;
+        };
+        for item in items.iter() {
+            match node.setting(key, key.kind.read(item.get_ref()), item) {
+                Err(problem) => self.problems.push(problem),
+                Ok(setting) => match values.iter().find(|other| other.value == setting.value) {
+                    Some(first) => {
+                        let message = format!("the axis `{}` has the value {} twice", key.name, setting.value);
+                        self.problems.push(conflict(message, &setting, first));
+                    }
+                    None => values.push(setting),
+                },
+            }
+        }
+        if items.is_empty() {
+            let problem = Diagnostic::error(format!("the axis `{}` is empty", key.name));
+            self.problems.push(problem.at(node.place(node.value), "no values").help("give it values, or take it out"));
+        }
+        values
+    }
+
+    fn take_baseline(&mut self, key: &'static Key, node: &Node<'_, '_>) {
+        match node.read(key) {
+            Ok(setting) => {
+                self.baseline.retain(|(other, _)| other.name != key.name);
+                self.baseline.push((key, setting));
+            }
+            Err(problem) => {
+                self.baseline_is_broken = true;
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    fn finish(mut self, source: Source) -> Draft {
+        self.axes.sort_by_key(|axis| axis.key.position());
+        label_axes(&mut self.axes);
+        self.check_axes_against_base();
+        self.check_required();
+        let seeds = self.seeds();
+        let report = Report {
+            figures: self.words("report.figures"),
+            colour_by: self.named_axis("report.colour_by"),
+            x: self.named_axis("report.x"),
+        };
+        let baseline = self.baseline_axes();
+        let metric = self.text("experiment.metric");
+        let goal = match self.text("experiment.goal").as_str() {
+            "maximize" => Goal::Maximize,
+            "minimize" => Goal::Minimize,
+            _ => usual_goal(&metric),
+        };
+        let experiment = Experiment {
+            name: self.text("experiment.name"),
+            question: self.text("experiment.question"),
+            metric: metric.parse().expect("invariant: the table lists metric names"),
+            goal,
+            baseline,
+            given: self.given,
+            axes: self.axes.into_iter().filter(|axis| !axis.values.is_empty()).collect(),
+            seeds,
+            report,
+            warnings: Vec::new(),
+            source,
+            broken: self.broken,
+        };
+        Draft { experiment, diagnostics: self.problems }
+    }
+
+    fn check_axes_against_base(&mut self) {
+        for axis in &self.axes {
+            if let Some(base) = self.given.get(axis.key.name) {
+                let problem = Diagnostic::error(format!("`{}` is swept, so this value is never used", axis.key.name))
+                    .at(place_of(base), "this value")
+                    .at(axis.place.clone(), "swept here");
+                self.problems.push(problem.help("take one of them out"));
+            }
+            let Some(rival) = keys::rival(axis.key.name) else { continue };
+            let swept =
+                self.axes.iter().find(|other| other.key.name == rival.name && rival.position() < axis.key.position());
+            let place = self.given.get(rival.name).map(place_of).or(swept.map(|other| other.place.clone()));
+            if let Some(place) = place {
+                let message = format!("`{}` and `{}` exclude each other", axis.key.name, rival.name);
+                let problem = Diagnostic::error(message).at(place, "this one").at(axis.place.clone(), "and this axis");
+                self.problems.push(problem.help("take one of them out"));
+            }
+        }
+    }
+
+    fn check_required(&mut self) {
+        let is_there = |name: &str| {
+            self.given.contains_key(name) || self.broken.contains(name) || self.axes.iter().any(|a| a.key.name == name)
+        };
+        let missing: Vec<&str> =
+            ["experiment.name", "data.corpus"].into_iter().filter(|name| !is_there(name)).collect();
+        for name in missing {
+            let (section, key) = keys::split(name);
+            let problem = Diagnostic::error(format!("`{name}` is missing")).at((0..0).into(), "in this file");
+            self.problems.push(problem.help(format!("write `{key} = \"...\"` under [{section}]")));
+        }
+    }
+
+    fn seeds(&mut self) -> Vec<Seed> {
+        let integer = |value: &Value| match value {
+            Value::Integer(number) => Some(number.unsigned_abs()),
+            _ => None,
+        };
+        let base = self.given.get("train.seed");
+        let first = base.and_then(|setting| integer(&setting.value)).unwrap_or(0);
+        let Some(replicates) = self.given.get("sweep.replicates.seeds") else { return vec![Seed(first)] };
+        if let Value::List(list) = &replicates.value {
+            if let Some(base) = base {
+                let message = "`train.seed` is never used where `sweep.replicates.seeds` lists the seeds";
+                self.problems.push(conflict(message.to_owned(), base, replicates).help("take one of them out"));
+            }
+            return list.iter().filter_map(integer).map(Seed).collect();
+        }
+        let count = integer(&replicates.value).unwrap_or(1);
+        (first..first + count).map(Seed).collect()
+    }
+
+    fn named_axis(&mut self, name: &'static str) -> Option<&'static Key> {
+        let setting = self.given.get(name)?;
+        let wanted = setting.value.to_string();
+        let found = self.axes.iter().find(|axis| axis.key.name == wanted || axis.label == wanted);
+        if found.is_none() {
+            let problem = Diagnostic::error(format!("`{name}` must name an axis of the sweep, not \"{wanted}\""));
+            self.problems.push(problem.at(place_of(setting), "this value").help(self.axes_in_words(&wanted)));
+        }
+        found.map(|axis| axis.key)
+    }
+
+    fn axes_in_words(&self, wanted: &str) -> String {
+        let names: Vec<&str> = self.axes.iter().map(|axis| axis.key.name).collect();
+        match suggest::nearest(wanted, names.iter().copied()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if names.is_empty() => "nothing is swept: `[sweep.grid]` has no axis".to_owned(),
+            None => format!("the axes are {}", names.join(", ")),
+        }
+    }
+
+    fn baseline_axes(&mut self) -> Option<Vec<(&'static Key, Setting)>> {
+        for (key, setting) in &self.baseline {
+            if !self.axes.iter().any(|axis| axis.key.name == key.name) {
+                self.baseline_is_broken = true;
+                let problem =
+                    Diagnostic::error(format!("the baseline names `{}`, which is no axis of the sweep", key.name));
+                self.problems.push(problem.at(place_of(setting), "this value").help(self.axes_in_words(key.name)));
+            }
+        }
+        let baseline = std::mem::take(&mut self.baseline);
+        (!baseline.is_empty() && !self.baseline_is_broken).then_some(baseline)
+    }
+
+    /// The text of a key that is given, or its default, or nothing.
+    fn text(&self, name: &str) -> String {
+        let default = || keys::find(name).and_then(Key::default_value);
+        let value = self.given.get(name).map(|setting| setting.value.clone()).or_else(default);
+        value.map(|value| value.to_string()).unwrap_or_default()
+    }
+
+    fn words(&self, name: &str) -> Vec<String> {
+        let default = || keys::find(name).and_then(Key::default_value);
+        match self.given.get(name).map(|setting| setting.value.clone()).or_else(default) {
+            Some(Value::List(items)) => items.iter().map(Value::to_string).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn label_axes(axes: &mut [Axis]) {
+    let short = |axis: &Axis| match keys::split(axis.key.name) {
+        (section, "kind") => section,
+        (_, leaf) => leaf,
+    };
+    let all: Vec<&str> = axes.iter().map(short).collect();
+    for (i, axis) in axes.iter_mut().enumerate() {
+        let is_unique = all.iter().filter(|other| **other == all[i]).count() == 1;
+        axis.label = if is_unique { all[i] } else { axis.key.name }.to_owned();
+    }
+}
+
+fn usual_goal(metric: &str) -> Goal {
+    let more_is_better = metric.contains("accuracy") || matches!(metric, "train/tokens" | "time/tokens_per_s");
+    if more_is_better { Goal::Maximize } else { Goal::Minimize }
+}
+
+fn place_of(setting: &Setting) -> Place {
+    setting.place.clone().unwrap_or((0..0).into())
+}
+
+fn conflict(message: String, now: &Setting, before: &Setting) -> Diagnostic {
+    Diagnostic::error(message).at(place_of(now), "this value").at(place_of(before), "and this one")
+}

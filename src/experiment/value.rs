@@ -1,0 +1,347 @@
+//! Values of keys, and the kinds that say which values a key takes.
+//!
+//! A [`Kind`] turns TOML into a [`Value`] or says what would be right. Spelling is normalised on the way (`1` becomes
+//! `1.0` where a number with a fraction is meant), so that equal settings are equal values and hash the same.
+
+use std::fmt;
+
+use toml::de::DeValue;
+
+use super::{presets, suggest};
+
+/// The largest seed: whole numbers up to here are exact in every reader of JSON.
+pub const MAX_SEED: i64 = 1 << 53;
+
+/// The value of a setting, normalised by its [`Kind`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Value>),
+    /// `{ copies = n }`, for `objective.masking`.
+    Copies(u32),
+    /// Switched off: absent from the run's specification.
+    Off,
+}
+
+impl Value {
+    /// The value as JSON, as the run's specification reads it; nothing for [`Value::Off`].
+    pub fn to_json(&self) -> Option<serde_json::Value> {
+        Some(match self {
+            Self::Bool(value) => (*value).into(),
+            Self::Integer(value) => (*value).into(),
+            Self::Float(value) => (*value).into(),
+            Self::Text(value) => value.as_str().into(),
+            Self::List(items) => items.iter().filter_map(Self::to_json).collect(),
+            Self::Copies(copies) => serde_json::json!({ "copies": copies }),
+            Self::Off => return None,
+        })
+    }
+}
+
+/// As in a table or a figure: no quotes, small and large numbers in scientific notation.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Float(value) if *value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => write!(f, "{value:e}"),
+            Self::Float(value) => write!(f, "{value}"),
+            Self::Text(value) => f.write_str(value),
+            Self::List(items) => {
+                let items: Vec<String> = items.iter().map(Self::to_string).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+            Self::Copies(copies) => write!(f, "{copies} copies"),
+            Self::Off => f.write_str("off"),
+        }
+    }
+}
+
+/// The values that a key takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Bool,
+    /// Any text but the empty one.
+    Text,
+    /// A whole number within both ends.
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    Float(Bounds),
+    /// A number, or `"off"`.
+    FloatOrOff(Bounds),
+    /// One of `choices`; `planned` are known by name but not supported yet.
+    Choice {
+        choices: &'static [&'static str],
+        planned: &'static [&'static str],
+    },
+    /// The name of a model preset.
+    Preset,
+    /// AdamW's two decay rates.
+    Betas,
+    /// `"dynamic"`, `"static"` or `{ copies = n }`.
+    Masking,
+    /// How many seeds, or which.
+    Seeds,
+    /// A list of some of these words.
+    Words(&'static [&'static str]),
+}
+
+/// An interval of numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    min: f64,
+    includes_min: bool,
+    max: f64,
+    includes_max: bool,
+}
+
+impl Bounds {
+    /// More than `min`, less than `max`.
+    pub const fn between(min: f64, max: f64) -> Self {
+        Self { min, includes_min: false, max, includes_max: false }
+    }
+
+    /// At least `min`, at most `max`.
+    pub const fn closed(min: f64, max: f64) -> Self {
+        Self { min, includes_min: true, max, includes_max: true }
+    }
+
+    /// At least `min`, less than `max`.
+    pub const fn below(min: f64, max: f64) -> Self {
+        Self { min, includes_min: true, max, includes_max: false }
+    }
+
+    fn contains(&self, value: f64) -> bool {
+        (value > self.min || self.includes_min && value == self.min)
+            && (value < self.max || self.includes_max && value == self.max)
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", if self.includes_min { "at least" } else { "more than" }, self.min)?;
+        if self.max < f64::INFINITY {
+            write!(f, " and {} {}", if self.includes_max { "at most" } else { "less than" }, self.max)?;
+        }
+        Ok(())
+    }
+}
+
+/// What would be right, as the end of a sentence that begins "must be".
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool => f.write_str("true or false"),
+            Self::Text => f.write_str("a text"),
+            Self::Integer { min, max: i64::MAX } => write!(f, "a whole number, at least {min}"),
+            Self::Integer { min, max } => write!(f, "a whole number, at least {min} and at most {max}"),
+            Self::Float(bounds) => write!(f, "a number {bounds}"),
+            Self::FloatOrOff(bounds) => write!(f, "a number {bounds}, or \"off\""),
+            Self::Choice { choices, .. } => f.write_str(&alternatives(choices)),
+            Self::Preset => f.write_str(&alternatives(&presets::names())),
+            Self::Betas => f.write_str("two numbers, each at least 0 and less than 1, like [0.9, 0.999]"),
+            Self::Masking => f.write_str("\"dynamic\", \"static\" or { copies = N }"),
+            Self::Seeds => f.write_str("how many seeds, at least 1, or a list of distinct whole numbers"),
+            Self::Words(words) => write!(f, "a list of {}", alternatives(words)),
+        }
+    }
+}
+
+/// Why a value was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// It is known by name, and of the future.
+    NotSupportedYet(String),
+    /// It is none of the kind's values; perhaps the nearest right one.
+    Wrong { found: String, nearest: Option<String> },
+}
+
+impl Kind {
+    /// Reads `value` as this kind.
+    pub fn read(&self, value: &DeValue<'_>) -> Result<Value, Rejection> {
+        let wrong = || Rejection::Wrong { found: describe(value), nearest: None };
+        match self {
+            Self::Bool => value.as_bool().map(Value::Bool).ok_or_else(wrong),
+            Self::Text => match value.as_str() {
+                Some(text) if !text.trim().is_empty() => Ok(Value::Text(text.to_owned())),
+                _ => Err(wrong()),
+            },
+            Self::Integer { min, max } => match integer(value) {
+                Some(number) if (*min..=*max).contains(&number) => Ok(Value::Integer(number)),
+                _ => Err(wrong()),
+            },
+            Self::Float(bounds) => float(value, *bounds).map(Value::Float).ok_or_else(wrong),
+            Self::FloatOrOff(_) if value.as_str() == Some("off") => Ok(Value::Off),
+            Self::FloatOrOff(bounds) => float(value, *bounds).map(Value::Float).ok_or_else(wrong),
+            Self::Choice { choices, planned } => choice(value, choices, planned),
+            Self::Preset => choice(value, &presets::names(), &[]),
+            Self::Betas => betas(value).ok_or_else(wrong),
+            Self::Masking => match copies(value) {
+                Some(copies) => Ok(Value::Copies(copies)),
+                None => choice(value, &["dynamic", "static"], &[]),
+            },
+            Self::Seeds => seeds(value).ok_or_else(wrong),
+            Self::Words(words) => {
+                let items = value.as_array().ok_or_else(wrong)?;
+                items.iter().map(|item| choice(item.get_ref(), words, &[])).collect::<Result<_, _>>().map(Value::List)
+            }
+        }
+    }
+
+    /// Reads an argument of the command line: TOML where it is TOML of this kind, a bare word or path otherwise.
+    pub fn read_argument(&self, value: &DeValue<'_>, raw: &str) -> Result<Value, Rejection> {
+        self.read(value).or_else(|rejection| self.read(&DeValue::String(raw.into())).map_err(|_| rejection))
+    }
+}
+
+fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let number = value.as_integer()?;
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn float(value: &DeValue<'_>, bounds: Bounds) -> Option<f64> {
+    let number = match value {
+        DeValue::Float(number) => number.as_str().parse().ok()?,
+        _ => integer(value)? as f64,
+    };
+    // Adding 0 turns -0 into 0: the two are equal numbers, and must not become two specifications.
+    (number.is_finite() && bounds.contains(number)).then_some(number + 0.0)
+}
+
+fn choice(value: &DeValue<'_>, choices: &[&str], planned: &[&str]) -> Result<Value, Rejection> {
+    let Some(word) = value.as_str() else {
+        return Err(Rejection::Wrong { found: describe(value), nearest: None });
+    };
+    if choices.contains(&word) {
+        Ok(Value::Text(word.to_owned()))
+    } else if planned.contains(&word) {
+        Err(Rejection::NotSupportedYet(word.to_owned()))
+    } else {
+        let nearest = suggest::nearest(word, choices.iter().copied()).map(str::to_owned);
+        Err(Rejection::Wrong { found: describe(value), nearest })
+    }
+}
+
+fn betas(value: &DeValue<'_>) -> Option<Value> {
+    let items = value.as_array()?;
+    let numbers: Option<Vec<Value>> =
+        items.iter().map(|item| float(item.get_ref(), Bounds::below(0.0, 1.0)).map(Value::Float)).collect();
+    numbers.filter(|numbers| numbers.len() == 2).map(Value::List)
+}
+
+fn copies(value: &DeValue<'_>) -> Option<u32> {
+    let table = value.as_table().filter(|table| table.len() == 1)?;
+    let copies = integer(table.get("copies")?.get_ref())?;
+    u32::try_from(copies).ok().filter(|&copies| copies > 0)
+}
+
+fn seeds(value: &DeValue<'_>) -> Option<Value> {
+    let Some(items) = value.as_array() else {
+        return integer(value).filter(|count| (1..=10_000).contains(count)).map(Value::Integer);
+    };
+    let seeds: Option<Vec<i64>> =
+        items.iter().map(|item| integer(item.get_ref()).filter(|seed| (0..=MAX_SEED).contains(seed))).collect();
+    let seeds = seeds.filter(|seeds| !seeds.is_empty())?;
+    let distinct = seeds.iter().enumerate().all(|(i, seed)| !seeds[..i].contains(seed));
+    distinct.then(|| Value::List(seeds.into_iter().map(Value::Integer).collect()))
+}
+
+fn alternatives(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+/// A TOML value in the words of a message.
+pub fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the text \"{text}\""),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(value) => format!("the date {value}"),
+        DeValue::Array(items) if items.is_empty() => "an empty list".to_owned(),
+        DeValue::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| describe(item.get_ref())).collect();
+            format!("the list [{}]", items.join(", "))
+        }
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(kind: Kind, text: &str) -> Result<Value, Rejection> {
+        kind.read(DeValue::parse(text).expect("TOML").get_ref())
+    }
+
+    #[test]
+    fn numbers_are_normalised() {
+        let kind = Kind::Float(Bounds::closed(0.0, 1.0));
+        for (a, b) in [("0.10", "0.1"), ("1", "1.0"), ("1e-1", "0.1"), ("-0.0", "0"), ("+1_0e-2", "0.1")] {
+            assert_eq!(read(kind, a), read(kind, b));
+            let bits = |text| match read(kind, text) {
+                Ok(Value::Float(value)) => value.to_bits(),
+                other => panic!("{text}: {other:?}"),
+            };
+            assert_eq!(bits(a), bits(b));
+        }
+        for bad in ["1.1", "-0.1", "nan", "inf", "\"0.5\"", "true", "[0.5]"] {
+            assert!(read(kind, bad).is_err(), "{bad} was taken");
+        }
+        assert_eq!(read(Kind::Integer { min: 1, max: 1_000_000 }, "0x1_00"), Ok(Value::Integer(256)));
+        assert!(read(Kind::Integer { min: 1, max: 10 }, "5.0").is_err());
+    }
+
+    #[test]
+    fn the_ends_of_an_interval_count_as_declared() {
+        for (bounds, zero, one) in [
+            (Bounds::between(0.0, 1.0), false, false),
+            (Bounds::closed(0.0, 1.0), true, true),
+            (Bounds::below(0.0, 1.0), true, false),
+        ] {
+            assert_eq!((bounds.contains(0.0), bounds.contains(1.0)), (zero, one), "{bounds}");
+            assert!(
+                bounds.contains(0.5) && !bounds.contains(-0.1) && !bounds.contains(1.1) && !bounds.contains(f64::NAN)
+            );
+        }
+    }
+
+    #[test]
+    fn masking_betas_and_seeds_have_their_own_shapes() {
+        assert_eq!(read(Kind::Masking, "{ copies = 10 }"), Ok(Value::Copies(10)));
+        assert_eq!(read(Kind::Masking, "'static'"), Ok(Value::Text("static".into())));
+        for bad in ["{ copies = 0 }", "{ copies = 1, x = 2 }", "{}", "10", "'dynamik'"] {
+            assert!(read(Kind::Masking, bad).is_err(), "{bad} was taken");
+        }
+        assert_eq!(read(Kind::Betas, "[0.9, 0]"), Ok(Value::List(vec![Value::Float(0.9), Value::Float(0.0)])));
+        assert!(read(Kind::Betas, "[0.9]").is_err() && read(Kind::Betas, "[0.9, 1.0]").is_err());
+        assert_eq!(read(Kind::Seeds, "3"), Ok(Value::Integer(3)));
+        for bad in ["0", "[]", "[1, 2, 1]", "[-1]", "'3'"] {
+            assert!(read(Kind::Seeds, bad).is_err(), "{bad} was taken");
+        }
+    }
+
+    #[test]
+    fn words_of_the_future_are_known_by_name() {
+        let kind = Kind::Choice { choices: &["adamw"], planned: &["adam"] };
+        assert_eq!(read(kind, "'adam'"), Err(Rejection::NotSupportedYet("adam".into())));
+        let Err(Rejection::Wrong { nearest, .. }) = read(kind, "'adamW'") else { panic!("adamW was taken") };
+        assert_eq!(nearest.as_deref(), Some("adamw"));
+    }
+
+    #[test]
+    fn values_read_well_in_a_table() {
+        let shown = [Value::Float(5e-4), Value::Float(0.15), Value::Float(1.0), Value::Copies(10), Value::Off];
+        assert_eq!(shown.map(|value| value.to_string()), ["5e-4", "0.15", "1", "10 copies", "off"]);
+    }
+}

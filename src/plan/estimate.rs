@@ -1,0 +1,157 @@
+//! What a run will cost: parameters, tokens, floating-point operations, disk, and time where a speed was measured.
+//!
+//! Operations are counted as in Hoffmann et al. 2022 ("Training compute-optimal large language models", appendix F):
+//! matrix products only, 2 m n k operations for an m x k by k x n product, and a backward pass costs two forward passes.
+//! A forward pass over one sequence is
+//!
+//! ```text
+//! layers x (8 T D A + 4 T^2 A + 4 T D F)     projections, scores and mixing, feed-forward
+//! + 2 M D V (+ 2 M D D with the transform)   the MLM head, on the M masked rows only
+//! + 2 D D + 4 D                              pooler and classifier, with NSP
+//! ```
+//!
+//! for T tokens, D hidden, A heads x head size, F feed-forward, V vocabulary, M = mask_ratio x the ordinary tokens of a
+//! full sequence. Embedding look-ups, norms, softmax, biases and the optimizer are left out.
+
+use super::parameters::{ParameterCount, parameter_count};
+use super::run_spec::{Nsp, RunSpec, TrainLength};
+
+/// What is known from elsewhere, and makes an estimate complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// Training speed of this shape on this machine, in tokens (padding included) per second.
+    pub tokens_per_sec: Option<f64>,
+    /// Train instances of the corpus: an epoch's length.
+    pub train_instances: Option<u64>,
+}
+
+/// The cost of one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    pub parameters: ParameterCount,
+    /// Optimizer steps; unknown for a run of epochs over a corpus of unknown length.
+    pub steps: Option<u64>,
+    /// Tokens through the model in training, at full sequences.
+    pub tokens: Option<u64>,
+    /// Floating-point operations of training, forward and backward.
+    pub flops: Option<f64>,
+    /// One checkpoint: weights and both moments of AdamW, 4 bytes each.
+    pub checkpoint_bytes: u64,
+    /// All checkpoints that a finished run keeps: the newest and the best.
+    pub disk_bytes: u64,
+    /// Training alone, without evaluations.
+    pub duration_secs: Option<f64>,
+}
+
+/// Estimates the cost of a run.
+pub fn estimate(spec: &RunSpec, measured: Measured) -> Estimate {
+    let parameters = parameter_count(spec);
+    let steps = steps(spec, measured.train_instances);
+    let batch = spec.train.batch_size as u64;
+    let tokens = steps.map(|steps| steps * batch * spec.train.seq_len as u64);
+    let checkpoint_bytes = 3 * 4 * parameters.total();
+    Estimate {
+        parameters,
+        steps,
+        tokens,
+        flops: steps.map(|steps| 3.0 * forward_flops(spec) * steps as f64 * batch as f64),
+        checkpoint_bytes,
+        disk_bytes: checkpoint_bytes * (spec.train.keep_checkpoints as u64 + 1),
+        duration_secs: tokens.zip(measured.tokens_per_sec).map(|(tokens, speed)| tokens as f64 / speed),
+    }
+}
+
+fn steps(spec: &RunSpec, train_instances: Option<u64>) -> Option<u64> {
+    match spec.train.length {
+        TrainLength::Steps(steps) => Some(steps),
+        TrainLength::Epochs(epochs) => train_instances
+            .map(|instances| (epochs * instances as f64 / spec.train.batch_size as f64).round().max(1.0) as u64),
+    }
+}
+
+/// Operations of a forward pass over one full sequence.
+fn forward_flops(spec: &RunSpec) -> f64 {
+    let model = &spec.model;
+    let (t, d) = (spec.train.seq_len as f64, model.hidden_size as f64);
+    let a = (model.num_attention_heads * model.attention_head_size) as f64;
+    let (f, v) = (model.intermediate_size as f64, spec.tokenizer.vocab_size as f64);
+    let layer = 8.0 * t * d * a + 4.0 * t * t * a + 4.0 * t * d * f;
+    let has_pair = spec.objective.nsp != Nsp::Off;
+    let special_tokens = if has_pair { 3.0 } else { 2.0 };
+    let masked = (spec.objective.mask_ratio * (t - special_tokens)).round();
+    let transform = if model.mlm_head_transform { 2.0 * masked * d * d } else { 0.0 };
+    let pair = if has_pair { 2.0 * d * d + 4.0 * d } else { 0.0 };
+    model.num_hidden_layers as f64 * layer + 2.0 * masked * d * v + transform + pair
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::parameters::parameters;
+    use crate::plan::tests::spec;
+
+    /// The same count from the list of parameters: every matrix is multiplied with so many rows.
+    fn flops_by_matrix(spec: &RunSpec) -> f64 {
+        let (t, model) = (spec.train.seq_len, &spec.model);
+        let special = if spec.objective.nsp == Nsp::Off { 2 } else { 3 };
+        let masked = (spec.objective.mask_ratio * (t - special) as f64).round() as usize;
+        let mut sum = 0;
+        for (name, shape) in parameters(spec) {
+            let rows = match shape[..] {
+                [_, _] if name.starts_with("bert.encoder") => t,
+                [_, _] if name.starts_with("cls.predictions") => masked,
+                [_, _] if name == "bert.embeddings.word_embeddings.weight" && model.tie_word_embeddings => masked,
+                [_, _] if name.starts_with("bert.pooler") || name.starts_with("cls.seq_relationship") => 1,
+                _ => 0,
+            };
+            sum += 2 * rows * shape.iter().product::<usize>();
+        }
+        // For each layer and head: scores are T x A_h times A_h x T, the mixing is T x T times T x A_h.
+        let scores_and_mixing = 2 * (2 * t * t * model.attention_head_size) * model.num_attention_heads;
+        (sum + model.num_hidden_layers * scores_and_mixing) as f64
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn the_closed_form_counts_every_matrix(
+            layers in 1usize..5, heads in 1usize..5, width in 1usize..9, feed_forward in 1usize..100,
+            length in 8usize..300, ratio in 0.01f64..0.9, is_tied: bool, has_transform: bool, has_pair: bool,
+        ) {
+            let rest = format!(
+                "[model]\nhidden_size = {}\nnum_hidden_layers = {layers}\nnum_attention_heads = {heads}\n\
+                 attention_head_size = {}\nintermediate_size = {feed_forward}\ntie_word_embeddings = {is_tied}\n\
+                 mlm_head_transform = {has_transform}\n[objective]\nmask_ratio = {ratio}\nnsp = \"{}\"\n\
+                 [train]\nseq_len = {length}\n",
+                heads * width, width + 1, if has_pair { "random" } else { "off" },
+            );
+            let spec = spec(&rest);
+            prop_assert_eq!(forward_flops(&spec), flops_by_matrix(&spec));
+        }
+    }
+
+    #[test]
+    fn a_run_of_known_size_costs_this() {
+        let spec = spec(
+            "model.preset = \"aiffel-1m\"\ntokenizer.vocab_size = 8007\nobjective.nsp = \"swap\"\n[train]\nsteps = 2000\nbatch_size = 64\n",
+        );
+        let cost = estimate(&spec, Measured { tokens_per_sec: Some(64_000.0), train_instances: None });
+        assert_eq!((cost.steps, cost.tokens), (Some(2000), Some(2000 * 64 * 128)));
+        assert_eq!(cost.duration_secs, Some(256.0));
+        assert_eq!(cost.checkpoint_bytes, 12 * 1_052_256);
+        assert_eq!(cost.disk_bytes, 3 * cost.checkpoint_bytes);
+        assert_eq!(cost.flops, Some(3.0 * flops_by_matrix(&spec) * 128_000.0));
+    }
+
+    #[test]
+    fn epochs_need_the_length_of_the_corpus() {
+        let spec = spec("train.epochs = 1.5\ntrain.batch_size = 10");
+        let unknown = estimate(&spec, Measured::default());
+        assert_eq!((unknown.steps, unknown.tokens, unknown.flops, unknown.duration_secs), (None, None, None, None));
+        let known = estimate(&spec, Measured { train_instances: Some(100), ..Measured::default() });
+        assert_eq!(known.steps, Some(15));
+    }
+}

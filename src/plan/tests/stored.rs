@@ -1,0 +1,225 @@
+//! The stored form of a specification: its bytes must never drift, for they are the identity of runs.
+
+use proptest::prelude::*;
+
+use super::{QUICKSTART, file, planned, spec};
+use crate::plan::{RunSpec, SpecError};
+
+#[test]
+fn the_canonical_bytes_are_these() {
+    let spec = spec("model.preset = \"aiffel-1.26m\"\nobjective.nsp = \"swap\"\nobjective.masking = { copies = 10 }\n");
+    insta::assert_snapshot!(spec.canonical(), @r"
+    data.corpus_hash=8e12da091f17b7dd4e5e6c97755765e6efdd51f40027d4e4c28e2df50ec9c436
+    data.demo.documents=2000
+    data.demo.seed=0
+    data.format=demo
+    data.text_field=text
+    data.valid_fraction=5e-2
+    model.attention_head_size=16
+    model.attention_probs_dropout_prob=0e0
+    model.embedding_layer_norm=true
+    model.hidden_act=gelu_new
+    model.hidden_dropout_prob=1e-1
+    model.hidden_size=128
+    model.initializer_range=2e-2
+    model.intermediate_size=256
+    model.layer_norm_eps=1e-12
+    model.max_position_embeddings=128
+    model.mlm_head_bias=false
+    model.mlm_head_transform=false
+    model.norm_position=post
+    model.nsp_head_bias=false
+    model.num_attention_heads=4
+    model.num_hidden_layers=2
+    model.position_embedding_type=absolute
+    model.tie_word_embeddings=true
+    model.type_vocab_size=2
+    objective.mask_ratio=1.5e-1
+    objective.mask_token_prob=8e-1
+    objective.masking.copies=10
+    objective.nsp=swap
+    objective.nsp_negative_prob=5e-1
+    objective.random_token_prob=1e-1
+    objective.short_seq_prob=1e-1
+    optimizer.betas.0=9e-1
+    optimizer.betas.1=9.99e-1
+    optimizer.clip_norm=1e0
+    optimizer.eps=1e-8
+    optimizer.kind=adamw
+    optimizer.lr=5e-4
+    optimizer.weight_decay=1e-2
+    schedule.kind=linear
+    schedule.warmup_ratio=1e-1
+    schema=1
+    stage=pretrain
+    tokenizer.kind=wordpiece
+    tokenizer.limit_alphabet=6000
+    tokenizer.lowercase=false
+    tokenizer.min_frequency=2
+    tokenizer.vocab_size=8000
+    train.batch_size=32
+    train.checkpoint_every=500
+    train.device=flex
+    train.eval_every=100
+    train.eval_instances=256
+    train.isa=native
+    train.keep_checkpoints=2
+    train.seed=0
+    train.seq_len=128
+    train.steps=1000
+    ");
+    insta::assert_snapshot!(spec.hash(), @"287cb35ab3901d7cd3e52d84d91438f2c3d3ea2d3d69f193bb32397c41bcd43c");
+}
+
+#[test]
+fn the_stored_file_reads_like_an_experiment() {
+    insta::assert_snapshot!(spec("").to_toml().expect("TOML"), @r#"
+    schema = 1
+    stage = "pretrain"
+
+    [data]
+    corpus = "demo"
+    corpus_hash = "8e12da091f17b7dd4e5e6c97755765e6efdd51f40027d4e4c28e2df50ec9c436"
+    format = "demo"
+    text_field = "text"
+    valid_fraction = 0.05
+
+    [data.demo]
+    documents = 2000
+    seed = 0
+
+    [tokenizer]
+    kind = "wordpiece"
+    vocab_size = 8000
+    min_frequency = 2
+    limit_alphabet = 6000
+    lowercase = false
+
+    [model]
+    hidden_size = 128
+    num_hidden_layers = 2
+    num_attention_heads = 2
+    attention_head_size = 64
+    intermediate_size = 512
+    max_position_embeddings = 512
+    type_vocab_size = 2
+    hidden_act = "gelu"
+    hidden_dropout_prob = 0.1
+    attention_probs_dropout_prob = 0.1
+    initializer_range = 0.02
+    layer_norm_eps = 0.000000000001
+    position_embedding_type = "absolute"
+    norm_position = "post"
+    embedding_layer_norm = true
+    tie_word_embeddings = true
+    mlm_head_transform = true
+    mlm_head_bias = true
+    nsp_head_bias = true
+
+    [objective]
+    mask_ratio = 0.15
+    mask_token_prob = 0.8
+    random_token_prob = 0.1
+    masking = "dynamic"
+    nsp = "off"
+    nsp_negative_prob = 0.5
+    short_seq_prob = 0.1
+
+    [optimizer]
+    kind = "adamw"
+    lr = 0.0005
+    betas = [0.9, 0.999]
+    eps = 0.00000001
+    weight_decay = 0.01
+    clip_norm = 1.0
+
+    [schedule]
+    kind = "linear"
+    warmup_ratio = 0.1
+
+    [train]
+    steps = 1000
+    batch_size = 32
+    seq_len = 128
+    eval_every = 100
+    eval_instances = 256
+    checkpoint_every = 500
+    keep_checkpoints = 2
+    seed = 0
+    device = "flex"
+    isa = "native"
+    "#);
+}
+
+#[test]
+fn stored_specifications_come_back_whole() {
+    for run in planned(QUICKSTART, &["sweep.replicates.seeds=[0, 9007199254740992]"]).runs() {
+        let text = run.spec.to_toml().expect("TOML");
+        let back = RunSpec::from_toml(&text).expect("a specification");
+        assert_eq!((&back, back.hash()), (&run.spec, run.hash));
+    }
+    for rest in [
+        "train.epochs = 1.5\nschedule.warmup_steps = 3",
+        "optimizer.clip_norm = \"off\"",
+        "objective.masking = { copies = 2 }",
+    ] {
+        let spec = spec(rest);
+        assert_eq!(RunSpec::from_toml(&spec.to_toml().expect("TOML")), Ok(spec));
+    }
+}
+
+#[test]
+fn what_is_no_specification_says_why() {
+    let text = spec("").to_toml().expect("TOML");
+    let refused = |text: &str| RunSpec::from_toml(text).expect_err("no specification").to_string();
+    insta::assert_snapshot!(refused(&text.replace("schema = 1", "schema = 2")), @"the specification has schema 2, and this program reads up to 1: use a newer one");
+    insta::assert_snapshot!(refused(&text.replace("mask_ratio", "mask_ration")), @r"
+    not a run specification: TOML parse error at line 43, column 1
+       |
+    43 | [objective]
+       | ^^^^^^^^^^^
+    missing field `mask_ratio`
+    ");
+    insta::assert_snapshot!(refused(&text.replace("lowercase = false", "lowercase = false\nuppercase = true")), @"the specification has the unknown key `tokenizer.uppercase`: did you mean `tokenizer.lowercase`?");
+    insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"adam\"")), @r#"
+    not a run specification: TOML parse error at line 53, column 8
+       |
+    53 | kind = "adam"
+       |        ^^^^^^
+    unknown variant `adam`, expected `adamw`
+    "#);
+    assert!(matches!(RunSpec::from_toml("schema = "), Err(SpecError::Malformed(_))));
+}
+
+#[test]
+fn the_name_of_the_corpus_is_a_label() {
+    let plan = planned(&file("").replace("demo", "a.txt"), &[]);
+    let mut renamed = plan.cells[0].runs[0].spec.clone();
+    renamed.data.corpus = "/elsewhere/a.txt".to_owned();
+    assert_eq!(renamed.hash(), plan.cells[0].runs[0].hash);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn the_order_of_a_stored_file_changes_nothing(seed in any::<u64>()) {
+        let spec = spec("");
+        let text = spec.to_toml().expect("TOML");
+        let mut tables: Vec<Vec<&str>> = vec![Vec::new()];
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            if line.starts_with('[') {
+                tables.push(Vec::new());
+            }
+            tables.last_mut().expect("one").push(line);
+        }
+        // The head stays first; the other tables and the lines within each table are sorted by a seeded hash.
+        let rank = |line: &str| crate::types::ContentHash::of(format!("{seed} {line}").as_bytes());
+        tables[1..].sort_by_key(|table| rank(table[0]));
+        for table in &mut tables {
+            let head = usize::from(table[0].starts_with('['));
+            table[head..].sort_by_key(|line| rank(line));
+        }
+        prop_assert_eq!(RunSpec::from_toml(&tables.concat().join("\n")), Ok(spec));
+    }
+}
