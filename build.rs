@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to a build script through the environment")]
 fn main() {
     let git = |arguments: &[&str]| output("git", arguments);
     let commit = git(&["rev-parse", "HEAD"]).unwrap_or_default();

@@ -108,8 +108,8 @@ fn to_miette(diagnostic: &Diagnostic) -> MietteDiagnostic {
     let mut labels = Vec::new();
     for label in &diagnostic.labels {
         match &label.place {
-            Place::File(span) => labels.push(LabeledSpan::at(span.clone(), &label.text)),
-            Place::Set(argument) => message.push_str(&format!("\n  in `--set {argument}`: {}", label.text)),
+            Place::File { start, end } => labels.push(LabeledSpan::at(*start..*end, &label.text)),
+            Place::Argument(argument) => message.push_str(&format!("\n  in `{argument}`: {}", label.text)),
         }
     }
     let mut report = MietteDiagnostic::new(message).with_severity(severity).with_labels(labels);

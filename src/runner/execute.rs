@@ -8,11 +8,11 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::clock;
 use super::progress::Progress;
-use super::provenance::{Provenance, cores};
+use super::provenance::{ExperimentOrigin, Provenance, cores};
 use super::stop::Stop;
 use crate::plan::RunSpec;
 use crate::store::{Event, Index, RunDir, RunQuery, RunState, SpecClaim, Store, StoreError};
@@ -28,9 +28,7 @@ pub struct Task {
     pub hash: SpecHash,
     /// What people call it: the cell and the seed.
     pub label: String,
-    pub experiment: Option<String>,
-    /// The cell's axis values by key.
-    pub axes: Map<String, Value>,
+    pub experiment: Option<ExperimentOrigin>,
     /// The run that this one executes again; such a task always makes a new run.
     pub reproduces: Option<RunId>,
 }
@@ -229,12 +227,11 @@ impl Sweep<'_> {
     }
 
     fn provenance(&self, task: usize) -> Value {
-        let Task { spec, experiment, axes, reproduces, .. } = &self.tasks[task];
+        let Task { spec, experiment, reproduces, .. } = &self.tasks[task];
         let threads = self.options.threads_a_worker();
         let beside = self.options.beside.as_deref();
         let provenance = Provenance::new(spec, threads, &self.options.command, beside, clock::now());
-        let (experiment, axes, reproduces) = (experiment.clone(), axes.clone(), reproduces.clone());
-        Provenance { experiment, axes, reproduces, ..provenance }.to_json()
+        Provenance { experiment: experiment.clone(), reproduces: reproduces.clone(), ..provenance }.to_json()
     }
 
     fn start(

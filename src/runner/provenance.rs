@@ -26,13 +26,18 @@ pub struct Provenance {
     pub planned_at: Timestamp,
     /// The experiment that asked for the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub experiment: Option<String>,
-    /// The cell of the sweep, axis values by key.
-    #[serde(default)]
-    pub axes: Map<String, Value>,
+    pub experiment: Option<ExperimentOrigin>,
     /// The run that this one executes again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproduces: Option<RunId>,
+}
+
+/// The experiment that a run was first planned for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentOrigin {
+    pub name: String,
+    /// The cell of the sweep: axis values by key.
+    pub axes: Map<String, Value>,
 }
 
 /// The program that ran.
@@ -112,7 +117,6 @@ impl Provenance {
             command: command.to_vec(),
             planned_at: now,
             experiment: None,
-            axes: Map::new(),
             reproduces: None,
         }
     }

@@ -3,7 +3,7 @@
 //! The verdict rests on bits: every deterministic metric at every step, the digest chain, and the final weights.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::execute::Task;
 use super::provenance::Provenance;
@@ -64,7 +64,6 @@ pub fn task(run: &StoredRun) -> Result<Task, ReproduceError> {
         hash: run.spec.hash(),
         label: format!("reproduction of {}", run.id),
         experiment: None,
-        axes: Map::new(),
         reproduces: Some(run.id.clone()),
     })
 }

@@ -19,7 +19,8 @@ use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_en
 use crate::trainer::device::{self, IsaUnavailable};
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::trainer::step_loop::{Corpus, Outcome, TrainError, train};
-use crate::trainer::{SPECIALS, parameter_total};
+use crate::trainer::SPECIALS;
+use crate::plan::parameter_count;
 use crate::types::{ContentHash, MetricName, RunId, Step};
 
 /// Steps between two progress lines at the most frequent, in seconds.
@@ -106,7 +107,7 @@ fn execute(
     let beside = provenance.corpus.beside.as_deref();
     let data = corpora::prepare(&spec, beside, &order.data_root, &order.runs.join("cache"))?;
     record_data(&data, recorder)?;
-    recorder.append(&fact("parameters", json!(parameter_total(&spec))))?;
+    recorder.append(&fact("parameters", json!(parameter_count(&spec).total())))?;
     let corpus = Corpus { train: &data.train, valid: &data.valid, specials: SPECIALS };
     Progress::Phase("training".into()).tell();
     Ok(train(&spec, &corpus, &dir.checkpoints_path(), recorder)?)
@@ -182,7 +183,7 @@ impl Recorder for StoreRecorder {
 
     fn planned_steps(&mut self, steps: u64) -> Result<(), RecordError> {
         self.steps = steps;
-        Ok(self.append(&fact("steps", json!(steps)))?)
+        Ok(self.append(&fact("total_steps", json!(steps)))?)
     }
 
     fn warning(&mut self, text: &str) -> Result<(), RecordError> {

@@ -90,6 +90,14 @@ impl fmt::Display for RunState {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ChainDigest(pub u64);
 
+impl ChainDigest {
+    /// The first 64 bits of a hash: enough to find the first step that differs.
+    pub fn of(hash: &ContentHash) -> Self {
+        let first = hash.as_bytes().first_chunk().expect("invariant: a hash has 32 bytes");
+        Self(u64::from_be_bytes(*first))
+    }
+}
+
 impl fmt::Display for ChainDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)

@@ -140,6 +140,13 @@ impl History {
         matches!(last.state, RunState::Finished | RunState::Failed | RunState::Interrupted).then_some(last.at)
     }
 
+    /// Seconds that the run was being worked on: from each start to the end that followed it. A start without an end (a
+    /// killed worker) counts for nothing.
+    pub fn working_secs(&self) -> f64 {
+        let pairs = self.states.windows(2).filter(|pair| pair[0].state == RunState::Running);
+        pairs.filter(|pair| pair[1].state != RunState::Running).map(|pair| pair[1].at.secs_since(pair[0].at)).sum()
+    }
+
     /// The last training step that was recorded.
     pub fn last_step(&self) -> Step {
         self.chain.last().map_or(Step(0), |link| link.step)

@@ -10,7 +10,7 @@ use crate::plan::RunSpec;
 /// # Errors
 /// When the text would read back as another run: such a run could never be reproduced, so it must not begin.
 pub(super) fn write(spec: &RunSpec, path: &Path) -> Result<String, StoreError> {
-    let text = toml::to_string(spec).map_err(|error| unreadable(path, &error))?;
+    let text = spec.to_toml().map_err(|error| unreadable(path, &error))?;
     if read(&text, path)? == *spec {
         Ok(text)
     } else {
@@ -20,7 +20,7 @@ pub(super) fn write(spec: &RunSpec, path: &Path) -> Result<String, StoreError> {
 
 /// The specification in `text`, which was read from `path`.
 pub(super) fn read(text: &str, path: &Path) -> Result<RunSpec, StoreError> {
-    toml::from_str(text).map_err(|error| unreadable(path, &error))
+    RunSpec::from_toml(text).map_err(|error| unreadable(path, &error))
 }
 
 fn unreadable(path: &Path, problem: &dyn std::fmt::Display) -> StoreError {

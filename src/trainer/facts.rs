@@ -17,12 +17,10 @@ pub fn record<D: TokenDocuments + ?Sized>(
     spec: &RunSpec,
     batches: &Batches<D>,
     valid: &ValidSet,
-    steps: u64,
     recorder: &mut dyn Recorder,
 ) -> Result<(), RecordError> {
     let sample = batches.range(0..SAMPLE.min(batches.instances.len() as u64));
     let rates = Rates::of(&sample, batches.specials.first_ordinary as i32);
-    recorder.fact("steps", json!(steps))?;
     recorder.fact("train_instances", json!(batches.instances.len()))?;
     recorder.fact("skipped_documents", json!(batches.instances.skipped_documents()))?;
     recorder.fact("valid_masked_tokens", json!(valid.masked_tokens()))?;

@@ -11,6 +11,8 @@ pub type RecordError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Recorder {
     /// The run starts (step 0) or continues after `step`; whatever was recorded beyond it is superseded.
     fn resumed(&mut self, step: Step) -> Result<(), RecordError>;
+    /// How many steps the run has in all.
+    fn planned_steps(&mut self, steps: u64) -> Result<(), RecordError>;
     /// Something measured once, such as the mask rate.
     fn fact(&mut self, name: &str, value: serde_json::Value) -> Result<(), RecordError>;
     /// Something that a person should know; the run goes on.

@@ -74,10 +74,11 @@ pub fn train<D: TokenDocuments + ?Sized>(
     let steps = total_steps(&spec.train.length, batches.instances.len(), spec.train.batch_size);
     let schedule = Schedule::new(&spec.schedule, steps);
     let folder = CheckpointDir::new(checkpoints);
+    recorder.planned_steps(steps)?;
 
     let mut state = resume_or_start(spec, &folder, &device, recorder)?;
     if state.step == Step(0) {
-        facts::record(spec, &batches, &valid, steps, recorder)?;
+        facts::record(spec, &batches, &valid, recorder)?;
         probes::record(spec, &batches, &valid, recorder)?;
     }
     let mut model = Bert::new(spec, &device).with_parameters(&state.parameters, &device);

@@ -12,6 +12,7 @@ use crate::plan::{Measured, estimate};
 use crate::runner::clock::Stopwatch;
 use crate::runner::corpora;
 use crate::runner::execute::{Fate, Options, Task, execute};
+use crate::runner::provenance::ExperimentOrigin;
 use crate::runner::stop::Stop;
 use crate::store::Store;
 
@@ -59,8 +60,7 @@ fn tasks(loaded: &Loaded) -> Vec<Task> {
                 spec: run.spec.clone(),
                 hash: run.hash,
                 label: format!("{}{seed}", cell.label).trim().to_owned(),
-                experiment: Some(loaded.experiment.name.clone()),
-                axes: axes.clone(),
+                experiment: Some(ExperimentOrigin { name: loaded.experiment.name.clone(), axes: axes.clone() }),
                 reproduces: None,
             });
         }
