@@ -20,6 +20,8 @@ pub enum Purpose {
     Mask,
     /// Dropout; coordinates: step, layer site.
     Dropout,
+    /// Documents of the built-in corpus; coordinates: what is drawn, its index.
+    Demo,
 }
 
 impl Purpose {
@@ -30,6 +32,7 @@ impl Purpose {
             Self::Pair => "pair",
             Self::Mask => "mask",
             Self::Dropout => "dropout",
+            Self::Demo => "demo",
         }
     }
 }
