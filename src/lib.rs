@@ -20,9 +20,9 @@ pub mod trainer;
 
 pub mod store;
 
-// pub mod runner;
+pub mod runner;
 
 pub mod analysis;
 pub mod plot;
 
-// pub mod cli;
+pub mod cli;

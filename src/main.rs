@@ -1,5 +1,5 @@
 //! The `ablate` program: see [`ablate::cli`].
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    ablate::cli::main()
 }

@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 
+use super::corpus::TokenFile;
 use super::rng::{Draws, Purpose, Stream};
 use crate::plan::Nsp;
 use crate::types::Seed;
@@ -37,6 +38,24 @@ pub trait TokenDocuments: Sync {
     fn sentence_len(&self, sentence: usize) -> usize;
     /// Appends the tokens of sentence `sentence` to `out`.
     fn read_sentence(&self, sentence: usize, out: &mut Vec<u32>);
+}
+
+impl TokenDocuments for TokenFile {
+    fn documents(&self) -> usize {
+        self.documents()
+    }
+
+    fn sentences(&self, document: usize) -> Range<usize> {
+        self.sentences(document)
+    }
+
+    fn sentence_len(&self, sentence: usize) -> usize {
+        self.sentence_bounds(sentence).len()
+    }
+
+    fn read_sentence(&self, sentence: usize, out: &mut Vec<u32>) {
+        self.sentence(sentence).append_to(out);
+    }
 }
 
 /// One sequence, before masking.

@@ -11,6 +11,7 @@ pub mod evaluation;
 mod facts;
 pub mod instance;
 pub mod masking;
+pub mod kernels;
 pub mod model;
 pub mod optimizer;
 mod probes;

@@ -40,9 +40,9 @@ impl Purpose {
 /// A random stream, addressed by block: the same address gives the same bits for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
-    key: [u32; 2],
+    pub(super) key: [u32; 2],
     /// The upper half of the counter; the lower half is the block index.
-    nonce: [u32; 2],
+    pub(super) nonce: [u32; 2],
 }
 
 impl Stream {

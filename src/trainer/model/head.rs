@@ -6,6 +6,7 @@ use burn::tensor::{Int, Tensor, activation};
 
 use super::{Bert, sublayer};
 use crate::plan::ModelSpec;
+use crate::trainer::kernels::{self, Path};
 
 impl Bert {
     /// Logits over the vocabulary for the chosen rows of the encoder's output.
@@ -26,6 +27,37 @@ impl Bert {
             Some(bias) => logits + bias.val().unsqueeze::<2>(),
             None => logits,
         }
+    }
+
+    /// The mean cross-entropy in nats of the masked rows: what training minimises, without making the logits a tensor.
+    ///
+    /// # Shapes
+    /// - hidden: `[B, S, D]`; rows, labels: `[M]`, as in [`mlm_logits`](Self::mlm_logits); output: `[1]`
+    pub fn mlm_loss(
+        &self,
+        hidden: Tensor<3>,
+        rows: Tensor<1, Int>,
+        labels: Tensor<1, Int>,
+        model: &ModelSpec,
+    ) -> Tensor<1> {
+        self.mlm_loss_by(self.path(), hidden, rows, labels, model)
+    }
+
+    /// [`mlm_loss`](Self::mlm_loss) by the kernels or by burn's own operations, which agree to rounding.
+    pub fn mlm_loss_by(
+        &self,
+        path: Path,
+        hidden: Tensor<3>,
+        rows: Tensor<1, Int>,
+        labels: Tensor<1, Int>,
+        model: &ModelSpec,
+    ) -> Tensor<1> {
+        if path == Path::Kernels
+            && let Some(loss) = kernels::masked_loss(self, &hidden, &rows, &labels, model)
+        {
+            return loss;
+        }
+        cross_entropy(self.mlm_logits(hidden, rows, model), labels).mean()
     }
 
     /// Logits for (B follows A, B does not follow A), from the first token of each sequence: `[B, 2]`.

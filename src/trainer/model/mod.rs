@@ -18,6 +18,7 @@ use burn::tensor::{Device, Int, Tensor};
 use crate::plan::{ModelSpec, NormPosition, Nsp, PositionEmbedding, RunSpec};
 use crate::types::Seed;
 
+use super::kernels::{self, Path};
 use parameters::Initializer;
 use sublayer::{DropoutSite, Sublayer};
 
@@ -168,7 +169,17 @@ impl Bert {
     /// # Shapes
     /// - output: `[B, S, D]`; rows past a sequence's length hold no meaning
     pub fn encode(&self, tokens: &Tokens, model: &ModelSpec, dropout: Option<DropoutSite>) -> Tensor<3> {
-        let sublayer = Sublayer { model, lengths: &tokens.lengths, dropout };
+        self.encode_by(self.path(), tokens, model, dropout)
+    }
+
+    /// How this model's operations are computed where it lives.
+    pub fn path(&self) -> Path {
+        Path::of(&self.embeddings.word_embeddings.weight.val().device())
+    }
+
+    /// [`encode`](Self::encode) by the kernels or by burn's own operations, which agree to rounding.
+    pub fn encode_by(&self, path: Path, tokens: &Tokens, model: &ModelSpec, dropout: Option<DropoutSite>) -> Tensor<3> {
+        let sublayer = Sublayer { model, lengths: &tokens.lengths, dropout, path };
         let mut hidden = self.embeddings.forward(tokens, &sublayer);
         for (i, layer) in self.layers.iter().enumerate() {
             hidden = sublayer.attention(hidden, &layer.attention, i);
@@ -186,6 +197,13 @@ impl Embeddings {
     fn forward(&self, tokens: &Tokens, sublayer: &Sublayer) -> Tensor<3> {
         let [b, s] = tokens.ids.dims();
         let d = self.word_embeddings.weight.dims()[1];
+        if sublayer.path == Path::Kernels {
+            let positions = match &self.position_embeddings {
+                Some(table) => table.weight.val(),
+                None => sinusoidal_positions(s, d, &tokens.ids.device()),
+            };
+            return kernels::embeddings(self, positions, tokens, sublayer);
+        }
         let rows = |table: &Embedding, ids: &Tensor<2, Int>| {
             table.weight.val().select(0, ids.clone().reshape([b * s])).reshape([b, s, d])
         };

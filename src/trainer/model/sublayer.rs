@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::{Attention, Dense, FeedForward, LayerNorm};
 use crate::plan::{Activation, ModelSpec, NormPosition};
+use crate::trainer::kernels::{self, Mask, Path};
 use crate::trainer::rng::{Dropout, Purpose, Stream};
 use crate::types::Seed;
 
@@ -25,10 +26,30 @@ pub struct DropoutSite {
 }
 
 impl DropoutSite {
-    /// The stream of site `site`: 0 the embeddings, then 1 + 3 l + {0: attention probabilities, 1: attention output,
-    /// 2: feed-forward output} for layer l.
+    /// The stream of one of the [`sites`].
     fn stream(self, site: usize) -> Stream {
         Stream::new(self.seed, Purpose::Dropout, self.step, site as u64)
+    }
+}
+
+/// The places of the network where dropout is drawn; the numbers are part of the recorded results.
+pub mod sites {
+    /// The sum of the embeddings.
+    pub const EMBEDDINGS: usize = 0;
+
+    /// The attention probabilities of a layer.
+    pub fn probabilities(layer: usize) -> usize {
+        1 + 3 * layer
+    }
+
+    /// The output of a layer's attention.
+    pub fn attention(layer: usize) -> usize {
+        2 + 3 * layer
+    }
+
+    /// The output of a layer's feed-forward network.
+    pub fn feed_forward(layer: usize) -> usize {
+        3 + 3 * layer
     }
 }
 
@@ -40,6 +61,7 @@ pub struct Sublayer<'a> {
     pub lengths: &'a [u32],
     /// `None`: evaluation, nothing is dropped.
     pub dropout: Option<DropoutSite>,
+    pub path: Path,
 }
 
 impl Sublayer<'_> {
@@ -48,7 +70,12 @@ impl Sublayer<'_> {
     /// # Shapes
     /// - hidden, output: `[B, S, D]`
     pub fn attention(&self, hidden: Tensor<3>, weights: &Attention, layer: usize) -> Tensor<3> {
-        self.residual(hidden, &weights.layer_norm, 2 + 3 * layer, |x| {
+        if self.path == Path::Kernels
+            && let Some(output) = kernels::attention(&hidden, weights, layer, self)
+        {
+            return output;
+        }
+        self.residual(hidden, &weights.layer_norm, sites::attention(layer), |x| {
             let [b, s, _] = x.dims();
             let (h, k) = (self.model.num_attention_heads, self.model.attention_head_size);
             // [B, S, H K] -> [B, H, S, K]
@@ -61,7 +88,8 @@ impl Sublayer<'_> {
                 None => scores,
             };
             let probabilities = activation::softmax(scores, 3);
-            let probabilities = self.drop(probabilities, self.model.attention_probs_dropout_prob, 1 + 3 * layer);
+            let probabilities =
+                self.drop(probabilities, self.model.attention_probs_dropout_prob, sites::probabilities(layer));
             let context = probabilities.matmul(value).swap_dims(1, 2).reshape([b, s, h * k]);
             dense(context, &weights.output)
         })
@@ -72,7 +100,12 @@ impl Sublayer<'_> {
     /// # Shapes
     /// - hidden, output: `[B, S, D]`
     pub fn feed_forward(&self, hidden: Tensor<3>, weights: &FeedForward, layer: usize) -> Tensor<3> {
-        self.residual(hidden, &weights.layer_norm, 3 + 3 * layer, |x| {
+        if self.path == Path::Kernels
+            && let Some(output) = kernels::feed_forward(&hidden, weights, layer, self)
+        {
+            return output;
+        }
+        self.residual(hidden, &weights.layer_norm, sites::feed_forward(layer), |x| {
             let inner = activate(dense(x, &weights.intermediate), self.model.hidden_act);
             dense(inner, &weights.output)
         })
@@ -80,7 +113,12 @@ impl Sublayer<'_> {
 
     /// Dropout on the embeddings.
     pub fn embedding_dropout(&self, hidden: Tensor<3>) -> Tensor<3> {
-        self.drop(hidden, self.model.hidden_dropout_prob, 0)
+        self.drop(hidden, self.model.hidden_dropout_prob, sites::EMBEDDINGS)
+    }
+
+    /// The dropout of a site in the form that the kernels read.
+    pub fn mask(&self, p: f64, site: usize) -> Mask {
+        Mask::new(p, self.dropout.map(|draws| draws.stream(site)))
     }
 
     /// Wraps `function` in dropout (at `site`), the residual sum and the layer normalisation.

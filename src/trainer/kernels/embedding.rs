@@ -1,0 +1,164 @@
+//! The embeddings in one operation: the sum of word, position and segment vectors, LayerNorm if so asked, and dropout.
+//!
+//! The gradient of a table adds up the rows that were read from it, each in the order of the tokens: tasks own ranges of
+//! the vocabulary, so no two of them write one row.
+//!
+//! Shapes: B batch, S sequence, D hidden, V vocabulary.
+
+use super::dropout::Mask;
+use super::isa::vectorised;
+use super::math::{accumulate, multiply_by};
+use super::operation::Kernel;
+use super::pool::Buffer;
+use super::residual::{Norm, VectorGradients, normalise, normalise_backward};
+use super::shards::{SHARDS, Shards, parallel, sum_in_order};
+
+/// The embeddings. Inputs: words `[V, D]`, positions `[at least S, D]`, segments `[.., D]`, and with LayerNorm its gain
+/// and offset `[D]`.
+#[derive(Debug)]
+pub struct Embeddings {
+    /// Sequences and tokens in each.
+    pub batch: [usize; 2],
+    pub hidden: usize,
+    /// Rows of the three tables.
+    pub rows: [usize; 3],
+    /// Word and segment of each token, `[B, S]`.
+    pub words: Vec<u32>,
+    pub segments: Vec<u32>,
+    /// The LayerNorm's eps, where there is one.
+    pub norm_eps: Option<f32>,
+    pub mask: Mask,
+}
+
+/// Normalised rows `[B S, D]` and inverse deviations `[B S]`; empty without LayerNorm.
+#[derive(Debug)]
+pub struct Saved {
+    normal: Buffer,
+    inverse: Buffer,
+}
+
+impl Kernel for Embeddings {
+    type Saved = Saved;
+
+    fn shape(&self) -> Vec<usize> {
+        vec![self.batch[0], self.batch[1], self.hidden]
+    }
+
+    fn forward(&self, inputs: &[&[f32]]) -> (Buffer, Saved) {
+        let ([b, s], d) = (self.batch, self.hidden);
+        let (norm, shards) = (self.norm(inputs), Shards::new(b));
+        let mut output = Buffer::new(b * s * d);
+        let width = if norm.is_some() { s } else { 0 };
+        let mut saved = Saved { normal: Buffer::new(b * width * d), inverse: Buffer::new(b * width) };
+        let tasks = shards
+            .ranges()
+            .iter()
+            .zip(shards.split_mut(&mut saved.normal, width * d))
+            .zip(shards.split_mut(&mut saved.inverse, width))
+            .zip(shards.split_mut(&mut output, s * d));
+        parallel(tasks, |(((range, normal), inverse), output)| {
+            let first = range.start * s;
+            match norm {
+                Some(norm) => {
+                    self.gather(inputs, first, normal);
+                    normalise(normal, inverse, norm, output);
+                }
+                None => self.gather(inputs, first, output),
+            }
+            self.drop(first, output);
+        });
+        (output, saved)
+    }
+
+    fn backward(&self, inputs: &[&[f32]], saved: Saved, output: &[f32]) -> Vec<Buffer> {
+        let ([b, s], d) = (self.batch, self.hidden);
+        let (norm, shards) = (self.norm(inputs), Shards::new(b));
+        let width = if norm.is_some() { s } else { 0 };
+        let mut slopes = Buffer::new(b * s * d);
+        let mut sums = vec![VectorGradients::zeros(d); SHARDS];
+        let tasks = shards
+            .ranges()
+            .iter()
+            .zip(shards.split(output, s * d))
+            .zip(shards.split(&saved.normal, width * d))
+            .zip(shards.split(&saved.inverse, width))
+            .zip(shards.split_mut(&mut slopes, s * d))
+            .zip(&mut sums);
+        parallel(tasks, |(((((range, output), normal), inverse), slopes), sums)| match norm {
+            Some(norm) => {
+                let mut dropped = Buffer::copy_of(output);
+                self.drop(range.start * s, &mut dropped);
+                normalise_backward(&dropped, normal, inverse, norm.gain, slopes, &mut sums.gain, &mut sums.offset);
+            }
+            None => {
+                slopes.copy_from_slice(output);
+                self.drop(range.start * s, slopes);
+            }
+        });
+        let mut gradients = vec![
+            scatter(&slopes, d, self.rows[0], &self.words),
+            scatter(&slopes, d, self.rows[1], &(0..b * s).map(|token| (token % s) as u32).collect::<Vec<_>>()),
+            scatter(&slopes, d, self.rows[2], &self.segments),
+        ];
+        if norm.is_some() {
+            gradients.push(sum_in_order(sums.iter().map(|sums| &sums.gain)));
+            gradients.push(sum_in_order(sums.iter().map(|sums| &sums.offset)));
+        }
+        gradients
+    }
+}
+
+impl Embeddings {
+    fn norm<'a>(&self, inputs: &[&'a [f32]]) -> Option<Norm<'a>> {
+        self.norm_eps.map(|eps| Norm { gain: inputs[3], offset: inputs[4], eps })
+    }
+
+    /// Writes the sums of the three vectors of the tokens from `first` on.
+    fn gather(&self, tables: &[&[f32]], first: usize, sums: &mut [f32]) {
+        let d = self.hidden;
+        let row = |table: usize, i: usize| &tables[table][i * d..(i + 1) * d];
+        for (token, sum) in (first..).zip(sums.chunks_exact_mut(d)) {
+            let (word, segment) = (self.words[token] as usize, self.segments[token] as usize);
+            add_three(row(0, word), row(1, token % self.batch[1]), row(2, segment), sum);
+        }
+    }
+
+    /// Dropout on the rows from `first` on, in place.
+    fn drop(&self, first: usize, rows: &mut [f32]) {
+        if !self.mask.is_active() {
+            return;
+        }
+        let mut factors = [0.0; 1024];
+        for (i, chunk) in rows.chunks_mut(factors.len()).enumerate() {
+            let factors = &mut factors[..chunk.len()];
+            self.mask.fill((first * self.hidden + i * 1024) as u64, factors);
+            multiply_by(chunk, factors);
+        }
+    }
+}
+
+vectorised! {
+    fn add_three(a: &[f32], b: &[f32], c: &[f32], sum: &mut [f32]) {
+        for (((sum, a), b), c) in sum.iter_mut().zip(a).zip(b).zip(c) {
+            *sum = a + b + c;
+        }
+    }
+}
+
+/// A table `[rows, D]` in which row `places[t]` has row t of `slopes` added to it, for every t in order.
+pub fn scatter(slopes: &[f32], d: usize, rows: usize, places: &[u32]) -> Buffer {
+    let mut table = Buffer::new(rows * d);
+    let shards = Shards::new(rows);
+    let tasks = shards.ranges().iter().zip(shards.split_mut(&mut table, d));
+    parallel(tasks, |(range, part)| {
+        part.fill(0.0);
+        for (slope, place) in slopes.chunks_exact(d).zip(places) {
+            let place = *place as usize;
+            if range.contains(&place) {
+                let start = (place - range.start) * d;
+                accumulate(&mut part[start..start + d], slope);
+            }
+        }
+    });
+    table
+}

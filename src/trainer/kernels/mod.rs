@@ -1,0 +1,157 @@
+//! Fast kernels for burn's Flex backend: one operation per sublayer, with hand-written gradients.
+//!
+//! The model in [`super::model`] defines what is computed; this module computes the same on a CPU several times faster, by
+//! serial matrix products and fused vector loops over fixed shards of the batch. It is used where the tensors live on Flex;
+//! every other device takes the model's composed operations. Kernels and composed operations draw the same dropout and
+//! agree to rounding; losses and gradients are the same bits at any number of threads.
+
+mod attention;
+mod dropout;
+mod embedding;
+mod feed_forward;
+pub mod isa;
+mod masked_loss;
+mod math;
+mod matrix;
+mod operation;
+pub mod pool;
+mod residual;
+mod shards;
+
+use burn::backend::DispatchTensor;
+use burn::module::Param;
+use burn::tensor::{Device, Int, Tensor};
+
+use super::model::sublayer::{Sublayer, sites};
+use super::model::{Attention, Bert, Embeddings, FeedForward, LayerNorm, Tokens};
+use crate::plan::ModelSpec;
+
+pub use dropout::Mask;
+pub use shards::SHARDS;
+
+/// How the model's operations are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// By the kernels of this module.
+    Kernels,
+    /// By burn's own operations: on every device, and the definition of correct.
+    Composed,
+}
+
+impl Path {
+    /// The fastest path on `device`.
+    pub fn of(device: &Device) -> Self {
+        if operation::runs_on(device) { Self::Kernels } else { Self::Composed }
+    }
+}
+
+/// The embeddings through LayerNorm and dropout: `[B, S, D]`. `positions` holds a row for each position, `[>= S, D]`.
+pub fn embeddings(weights: &Embeddings, positions: Tensor<2>, tokens: &Tokens, sublayer: &Sublayer) -> Tensor<3> {
+    let [words, d] = weights.word_embeddings.weight.dims();
+    let kernel = embedding::Embeddings {
+        batch: tokens.ids.dims(),
+        hidden: d,
+        rows: [words, positions.dims()[0], weights.token_type_embeddings.weight.dims()[0]],
+        words: integers(tokens.ids.clone()),
+        segments: integers(tokens.segments.clone()),
+        norm_eps: weights.layer_norm.is_some().then_some(sublayer.model.layer_norm_eps as f32),
+        mask: sublayer.mask(sublayer.model.hidden_dropout_prob, sites::EMBEDDINGS),
+    };
+    let mut inputs = vec![
+        value(&weights.word_embeddings.weight),
+        positions.into_dispatch(),
+        value(&weights.token_type_embeddings.weight),
+    ];
+    inputs.extend(weights.layer_norm.iter().flat_map(norm_values));
+    operation::apply(kernel, inputs)
+}
+
+/// The attention sublayer of layer `layer`; `None` where a projection has no bias, which the kernel does not know.
+pub fn attention(hidden: &Tensor<3>, weights: &Attention, layer: usize, sublayer: &Sublayer) -> Option<Tensor<3>> {
+    let ([b, s, d], model) = (hidden.dims(), sublayer.model);
+    let kernel = attention::Attention {
+        batch: [b, s],
+        hidden: d,
+        heads: model.num_attention_heads,
+        head_width: model.attention_head_size,
+        lengths: sublayer.lengths.iter().map(|&length| s.min(length as usize)).collect(),
+        probabilities: sublayer.mask(model.attention_probs_dropout_prob, sites::probabilities(layer)),
+        residual: residual(sublayer, sites::attention(layer)),
+    };
+    let mut inputs = vec![hidden.clone().into_dispatch()];
+    for projection in [&weights.query, &weights.key, &weights.value, &weights.output] {
+        inputs.extend([value(&projection.weight), value(projection.bias.as_ref()?)]);
+    }
+    inputs.extend(norm_values(&weights.layer_norm));
+    Some(operation::apply(kernel, inputs))
+}
+
+/// The feed-forward sublayer of layer `layer`; `None` where a projection has no bias, which the kernel does not know.
+pub fn feed_forward(hidden: &Tensor<3>, weights: &FeedForward, layer: usize, sublayer: &Sublayer) -> Option<Tensor<3>> {
+    let ([b, s, d], model) = (hidden.dims(), sublayer.model);
+    let kernel = feed_forward::FeedForward {
+        batch: [b, s],
+        hidden: d,
+        intermediate: model.intermediate_size,
+        activation: model.hidden_act,
+        residual: residual(sublayer, sites::feed_forward(layer)),
+    };
+    let mut inputs = vec![hidden.clone().into_dispatch()];
+    for projection in [&weights.intermediate, &weights.output] {
+        inputs.extend([value(&projection.weight), value(projection.bias.as_ref()?)]);
+    }
+    inputs.extend(norm_values(&weights.layer_norm));
+    Some(operation::apply(kernel, inputs))
+}
+
+/// The mean cross-entropy in nats of the masked `rows` against their `labels`: `[1]`, and 0 where nothing is masked.
+/// `None` where the transform has no bias, which the kernel does not know.
+pub fn masked_loss(
+    bert: &Bert,
+    hidden: &Tensor<3>,
+    rows: &Tensor<1, Int>,
+    labels: &Tensor<1, Int>,
+    model: &ModelSpec,
+) -> Option<Tensor<1>> {
+    let projection = &bert.mlm.decoder.as_ref().unwrap_or(&bert.embeddings.word_embeddings).weight;
+    let [vocabulary, d] = projection.dims();
+    let eps = model.layer_norm_eps as f32;
+    let kernel = masked_loss::MaskedLoss {
+        hidden: d,
+        vocabulary,
+        rows: integers(rows.clone()),
+        labels: integers(labels.clone()),
+        has_bias: bert.mlm.bias.is_some(),
+        transform: bert.mlm.transform.is_some().then_some(masked_loss::Transform { activation: model.hidden_act, eps }),
+    };
+    let mut inputs = vec![hidden.clone().into_dispatch(), value(projection)];
+    inputs.extend(bert.mlm.bias.as_ref().map(value));
+    if let Some(transform) = &bert.mlm.transform {
+        inputs.extend([value(&transform.dense.weight), value(transform.dense.bias.as_ref()?)]);
+        inputs.extend(norm_values(&transform.layer_norm));
+    }
+    Some(operation::apply(kernel, inputs))
+}
+
+/// The frame of the sublayer whose dropout is drawn at `site`.
+fn residual(sublayer: &Sublayer, site: usize) -> residual::Residual {
+    let model = sublayer.model;
+    let mask = sublayer.mask(model.hidden_dropout_prob, site);
+    residual::Residual { position: model.norm_position, eps: model.layer_norm_eps as f32, mask }
+}
+
+fn value<const D: usize>(parameter: &Param<Tensor<D>>) -> DispatchTensor {
+    parameter.val().into_dispatch()
+}
+
+fn norm_values(norm: &LayerNorm) -> [DispatchTensor; 2] {
+    [value(&norm.weight), value(&norm.bias)]
+}
+
+/// The elements of an integer tensor that counts something.
+fn integers<const D: usize>(tensor: Tensor<D, Int>) -> Vec<u32> {
+    tensor.into_data().iter::<i64>().map(|i| u32::try_from(i).expect("invariant: an id is not negative")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! Fixed parts of the work, never thread counts, decide the order of sums.
+//!
+//! A batch is cut into [`SHARDS`] runs of whole sequences; a weight gradient is cut into tiles of its own shape. Each
+//! part is computed serially, and what parts have in common is added up in their order.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::math::accumulate;
+use super::matrix::{Matrix, MatrixMut};
+use super::pool::Buffer;
+
+/// Runs of sequences that a batch is cut into. Changing it changes the bits of every run.
+pub const SHARDS: usize = 8;
+
+/// Rows and columns of a tile of a weight gradient. Changing it may change the bits of every run.
+const TILE: usize = 256;
+
+/// `n` things cut into [`SHARDS`] runs of nearly equal length, some empty where n is small.
+#[derive(Clone, Debug)]
+pub struct Shards {
+    ranges: [Range<usize>; SHARDS],
+}
+
+impl Shards {
+    /// Cuts `0..n`.
+    pub fn new(n: usize) -> Self {
+        Self { ranges: std::array::from_fn(|i| i * n / SHARDS..(i + 1) * n / SHARDS) }
+    }
+
+    /// The run of each shard.
+    pub fn ranges(&self) -> &[Range<usize>; SHARDS] {
+        &self.ranges
+    }
+
+    /// Each shard's part of `values`, which hold `width` numbers a thing.
+    pub fn split<'a>(&self, values: &'a [f32], width: usize) -> [&'a [f32]; SHARDS] {
+        std::array::from_fn(|i| &values[self.ranges[i].start * width..self.ranges[i].end * width])
+    }
+
+    /// Each shard's part of `values`, to write.
+    pub fn split_mut<'a>(&self, mut values: &'a mut [f32], width: usize) -> [&'a mut [f32]; SHARDS] {
+        std::array::from_fn(|i| {
+            let (part, rest) = std::mem::take(&mut values).split_at_mut(self.ranges[i].len() * width);
+            values = rest;
+            part
+        })
+    }
+}
+
+/// Runs `work` on each of `tasks`, on whatever threads there are.
+pub fn parallel<T: Send>(tasks: impl IntoIterator<Item = T>, work: impl Fn(T) + Send + Sync) {
+    tasks.into_iter().collect::<Vec<_>>().into_par_iter().with_max_len(1).for_each(work);
+}
+
+/// The sum of the shards' vectors, in the order of the shards.
+pub fn sum_in_order<'a>(mut parts: impl Iterator<Item = &'a Vec<f32>>) -> Buffer {
+    let mut sum = Buffer::new(0);
+    if let Some(first) = parts.next() {
+        sum = Buffer::new(first.len());
+        sum.copy_from_slice(first);
+    }
+    for part in parts {
+        accumulate(&mut sum, part);
+    }
+    sum
+}
+
+/// The gradients of weights `[outputs, inputs]`, each `deltas^T inputs` over all rows of the batch.
+///
+/// No two tasks share an element, so nothing is added up afterwards.
+pub fn weight_gradients<'a>(gradients: impl IntoIterator<Item = (&'a mut [f32], Matrix<'a>, Matrix<'a>)>) {
+    let tiles = gradients.into_iter().flat_map(|(gradient, deltas, inputs)| {
+        let shape = [deltas.width(), inputs.width()];
+        let tiles = MatrixMut::new(gradient, shape[0], shape[1]).tiles([TILE; 2]);
+        tiles.into_iter().map(move |([row, column], tile)| {
+            let [rows, columns] = tile.shape();
+            (tile, deltas.columns(row, rows).t(), inputs.columns(column, columns))
+        })
+    });
+    parallel(tiles, |(mut tile, deltas, inputs)| tile.product(deltas, inputs, false));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_cover_everything_once_in_order() {
+        for n in [0, 1, 7, 8, 9, 64, 100] {
+            let shards = Shards::new(n);
+            let all: Vec<usize> = shards.ranges().iter().cloned().flatten().collect();
+            assert_eq!(all, (0..n).collect::<Vec<_>>());
+            let mut values: Vec<f32> = (0..3 * n).map(|i| i as f32).collect();
+            let parts = shards.split(&values, 3).map(<[f32]>::to_vec);
+            assert_eq!(shards.split_mut(&mut values, 3).map(|part| part.to_vec()), parts);
+            assert_eq!(parts.concat(), values);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Whole models by the kernels and by burn's composed operations: losses, gradients and fifty steps of training; and by
+//! the kernels at one, two and three threads.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde_json::json;
+
+use super::super::Path;
+use crate::plan::{Activation, ModelSpec, NormPosition, PositionEmbedding, RunSpec};
+use crate::trainer::model::parameters::{Parameter, digest};
+use crate::trainer::model::sublayer::DropoutSite;
+use crate::trainer::model::{Bert, Tokens, head};
+use crate::trainer::optimizer::AdamW;
+use crate::trainer::rng::{Draws, Purpose, Stream};
+use crate::types::{ContentHash, Seed};
+
+fn spec(change: impl FnOnce(&mut ModelSpec)) -> RunSpec {
+    let mut spec: RunSpec = serde_json::from_value(json!({
+        "schema": 1, "stage": "pretrain",
+        "data": {"corpus": "demo", "corpus_hash": ContentHash::of(b""), "format": "demo", "text_field": "text",
+                 "valid_fraction": 0.1},
+        "tokenizer": {"kind": "wordpiece", "vocab_size": 101, "min_frequency": 2, "limit_alphabet": 100,
+                      "lowercase": false},
+        "model": {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "attention_head_size": 8,
+                  "intermediate_size": 40, "max_position_embeddings": 16, "type_vocab_size": 2, "hidden_act": "gelu",
+                  "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "initializer_range": 0.05,
+                  "layer_norm_eps": 1e-12, "position_embedding_type": "absolute", "norm_position": "post",
+                  "embedding_layer_norm": true, "tie_word_embeddings": true, "mlm_head_transform": true,
+                  "mlm_head_bias": true, "nsp_head_bias": true},
+        "objective": {"mask_ratio": 0.15, "mask_token_prob": 0.8, "random_token_prob": 0.1, "masking": "dynamic",
+                      "nsp": "random", "nsp_negative_prob": 0.5, "short_seq_prob": 0.1},
+        "optimizer": {"kind": "adamw", "lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.01,
+                      "clip_norm": 1.0},
+        "schedule": {"kind": "constant", "warmup_steps": 0},
+        "train": {"steps": 50, "batch_size": 5, "seq_len": 13, "eval_every": 10, "eval_instances": 8,
+                  "checkpoint_every": 10, "keep_checkpoints": 1, "seed": 3, "device": "flex", "isa": "native"}
+    }))
+    .unwrap();
+    change(&mut spec.model);
+    spec
+}
+
+/// A batch of random tokens, some sequences padded.
+struct Batch {
+    tokens: Tokens,
+    rows: Vec<i32>,
+    labels: Vec<i32>,
+    nsp: Vec<i32>,
+}
+
+fn ints<const D: usize>(values: &[i32], shape: [usize; D], device: &Device) -> Tensor<D, Int> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+fn batch(spec: &RunSpec, step: u64, device: &Device) -> Batch {
+    let (b, s, v) = (spec.train.batch_size, spec.train.seq_len, spec.tokenizer.vocab_size as u32);
+    let mut draws: Draws = Stream::new(Seed(8), Purpose::Pair, step, 0).draws();
+    let ids: Vec<i32> = (0..b * s).map(|_| draws.below(v) as i32).collect();
+    let segments: Vec<i32> = (0..b * s).map(|i| i32::from(i % s > s / 2)).collect();
+    let lengths: Vec<u32> = (0..b).map(|i| s as u32 - (i % 3) as u32 * 2).collect();
+    let rows: Vec<i32> = (0..b).flat_map(|i| [i * s + 1, i * s + 5]).map(|row| row as i32).collect();
+    // Half of what is to be predicted can be learned from its token.
+    let labels = rows.iter().map(|&row| (ids[row as usize] * 7 + 1) % v as i32).collect();
+    let nsp = (0..b).map(|_| draws.below(2) as i32).collect();
+    let tokens = Tokens { ids: ints(&ids, [b, s], device), segments: ints(&segments, [b, s], device), lengths };
+    Batch { tokens, rows, labels, nsp }
+}
+
+/// Loss and gradients of one step.
+fn step(bert: &Bert, spec: &RunSpec, path: Path, step: u64, device: &Device) -> (f32, Vec<Parameter>) {
+    let batch = batch(spec, step, device);
+    let dropout = Some(DropoutSite { seed: Seed(spec.train.seed.0), step });
+    let hidden = bert.encode_by(path, &batch.tokens, &spec.model, dropout);
+    let m = batch.rows.len();
+    let (rows, labels) = (ints(&batch.rows, [m], device), ints(&batch.labels, [m], device));
+    let mut loss = bert.mlm_loss_by(path, hidden.clone(), rows, labels, &spec.model);
+    if let Some(logits) = bert.nsp_logits(hidden) {
+        loss = loss + head::cross_entropy(logits, ints(&batch.nsp, [batch.nsp.len()], device)).mean();
+    }
+    let gradients = bert.gradients(loss.backward());
+    (loss.into_scalar::<f32>(), gradients)
+}
+
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|x| x * x).sum::<f64>().sqrt()
+}
+
+fn agree(change: impl FnOnce(&mut ModelSpec)) {
+    let device = Device::flex().autodiff();
+    let spec = spec(change);
+    let bert = Bert::new(&spec, &device);
+    assert_eq!(bert.path(), Path::Kernels);
+    let (composed_loss, composed) = step(&bert, &spec, Path::Composed, 6, &device);
+    let (loss, gradients) = step(&bert, &spec, Path::Kernels, 6, &device);
+    assert!((loss - composed_loss).abs() < 2e-6 * composed_loss.abs(), "{loss}, not {composed_loss}");
+    let total = norm(composed.iter().flat_map(|p| p.values.iter().map(|&x| f64::from(x))));
+    for (gradient, expected) in gradients.iter().zip(&composed) {
+        let difference = norm(gradient.values.iter().zip(&expected.values).map(|(a, b)| f64::from(a - b)));
+        let size = norm(expected.values.iter().map(|&x| f64::from(x)));
+        // A key bias moves no probability: its gradient is rounding alone.
+        assert!(difference < 1e-5 * size + 1e-6 * total, "{}: {difference:e} of {size:e}", gradient.name);
+    }
+}
+
+#[test]
+fn kernels_agree_with_composed_operations() {
+    agree(|_| ());
+    agree(|model| {
+        model.norm_position = NormPosition::Pre;
+        model.hidden_act = Activation::GeluNew;
+        model.attention_head_size = 5;
+    });
+    agree(|model| {
+        model.hidden_act = Activation::Relu;
+        model.position_embedding_type = PositionEmbedding::Sinusoidal;
+        model.embedding_layer_norm = false;
+        model.tie_word_embeddings = false;
+        model.hidden_dropout_prob = 0.5;
+    });
+    agree(|model| {
+        model.mlm_head_transform = false;
+        model.mlm_head_bias = false;
+        model.hidden_dropout_prob = 0.0;
+        model.attention_probs_dropout_prob = 0.0;
+        model.hidden_size = 16;
+    });
+}
+
+#[test]
+fn evaluation_draws_nothing_and_agrees() {
+    let device = Device::flex();
+    let spec = spec(|_| ());
+    let bert = Bert::new(&spec, &device);
+    let batch = batch(&spec, 0, &device);
+    let hidden = |path| {
+        let hidden = bert.encode_by(path, &batch.tokens, &spec.model, None);
+        hidden.into_data().try_into_vec::<f32>().unwrap()
+    };
+    let (kernels, composed) = (hidden(Path::Kernels), hidden(Path::Composed));
+    let (s, d) = (spec.train.seq_len, spec.model.hidden_size);
+    for (i, (x, y)) in kernels.iter().zip(&composed).enumerate() {
+        let is_padding = i / d % s >= batch.tokens.lengths[i / d / s] as usize;
+        assert!(is_padding || (x - y).abs() < 2e-5, "{x}, not {y}");
+    }
+}
+
+/// Trains for `steps` and returns the losses and the digest of the weights.
+fn train(spec: &RunSpec, path: Path, steps: u64) -> (Vec<f32>, ContentHash) {
+    let device = Device::flex().autodiff();
+    let mut bert = Bert::new(spec, &device);
+    let mut parameters = bert.parameters();
+    let mut optimizer = AdamW::new(&spec.optimizer, &parameters);
+    let losses = (0..steps)
+        .map(|t| {
+            let (loss, gradients) = step(&bert, spec, path, t, &device);
+            optimizer.step(&mut parameters, &gradients, spec.optimizer.lr);
+            bert = bert.clone().with_parameters(&parameters, &device);
+            loss
+        })
+        .collect();
+    (losses, digest(&parameters))
+}
+
+#[test]
+fn fifty_steps_of_training_agree() {
+    let spec = spec(|_| ());
+    let (kernels, _) = train(&spec, Path::Kernels, 50);
+    let (composed, _) = train(&spec, Path::Composed, 50);
+    for (t, (loss, expected)) in kernels.iter().zip(&composed).enumerate() {
+        assert!((loss / expected - 1.0).abs() < 1e-5, "step {t}: {loss}, not {expected}");
+    }
+    assert!(kernels[49] < kernels[0], "nothing was learned: {} to {}", kernels[0], kernels[49]);
+}
+
+/// Losses and weights are the same bits at any number of threads.
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let spec = spec(|_| ());
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (losses, weights) = pool.install(|| train(&spec, Path::Kernels, 4));
+        (losses.iter().map(|loss| loss.to_bits()).collect::<Vec<_>>(), weights)
+    };
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(3));
+}

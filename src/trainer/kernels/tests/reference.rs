@@ -1,0 +1,101 @@
+//! The sublayers as plain f64 loops over one number at a time, written from the definitions.
+
+use crate::plan::{Activation, NormPosition};
+use crate::trainer::rng::{Dropout, Stream};
+
+/// Dropout factors of a site, by element.
+#[derive(Clone, Copy)]
+pub struct Factors {
+    pub p: f64,
+    pub stream: Option<Stream>,
+}
+
+impl Factors {
+    fn of(&self, index: usize) -> f64 {
+        let dropout = Dropout::new(self.p);
+        match &self.stream {
+            Some(stream) if !stream.keeps(index as u64, dropout) => 0.0,
+            Some(_) => 65_536.0 / f64::from(65_536 - dropout.threshold),
+            None => 1.0,
+        }
+    }
+}
+
+/// What the frame of a sublayer is told.
+#[derive(Clone, Copy)]
+pub struct Frame {
+    pub position: NormPosition,
+    pub eps: f64,
+    pub factors: Factors,
+}
+
+/// `x W^T + b` for `[rows, inputs]`.
+pub fn dense(x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+    let (outputs, inputs) = (bias.len(), weight.len() / bias.len());
+    let element = |row: &[f64], o: usize| bias[o] + (0..inputs).map(|i| row[i] * weight[o * inputs + i]).sum::<f64>();
+    x.chunks(inputs).flat_map(|row| (0..outputs).map(move |o| element(row, o))).collect()
+}
+
+/// LayerNorm of each row.
+pub fn layer_norm(x: &[f64], gain: &[f64], offset: &[f64], eps: f64) -> Vec<f64> {
+    let d = gain.len();
+    let normal = |row: &[f64]| {
+        let mean = row.iter().sum::<f64>() / d as f64;
+        let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / d as f64;
+        (0..d).map(|j| (row[j] - mean) / (variance + eps).sqrt() * gain[j] + offset[j]).collect::<Vec<_>>()
+    };
+    x.chunks(d).flat_map(normal).collect()
+}
+
+/// One activation.
+pub fn activate(x: f64, function: Activation) -> f64 {
+    match function {
+        Activation::Gelu => x * 0.5 * libm::erfc(-x / 2f64.sqrt()),
+        Activation::GeluNew => {
+            0.5 * x * (1.0 + libm::tanh((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))))
+        }
+        Activation::Relu => x.max(0.0),
+    }
+}
+
+/// A sublayer: its function in the frame of dropout, residual sum and LayerNorm.
+pub fn framed(x: &[f64], gain: &[f64], offset: &[f64], frame: Frame, f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    let sum = |branch: Vec<f64>| -> Vec<f64> {
+        branch.iter().enumerate().map(|(i, b)| x[i] + b * frame.factors.of(i)).collect()
+    };
+    match frame.position {
+        NormPosition::Post => layer_norm(&sum(f(x)), gain, offset, frame.eps),
+        NormPosition::Pre => sum(f(&layer_norm(x, gain, offset, frame.eps))),
+    }
+}
+
+/// The context of multi-head attention. `batch` is (B, S, H, K); the result is `[B, S, H K]`, zero past each length.
+pub fn context(
+    [query, key, value]: [&[f64]; 3],
+    [b, s, h, k]: [usize; 4],
+    lengths: &[usize],
+    factors: Factors,
+) -> Vec<f64> {
+    let w = h * k;
+    let mut out = vec![0.0; b * s * w];
+    for (sequence, head) in (0..b).flat_map(|sequence| (0..h).map(move |head| (sequence, head))) {
+        let at = |token: usize, j: usize| (sequence * s + token) * w + head * k + j;
+        for i in 0..lengths[sequence] {
+            let score = |j: usize| (0..k).map(|c| query[at(i, c)] * key[at(j, c)]).sum::<f64>() / (k as f64).sqrt();
+            let exponentials: Vec<f64> = (0..lengths[sequence]).map(|j| score(j).exp()).collect();
+            let total: f64 = exponentials.iter().sum();
+            for (j, e) in exponentials.iter().enumerate() {
+                let p = e / total * factors.of(((sequence * h + head) * s + i) * s + j);
+                (0..k).for_each(|c| out[at(i, c)] += p * value[at(j, c)]);
+            }
+        }
+    }
+    out
+}
+
+/// The mean cross-entropy of rows `[M, V]` of logits.
+pub fn mean_cross_entropy(logits: &[f64], labels: &[u32]) -> f64 {
+    let v = logits.len() / labels.len();
+    let loss = |(row, &label): (&[f64], &u32)| row.iter().map(|l| l.exp()).sum::<f64>().ln() - row[label as usize];
+    logits.chunks(v).zip(labels).map(loss).sum::<f64>() / labels.len() as f64
+}
