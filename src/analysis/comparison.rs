@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use crate::store::RunState;
 use crate::types::{MetricName, RunId, Seed, SpecHash};
 
 /// One recorded value of a metric.
@@ -10,32 +11,6 @@ use crate::types::{MetricName, RunId, Seed, SpecHash};
 pub struct Point {
     pub step: u64,
     pub value: f64,
-}
-
-/// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunState {
-    /// Not started: a cell of the plan that nothing is known about yet.
-    Planned,
-    Running,
-    Finished,
-    Failed,
-    Interrupted,
-    /// Its lease ran out: the worker is gone without a word.
-    Lost,
-}
-
-impl fmt::Display for RunState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Planned => "planned",
-            Self::Running => "running",
-            Self::Finished => "finished",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-            Self::Lost => "lost",
-        })
-    }
 }
 
 /// One run, as far as a comparison needs it. A planned cell without a run yet is a `RunData` in state `Planned`.
@@ -190,6 +165,12 @@ impl CellKey {
     /// The value of the axis `name`.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(axis, _)| axis == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The axis values that `other` does not share: `nsp=random`. Empty for equal keys.
+    pub fn difference_from(&self, other: &Self) -> String {
+        let different = self.0.iter().filter(|(axis, value)| other.value(axis) != Some(value));
+        different.map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether the cell has all of `values`.

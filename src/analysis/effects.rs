@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::comparison::{CellKey, Comparison, Goal};
-use super::statistics::{PairedDifference, holm, pairs_needed};
+use super::statistics::{PairedDifference, decimals_for, holm, pairs_needed};
 use crate::types::Seed;
 
 /// A difference is called by a word when its corrected p is below this.
@@ -51,7 +51,9 @@ impl Verdict {
 pub struct Effect {
     /// The axis, for a marginal effect; absent for a whole cell against the baseline.
     pub axis: Option<String>,
+    /// The value of the axis, or what a cell has that its reference has not: `mask_ratio=0.30`.
     pub treatment: String,
+    /// The reference's value of the axis, or all values of the reference cell.
     pub reference: String,
     /// Absent where no block has both sides.
     pub difference: Option<PairedDifference>,
@@ -65,6 +67,36 @@ impl Effect {
         let difference = PairedDifference::of(differences);
         let verdict = Verdict::Inconclusive { blocks_needed: None };
         Self { axis: axis.map(str::to_owned), treatment, reference, difference, adjusted_p: None, verdict }
+    }
+
+    /// What is compared: `mask_ratio: 0.30 − 0.15` or `mask_ratio=0.30 nsp=random`.
+    pub fn name(&self) -> String {
+        match &self.axis {
+            Some(axis) => format!("{axis}: {} \u{2212} {}", self.treatment, self.reference),
+            None => self.treatment.clone(),
+        }
+    }
+
+    /// The mean with its sign and, where there is an interval, its half-width: `−0.093 ± 0.014`.
+    pub fn size(&self) -> Option<String> {
+        let estimate = self.difference?.estimate;
+        let half = estimate.interval.map(|interval| interval.half_width());
+        let decimals = half.map_or(3, decimals_for);
+        let sign = if estimate.mean < 0.0 { "\u{2212}" } else { "+" };
+        let mean = format!("{sign}{:.decimals$}", estimate.mean.abs());
+        Some(half.map_or(mean.clone(), |half| format!("{mean} ± {half:.decimals$}")))
+    }
+
+    /// The effect in words: `mask_ratio 0.30 instead of 0.15: −0.093 ± 0.014 (11 pairs), better.`
+    pub fn sentence(&self) -> String {
+        let change = match &self.axis {
+            Some(axis) => format!("{axis} {} instead of {}", self.treatment, self.reference),
+            None => format!("{} instead of {}", self.treatment, self.reference),
+        };
+        let Some(size) = self.size() else { return format!("{change}: no two matched runs have finished.") };
+        let pairs = if self.blocks() == 1 { "1 pair".to_owned() } else { format!("{} pairs", self.blocks()) };
+        let advice = self.verdict.advice().map_or(String::new(), |advice| format!("; {advice}"));
+        format!("{change}: {size} ({pairs}), {}{advice}.", self.verdict.word())
     }
 
     /// The number of blocks that the difference rests on.
@@ -83,7 +115,7 @@ pub fn against_baseline(comparison: &Comparison) -> Vec<Effect> {
     let others = cells.iter().filter(|cell| cell.key != baseline.key);
     let effects = others.map(|cell| {
         let differences = paired(&cell.outcomes(&comparison.metric), &reference);
-        Effect::new(None, cell.key.to_string(), baseline.key.to_string(), &differences)
+        Effect::new(None, cell.key.difference_from(&baseline.key), baseline.key.to_string(), &differences)
     });
     judged(effects.collect(), comparison.goal)
 }
@@ -186,6 +218,20 @@ mod tests {
         assert!(effects.iter().all(|effect| effect.reference == "size=tiny mask_ratio=0.15 nsp=off"));
         comparison.baseline = Some(vec![("nsp".to_owned(), "off".to_owned())]);
         assert!(against_baseline(&comparison).is_empty());
+    }
+
+    #[test]
+    fn effects_read_as_sentences() {
+        let mut comparison = fixture::sweep();
+        let mut sentences = marginal_effects(&comparison).iter().map(Effect::sentence).collect::<Vec<_>>();
+        comparison.runs.retain(|run| run.seed == Seed(1));
+        sentences.extend(against_baseline(&comparison).iter().take(1).map(Effect::sentence));
+        insta::assert_snapshot!(sentences.join("\n"), @"
+        size mini instead of tiny: −0.218 ± 0.014 (11 pairs), better.
+        mask_ratio 0.30 instead of 0.15: −0.093 ± 0.014 (11 pairs), better.
+        nsp random instead of off: +0.013 ± 0.015 (11 pairs), inconclusive; about 37 pairs would tell.
+        nsp=random instead of size=tiny mask_ratio=0.15 nsp=off: −0.014 (1 pair), inconclusive.
+        ");
     }
 
     #[test]

@@ -16,4 +16,4 @@ mod summary;
 pub use comparison::{Axis, AxisKind, Cell, CellKey, Comparison, Floor, Goal, Point, RunData, RunState};
 pub use diff::{LeafDifference, MetricDelta, diff_leaves, metric_deltas};
 pub use effects::{Effect, Verdict, against_baseline, marginal_effects};
-pub use summary::{CellSummary, Standing, Summary, decimals_for, plus_minus, summarize};
+pub use summary::{CellSummary, SeedOutcome, Standing, Summary, plus_minus, summarize};

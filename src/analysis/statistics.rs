@@ -170,6 +170,14 @@ pub fn pairs_needed(mean: f64, sd: f64, level: f64) -> Option<u64> {
     Some(enough as u64)
 }
 
+/// How many decimals show two significant digits of `uncertainty`, between 0 and 6.
+pub fn decimals_for(uncertainty: f64) -> usize {
+    if uncertainty <= 0.0 || !uncertainty.is_finite() {
+        return 3;
+    }
+    (1.0 - uncertainty.log10().floor()).clamp(0.0, 6.0) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -197,7 +205,7 @@ mod tests {
         }
         // One degree of freedom is Cauchy, two have a closed form.
         close(t_quantile(0.9, 1), (std::f64::consts::PI * 0.4).tan(), 1e-8);
-        close(t_quantile(0.9, 2), 0.8 * (2.0 / (4.0 * 0.9 * 0.1) as f64).sqrt(), 1e-8);
+        close(t_quantile(0.9, 2), 0.8 * (2.0_f64 / (4.0 * 0.9 * 0.1)).sqrt(), 1e-8);
     }
 
     /// Gosset's sleep data (1908), the textbook example of the paired t test: t = -4.0621, p = 0.002833.
@@ -263,6 +271,13 @@ mod tests {
                 .count();
             let share = covered as f64 / f64::from(trials);
             close(share, CONFIDENCE, 4.0 * (0.95 * 0.05 / f64::from(trials)).sqrt());
+        }
+    }
+
+    #[test]
+    fn uncertainty_sets_the_digits() {
+        for (uncertainty, decimals) in [(0.031, 3), (0.31, 2), (1.2, 1), (45.0, 0), (0.0, 3), (1e-12, 6)] {
+            assert_eq!(decimals_for(uncertainty), decimals, "{uncertainty}");
         }
     }
 

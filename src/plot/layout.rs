@@ -146,8 +146,11 @@ impl Grid {
         let x_label = if has(&|panel| &panel.x.label) { size::AXIS * LEADING } else { 0.0 };
         let gutters = left.iter().chain(&right).sum::<f64>();
         let frame_width = (WIDTH_PT - 2.0 * MARGIN - y_label - gutters) / columns as f64;
-        let title_lines = |panel: &Panel| wrap(fonts, &panel.title, size::PANEL, true, frame_width).len();
-        let title_lines = figure.panels.iter().map(title_lines).max().unwrap_or(0) as f64;
+        let title_width = |i: usize| frame_width + right[i % columns] - 3.0;
+        let title_lines = figure.panels.iter().enumerate();
+        let title_lines =
+            title_lines.map(|(i, panel)| wrap(fonts, &panel.title, size::PANEL, true, title_width(i)).len());
+        let title_lines = title_lines.max().unwrap_or(0) as f64;
         Self {
             columns,
             rows: panels.div_ceil(columns),
@@ -181,10 +184,12 @@ impl Grid {
     fn draw_panel(&self, index: usize, panel: &Panel, area: Frame, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
         let frame = self.frame(index, area);
         let map = Map { frame, x: &panel.x, y: &panel.y };
-        let title = wrap(fonts, &panel.title, size::PANEL, true, self.frame_width);
+        // A title may stand over the labels of its panel, not over the next panel.
+        let title_width = self.frame_width + self.right[index % self.columns] - 3.0;
+        let title = wrap(fonts, &panel.title, size::PANEL, true, title_width);
         for (i, line) in title.iter().rev().enumerate() {
             let at = (frame.left, frame.top - 4.0 - i as f64 * size::PANEL * LEADING);
-            let line = fonts.fit(line, size::PANEL, true, self.frame_width);
+            let line = fonts.fit(line, size::PANEL, true, title_width);
             shapes.push(line_of_text(at, line, size::PANEL, true, Ink::Text));
         }
         let is_first_column = index.is_multiple_of(self.columns);

@@ -9,10 +9,10 @@ use super::figure::{Colour, Figure};
 use super::palette::Palette;
 use super::render::{RenderError, render_svg};
 use super::theme::Theme;
-use super::ticks::{number, si, signed};
+use super::ticks::{number, si};
+use crate::analysis::statistics::decimals_for;
 use crate::analysis::{
-    CellSummary, Comparison, Effect, RunData, RunState, Summary, Verdict, against_baseline, decimals_for,
-    marginal_effects, summarize,
+    CellSummary, Comparison, Effect, RunData, RunState, Summary, Verdict, against_baseline, marginal_effects, summarize,
 };
 use crate::types::RunId;
 
@@ -47,7 +47,7 @@ pub fn report_html(report: &Report<'_>) -> Result<String, RenderError> {
                     axes and the seed equal; one pair for each setting of the others and each seed. p is Student's, \
                     corrected by Holm's method over the table; the exact p is of the sign-flip test.",
                     &marginal_effects(comparison)))
-                (effects_table("Every cell against the baseline", "Paired by seed, corrected over the table.",
+                (effects_table("Every cell against the baseline", "Rows name what differs from the baseline. Paired by seed, corrected over the table.",
                     &against_baseline(comparison)))
                 (runs_table(comparison))
                 (provenance(report.provenance))
@@ -65,7 +65,10 @@ fn answer(comparison: &Comparison, summary: &Summary) -> Markup {
             p.kind { "Experiment" }
             h1 { (comparison.experiment) }
             @if !comparison.question.is_empty() { p.question { (comparison.question) } }
-            p.answer { (summary.statement()) }
+            div.answer {
+                p { (summary.statement()) }
+                ul { @for effect in marginal_effects(comparison) { li { (effect.sentence()) } } }
+            }
             p.note {
                 (finished) " of " (comparison.runs.len()) " runs finished"
                 @for state in [RunState::Failed, RunState::Running, RunState::Interrupted, RunState::Lost, RunState::Planned] {
@@ -175,19 +178,14 @@ fn effects_table(title: &str, note: &str, effects: &[Effect]) -> Markup {
             p.note { (note) }
             div.wide { table {
                 thead { tr {
-                    th { "difference" } th.number { "mean" } th.number { "± 95 %" } th.number { "pairs" }
+                    th { "difference" } th.number { "mean ± 95 %" } th.number { "pairs" }
                     th.number { "p (Holm)" } th.number { "exact p" } th { "verdict" }
                 } }
                 tbody {
                     @for effect in effects {
-                        @let (mean, half) = mean_and_half(effect);
                         tr {
-                            td {
-                                @if let Some(axis) = &effect.axis { (axis) ": " }
-                                (effect.treatment) " \u{2212} " (effect.reference)
-                            }
-                            td.number { (mean) }
-                            td.number { (half) }
+                            td { (effect.name()) }
+                            td.number { (effect.size().unwrap_or_else(|| "\u{2013}".to_owned())) }
                             td.number { (effect.blocks()) }
                             td.number { (p(effect.adjusted_p)) }
                             td.number { (p(effect.difference.and_then(|difference| difference.p_exact))) }
@@ -197,15 +195,6 @@ fn effects_table(title: &str, note: &str, effects: &[Effect]) -> Markup {
                 }
             } }
         }
-    }
-}
-
-fn mean_and_half(effect: &Effect) -> (String, String) {
-    let none = || "\u{2013}".to_owned();
-    let Some(estimate) = effect.difference.map(|difference| difference.estimate) else { return (none(), none()) };
-    match estimate.interval.map(|interval| interval.half_width()) {
-        Some(half) => (signed(estimate.mean, decimals_for(half)), number(half, decimals_for(half))),
-        None => (signed(estimate.mean, 3), none()),
     }
 }
 
@@ -288,6 +277,7 @@ h2{font-size:1.1rem;margin:2.6rem 0 .4rem}
 .kind{color:var(--muted);margin:0;font-size:.85rem}
 .question{font-size:1.05rem;color:var(--muted);margin:.2rem 0 1rem}
 .answer{font-size:1.05rem;background:var(--tint);border-left:4px solid var(--good);padding:.7rem 1rem;margin:1rem 0}
+.answer p{margin:0 0 .5rem}.answer ul{margin:0;padding-left:1.2rem;font-size:.9rem}
 .note,dd{color:var(--muted);font-size:.85rem}
 dl{margin:.6rem 0}dt{font-size:.9rem}dd{margin:0 0 .4rem}
 figure{margin:1.6rem 0;border:1px solid var(--line);border-radius:4px;overflow:hidden}

@@ -132,7 +132,12 @@ mod tests {
         let categories = (0..7).map(Ink::Category);
         let ramps = (0..3).flat_map(|ramp| (0..5).map(move |index| Ink::Ramp { ramp, index, of: 5 }));
         let inks = categories.chain(ramps);
-        fixed.into_iter().chain(inks.flat_map(|ink| [Colour::full(ink), Colour::pale(ink)])).collect()
+        let pale_text = Colour::pale(Ink::Text);
+        fixed
+            .into_iter()
+            .chain([pale_text])
+            .chain(inks.flat_map(|ink| [Colour::full(ink), Colour::pale(ink)]))
+            .collect()
     }
 
     /// The style sheet of an SVG maps each light value to its dark one, so no two roles may share a value.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::plan::{CorpusFacts, CorpusFormat, CorpusRef, RunSpec};
-use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, Request, Source, facts, locate};
+use crate::trainer::corpus::{self, CorpusError, PrepareError, PreparedData, Request, Source, facts, locate};
 
 /// What there is under a corpus's name: its hash, format and size. Files are looked up beside the experiment file
 /// (`beside`) and then under the data root.
@@ -13,7 +13,7 @@ pub fn look_up(corpus: &CorpusRef, beside: Option<&Path>, data_root: &Path) -> R
         None => Source::Files(locate(&corpus.name, beside, data_root)?),
     };
     let facts = facts(&source, corpus.format)?;
-    Ok(CorpusFacts { hash: facts.hash, format: facts.format, bytes: facts.bytes, documents: facts.documents })
+    Ok(CorpusFacts { hash: facts.hash, format: facts.format, bytes: facts.bytes, documents: None })
 }
 
 /// Tokenizer and token files of a run, from the cache as far as they are there.
@@ -23,10 +23,15 @@ pub fn prepare(
     data_root: &Path,
     cache: &Path,
 ) -> Result<PreparedData, PrepareError> {
-    let files = match spec.data.format {
-        CorpusFormat::Demo => Vec::new(),
-        // The cache may hold all that is needed of a corpus that is gone; whether it does, preparing will say.
-        _ => locate(&spec.data.corpus, beside, data_root).unwrap_or_default(),
+    let located = match spec.data.format {
+        CorpusFormat::Demo => Ok(Vec::new()),
+        _ => locate(&spec.data.corpus, beside, data_root),
     };
-    crate::trainer::corpus::prepare(&Request { data: &spec.data, tokenizer: &spec.tokenizer, files: &files }, cache)
+    let files = located.as_deref().unwrap_or_default();
+    let prepared = corpus::prepare(&Request { data: &spec.data, tokenizer: &spec.tokenizer, files }, cache);
+    match located {
+        // The cache may hold all that is needed of a corpus that is gone; if not, that it is gone is what is wrong.
+        Err(missing) if prepared.is_err() => Err(missing.into()),
+        _ => prepared,
+    }
 }

@@ -80,7 +80,7 @@ fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
         let rows = effects.iter().map(|effect| {
             let interval = effect.difference.as_ref().map_or_else(|| "-".into(), |d| plus_minus(&d.estimate));
             let advice = effect.verdict.advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
-            vec![effect.label(), interval, effect.blocks().to_string(), format!("{}{advice}", effect.verdict.word())]
+            vec![effect.name(), interval, effect.blocks().to_string(), format!("{}{advice}", effect.verdict.word())]
         });
         printer.data(format!("{}\n", table(&columns, rows)));
     }
@@ -172,9 +172,9 @@ fn as_json(comparison: &Comparison, summary: &Summary, report: &Path) -> serde_j
         let estimate = cell.estimate.as_ref();
         let interval = estimate.and_then(|e| e.interval).map(|i| json!([i.low, i.high]));
         let seeds: Vec<_> = cell
-            .seeds
+            .outcomes
             .iter()
-            .map(|seed| json!({ "seed": seed.seed, "run": seed.run, "state": seed.state.to_string(), "value": seed.value }))
+            .map(|seed| json!({ "seed": seed.seed, "run": seed.id, "state": seed.state.to_string(), "value": seed.value }))
             .collect();
         json!({
             "axes": axes,
@@ -191,7 +191,7 @@ fn as_json(comparison: &Comparison, summary: &Summary, report: &Path) -> serde_j
         .map(|effect| {
             let estimate = effect.difference.as_ref().map(|d| &d.estimate);
             json!({
-                "effect": effect.label(),
+                "effect": effect.name(),
                 "pairs": effect.blocks(),
                 "difference": estimate.map(|e| e.mean),
                 "interval_95": estimate.and_then(|e| e.interval).map(|i| json!([i.low, i.high])),

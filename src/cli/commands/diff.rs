@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::analysis::{diff_leaves, metric_deltas};
+use crate::analysis::{Point, diff_leaves, metric_deltas};
 use crate::cli::args;
 use crate::cli::comparison::run_data;
 use crate::cli::context::Context;
@@ -18,11 +18,12 @@ pub fn diff(context: &Context, arguments: &args::Diff) -> Result<(), CliError> {
     let first = store.load(&store.resolve(&arguments.first)?)?;
     let second = store.load(&store.resolve(&arguments.second)?)?;
     let settings = diff_leaves(&first.spec.leaves(), &second.spec.leaves());
-    let metrics = metric_deltas(&run_data(&first, Vec::new()), &run_data(&second, Vec::new()));
+    let metrics = metric_deltas(&run_data(&first, Vec::new()).series, &run_data(&second, Vec::new()).series);
     let provenance = provenance_differences(&first.provenance, &second.provenance);
+    let value = |point: Option<Point>| point.map(|point| point.value);
     if arguments.json.wanted {
         let settings = settings.iter().map(|d| json!({ "key": d.key, "first": d.left, "second": d.right }));
-        let metrics = metrics.iter().map(|d| json!({ "metric": d.metric, "first": d.left, "second": d.right, "delta": d.delta() }));
+        let metrics = metrics.iter().map(|d| json!({ "metric": d.metric, "first": value(d.left), "second": value(d.right), "delta": d.delta() }));
         let provenance = provenance.iter().map(|d| json!({ "key": d.key, "first": d.original, "second": d.reproduced }));
         context.printer.json(&json!({
             "format": "ablate-diff-1",
@@ -48,7 +49,7 @@ pub fn diff(context: &Context, arguments: &args::Diff) -> Result<(), CliError> {
     let columns = [("metric", Align::Left), (a, Align::Right), (b, Align::Right), ("difference", Align::Right)];
     let rows = metrics.iter().map(|d| {
         let delta = d.delta().map_or_else(|| "-".into(), |delta| format!("{delta:+.4}"));
-        vec![d.metric.to_string(), format::metric(d.left), format::metric(d.right), delta]
+        vec![d.metric.to_string(), format::metric(value(d.left)), format::metric(value(d.right)), delta]
     });
     section("Final metrics", table(&columns, rows));
     if !provenance.is_empty() {

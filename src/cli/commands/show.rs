@@ -50,7 +50,7 @@ fn print(context: &Context, run: &StoredRun) {
     let facts = run.history.facts.iter().map(|(name, value)| vec![name.clone(), text(value)]);
     section("Facts", &table(&[("fact", Align::Left), ("value", Align::Left)], facts));
     section("Warnings", &run.history.warnings.join("\n"));
-    section("Specification", run.spec.to_toml().trim_end());
+    section("Specification", run.spec.to_toml().unwrap_or_default().trim_end());
     section("Provenance", &serde_json::to_string_pretty(&run.provenance).unwrap_or_default());
 }
 

@@ -65,28 +65,46 @@ pub fn learning_curves(
     });
     let panels = panels.collect::<Vec<_>>();
     let rows = panels.len().div_ceil(encoding.columns());
-    let mut caption = format!("Bold: mean over finished runs, {}; thin: single runs.", seed_count(&counts));
+    Some(Figure {
+        name: format!("curves-{}", metric.as_str().replace('/', "-")),
+        title: format!("{}: {}", comparison.experiment, metric_label(metric).split(" (").next().unwrap_or_default()),
+        subtitle: encoding.explanation(),
+        caption: caption_of(comparison, metric, smoothing, &y, &Shown { counts, ended_early, is_cut }),
+        height: height_for(rows),
+        columns: encoding.columns(),
+        panels,
+    })
+}
+
+/// What a figure of curves came to show.
+struct Shown {
+    /// Finished seeds of each cell.
+    counts: Vec<usize>,
+    ended_early: usize,
+    is_cut: bool,
+}
+
+fn caption_of(
+    comparison: &Comparison,
+    metric: &MetricName,
+    smoothing: Smoothing,
+    y: &PlotAxis,
+    shown: &Shown,
+) -> String {
+    let mut caption = format!("Bold: mean over finished runs, {}; thin: single runs.", seed_count(&shown.counts));
     if let Smoothing::Average(weight) = smoothing {
         caption += &format!(" Every curve is a debiased exponential moving average with weight {weight}.");
     }
-    if ended_early > 0 {
-        caption += &format!(" A cross marks where a run ended early ({ended_early}); it is not in the mean.");
+    if shown.ended_early > 0 {
+        caption += &format!(" A cross marks where a run ended early ({}); it is not in the mean.", shown.ended_early);
     }
-    if is_cut {
+    if shown.is_cut {
         caption += " The first values run off the top.";
     }
     for floor in comparison.floors_of(metric).filter(|floor| !(y.low..=y.high).contains(&floor.value)) {
         caption += &format!(" Outside the picture: {} at {:.2}.", floor.label, floor.value);
     }
-    Some(Figure {
-        name: format!("curves-{}", metric.as_str().replace('/', "-")),
-        title: format!("{}: {}", comparison.experiment, metric_label(metric).split(" (").next().unwrap_or_default()),
-        subtitle: encoding.explanation(),
-        caption,
-        height: height_for(rows),
-        columns: encoding.columns(),
-        panels,
-    })
+    caption
 }
 
 /// The height of a figure of so many rows.

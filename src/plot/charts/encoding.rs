@@ -113,7 +113,7 @@ impl<'a> Encoding<'a> {
             let (colour, dash) = (place(self.colour, &cell.key), place(self.dash, &cell.key));
             let group = groups.entry((colour, dash)).or_insert_with(|| {
                 let value = |axis: Option<&Axis>, index: usize| axis.map(|axis| axis.values[index].clone());
-                let ink = self.colour.map_or(Ink::Category(0), |axis| palette.ink(&axis.name, &axis.values[colour]));
+                let ink = self.colour.map_or(Ink::Text, |axis| palette.ink(&axis.name, &axis.values[colour]));
                 let label = value(self.colour, colour).into_iter().chain(value(self.dash, dash));
                 let label = label.collect::<Vec<_>>().join(", ");
                 Group { cells: Vec::new(), ink, dash: Dash::nth(dash), dash_index: dash, label }

@@ -4,7 +4,7 @@ use super::curves::{extent, height_for};
 use super::encoding::{Choice, Encoding, Group, empty_panel, metric_label, names, seed_count};
 use crate::analysis::statistics::Estimate;
 use crate::analysis::{Axis, Comparison, Floor};
-use crate::plot::figure::{Figure, Label, Mark, Panel, PlotAxis, Stroke};
+use crate::plot::figure::{Colour, Figure, Ink, Label, Mark, Panel, PlotAxis, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, named_axis};
 
@@ -15,7 +15,10 @@ const BESIDE: f64 = 5.0;
 
 /// One group at one value of the axis.
 struct Column {
+    /// Place of the value on its axis, and where the column stands.
+    index: usize,
     x: f64,
+    ink: Ink,
     values: Vec<f64>,
     estimate: Estimate,
 }
@@ -38,7 +41,11 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
         add_floors(comparison, &mut panel);
         let groups = encoding.groups(&cells, &key, &palette);
         for (i, group) in groups.iter().enumerate() {
-            let columns = columns_of(comparison, axis, group, dodge(i, groups.len()));
+            let mut columns = columns_of(comparison, axis, group, dodge(i, groups.len()));
+            if encoding.colour.is_none() {
+                // Nothing else needs the colours: each value of the axis has its own.
+                columns.iter_mut().for_each(|column| column.ink = palette.ink(&axis.name, &axis.values[column.index]));
+            }
             counts.extend(columns.iter().map(|column| column.estimate.n));
             draw_group(group, &columns, has_bars, &mut panel);
         }
@@ -91,7 +98,7 @@ fn columns_of(comparison: &Comparison, axis: &Axis, group: &Group<'_>, dodge: f6
         let cells = group.cells.iter().filter(|cell| cell.key.value(&axis.name) == Some(value));
         let values = cells.flat_map(|cell| cell.outcomes(&comparison.metric).into_values()).collect::<Vec<_>>();
         let estimate = Estimate::of(&values)?;
-        Some(Column { x: i as f64 + dodge, values, estimate })
+        Some(Column { index: i, x: i as f64 + dodge, ink: group.ink, values, estimate })
     };
     axis.values.iter().enumerate().filter_map(at_value).collect()
 }
@@ -103,31 +110,33 @@ fn draw_group(group: &Group<'_>, columns: &[Column], has_bars: bool, panel: &mut
         panel.marks.push(Mark::Line { points: means, stroke });
     }
     for column in columns {
-        draw_estimate(group, column.x, &column.values, &column.estimate, has_bars, panel);
+        let look = (column.ink, group.filled());
+        draw_estimate(look, column.x, &column.values, &column.estimate, has_bars, panel);
     }
     if let (Some(last), false) = (columns.last(), group.label.is_empty()) {
         panel.labels.push(Label { y: last.estimate.mean, text: group.label.clone(), colour: group.colour() });
     }
 }
 
-/// Seeds, interval and mean at one place.
+/// Seeds, interval and mean at one place, in a colour and with full or open dots.
 pub(super) fn draw_estimate(
-    group: &Group<'_>,
+    (ink, filled): (Ink, bool),
     x: f64,
     values: &[f64],
     estimate: &Estimate,
     has_bars: bool,
     panel: &mut Panel,
 ) {
+    let colour = Colour::full(ink);
     if let (true, Some(interval)) = (has_bars, estimate.interval) {
-        panel.marks.push(Mark::Interval { x, low: interval.low, high: interval.high, colour: group.colour() });
+        panel.marks.push(Mark::Interval { x, low: interval.low, high: interval.high, colour });
     }
     if values.len() > 1 {
-        let seed = |&y: &f64| Mark::Dot { at: (x, y), nudge: BESIDE, radius: 1.6, colour: group.pale(), filled: true };
+        let pale = Colour::pale(ink);
+        let seed = |&y: &f64| Mark::Dot { at: (x, y), nudge: BESIDE, radius: 1.6, colour: pale, filled: true };
         panel.marks.extend(values.iter().map(seed));
     }
-    let (at, colour) = ((x, estimate.mean), group.colour());
-    panel.marks.push(Mark::Dot { at, nudge: 0.0, radius: 2.9, colour, filled: group.filled() });
+    panel.marks.push(Mark::Dot { at: (x, estimate.mean), nudge: 0.0, radius: 2.9, colour, filled });
 }
 
 /// The y axis over all `outcomes` with room for bars, and whether bars may be cut off. Two seeds have intervals that are

@@ -2,7 +2,7 @@
 
 use super::encoding::metric_label;
 use super::finals::quantity;
-use crate::analysis::{Comparison, Effect, Goal, Verdict, against_baseline, decimals_for, marginal_effects};
+use crate::analysis::{Comparison, Effect, Goal, Verdict, against_baseline, marginal_effects};
 use crate::plot::figure::{Colour, Figure, Ink, Label, Mark, PlotAxis, Scale, Tick};
 use crate::plot::ticks::{linear_axis, signed};
 
@@ -16,40 +16,24 @@ const LONGEST: f64 = 3.0;
 /// The effect of each axis on the average over the others. Absent where no two matched runs have finished.
 pub fn marginal_forest(comparison: &Comparison) -> Option<Figure> {
     let effects = marginal_effects(comparison);
-    let row = |effect: &Effect| {
-        let axis = effect.axis.as_deref().unwrap_or_default();
-        format!("{axis}: {} \u{2212} {}", effect.treatment, effect.reference)
-    };
     let title = format!("{}: what each axis does to {}", comparison.experiment, quantity(comparison));
     let subtitle = "Each row: mean difference between two values of an axis, all else and the seed equal.";
-    forest(comparison, &effects, "effects", title, subtitle, &row)
+    forest(comparison, &effects, "effects", title, subtitle)
 }
 
 /// Every cell against the baseline. Absent without a baseline.
 pub fn baseline_forest(comparison: &Comparison) -> Option<Figure> {
     let effects = against_baseline(comparison);
     let baseline = effects.first()?.reference.clone();
-    let row = |effect: &Effect| {
-        let same = baseline.split(' ').collect::<Vec<_>>();
-        let changed = effect.treatment.split(' ').filter(|pair| !same.contains(pair));
-        changed.collect::<Vec<_>>().join(" ")
-    };
     let title = format!("{}: every cell against the baseline", comparison.experiment);
     let subtitle = format!("Baseline: {baseline}. Rows name what differs from it.");
-    forest(comparison, &effects, "against-baseline", title, &subtitle, &row)
+    forest(comparison, &effects, "against-baseline", title, &subtitle)
 }
 
-fn forest(
-    comparison: &Comparison,
-    effects: &[Effect],
-    name: &str,
-    title: String,
-    subtitle: &str,
-    row: &dyn Fn(&Effect) -> String,
-) -> Option<Figure> {
+fn forest(comparison: &Comparison, effects: &[Effect], name: &str, title: String, subtitle: &str) -> Option<Figure> {
     let rows = effects.iter().filter(|effect| effect.difference.is_some()).collect::<Vec<_>>();
     let (x, is_cut) = difference_axis(comparison, &rows)?;
-    let mut panel = super::encoding::empty_panel(String::new(), x, row_axis(&rows, row));
+    let mut panel = super::encoding::empty_panel(String::new(), x, row_axis(&rows));
     panel.marks.push(Mark::Zero { x: 0.0 });
     for (i, effect) in rows.iter().enumerate() {
         let (y, colour) = (-(i as f64), verdict_colour(effect.verdict));
@@ -78,8 +62,8 @@ fn forest(
     Some(Figure { name: name.to_owned(), title, subtitle, caption, height, columns: 1, panels: vec![panel] })
 }
 
-fn row_axis(rows: &[&Effect], row: &dyn Fn(&Effect) -> String) -> PlotAxis {
-    let ticks = rows.iter().enumerate().map(|(i, effect)| Tick { at: -(i as f64), text: in_lines(&row(effect)) });
+fn row_axis(rows: &[&Effect]) -> PlotAxis {
+    let ticks = rows.iter().enumerate().map(|(i, effect)| Tick { at: -(i as f64), text: in_lines(&effect.name()) });
     let low = 0.4 - rows.len() as f64;
     PlotAxis { label: String::new(), scale: Scale::Linear, low, high: 0.6, ticks: ticks.collect(), grid: false }
 }
@@ -122,16 +106,7 @@ fn difference_axis(comparison: &Comparison, rows: &[&Effect]) -> Option<(PlotAxi
 
 /// `−0.123 ± 0.040, n = 11: better`.
 fn row_text(effect: &Effect) -> String {
-    let Some(estimate) = effect.difference.map(|difference| difference.estimate) else { return String::new() };
-    let n = estimate.n;
-    let word = effect.verdict.word();
-    match estimate.interval.map(|interval| interval.half_width()) {
-        Some(half) => {
-            let decimals = decimals_for(half);
-            format!("{} ± {half:.decimals$}, n = {n}: {word}", signed(estimate.mean, decimals))
-        }
-        None => format!("{}, n = {n}: {word}", signed(estimate.mean, 3)),
-    }
+    format!("{}, n = {}: {}", effect.size().unwrap_or_default(), effect.blocks(), effect.verdict.word())
 }
 
 fn verdict_colour(verdict: Verdict) -> Colour {
@@ -157,12 +132,25 @@ mod tests {
     #[test]
     fn inconclusive_is_said() {
         let figure = marginal_forest(&fixture::sweep()).unwrap();
-        insta::assert_snapshot!(texts(&figure), @"");
+        insta::assert_snapshot!(texts(&figure), @"
+        size: mini − tiny | −0.218 ± 0.014, n = 11: better
+        mask_ratio: 0.30 − 0.15 | −0.093 ± 0.014, n = 11: better
+        nsp: random − off | +0.013 ± 0.015, n = 11: inconclusive
+        ");
     }
 
     #[test]
     fn rows_against_the_baseline_name_what_differs() {
         let figure = baseline_forest(&fixture::sweep()).unwrap();
-        insta::assert_snapshot!(texts(&figure), @"");
+        insta::assert_snapshot!(texts(&figure), @"
+        nsp=random | −0.002 ± 0.025, n = 3: inconclusive
+        mask_ratio=0.30 | −0.108 ± 0.033, n = 3: better
+        mask_ratio=0.30 nsp=random | −0.078 ± 0.064, n = 3: inconclusive
+        size=mini | −0.225 ± 0.042, n = 3: better
+        size=mini nsp=random | −0.219 ± 0.041, n = 3: better
+        size=mini mask_ratio=0.30 | −0.316 ± 0.072, n = 3: better
+        size=mini mask_ratio=0.30
+        nsp=random | −0.31 ± 0.22, n = 2: inconclusive
+        ");
     }
 }

@@ -38,7 +38,7 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
     figures.extend(outcome_against(comparison, Abscissa::Parameters, choice));
     figures.extend(outcome_against(comparison, Abscissa::Seconds, choice));
     if let Some(metric) = recorded(TRAIN_LOSS).filter(|metric| *metric != comparison.metric) {
-        figures.extend(learning_curves(comparison, &metric, Smoothing::Average(0.9), choice));
+        figures.extend(learning_curves(comparison, &metric, Smoothing::Average(0.95), choice));
     }
     if let Some(metric) = recorded(LEARNING_RATE) {
         figures.extend(schedules(comparison, &metric));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::curves::{extent, height_for};
-use super::encoding::{Choice, Encoding, Group, empty_panel, names};
+use super::encoding::{Choice, Encoding, Group, empty_panel, metric_label, names};
 use super::finals::{add_floors, caption, draw_estimate, quantity, value_axis};
 use crate::analysis::statistics::{Estimate, mean};
 use crate::analysis::{Axis, Cell, Comparison, RunData};
@@ -57,7 +57,10 @@ pub fn outcome_against(comparison: &Comparison, abscissa: Abscissa, choice: &Cho
     let palette = Palette::of(&comparison.axes);
     let cells = comparison.cells();
     let outcomes = cells.iter().flat_map(|cell| cell.outcomes(&comparison.metric).into_values());
-    let (y, is_cut) = value_axis(comparison, outcomes)?;
+    let (y, is_cut) = match abscissa {
+        Abscissa::Parameters => value_axis(comparison, outcomes)?,
+        Abscissa::Seconds => (run_axis(comparison, outcomes)?, false),
+    };
     let mut counts = Vec::new();
     let panels = encoding.panel_keys().into_iter().map(|(title, key)| {
         let mut panel = empty_panel(title, abscissa.axis(low, high), y.clone());
@@ -82,9 +85,11 @@ pub fn outcome_against(comparison: &Comparison, abscissa: Abscissa, choice: &Cho
     };
     let caption = match abscissa {
         Abscissa::Parameters => caption(encoding.rest.is_empty(), &counts, is_cut, &names(&encoding.rest)),
-        Abscissa::Seconds => "Each dot is one run; open dots are the second and third value of the line axis. Labels \
-                              stand at the mean of their runs. Time depends on the machine and on what else it did."
-            .to_owned(),
+        Abscissa::Seconds => {
+            "Each dot is one finished run; labels stand at the mean of their runs. Time depends on the \
+                              machine and on what else it did."
+                .to_owned()
+        }
     };
     Some(Figure {
         name: name.to_owned(),
@@ -138,12 +143,19 @@ fn by_size(comparison: &Comparison, group: &Group<'_>, aside: f64, has_bars: boo
     let stroke = Stroke { colour: group.colour(), width: 1.1, dash: group.dash };
     panel.marks.push(Mark::Line { points: line, stroke });
     for (x, estimate, values) in &estimates {
-        draw_estimate(group, *x, values, estimate, has_bars, panel);
+        draw_estimate((group.ink, group.filled()), *x, values, estimate, has_bars, panel);
     }
     if let (Some((_, estimate, _)), false) = (estimates.last(), group.label.is_empty()) {
         panel.labels.push(Label { y: estimate.mean, text: group.label.clone(), colour: group.colour() });
     }
     estimates.iter().map(|(_, estimate, _)| estimate.n).collect()
+}
+
+/// The y axis where only single runs are drawn.
+fn run_axis(comparison: &Comparison, outcomes: impl Iterator<Item = f64>) -> Option<PlotAxis> {
+    let (low, high) = extent(outcomes)?;
+    let pad = 0.08 * (high - low);
+    Some(linear_axis(metric_label(&comparison.metric), low - pad, high + pad, 5))
 }
 
 fn by_run(comparison: &Comparison, group: &Group<'_>, panel: &mut Panel) {
