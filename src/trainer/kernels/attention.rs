@@ -140,7 +140,7 @@ impl Kernel for Attention {
                 MatrixMut::new(input, rows, d).product(projected, weights, accumulate);
             });
         });
-        let entered = Matrix::new(if self.residual.is_pre() { &*saved.entered } else { inputs[0] }, rows, d);
+        let entered = Matrix::new(if self.residual.is_pre() { &saved.entered } else { inputs[0] }, rows, d);
         let mut gradients: [Buffer; 4] = std::array::from_fn(|_| Buffer::new(w * d));
         let [query, key, value, out] = &mut gradients;
         let part = |i: usize| Matrix::new(&projected, rows, 3 * w).columns(i * w, w);
