@@ -1,12 +1,14 @@
 //! Tokens a second of a whole training step (forward, backward, AdamW) on random tokens, dropout on, no padding, for the
 //! shapes that PyTorch is measured on: `cargo bench --bench step -- [--steps N] [--path kernels|composed] [SHAPE..]`.
 //!
-//! One line of JSON a shape: medians over the steps, and where a step's time goes.
+//! One line of JSON a shape: medians over the steps, and where a step's time goes. On Linux `cpu_ms_median` is the time
+//! that all threads together were running: what to compare on a machine that is shared.
 
 use std::time::Instant;
 
 use ablate::plan::RunSpec;
 use ablate::trainer::kernels::Path;
+use ablate::trainer::model::parameters::recycle;
 use ablate::trainer::model::sublayer::DropoutSite;
 use ablate::trainer::model::{Bert, Tokens, head};
 use ablate::trainer::optimizer::AdamW;
@@ -57,8 +59,10 @@ fn measure(name: &str, shape: Shape, path: Path, steps: usize) -> serde_json::Va
     let mut parameters = bert.parameters();
     let mut optimizer = AdamW::new(&spec.optimizer, &parameters);
     let mut times: Vec<[f64; PARTS.len()]> = Vec::new();
+    let mut cpu_ms: Vec<f64> = Vec::new();
     for t in 0..steps as u64 + 2 {
         let batch = Batch::new(&spec, t, &device);
+        let cpu_before = cpu_time_ms();
         let mut clock = Clock::start();
         let loss = batch.loss(&bert, &spec, path, t);
         clock.lap();
@@ -69,7 +73,9 @@ fn measure(name: &str, shape: Shape, path: Path, steps: usize) -> serde_json::Va
         optimizer.step(&mut parameters, &gradients, spec.optimizer.lr);
         clock.lap();
         bert = bert.with_parameters(&parameters, &device);
+        recycle(gradients);
         clock.lap();
+        cpu_ms.extend(cpu_time_ms().zip(cpu_before).map(|(after, before)| after - before));
         times.push(std::array::from_fn(|i| clock.laps[i]));
     }
     let times = &times[2..];
@@ -85,8 +91,18 @@ fn measure(name: &str, shape: Shape, path: Path, steps: usize) -> serde_json::Va
         "tokens_per_s": (tokens as f64 / median(times.iter().map(total))).round(),
         "ms_median": ms(&total),
         "ms_min": (times.iter().map(total).fold(f64::INFINITY, f64::min) * 1e4).round() / 10.0,
+        "cpu_ms_median": (cpu_ms.len() > 2).then(|| median(cpu_ms.into_iter().skip(2)).round()),
         "ms_of": parts,
     })
+}
+
+/// Milliseconds that the threads of this process have run; `None` where the system does not tell.
+fn cpu_time_ms() -> Option<f64> {
+    let threads = std::fs::read_dir("/proc/self/task").ok()?.filter_map(Result::ok);
+    let nanos = |path: std::path::PathBuf| {
+        std::fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse::<f64>().ok()
+    };
+    Some(threads.filter_map(|thread| nanos(thread.path())).sum::<f64>() / 1e6)
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

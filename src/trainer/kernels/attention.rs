@@ -13,7 +13,7 @@ use super::matrix::{Matrix, MatrixMut};
 use super::operation::Kernel;
 use super::pool::Buffer;
 use super::residual::{FrameRows, Norm, Residual, VectorGradients};
-use super::shards::{Shards, parallel, sum_in_order, weight_gradients};
+use super::shards::{Shards, parallel, sum_in_order, together, weight_gradients};
 
 /// The sublayer. Inputs: x `[R, D]`; weight `[H K, D]` and bias `[H K]` of query, key and value; weight `[D, H K]` and
 /// bias `[D]` of the output; LayerNorm gain and offset `[D]`.
@@ -71,18 +71,18 @@ impl Kernel for Attention {
         let biases = concatenate([inputs[2], inputs[4], inputs[6]]);
         let mut output = Buffer::new(rows * d);
         let weights = &saved.weights;
-        let tasks = shards
-            .ranges()
-            .iter()
-            .zip(shards.split(inputs[0], s * d))
-            .zip(shards.split_mut(&mut saved.entered, entered_width))
-            .zip(shards.split_mut(&mut saved.projected, s * 3 * w))
-            .zip(shards.split_mut(&mut saved.probabilities, self.heads * s * s))
-            .zip(shards.split_mut(&mut saved.context, s * w))
-            .zip(shards.split_mut(&mut saved.normal, s * d))
-            .zip(shards.split_mut(&mut saved.inverse, s))
-            .zip(shards.split_mut(&mut output, s * d));
-        parallel(tasks, |((((((((range, x), entered), projected), kept), context), normal), inverse), output)| {
+        let tasks = together!(
+            shards.ranges(),
+            shards.split(inputs[0], s * d),
+            shards.split_mut(&mut saved.entered, entered_width),
+            shards.split_mut(&mut saved.projected, s * 3 * w),
+            shards.split_mut(&mut saved.probabilities, self.heads * s * s),
+            shards.split_mut(&mut saved.context, s * w),
+            shards.split_mut(&mut saved.normal, s * d),
+            shards.split_mut(&mut saved.inverse, s),
+            shards.split_mut(&mut output, s * d),
+        );
+        parallel(tasks, |(range, x, entered, projected, kept, context, normal, inverse, output)| {
             let mut frame = FrameRows { normal, inverse, output };
             let rows = range.len() * s;
             let input = self.residual.enter(x, norm, &mut frame, entered);
@@ -110,40 +110,37 @@ impl Kernel for Attention {
         let mut projected = Buffer::new(rows * 3 * w);
         let mut sums = vec![(VectorGradients::zeros(d), vec![0.0; 3 * w]); shards.ranges().len()];
         let weights = &saved.weights;
-        let tasks = shards
-            .ranges()
-            .iter()
-            .zip(shards.split(output, s * d))
-            .zip(shards.split(&saved.normal, s * d))
-            .zip(shards.split(&saved.inverse, s))
-            .zip(shards.split(&saved.probabilities, self.heads * s * s))
-            .zip(shards.split(&saved.projected, s * 3 * w))
-            .zip(shards.split_mut(&mut dx, s * d))
-            .zip(shards.split_mut(&mut branch, s * d))
-            .zip(shards.split_mut(&mut projected, s * 3 * w))
-            .zip(&mut sums);
-        parallel(
-            tasks,
-            |(((((((((range, output), normal), inverse), kept), forward), dx), branch), projected), sums)| {
-                let (rows, frame) = (range.len() * s, (normal, inverse));
-                self.residual.leave_backward(output, frame, norm, range.start * s, branch, dx, &mut sums.0);
-                let mut context = Buffer::new(rows * w);
-                let mut product = MatrixMut::new(&mut context, rows, w);
-                product.product(Matrix::new(branch, rows, d), Matrix::new(inputs[7], d, w), false);
-                let mut scratch = [Buffer::new(s * s), Buffer::new(s * s)];
-                let sequences = forward.chunks(s * 3 * w).zip(kept.chunks(self.heads * s * s));
-                let gradients = context.chunks(s * w).zip(projected.chunks_mut(s * 3 * w));
-                for ((sequence, forward), gradients) in range.clone().zip(sequences).zip(gradients) {
-                    self.attend_backward(sequence, forward, gradients, &mut scratch);
-                }
-                accumulate_rows(&mut sums.1, projected);
-                let (projected, weights) = (Matrix::new(projected, rows, 3 * w), Matrix::new(weights, 3 * w, d));
-                self.residual.enter_backward(frame, norm, dx, &mut sums.0, |input, accumulate| {
-                    MatrixMut::new(input, rows, d).product(projected, weights, accumulate);
-                });
-            },
+        let tasks = together!(
+            shards.ranges(),
+            shards.split(output, s * d),
+            shards.split(&saved.normal, s * d),
+            shards.split(&saved.inverse, s),
+            shards.split(&saved.probabilities, self.heads * s * s),
+            shards.split(&saved.projected, s * 3 * w),
+            shards.split_mut(&mut dx, s * d),
+            shards.split_mut(&mut branch, s * d),
+            shards.split_mut(&mut projected, s * 3 * w),
+            &mut sums,
         );
-        let entered = Matrix::new(if self.residual.is_pre() { &*saved.entered } else { inputs[0] }, rows, d);
+        parallel(tasks, |(range, output, normal, inverse, kept, forward, dx, branch, projected, sums)| {
+            let (rows, frame) = (range.len() * s, (normal, inverse));
+            self.residual.leave_backward(output, frame, norm, range.start * s, branch, dx, &mut sums.0);
+            let mut context = Buffer::new(rows * w);
+            let mut product = MatrixMut::new(&mut context, rows, w);
+            product.product(Matrix::new(branch, rows, d), Matrix::new(inputs[7], d, w), false);
+            let mut scratch = [Buffer::new(s * s), Buffer::new(s * s)];
+            let sequences = forward.chunks(s * 3 * w).zip(kept.chunks(self.heads * s * s));
+            let gradients = context.chunks(s * w).zip(projected.chunks_mut(s * 3 * w));
+            for ((sequence, forward), gradients) in range.clone().zip(sequences).zip(gradients) {
+                self.attend_backward(sequence, forward, gradients, &mut scratch);
+            }
+            accumulate_rows(&mut sums.1, projected);
+            let (projected, weights) = (Matrix::new(projected, rows, 3 * w), Matrix::new(weights, 3 * w, d));
+            self.residual.enter_backward(frame, norm, dx, &mut sums.0, |input, accumulate| {
+                MatrixMut::new(input, rows, d).product(projected, weights, accumulate);
+            });
+        });
+        let entered = Matrix::new(if self.residual.is_pre() { &saved.entered } else { inputs[0] }, rows, d);
         let mut gradients: [Buffer; 4] = std::array::from_fn(|_| Buffer::new(w * d));
         let [query, key, value, out] = &mut gradients;
         let part = |i: usize| Matrix::new(&projected, rows, 3 * w).columns(i * w, w);

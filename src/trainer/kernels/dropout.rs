@@ -75,36 +75,39 @@ vectorised! {
 }
 
 /// The 16-bit draws of [`BLOCKS`] consecutive Philox4x32-10 blocks, in the order of the elements.
+///
+/// Words are the low halves of 64-bit lanes, as the products need them; what is in the high halves never matters.
 #[inline(always)]
 fn decisions(stream: &Stream, first_block: u64) -> [u16; DECISIONS] {
-    const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+    const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
     const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-    let mut counter = [[0u32; BLOCKS]; 4];
+    const LOW: u64 = 0xFFFF_FFFF;
+    let [mut a, mut b, mut c, mut d] = [[0u64; BLOCKS]; 4];
     for lane in 0..BLOCKS {
         let index = first_block + lane as u64;
-        counter[0][lane] = index as u32;
-        counter[1][lane] = (index >> 32) as u32;
-        counter[2][lane] = stream.nonce[0];
-        counter[3][lane] = stream.nonce[1];
+        (a[lane], b[lane]) = (index, index >> 32);
+        (c[lane], d[lane]) = (u64::from(stream.nonce[0]), u64::from(stream.nonce[1]));
     }
     let mut key = stream.key;
     for _ in 0..10 {
         for lane in 0..BLOCKS {
-            let low = u64::from(MULTIPLIERS[0]) * u64::from(counter[0][lane]);
-            let high = u64::from(MULTIPLIERS[1]) * u64::from(counter[2][lane]);
-            counter[0][lane] = (high >> 32) as u32 ^ counter[1][lane] ^ key[0];
-            counter[1][lane] = high as u32;
-            counter[2][lane] = (low >> 32) as u32 ^ counter[3][lane] ^ key[1];
-            counter[3][lane] = low as u32;
+            let low = MULTIPLIERS[0] * (a[lane] & LOW);
+            let high = MULTIPLIERS[1] * (c[lane] & LOW);
+            a[lane] = (high >> 32) ^ b[lane] ^ u64::from(key[0]);
+            b[lane] = high;
+            c[lane] = (low >> 32) ^ d[lane] ^ u64::from(key[1]);
+            d[lane] = low;
         }
         key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
     }
-    let mut draws = [0u16; DECISIONS];
-    for (lane, eight) in draws.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        for word in 0..4 {
-            eight[2 * word] = counter[word][lane] as u16;
-            eight[2 * word + 1] = (counter[word][lane] >> 16) as u16;
-        }
+    let mut pairs = [0u64; 2 * BLOCKS];
+    for lane in 0..BLOCKS {
+        pairs[2 * lane] = ((a[lane] & LOW) | (b[lane] << 32)).to_le();
+        pairs[2 * lane + 1] = ((c[lane] & LOW) | (d[lane] << 32)).to_le();
+    }
+    let mut draws: [u16; DECISIONS] = bytemuck::cast(pairs);
+    if cfg!(target_endian = "big") {
+        draws = draws.map(u16::from_le);
     }
     draws
 }

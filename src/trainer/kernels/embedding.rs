@@ -11,7 +11,7 @@ use super::math::{accumulate, multiply_by};
 use super::operation::Kernel;
 use super::pool::Buffer;
 use super::residual::{Norm, VectorGradients, normalise, normalise_backward};
-use super::shards::{SHARDS, Shards, parallel, sum_in_order};
+use super::shards::{SHARDS, Shards, parallel, sum_in_order, together};
 
 /// The embeddings. Inputs: words `[V, D]`, positions `[at least S, D]`, segments `[.., D]`, and with LayerNorm its gain
 /// and offset `[D]`.
@@ -50,13 +50,13 @@ impl Kernel for Embeddings {
         let mut output = Buffer::new(b * s * d);
         let width = if norm.is_some() { s } else { 0 };
         let mut saved = Saved { normal: Buffer::new(b * width * d), inverse: Buffer::new(b * width) };
-        let tasks = shards
-            .ranges()
-            .iter()
-            .zip(shards.split_mut(&mut saved.normal, width * d))
-            .zip(shards.split_mut(&mut saved.inverse, width))
-            .zip(shards.split_mut(&mut output, s * d));
-        parallel(tasks, |(((range, normal), inverse), output)| {
+        let tasks = together!(
+            shards.ranges(),
+            shards.split_mut(&mut saved.normal, width * d),
+            shards.split_mut(&mut saved.inverse, width),
+            shards.split_mut(&mut output, s * d),
+        );
+        parallel(tasks, |(range, normal, inverse, output)| {
             let first = range.start * s;
             match norm {
                 Some(norm) => {
@@ -76,15 +76,15 @@ impl Kernel for Embeddings {
         let width = if norm.is_some() { s } else { 0 };
         let mut slopes = Buffer::new(b * s * d);
         let mut sums = vec![VectorGradients::zeros(d); SHARDS];
-        let tasks = shards
-            .ranges()
-            .iter()
-            .zip(shards.split(output, s * d))
-            .zip(shards.split(&saved.normal, width * d))
-            .zip(shards.split(&saved.inverse, width))
-            .zip(shards.split_mut(&mut slopes, s * d))
-            .zip(&mut sums);
-        parallel(tasks, |(((((range, output), normal), inverse), slopes), sums)| match norm {
+        let tasks = together!(
+            shards.ranges(),
+            shards.split(output, s * d),
+            shards.split(&saved.normal, width * d),
+            shards.split(&saved.inverse, width),
+            shards.split_mut(&mut slopes, s * d),
+            &mut sums,
+        );
+        parallel(tasks, |(range, output, normal, inverse, slopes, sums)| match norm {
             Some(norm) => {
                 let mut dropped = Buffer::copy_of(output);
                 self.drop(range.start * s, &mut dropped);

@@ -8,7 +8,7 @@ use super::matrix::{Matrix, MatrixMut};
 use super::operation::Kernel;
 use super::pool::Buffer;
 use super::residual::{FrameRows, Norm, Residual, VectorGradients};
-use super::shards::{Shards, parallel, sum_in_order, weight_gradients};
+use super::shards::{Shards, parallel, sum_in_order, together, transposed, weight_gradients};
 use crate::plan::Activation;
 
 /// The sublayer. Inputs: x `[R, D]`, weight `[F, D]` and bias `[F]`, weight `[D, F]` and bias `[D]`, LayerNorm gain and
@@ -56,19 +56,20 @@ impl Kernel for FeedForward {
             inverse: Buffer::new(rows),
         };
         let mut output = Buffer::new(rows * d);
+        let outer = transposed(outer, d, f);
         let shards = Shards::new(b);
         let entered_width = if self.residual.is_pre() { s * d } else { 0 };
-        let tasks = shards
-            .ranges()
-            .iter()
-            .zip(shards.split(x, s * d))
-            .zip(shards.split_mut(&mut saved.entered, entered_width))
-            .zip(shards.split_mut(&mut saved.active, s * f))
-            .zip(shards.split_mut(&mut saved.derivatives, s * f))
-            .zip(shards.split_mut(&mut saved.normal, s * d))
-            .zip(shards.split_mut(&mut saved.inverse, s))
-            .zip(shards.split_mut(&mut output, s * d));
-        parallel(tasks, |(((((((range, x), entered), active), derivatives), normal), inverse), output)| {
+        let tasks = together!(
+            shards.ranges(),
+            shards.split(x, s * d),
+            shards.split_mut(&mut saved.entered, entered_width),
+            shards.split_mut(&mut saved.active, s * f),
+            shards.split_mut(&mut saved.derivatives, s * f),
+            shards.split_mut(&mut saved.normal, s * d),
+            shards.split_mut(&mut saved.inverse, s),
+            shards.split_mut(&mut output, s * d),
+        );
+        parallel(tasks, |(range, x, entered, active, derivatives, normal, inverse, output)| {
             let mut frame = FrameRows { normal, inverse, output };
             let rows = range.len() * s;
             let input = self.residual.enter(x, norm, &mut frame, entered);
@@ -76,7 +77,7 @@ impl Kernel for FeedForward {
             product.product(Matrix::new(input, rows, d), Matrix::new(inner, f, d).t(), false);
             activate_rows(self.activation, active, inner_bias, derivatives);
             let mut product = MatrixMut::new(self.residual.branch(&mut frame), rows, d);
-            product.product(Matrix::new(active, rows, f), Matrix::new(outer, d, f).t(), false);
+            product.product(Matrix::new(active, rows, f), Matrix::new(&outer, f, d), false);
             self.residual.leave(x, outer_bias, norm, range.start * s, &mut frame);
         });
         (output, saved)
@@ -90,18 +91,18 @@ impl Kernel for FeedForward {
         let mut branch = Buffer::new(rows * d);
         let mut active = Buffer::new(rows * f);
         let mut sums = vec![(VectorGradients::zeros(d), vec![0.0; f]); shards.ranges().len()];
-        let tasks = shards
-            .ranges()
-            .iter()
-            .zip(shards.split(output, s * d))
-            .zip(shards.split(&saved.normal, s * d))
-            .zip(shards.split(&saved.inverse, s))
-            .zip(shards.split(&saved.derivatives, s * f))
-            .zip(shards.split_mut(&mut dx, s * d))
-            .zip(shards.split_mut(&mut branch, s * d))
-            .zip(shards.split_mut(&mut active, s * f))
-            .zip(&mut sums);
-        parallel(tasks, |((((((((range, output), normal), inverse), derivatives), dx), branch), active), sums)| {
+        let tasks = together!(
+            shards.ranges(),
+            shards.split(output, s * d),
+            shards.split(&saved.normal, s * d),
+            shards.split(&saved.inverse, s),
+            shards.split(&saved.derivatives, s * f),
+            shards.split_mut(&mut dx, s * d),
+            shards.split_mut(&mut branch, s * d),
+            shards.split_mut(&mut active, s * f),
+            &mut sums,
+        );
+        parallel(tasks, |(range, output, normal, inverse, derivatives, dx, branch, active, sums)| {
             let (rows, kept) = (range.len() * s, (normal, inverse));
             self.residual.leave_backward(output, kept, norm, range.start * s, branch, dx, &mut sums.0);
             let mut product = MatrixMut::new(active, rows, f);

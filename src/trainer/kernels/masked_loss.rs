@@ -14,7 +14,7 @@ use super::matrix::{Matrix, MatrixMut};
 use super::operation::Kernel;
 use super::pool::Buffer;
 use super::residual::{Norm, VectorGradients, normalise, normalise_backward};
-use super::shards::{SHARDS, Shards, parallel, sum_in_order, weight_gradients};
+use super::shards::{SHARDS, Shards, parallel, sum_in_order, together, weight_gradients};
 use crate::plan::Activation;
 
 /// The loss. Inputs: hidden states `[R, D]`, projection `[V, D]`, its bias `[V]` where it has one, and of the transform,
@@ -85,13 +85,13 @@ impl Kernel for MaskedLoss {
         let ranges = Shards::new(self.vocabulary);
         let mut parts = vec![Part::default(); SHARDS * m];
         let input = Matrix::new(chosen.projected(), m, d);
-        let tasks = ranges
-            .ranges()
-            .iter()
-            .zip(ranges.split(inputs[1], d))
-            .zip(ranges.split_mut(&mut exponentials, m))
-            .zip(parts.chunks_mut(m.max(1)));
-        parallel(tasks, |(((range, weight), logits), parts)| {
+        let tasks = together!(
+            ranges.ranges(),
+            ranges.split(inputs[1], d),
+            ranges.split_mut(&mut exponentials, m),
+            parts.chunks_mut(m.max(1)),
+        );
+        parallel(tasks, |(range, weight, logits, parts)| {
             let width = range.len();
             MatrixMut::new(logits, m, width).product(input, Matrix::new(weight, width, d).t(), false);
             let bias = if self.has_bias { &inputs[2][range.clone()] } else { &[] };
@@ -120,16 +120,16 @@ impl Kernel for MaskedLoss {
         let mut slopes = Buffer::new(SHARDS * m * d);
         let Saved { chosen, mut exponentials, scales } = saved;
         let input = Matrix::new(chosen.projected(), m, d);
-        let tasks = ranges
-            .ranges()
-            .iter()
-            .zip(ranges.split(inputs[1], d))
-            .zip(ranges.split_mut(&mut exponentials, m))
-            .zip(scales.chunks(m.max(1)))
-            .zip(ranges.split_mut(&mut projection, d))
-            .zip(ranges.split_mut(&mut bias, usize::from(self.has_bias)))
-            .zip(slopes.chunks_mut((m * d).max(1)));
-        parallel(tasks, |((((((range, table), logits), scales), projection), bias), slopes)| {
+        let tasks = together!(
+            ranges.ranges(),
+            ranges.split(inputs[1], d),
+            ranges.split_mut(&mut exponentials, m),
+            scales.chunks(m.max(1)),
+            ranges.split_mut(&mut projection, d),
+            ranges.split_mut(&mut bias, usize::from(self.has_bias)),
+            slopes.chunks_mut((m * d).max(1)),
+        );
+        parallel(tasks, |(range, table, logits, scales, projection, bias, slopes)| {
             let width = range.len();
             logit_gradients(logits, scales, weight, range.start, &self.labels, width);
             if self.has_bias && width > 0 {
@@ -185,14 +185,14 @@ impl MaskedLoss {
         let Some(Transform { activation, eps }) = self.transform else { return chosen };
         let (weight, bias, norm) = self.transform_inputs(inputs, eps);
         let shards = Shards::new(m);
-        let tasks = shards
-            .split(&chosen.hidden, d)
-            .into_iter()
-            .zip(shards.split_mut(&mut chosen.derivatives, d))
-            .zip(shards.split_mut(&mut chosen.normal, d))
-            .zip(shards.split_mut(&mut chosen.inverse, 1))
-            .zip(shards.split_mut(&mut chosen.transformed, d));
-        parallel(tasks, |((((hidden, derivatives), normal), inverse), transformed)| {
+        let tasks = together!(
+            shards.split(&chosen.hidden, d),
+            shards.split_mut(&mut chosen.derivatives, d),
+            shards.split_mut(&mut chosen.normal, d),
+            shards.split_mut(&mut chosen.inverse, 1),
+            shards.split_mut(&mut chosen.transformed, d),
+        );
+        parallel(tasks, |(hidden, derivatives, normal, inverse, transformed)| {
             let rows = inverse.len();
             let mut product = MatrixMut::new(normal, rows, d);
             product.product(Matrix::new(hidden, rows, d), Matrix::new(weight, d, d).t(), false);
@@ -211,16 +211,16 @@ impl MaskedLoss {
         let mut inner = Buffer::new(m * d);
         let mut hidden = Buffer::new(m * d);
         let mut sums = vec![VectorGradients::zeros(d); SHARDS];
-        let tasks = shards
-            .split(slopes, d)
-            .into_iter()
-            .zip(shards.split(&chosen.derivatives, d))
-            .zip(shards.split(&chosen.normal, d))
-            .zip(shards.split(&chosen.inverse, 1))
-            .zip(shards.split_mut(&mut inner, d))
-            .zip(shards.split_mut(&mut hidden, d))
-            .zip(&mut sums);
-        parallel(tasks, |((((((slopes, derivatives), normal), inverse), inner), hidden), sums)| {
+        let tasks = together!(
+            shards.split(slopes, d),
+            shards.split(&chosen.derivatives, d),
+            shards.split(&chosen.normal, d),
+            shards.split(&chosen.inverse, 1),
+            shards.split_mut(&mut inner, d),
+            shards.split_mut(&mut hidden, d),
+            &mut sums,
+        );
+        parallel(tasks, |(slopes, derivatives, normal, inverse, inner, hidden, sums)| {
             let rows = inverse.len();
             normalise_backward(slopes, normal, inverse, norm.gain, inner, &mut sums.gain, &mut sums.offset);
             multiply_by(inner, derivatives);

@@ -23,7 +23,7 @@ pub fn exp(x: f32) -> f32 {
     let r = n.mul_add(-LN_2[1], n.mul_add(-LN_2[0], x));
     // Chebyshev approximation of e^r on [-ln 2 / 2, ln 2 / 2], error 2e-9.
     let mut p = 1.394_110_8e-3f32;
-    for coefficient in [8.375_127e-3, 4.166_635_3e-2, 0.166_664_15, 0.5, 1.0, 1.0] {
+    for coefficient in [8.375_127e-3, 4.166_635e-2, 0.166_664_15, 0.5, 1.0, 1.0] {
         p = p.mul_add(r, coefficient);
     }
     p * f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23))
@@ -37,7 +37,7 @@ fn normal_tail(x: f32) -> (f32, f32) {
     let t = 1.0 / x.abs().mul_add(0.3, 1.0);
     let mut p = 0.038_115_073f32;
     for coefficient in
-        [-0.167_595_91, 0.224_740_3, -0.071_153_216, 0.138_162_5, 0.096_869_08, 0.121_268_66, 0.119_593_554]
+        [-0.167_595_91, 0.224_740_3, -0.071_153_216, 0.138_162_5, 0.096_869_08, 0.121_268_66, 0.119_593_55]
     {
         p = p.mul_add(t, coefficient);
     }

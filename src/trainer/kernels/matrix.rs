@@ -7,6 +7,9 @@ use std::marker::PhantomData;
 
 use gemm::Parallelism;
 
+#[cfg(target_arch = "x86_64")]
+use super::isa::InstructionSet;
+
 /// A read-only matrix inside a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
@@ -112,27 +115,115 @@ impl<'a> MatrixMut<'a> {
             return;
         }
         let stride = |stride: usize| stride as isize;
+        // `gemm` prefers its destination column-major: (a b)^T = b^T a^T, and a transpose exchanges the strides.
+        let arguments = Arguments {
+            shape: [n, m, k],
+            destination: self.start,
+            destination_stride: stride(self.stride),
+            accumulate,
+            left: b.values.as_ptr(),
+            left_strides: b.strides.map(stride),
+            right: a.values.as_ptr(),
+            right_strides: a.strides.map(stride),
+        };
         // SAFETY: the constructors hold every element of the three matrices inside live slices, `self` alone may touch
         // its own, and `a` and `b` are borrowed for reading.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if InstructionSet::in_use() < InstructionSet::Avx512
+                && InstructionSet::of_this_cpu() == InstructionSet::Avx512
+            {
+                return arguments.multiply_by_avx2();
+            }
+            arguments.multiply();
+        }
+    }
+}
+
+/// What `gemm` is called with: `destination = left right`, columns of the destination one after the other.
+struct Arguments {
+    /// Rows and columns of the destination, and the length of the sums.
+    shape: [usize; 3],
+    destination: *mut f32,
+    destination_stride: isize,
+    accumulate: bool,
+    left: *const f32,
+    /// From one column to the next, and from one row to the next.
+    left_strides: [isize; 2],
+    right: *const f32,
+    right_strides: [isize; 2],
+}
+
+impl Arguments {
+    /// With the widest kernels of this CPU, as `gemm` chooses them.
+    ///
+    /// # Safety
+    /// The matrices lie in live memory, the destination's in no other use.
+    unsafe fn multiply(self) {
+        let [m, n, k] = self.shape;
+        // SAFETY: as the caller promises.
         unsafe {
             gemm::gemm(
                 m,
                 n,
                 k,
-                self.start,
+                self.destination,
+                self.destination_stride,
                 1,
-                stride(self.stride),
-                accumulate,
-                a.values.as_ptr(),
-                stride(a.strides[1]),
-                stride(a.strides[0]),
-                b.values.as_ptr(),
-                stride(b.strides[1]),
-                stride(b.strides[0]),
+                self.accumulate,
+                self.left,
+                self.left_strides[0],
+                self.left_strides[1],
+                self.right,
+                self.right_strides[0],
+                self.right_strides[1],
                 1.0,
                 1.0,
                 false,
                 false,
+                false,
+                Parallelism::None,
+            );
+        }
+    }
+
+    /// With the AVX2 kernels, exactly as `gemm` calls them on a CPU without AVX-512.
+    ///
+    /// # Safety
+    /// As [`multiply`](Self::multiply), and the CPU has AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn multiply_by_avx2(self) {
+        use gemm_common::simd::{MixedSimd, V3};
+        use gemm_f32::microkernel::fma::f32::{H_M, H_N, H_UKR, MR_DIV_N, NR, UKR};
+        /// Numbers in a register.
+        const N: usize = 8;
+        let [m, n, k] = self.shape;
+        let simd = <V3 as MixedSimd<f32, f32, f32, f32>>::try_new();
+        // SAFETY: as the caller promises.
+        unsafe {
+            gemm_common::gemm::gemm_basic_generic::<V3, f32, N, { MR_DIV_N * N }, NR, MR_DIV_N, H_M, H_N>(
+                simd.expect("invariant: a CPU with AVX-512 has AVX2"),
+                m,
+                n,
+                k,
+                self.destination,
+                self.destination_stride,
+                1,
+                self.accumulate,
+                self.left,
+                self.left_strides[0],
+                self.left_strides[1],
+                self.right,
+                self.right_strides[0],
+                self.right_strides[1],
+                1.0,
+                1.0,
+                false,
+                false,
+                false,
+                |a, b, c| a * b + c,
+                &UKR,
+                &H_UKR,
                 false,
                 Parallelism::None,
             );
@@ -147,6 +238,7 @@ fn fits(len: usize, [rows, columns]: [usize; 2], stride: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::isa::{InstructionSet, limited};
     use super::*;
 
     fn numbers(n: usize) -> Vec<f32> {
@@ -156,6 +248,11 @@ mod tests {
     /// Products of views against three plain loops, over many shapes.
     #[test]
     fn products_agree_with_plain_loops() {
+        check_products();
+        limited(InstructionSet::Avx2, check_products);
+    }
+
+    fn check_products() {
         for (m, n, k) in [(1, 1, 1), (3, 5, 2), (17, 33, 9), (64, 40, 130), (5, 0, 3), (4, 4, 0)] {
             let (a, b) = (numbers(m * (k + 2)), numbers(n * k));
             let mut out = vec![1.0; m * (n + 1)];

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::{Bert, Dense, Embedding, LayerNorm};
+use crate::trainer::kernels::pool;
 use crate::trainer::rng::{Purpose, Stream};
 use crate::types::{ContentHash, ContentHasher, Seed};
 
@@ -39,6 +40,11 @@ pub fn digest(parameters: &[Parameter]) -> ContentHash {
         hasher.update(bytemuck::cast_slice(&parameter.values));
     }
     hasher.finish()
+}
+
+/// Gives the memory of gradients back, once the optimizer has read them: the next step's backward pass needs as much.
+pub fn recycle(gradients: Vec<Parameter>) {
+    gradients.into_iter().for_each(|gradient| pool::give_back(gradient.values));
 }
 
 impl Bert {
@@ -222,8 +228,12 @@ struct Writer<'a> {
 impl ModuleMapper for Writer<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let parameter = self.parameters.next().expect("invariant: a parameter for each of the model's");
-        let data = TensorData::new(parameter.values.clone(), parameter.shape.clone());
-        Param::initialized(param.id, Tensor::from_data(data, self.device).require_grad())
+        let (id, tensor, _) = param.consume();
+        assert_eq!(tensor.dims().as_slice(), parameter.shape, "invariant: {} has the model's shape", parameter.name);
+        // On Flex this is the old tensor's own memory, unless something else still refers to it.
+        let mut data = tensor.into_data();
+        data.as_mut_slice::<f32>().expect("invariant: parameters are f32").copy_from_slice(&parameter.values);
+        Param::initialized(id, Tensor::from_data(data, self.device).require_grad())
     }
 }
 

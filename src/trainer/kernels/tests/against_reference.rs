@@ -65,7 +65,7 @@ fn check<K: Kernel>(
                 difference
             })
             .collect();
-        let largest = differences.iter().fold(1e-2, |a: f64, b| a.max(b.abs()));
+        let largest = differences.iter().fold(0.1, |a: f64, b| a.max(b.abs()));
         for (i, (g, e)) in gradient.iter().zip(&differences).enumerate() {
             let error = (f64::from(*g) - e).abs() / largest;
             assert!(error < 1e-4, "{kernel:?}: gradient {i} of input {which} is {g}, not {e}");
