@@ -229,7 +229,8 @@ fn the_masked_rows_head_equals_the_full_head() {
     };
     let ((masked_loss, masked), (full_loss, full)) = (gradients(false), gradients(true));
     assert!((masked_loss - full_loss).abs() < 1e-6 * full_loss);
-    for (masked, full) in masked.iter().zip(&full) {
+    // The gradient of a key bias is zero in exact arithmetic: softmax does not see it, and only rounding is left.
+    for (masked, full) in masked.iter().zip(&full).filter(|(p, _)| !p.name.ends_with("self.key.bias")) {
         let expected: Vec<f64> = full.values.iter().map(|&v| f64::from(v)).collect();
         assert_close(&full.name, &masked.values, &expected, 1e-6);
     }
