@@ -92,6 +92,7 @@ pub fn train<D: TokenDocuments + ?Sized>(
 
         let (losses, gradients) = forward_backward(&model, spec, &batch, t, &device);
         let grad_norm = state.optimizer.step(&mut state.parameters, &gradients, lr);
+        parameters::recycle(gradients);
         model = model.with_parameters(&state.parameters, &device);
 
         state.step = Step(t + 1);
@@ -164,10 +165,10 @@ pub fn forward_backward(
 ) -> (Losses, Vec<parameters::Parameter>) {
     let dropout = DropoutSite { seed: spec.train.seed, step: t };
     let hidden = model.encode(&batch.tokens(device), &spec.model, Some(dropout));
-    let logits = model.mlm_logits(hidden.clone(), int_tensor(&batch.rows, device), &spec.model);
-    // The means divide a plain sum: `mean()` and `sum()` over many elements depend on the thread count.
-    let mlm = head::cross_entropy(logits, int_tensor(&batch.labels, device)).sum() / batch.rows.len() as f64;
+    let (rows, labels) = (int_tensor(&batch.rows, device), int_tensor(&batch.labels, device));
+    let mlm = model.mlm_loss(hidden.clone(), rows, labels, &spec.model);
     let nsp = model.nsp_logits(hidden).map(|logits| {
+        // A plain sum of few numbers: burn's sums over very many depend on the thread count.
         head::cross_entropy(logits, int_tensor(&batch.nsp_labels, device)).sum() / batch.nsp_labels.len() as f64
     });
     let total = match &nsp {
