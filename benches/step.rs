@@ -2,7 +2,8 @@
 //! shapes that PyTorch is measured on: `cargo bench --bench step -- [--steps N] [--path kernels|composed] [SHAPE..]`.
 //!
 //! One line of JSON a shape: medians over the steps, and where a step's time goes. On Linux `cpu_ms_median` is the time
-//! that all threads together were running: what to compare on a machine that is shared.
+//! that all threads together were running: what to compare on a machine that is shared. `loss_bits` must not change with
+//! `RAYON_NUM_THREADS`.
 
 use std::time::Instant;
 
@@ -60,6 +61,7 @@ fn measure(name: &str, shape: Shape, path: Path, steps: usize) -> serde_json::Va
     let mut optimizer = AdamW::new(&spec.optimizer, &parameters);
     let mut times: Vec<[f64; PARTS.len()]> = Vec::new();
     let mut cpu_ms: Vec<f64> = Vec::new();
+    let mut last_loss = f32::NAN;
     for t in 0..steps as u64 + 2 {
         let batch = Batch::new(&spec, t, &device);
         let cpu_before = cpu_time_ms();
@@ -75,6 +77,7 @@ fn measure(name: &str, shape: Shape, path: Path, steps: usize) -> serde_json::Va
         bert = bert.with_parameters(&parameters, &device);
         recycle(gradients);
         clock.lap();
+        last_loss = loss.into_scalar();
         cpu_ms.extend(cpu_time_ms().zip(cpu_before).map(|(after, before)| after - before));
         times.push(std::array::from_fn(|i| clock.laps[i]));
     }
@@ -93,6 +96,7 @@ fn measure(name: &str, shape: Shape, path: Path, steps: usize) -> serde_json::Va
         "ms_min": (times.iter().map(total).fold(f64::INFINITY, f64::min) * 1e4).round() / 10.0,
         "cpu_ms_median": (cpu_ms.len() > 2).then(|| median(cpu_ms.into_iter().skip(2)).round()),
         "ms_of": parts,
+        "loss_bits": format!("{:08x}", last_loss.to_bits()),
     })
 }
 
