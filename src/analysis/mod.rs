@@ -1,1 +1,19 @@
-//! Stored points to numbers: series, aggregation over replicates, statistics. Pure.
+//! Analysis: stored points become numbers that a person may rely on. Pure: no clock, no disk, no randomness.
+//!
+//! A [`Comparison`] is everything that is known about one sweep. [`summarize`] turns it into one row per cell and a
+//! winner, [`against_baseline`] and [`marginal_effects`] into paired differences with a verdict, and [`series`] makes
+//! curves drawable. Nothing is sub-sampled or dropped in silence: a failed run is a row that says so.
+
+mod comparison;
+mod diff;
+mod effects;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod series;
+pub mod statistics;
+mod summary;
+
+pub use comparison::{Axis, AxisKind, Cell, CellKey, Comparison, Floor, Goal, Point, RunData, RunState};
+pub use diff::{LeafDifference, MetricDelta, diff_leaves, metric_deltas};
+pub use effects::{Effect, Verdict, against_baseline, marginal_effects};
+pub use summary::{CellSummary, SeedOutcome, Standing, Summary, plus_minus, summarize};

@@ -1,0 +1,271 @@
+//! What analysis works on: the runs of one experiment as plain data, grouped into the cells of its sweep.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::types::{MetricName, RunId, Seed, SpecHash};
+
+/// One recorded value of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    pub step: u64,
+    pub value: f64,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Not started: a cell of the plan that nothing is known about yet.
+    Planned,
+    Running,
+    Finished,
+    Failed,
+    Interrupted,
+    /// Its lease ran out: the worker is gone without a word.
+    Lost,
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Planned => "planned",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Lost => "lost",
+        })
+    }
+}
+
+/// One run, as far as a comparison needs it. A planned cell without a run yet is a `RunData` in state `Planned`.
+#[derive(Clone, Debug)]
+pub struct RunData {
+    /// Absent as long as the run is only planned.
+    pub id: Option<RunId>,
+    pub spec: SpecHash,
+    /// Short axis label and value, one pair for each axis that the run has.
+    pub axes: Vec<(String, String)>,
+    pub seed: Seed,
+    pub state: RunState,
+    /// Why the run stands where it stands, in words: `the loss was NaN at step 412`.
+    pub reason: Option<String>,
+    pub parameters: u64,
+    pub elapsed_secs: f64,
+    pub tokens: u64,
+    /// Points in order of step.
+    pub series: BTreeMap<MetricName, Vec<Point>>,
+    pub facts: BTreeMap<String, serde_json::Value>,
+}
+
+impl RunData {
+    /// The value of the axis `name`; absent where the run does not have the axis.
+    pub fn axis(&self, name: &str) -> Option<&str> {
+        self.axes.iter().find(|(axis, _)| axis == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The last recorded value of `metric`, whatever the state.
+    pub fn last(&self, metric: &MetricName) -> Option<Point> {
+        self.series.get(metric)?.last().copied()
+    }
+
+    /// The value that counts in a comparison: the last finite one of a finished run, and of no other.
+    pub fn outcome(&self, metric: &MetricName) -> Option<f64> {
+        if self.state != RunState::Finished {
+            return None;
+        }
+        self.last(metric).map(|point| point.value).filter(|value| value.is_finite())
+    }
+}
+
+/// One axis of the sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// The short label, as in [`RunData::axes`]: `mask_ratio`.
+    pub name: String,
+    /// Every declared value, in the order of the experiment file. Colours follow this order, so a value keeps its
+    /// colour when runs are missing.
+    pub values: Vec<String>,
+    pub kind: AxisKind,
+}
+
+/// What the values of an axis mean, which decides how they are coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AxisKind {
+    /// Numbers, such as a mask ratio.
+    Numeric,
+    /// Names in an order, such as model sizes.
+    Ordered,
+    /// Names without an order, such as schedulers.
+    Category,
+}
+
+/// Which direction of the metric is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    Minimize,
+    Maximize,
+}
+
+impl Goal {
+    /// Whether `left` is better than `right`.
+    pub fn prefers(self, left: f64, right: f64) -> bool {
+        match self {
+            Self::Minimize => left < right,
+            Self::Maximize => left > right,
+        }
+    }
+}
+
+/// A value of a metric that costs no learning, to read results against: the unigram entropy, a shortcut's accuracy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Floor {
+    pub metric: MetricName,
+    /// Two or three words: `unigram entropy`.
+    pub label: String,
+    pub value: f64,
+    /// What it is and why it matters, in a sentence.
+    pub explanation: String,
+}
+
+/// Everything that is known about the runs of one experiment.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    pub experiment: String,
+    pub question: String,
+    pub metric: MetricName,
+    pub goal: Goal,
+    pub axes: Vec<Axis>,
+    pub runs: Vec<RunData>,
+    /// The axis values that the others are compared with; each axis that is not named stays free.
+    pub baseline: Option<Vec<(String, String)>>,
+    pub floors: Vec<Floor>,
+}
+
+impl Comparison {
+    /// The cells that have a run, in the order of the declared axis values, the last axis fastest.
+    pub fn cells(&self) -> Vec<Cell<'_>> {
+        let mut cells = BTreeMap::<Vec<usize>, Cell<'_>>::new();
+        for run in &self.runs {
+            let key = CellKey(
+                self.axes
+                    .iter()
+                    .map(|axis| (axis.name.clone(), run.axis(&axis.name).unwrap_or("-").to_owned()))
+                    .collect(),
+            );
+            let place = self.axes.iter().zip(&key.0).map(|(axis, (_, value))| {
+                axis.values.iter().position(|declared| declared == value).unwrap_or(axis.values.len())
+            });
+            cells.entry(place.collect()).or_insert_with(|| Cell { key, runs: Vec::new() }).runs.push(run);
+        }
+        let mut cells = cells.into_values().collect::<Vec<_>>();
+        for cell in &mut cells {
+            cell.runs.sort_by_key(|run| run.seed);
+        }
+        cells
+    }
+
+    /// The axis called `name`.
+    pub fn axis(&self, name: &str) -> Option<&Axis> {
+        self.axes.iter().find(|axis| axis.name == name)
+    }
+
+    /// The floors of `metric`.
+    pub fn floors_of<'a>(&'a self, metric: &'a MetricName) -> impl Iterator<Item = &'a Floor> {
+        self.floors.iter().filter(move |floor| floor.metric == *metric)
+    }
+
+    /// The value of the axis that others are compared with: the baseline's, or the first declared one.
+    pub fn reference_value<'a>(&'a self, axis: &'a Axis) -> Option<&'a str> {
+        let baseline = self.baseline.iter().flatten().find(|(name, _)| *name == axis.name);
+        baseline.map(|(_, value)| value.as_str()).or(axis.values.first().map(String::as_str))
+    }
+}
+
+/// The axis values of a cell, in the order of the axes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CellKey(pub Vec<(String, String)>);
+
+impl CellKey {
+    /// The value of the axis `name`.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(axis, _)| axis == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The axis values that `other` does not share: `nsp=random`. Empty for equal keys.
+    pub fn difference_from(&self, other: &Self) -> String {
+        let different = self.0.iter().filter(|(axis, value)| other.value(axis) != Some(value));
+        different.map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether the cell has all of `values`.
+    pub fn matches(&self, values: &[(String, String)]) -> bool {
+        values.iter().all(|(axis, value)| self.value(axis) == Some(value))
+    }
+}
+
+impl fmt::Display for CellKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("the only cell");
+        }
+        let pairs = self.0.iter().map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>();
+        f.write_str(&pairs.join(" "))
+    }
+}
+
+/// One cell of the sweep: its runs differ in nothing but the seed.
+#[derive(Clone, Debug)]
+pub struct Cell<'a> {
+    pub key: CellKey,
+    /// In order of seed.
+    pub runs: Vec<&'a RunData>,
+}
+
+impl Cell<'_> {
+    /// The outcome of each seed. Where a seed was run twice, the first finished run counts.
+    pub fn outcomes(&self, metric: &MetricName) -> BTreeMap<Seed, f64> {
+        let mut outcomes = BTreeMap::new();
+        for run in &self.runs {
+            if let Some(value) = run.outcome(metric) {
+                outcomes.entry(run.seed).or_insert(value);
+            }
+        }
+        outcomes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture;
+
+    #[test]
+    fn cells_follow_the_declared_order_and_hold_their_seeds() {
+        let comparison = fixture::sweep();
+        let cells = comparison.cells();
+        let keys = cells.iter().map(|cell| cell.key.to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            keys[..3],
+            [
+                "size=tiny mask_ratio=0.15 nsp=off",
+                "size=tiny mask_ratio=0.15 nsp=random",
+                "size=tiny mask_ratio=0.30 nsp=off"
+            ]
+        );
+        assert_eq!(cells.len(), 8);
+        assert!(cells.iter().all(|cell| cell.runs.windows(2).all(|pair| pair[0].seed < pair[1].seed)));
+    }
+
+    #[test]
+    fn only_finished_and_finite_runs_have_an_outcome() {
+        let mut run = fixture::sweep().runs.remove(0);
+        let metric = fixture::metric("valid/mlm_loss");
+        assert!(run.outcome(&metric).is_some());
+        run.state = RunState::Interrupted;
+        assert_eq!(run.outcome(&metric), None);
+        run.state = RunState::Finished;
+        run.series.insert(metric.clone(), vec![Point { step: 1, value: f64::NAN }]);
+        assert_eq!(run.outcome(&metric), None);
+    }
+}

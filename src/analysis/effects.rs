@@ -1,0 +1,292 @@
+//! Does it matter? Paired differences with an interval, a corrected p and a verdict in one word.
+//!
+//! Runs of one seed share their random draws in every cell, so the difference of two cells within a seed is less noisy
+//! than either cell. An effect is the mean of such differences; its blocks are all the places where both sides finished.
+//! A marginal effect takes one block for each setting of the other axes and each seed: it answers "on the average over
+//! what was swept here", and its interval holds the spread between settings as well as the noise between seeds.
+
+use std::collections::BTreeMap;
+
+use super::comparison::{CellKey, Comparison, Goal};
+use super::statistics::{PairedDifference, decimals_for, holm, pairs_needed};
+use crate::types::Seed;
+
+/// A difference is called by a word when its corrected p is below this.
+pub const LEVEL: f64 = 0.05;
+
+/// What an effect amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Better,
+    Worse,
+    /// The runs cannot tell. `blocks_needed`: about how many would, if the true difference is as measured; absent where
+    /// that cannot be said, because there are fewer than two blocks or the difference is all but zero.
+    Inconclusive {
+        blocks_needed: Option<u64>,
+    },
+}
+
+impl Verdict {
+    /// The word for tables and figures.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::Inconclusive { .. } => "inconclusive",
+        }
+    }
+
+    /// What a reader should do about it: a clause for an inconclusive effect, nothing for the others.
+    pub fn advice(self) -> Option<String> {
+        match self {
+            Self::Better | Self::Worse => None,
+            Self::Inconclusive { blocks_needed: Some(blocks) } => Some(format!("about {blocks} pairs would tell")),
+            Self::Inconclusive { blocks_needed: None } => None,
+        }
+    }
+}
+
+/// The difference of the metric between a `treatment` and its `reference`: treatment minus reference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Effect {
+    /// The axis, for a marginal effect; absent for a whole cell against the baseline.
+    pub axis: Option<String>,
+    /// The value of the axis, or what a cell has that its reference has not: `mask_ratio=0.30`.
+    pub treatment: String,
+    /// The reference's value of the axis, or all values of the reference cell.
+    pub reference: String,
+    /// Absent where no block has both sides.
+    pub difference: Option<PairedDifference>,
+    /// The p of Student's t after Holm's correction over the list that the effect is in.
+    pub adjusted_p: Option<f64>,
+    pub verdict: Verdict,
+}
+
+impl Effect {
+    fn new(axis: Option<&str>, treatment: String, reference: String, differences: &[f64]) -> Self {
+        let difference = PairedDifference::of(differences);
+        let verdict = Verdict::Inconclusive { blocks_needed: None };
+        Self { axis: axis.map(str::to_owned), treatment, reference, difference, adjusted_p: None, verdict }
+    }
+
+    /// What is compared: `mask_ratio: 0.30 − 0.15` or `mask_ratio=0.30 nsp=random`.
+    pub fn name(&self) -> String {
+        match &self.axis {
+            Some(axis) => format!("{axis}: {} \u{2212} {}", self.treatment, self.reference),
+            None => self.treatment.clone(),
+        }
+    }
+
+    /// The mean with its sign and, where there is an interval, its half-width: `−0.093 ± 0.014`.
+    pub fn size(&self) -> Option<String> {
+        let estimate = self.difference?.estimate;
+        let half = estimate.interval.map(|interval| interval.half_width());
+        let decimals = half.map_or(3, decimals_for);
+        let sign = if estimate.mean < 0.0 { "\u{2212}" } else { "+" };
+        let mean = format!("{sign}{:.decimals$}", estimate.mean.abs());
+        Some(half.map_or(mean.clone(), |half| format!("{mean} ± {half:.decimals$}")))
+    }
+
+    /// The effect in words: `mask_ratio 0.30 instead of 0.15: −0.093 ± 0.014 (11 pairs), better.`
+    pub fn sentence(&self) -> String {
+        let change = match &self.axis {
+            Some(axis) => format!("{axis} {} instead of {}", self.treatment, self.reference),
+            None => format!("{} instead of {}", self.treatment, self.reference),
+        };
+        let Some(size) = self.size() else { return format!("{change}: no two matched runs have finished.") };
+        let pairs = if self.blocks() == 1 { "1 pair".to_owned() } else { format!("{} pairs", self.blocks()) };
+        let advice = self.verdict.advice().map_or(String::new(), |advice| format!("; {advice}"));
+        format!("{change}: {size} ({pairs}), {}{advice}.", self.verdict.word())
+    }
+
+    /// The number of blocks that the difference rests on.
+    pub fn blocks(&self) -> usize {
+        self.difference.map_or(0, |difference| difference.estimate.n)
+    }
+}
+
+/// Every cell against the baseline cell, paired by seed. Empty without a baseline, or where it is not one single cell.
+pub fn against_baseline(comparison: &Comparison) -> Vec<Effect> {
+    let cells = comparison.cells();
+    let Some(values) = &comparison.baseline else { return Vec::new() };
+    let matching = cells.iter().filter(|cell| cell.key.matches(values)).collect::<Vec<_>>();
+    let [baseline] = matching[..] else { return Vec::new() };
+    let reference = baseline.outcomes(&comparison.metric);
+    let others = cells.iter().filter(|cell| cell.key != baseline.key);
+    let effects = others.map(|cell| {
+        let differences = paired(&cell.outcomes(&comparison.metric), &reference);
+        Effect::new(None, cell.key.difference_from(&baseline.key), baseline.key.to_string(), &differences)
+    });
+    judged(effects.collect(), comparison.goal)
+}
+
+/// For each axis, each value against the axis's reference value, over all settings of the other axes and all seeds.
+pub fn marginal_effects(comparison: &Comparison) -> Vec<Effect> {
+    let outcomes = outcomes_by_cell(comparison);
+    let mut effects = Vec::new();
+    for axis in &comparison.axes {
+        let Some(reference) = comparison.reference_value(axis) else { continue };
+        for value in axis.values.iter().filter(|value| *value != reference) {
+            let treated = outcomes.iter().filter(|(key, _)| key.value(&axis.name) == Some(value));
+            let differences = treated.flat_map(|(key, treatment)| {
+                let partner = outcomes.get(&with_value(key, &axis.name, reference));
+                partner.map(|partner| paired(treatment, partner)).unwrap_or_default()
+            });
+            let differences = differences.collect::<Vec<_>>();
+            effects.push(Effect::new(Some(&axis.name), value.clone(), reference.to_owned(), &differences));
+        }
+    }
+    judged(effects, comparison.goal)
+}
+
+/// The outcome of every seed of every cell.
+pub(super) fn outcomes_by_cell(comparison: &Comparison) -> BTreeMap<CellKey, BTreeMap<Seed, f64>> {
+    comparison.cells().into_iter().map(|cell| (cell.key.clone(), cell.outcomes(&comparison.metric))).collect()
+}
+
+/// `treatment` minus `reference` for every seed that both have.
+pub(super) fn paired(treatment: &BTreeMap<Seed, f64>, reference: &BTreeMap<Seed, f64>) -> Vec<f64> {
+    treatment.iter().filter_map(|(seed, value)| Some(value - reference.get(seed)?)).collect()
+}
+
+fn with_value(key: &CellKey, axis: &str, value: &str) -> CellKey {
+    let replaced =
+        |(name, old): &(String, String)| (name.clone(), if name == axis { value.to_owned() } else { old.clone() });
+    CellKey(key.0.iter().map(replaced).collect())
+}
+
+/// Corrects the p-values over the list and puts the verdicts in.
+pub(super) fn judged(mut effects: Vec<Effect>, goal: Goal) -> Vec<Effect> {
+    let with_p = effects.iter_mut().filter(|effect| effect.difference.is_some_and(|d| d.p_t.is_some()));
+    let mut with_p = with_p.collect::<Vec<_>>();
+    let raw = with_p.iter().filter_map(|effect| effect.difference?.p_t).collect::<Vec<_>>();
+    let family = raw.len();
+    for (effect, p) in with_p.iter_mut().zip(holm(&raw)) {
+        effect.adjusted_p = Some(p);
+        effect.verdict = verdict(effect, p, family, goal);
+    }
+    effects
+}
+
+fn verdict(effect: &Effect, adjusted_p: f64, family: usize, goal: Goal) -> Verdict {
+    let Some(estimate) = effect.difference.map(|difference| difference.estimate) else {
+        return Verdict::Inconclusive { blocks_needed: None };
+    };
+    if adjusted_p < LEVEL {
+        return if goal.prefers(estimate.mean, 0.0) { Verdict::Better } else { Verdict::Worse };
+    }
+    // Planned at the strictest level of Holm's ladder, so that the advice also holds beside the other comparisons.
+    let needed = estimate.sd.and_then(|sd| pairs_needed(estimate.mean, sd, LEVEL / family as f64));
+    Verdict::Inconclusive { blocks_needed: needed.map(|needed| needed.max(estimate.n as u64 + 1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture::{self, Noise};
+
+    #[test]
+    fn marginal_effects_are_means_over_matched_blocks() {
+        let comparison = fixture::sweep();
+        let effects = marginal_effects(&comparison);
+        let mask = effects.iter().find(|effect| effect.axis.as_deref() == Some("mask_ratio")).unwrap();
+        // By hand: every pair of runs that differ in the mask ratio alone, and both finished.
+        let mut differences = Vec::new();
+        for treated in comparison.runs.iter().filter(|run| run.axis("mask_ratio") == Some("0.30")) {
+            for reference in comparison.runs.iter().filter(|run| run.axis("mask_ratio") == Some("0.15")) {
+                let same = |axis| treated.axis(axis) == reference.axis(axis);
+                let outcomes = (treated.outcome(&comparison.metric), reference.outcome(&comparison.metric));
+                if let (true, (Some(left), Some(right))) =
+                    (same("size") && same("nsp") && treated.seed == reference.seed, outcomes)
+                {
+                    differences.push(left - right);
+                }
+            }
+        }
+        assert_eq!(differences.len(), 11, "four settings and three seeds, less the failed run");
+        let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+        assert!((mask.difference.unwrap().estimate.mean - mean).abs() < 1e-12);
+        assert_eq!(mask.blocks(), 11);
+        assert_eq!(mask.verdict, Verdict::Better);
+    }
+
+    #[test]
+    fn a_baseline_pairs_by_seed_and_needs_to_be_one_cell() {
+        let mut comparison = fixture::sweep();
+        let effects = against_baseline(&comparison);
+        assert_eq!(effects.len(), 7);
+        assert!(effects.iter().all(|effect| effect.reference == "size=tiny mask_ratio=0.15 nsp=off"));
+        comparison.baseline = Some(vec![("nsp".to_owned(), "off".to_owned())]);
+        assert!(against_baseline(&comparison).is_empty());
+    }
+
+    #[test]
+    fn effects_read_as_sentences() {
+        let mut comparison = fixture::sweep();
+        let mut sentences = marginal_effects(&comparison).iter().map(Effect::sentence).collect::<Vec<_>>();
+        comparison.runs.retain(|run| run.seed == Seed(1));
+        sentences.extend(against_baseline(&comparison).iter().take(1).map(Effect::sentence));
+        insta::assert_snapshot!(sentences.join("\n"), @"
+        size mini instead of tiny: −0.218 ± 0.014 (11 pairs), better.
+        mask_ratio 0.30 instead of 0.15: −0.093 ± 0.014 (11 pairs), better.
+        nsp random instead of off: +0.013 ± 0.015 (11 pairs), inconclusive; about 37 pairs would tell.
+        nsp=random instead of size=tiny mask_ratio=0.15 nsp=off: −0.014 (1 pair), inconclusive.
+        ");
+    }
+
+    #[test]
+    fn one_seed_is_never_conclusive() {
+        let mut comparison = fixture::sweep();
+        comparison.runs.retain(|run| run.seed == Seed(1));
+        let effects = against_baseline(&comparison);
+        assert!(effects.iter().all(|effect| effect.verdict == Verdict::Inconclusive { blocks_needed: None }));
+    }
+
+    /// Where nothing differs, a family of seven comparisons speaks up wrongly in at most one sweep of twenty; and the
+    /// noise that seeds share cancels out of the differences.
+    #[test]
+    fn verdicts_hold_their_error_rate_over_simulated_sweeps() {
+        let mut noise = Noise::new(5);
+        let trials = 600;
+        let mut wrong = 0;
+        let mut comparison = fixture::sweep();
+        let metric = comparison.metric.clone();
+        for _ in 0..trials {
+            let shared = [noise.normal(), noise.normal(), noise.normal(), noise.normal()];
+            for run in &mut comparison.runs {
+                run.state = crate::analysis::RunState::Finished;
+                let value = 5.0 + shared[run.seed.0 as usize] + 0.05 * noise.normal();
+                run.series.insert(metric.clone(), vec![crate::analysis::Point { step: 1, value }]);
+            }
+            let effects = against_baseline(&comparison);
+            wrong += usize::from(effects.iter().any(|effect| !matches!(effect.verdict, Verdict::Inconclusive { .. })));
+        }
+        let share = wrong as f64 / f64::from(trials);
+        assert!(share < 0.05 + 4.0 * (0.05 * 0.95 / f64::from(trials)).sqrt(), "family error rate {share}");
+    }
+
+    /// The interval of a marginal effect covers the true effect as often as it says, seed effects and all.
+    #[test]
+    fn marginal_intervals_cover_the_truth() {
+        let mut noise = Noise::new(6);
+        let (trials, truth) = (600, -0.2);
+        let mut covered = 0;
+        let mut comparison = fixture::sweep();
+        let metric = comparison.metric.clone();
+        for _ in 0..trials {
+            let shared = [noise.normal(), noise.normal(), noise.normal(), noise.normal()];
+            for run in &mut comparison.runs {
+                run.state = crate::analysis::RunState::Finished;
+                let size = if run.axis("size") == Some("mini") { -0.5 } else { 0.0 };
+                let mask = if run.axis("mask_ratio") == Some("0.30") { truth } else { 0.0 };
+                let value = 5.0 + shared[run.seed.0 as usize] + size + mask + 0.1 * noise.normal();
+                run.series.insert(metric.clone(), vec![crate::analysis::Point { step: 1, value }]);
+            }
+            let effects = marginal_effects(&comparison);
+            let mask = effects.iter().find(|effect| effect.axis.as_deref() == Some("mask_ratio")).unwrap();
+            covered += usize::from(mask.difference.unwrap().estimate.interval.unwrap().contains(truth));
+        }
+        let share = covered as f64 / f64::from(trials);
+        assert!((share - 0.95).abs() < 4.0 * (0.05 * 0.95 / f64::from(trials)).sqrt(), "coverage {share}");
+    }
+}

@@ -1,0 +1,125 @@
+//! A small made-up sweep for the tests of analysis and plot: eight cells, three seeds, one failed run.
+
+use std::collections::BTreeMap;
+
+use super::comparison::{Axis, AxisKind, Comparison, Floor, Goal, Point, RunData, RunState};
+use crate::types::{ContentHash, MetricName, RunId, Seed, SpecHash};
+
+/// Deterministic noise (SplitMix64; Steele, Lea & Flood 2014) for simulations.
+pub(crate) struct Noise(u64);
+
+impl Noise {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    pub(crate) fn normal(&mut self) -> f64 {
+        (-2.0 * (1.0 - self.unit()).ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
+    }
+}
+
+pub(crate) fn metric(name: &str) -> MetricName {
+    name.parse().expect("a valid metric name")
+}
+
+pub(crate) fn axis(name: &str, values: &[&str], kind: AxisKind) -> Axis {
+    Axis { name: name.to_owned(), values: values.iter().map(|&value| value.to_owned()).collect(), kind }
+}
+
+/// size x mask_ratio x nsp with seeds 1 to 3, where the run (mini, 0.30, random, seed 2) failed at step 640.
+pub(crate) fn sweep() -> Comparison {
+    let axes = vec![
+        axis("size", &["tiny", "mini"], AxisKind::Ordered),
+        axis("mask_ratio", &["0.15", "0.30"], AxisKind::Numeric),
+        axis("nsp", &["off", "random"], AxisKind::Category),
+    ];
+    sweep_over("마스크 비율 mask-ratio", axes, 3)
+}
+
+/// The grid over `axes`, with a made-up but smooth effect for each value of each axis.
+pub(crate) fn sweep_over(experiment: &str, axes: Vec<Axis>, seeds: u64) -> Comparison {
+    let cells = axes.iter().fold(vec![Vec::new()], |cells: Vec<Vec<usize>>, axis| {
+        let extend = |cell: &Vec<usize>, i| cell.iter().copied().chain([i]).collect::<Vec<_>>();
+        cells.iter().flat_map(|cell| (0..axis.values.len()).map(move |i| extend(cell, i))).collect()
+    });
+    let mut runs = Vec::new();
+    for cell in &cells {
+        for seed in 1..=seeds {
+            runs.push(run(&axes, cell, seed));
+        }
+    }
+    if let Some(failed) = runs.iter_mut().rev().nth(1) {
+        fail(failed, 640);
+    }
+    let baseline = axes.iter().map(|axis| (axis.name.clone(), axis.values[0].clone())).collect();
+    Comparison {
+        experiment: experiment.to_owned(),
+        question: "Does a 30 % mask beat 15 %, and does next-sentence prediction help?".to_owned(),
+        metric: metric("valid/mlm_loss"),
+        goal: Goal::Minimize,
+        axes,
+        runs,
+        baseline: Some(baseline),
+        floors: vec![Floor {
+            metric: metric("valid/mlm_loss"),
+            label: "unigram entropy".to_owned(),
+            value: 6.12,
+            explanation: "what a model reaches that knows only how frequent each token is".to_owned(),
+        }],
+    }
+}
+
+fn run(axes: &[Axis], cell: &[usize], seed: u64) -> RunData {
+    const STEPS: u64 = 2_000;
+    let id = cell.iter().fold(seed, |id, &i| id * 7 + i as u64);
+    let (mut noise, mut shared) = (Noise::new(id.wrapping_mul(0x1234_5678_9ABC)), Noise::new(seed));
+    let place = |k: usize| cell.get(k).map_or(0.0, |&i| i as f64);
+    let end = 4.95 - 0.22 * place(0) - 0.09 * place(1) + 0.012 * place(2) - 0.05 * place(3)
+        + 0.03 * shared.normal()
+        + 0.012 * noise.normal();
+    let pace = 260.0 - 40.0 * place(0);
+    let loss = |step: u64| end + 3.9 * (-(step as f64) / pace).exp() + 18.0 / (step as f64 + 60.0);
+    let valid =
+        (0..=STEPS / 100).map(|i| i * 100).map(|step| Point { step, value: loss(step) + 0.01 * noise.normal() });
+    let valid = valid.collect::<Vec<_>>();
+    let train = (1..=STEPS / 5).map(|i| i * 5).map(|step| Point { step, value: loss(step) + 0.12 * noise.normal() });
+    let train = train.collect::<Vec<_>>();
+    let warmup = if cell.get(3).is_some_and(|&i| i > 0) { 400.0 } else { 100.0 };
+    let lr = |step: f64| 1e-3 * if step < warmup { step / warmup } else { (2_000.0 - step) / (2_000.0 - warmup) };
+    let lr = (0..=STEPS / 10).map(|i| Point { step: i * 10, value: lr(i as f64 * 10.0) }).collect();
+    let parameters = if place(0) > 0.0 { 4_551_936 } else { 1_052_256 };
+    let values = axes.iter().zip(cell).map(|(axis, &i)| (axis.name.clone(), axis.values[i].clone()));
+    RunData {
+        id: Some(RunId::from_random_bytes([id as u8, (id >> 8) as u8, 31, 77, seed as u8])),
+        spec: SpecHash(ContentHash::of(&id.to_le_bytes())),
+        axes: values.collect(),
+        seed: Seed(seed),
+        state: RunState::Finished,
+        reason: None,
+        parameters,
+        elapsed_secs: 40.0 + parameters as f64 / 3.0e4 + 6.0 * noise.unit() + 9.0 * place(2),
+        tokens: STEPS * 64 * 128,
+        series: BTreeMap::from([
+            (metric("valid/mlm_loss"), valid),
+            (metric("train/mlm_loss"), train),
+            (metric("train/lr"), lr),
+        ]),
+        facts: BTreeMap::new(),
+    }
+}
+
+fn fail(run: &mut RunData, step: u64) {
+    run.state = RunState::Failed;
+    run.reason = Some(format!("the loss was NaN at step {step}"));
+    for points in run.series.values_mut() {
+        points.retain(|point| point.step <= step);
+    }
+}

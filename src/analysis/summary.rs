@@ -1,0 +1,226 @@
+//! The table of a comparison, and the sentence that it ends with.
+//!
+//! One row per cell with every seed's value, and a winner that claims no more than the runs support: the best cell is
+//! compared, paired by seed and corrected for the number of rivals, with every other one, and those that it cannot be
+//! told apart from are named.
+
+use std::fmt::Write as _;
+
+use super::comparison::{Cell, CellKey, Comparison, Goal, RunState};
+use super::effects::{Effect, Verdict, judged, paired};
+use super::statistics::{Estimate, PairedDifference, decimals_for};
+use crate::types::{MetricName, RunId, Seed};
+
+/// What became of one run of a cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeedOutcome {
+    pub seed: Seed,
+    pub id: Option<RunId>,
+    pub state: RunState,
+    pub reason: Option<String>,
+    /// The outcome; absent unless the run finished with a finite value.
+    pub value: Option<f64>,
+}
+
+/// One row of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellSummary {
+    pub key: CellKey,
+    /// Every run of the cell, in order of seed, whatever became of it.
+    pub outcomes: Vec<SeedOutcome>,
+    /// Over the seeds with an outcome; absent where there is none.
+    pub estimate: Option<Estimate>,
+}
+
+impl CellSummary {
+    fn of(cell: &Cell<'_>, metric: &MetricName) -> Self {
+        let outcomes = cell.runs.iter().map(|run| SeedOutcome {
+            seed: run.seed,
+            id: run.id.clone(),
+            state: run.state,
+            reason: run.reason.clone(),
+            value: run.outcome(metric),
+        });
+        let values = cell.outcomes(metric).into_values().collect::<Vec<_>>();
+        Self { key: cell.key.clone(), outcomes: outcomes.collect(), estimate: Estimate::of(&values) }
+    }
+
+    /// What is missing, in words: `1 failed, 2 planned`; empty where every run counts.
+    pub fn missing(&self) -> String {
+        let states = [RunState::Planned, RunState::Running, RunState::Failed, RunState::Interrupted, RunState::Lost];
+        let count = |state| self.outcomes.iter().filter(|outcome| outcome.state == state).count();
+        let mut parts = states.map(|state| (count(state), state.to_string())).to_vec();
+        let not_finite = |outcome: &&SeedOutcome| outcome.state == RunState::Finished && outcome.value.is_none();
+        parts.push((self.outcomes.iter().filter(not_finite).count(), "without a finite value".to_owned()));
+        let parts = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+        parts.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// How sure the first place is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// There is nothing to compare with.
+    OnlyCell,
+    /// Every comparison with the best cell rests on fewer than two pairs: nobody can tell.
+    TooFewSeeds,
+    /// Better than every other cell, each comparison paired and corrected.
+    Clear,
+    /// Not told apart from these cells.
+    Tied(Vec<CellKey>),
+}
+
+/// The table, its ranking and its winner.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    pub metric: MetricName,
+    pub goal: Goal,
+    /// In the order of the declared axis values.
+    pub cells: Vec<CellSummary>,
+    /// Places in `cells`, best mean first; cells without an estimate are not ranked.
+    pub ranking: Vec<usize>,
+    /// Every other ranked cell against the best, in order of rank: the other minus the best.
+    pub rivals: Vec<Effect>,
+    /// Absent where no run finished.
+    pub standing: Option<Standing>,
+}
+
+/// Summarizes the outcomes of `comparison`.
+pub fn summarize(comparison: &Comparison) -> Summary {
+    let found = comparison.cells();
+    let cells = found.iter().map(|cell| CellSummary::of(cell, &comparison.metric)).collect::<Vec<_>>();
+    let mean = |i: &usize| cells[*i].estimate.map_or(f64::NAN, |estimate| estimate.mean);
+    let mut ranking = (0..cells.len()).filter(|&i| cells[i].estimate.is_some()).collect::<Vec<_>>();
+    ranking.sort_by(|a, b| match comparison.goal {
+        Goal::Minimize => mean(a).total_cmp(&mean(b)),
+        Goal::Maximize => mean(b).total_cmp(&mean(a)),
+    });
+    let rivals = ranking.first().map(|&best| {
+        let best_outcomes = found[best].outcomes(&comparison.metric);
+        let effects = ranking[1..].iter().map(|&rival| Effect {
+            axis: None,
+            treatment: cells[rival].key.difference_from(&cells[best].key),
+            reference: cells[best].key.to_string(),
+            difference: PairedDifference::of(&paired(&found[rival].outcomes(&comparison.metric), &best_outcomes)),
+            adjusted_p: None,
+            verdict: Verdict::Inconclusive { blocks_needed: None },
+        });
+        judged(effects.collect(), comparison.goal)
+    });
+    let rivals = rivals.unwrap_or_default();
+    let standing = (!ranking.is_empty()).then(|| standing(&cells, &ranking, &rivals));
+    Summary { metric: comparison.metric.clone(), goal: comparison.goal, cells, ranking, rivals, standing }
+}
+
+fn standing(cells: &[CellSummary], ranking: &[usize], rivals: &[Effect]) -> Standing {
+    if rivals.is_empty() {
+        return Standing::OnlyCell;
+    }
+    if rivals.iter().all(|rival| rival.blocks() < 2) {
+        return Standing::TooFewSeeds;
+    }
+    let open = ranking[1..].iter().zip(rivals).filter(|(_, rival)| rival.verdict != Verdict::Worse);
+    let open = open.map(|(&i, _)| cells[i].key.clone()).collect::<Vec<_>>();
+    if open.is_empty() { Standing::Clear } else { Standing::Tied(open) }
+}
+
+impl Summary {
+    /// The best cell, if any run finished.
+    pub fn best(&self) -> Option<&CellSummary> {
+        self.ranking.first().map(|&i| &self.cells[i])
+    }
+
+    /// The result in one or two sentences, as sure as the runs allow.
+    pub fn statement(&self) -> String {
+        let (Some(best), Some(standing)) = (self.best(), &self.standing) else {
+            return "No run has finished: there is nothing to compare yet.".to_owned();
+        };
+        let mut text = format!("{} best: {} ", best.key, self.metric);
+        if let Some(estimate) = best.estimate {
+            let _ = write!(text, "{} (n={})", plus_minus(&estimate), estimate.n);
+        }
+        if let (Some(rival), Some(&second)) = (self.rivals.first(), self.ranking.get(1)) {
+            let _ = write!(text, "{}", Self::distance(best, rival, &self.cells[second]));
+        }
+        text.push_str(". ");
+        text.push_str(&match standing {
+            Standing::OnlyCell => "It is the only cell with a finished run.".to_owned(),
+            Standing::TooFewSeeds => {
+                "With one seed a difference cannot be told from luck: add seeds in [sweep.replicates].".to_owned()
+            }
+            Standing::Clear => "It is better than every other cell (paired by seed, 95 %, Holm-corrected).".to_owned(),
+            Standing::Tied(cells) => tied_sentence(&best.key, cells),
+        });
+        text
+    }
+
+    /// `, 0.120 ± 0.040 below mask_ratio=0.15`.
+    fn distance(best: &CellSummary, rival: &Effect, second: &CellSummary) -> String {
+        let Some(difference) = rival.difference else { return String::new() };
+        let size = Estimate { mean: difference.estimate.mean.abs(), ..difference.estimate };
+        let word = if difference.estimate.mean >= 0.0 { "below" } else { "above" };
+        format!(", {} {word} {}", plus_minus(&size), second.key.difference_from(&best.key))
+    }
+}
+
+fn tied_sentence(best: &CellKey, cells: &[CellKey]) -> String {
+    const NAMED: usize = 3;
+    let named = cells.iter().take(NAMED).map(|cell| cell.difference_from(best)).collect::<Vec<_>>().join("; ");
+    let more = cells.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("These runs cannot tell it from {named}{more} (paired by seed, 95 %, Holm-corrected).")
+}
+
+/// `4.812 ± 0.031`: a mean with the half-width of its 95 % interval, both to two digits of the latter. Without an
+/// interval, the mean alone.
+pub fn plus_minus(estimate: &Estimate) -> String {
+    match estimate.interval.map(|interval| interval.half_width()) {
+        Some(half) => {
+            let decimals = decimals_for(half);
+            format!("{:.decimals$} ± {half:.decimals$}", estimate.mean)
+        }
+        None => format!("{:.3}", estimate.mean),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture;
+
+    #[test]
+    fn every_run_has_its_place_and_failures_are_named() {
+        let summary = summarize(&fixture::sweep());
+        assert_eq!(summary.cells.iter().map(|cell| cell.outcomes.len()).sum::<usize>(), 24);
+        let missing =
+            summary.cells.iter().map(CellSummary::missing).filter(|text| !text.is_empty()).collect::<Vec<_>>();
+        assert_eq!(missing, ["1 failed"]);
+    }
+
+    #[test]
+    fn the_statement_ends_with_what_the_runs_support() {
+        let comparison = fixture::sweep();
+        insta::assert_snapshot!(summarize(&comparison).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.655 ± 0.064 (n=3), 0.02 ± 0.34 below nsp=random. These runs cannot tell it from nsp=random; mask_ratio=0.15 nsp=random (paired by seed, 95 %, Holm-corrected).");
+
+        let mut one_seed = comparison.clone();
+        one_seed.runs.retain(|run| run.seed == Seed(1));
+        insta::assert_snapshot!(summarize(&one_seed).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.631 (n=1), 0.046 below nsp=random. With one seed a difference cannot be told from luck: add seeds in [sweep.replicates].");
+
+        let mut nothing = comparison.clone();
+        nothing.runs.iter_mut().for_each(|run| run.state = RunState::Planned);
+        assert_eq!(summarize(&nothing).statement(), "No run has finished: there is nothing to compare yet.");
+
+        let mut alone = comparison;
+        alone.runs.truncate(3);
+        assert_eq!(summarize(&alone).standing, Some(Standing::OnlyCell));
+    }
+
+    #[test]
+    fn the_goal_decides_the_order() {
+        let mut comparison = fixture::sweep();
+        let least = summarize(&comparison);
+        comparison.goal = Goal::Maximize;
+        let most = summarize(&comparison);
+        assert_eq!(least.ranking, most.ranking.iter().rev().copied().collect::<Vec<_>>());
+    }
+}
