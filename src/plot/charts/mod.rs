@@ -1,0 +1,107 @@
+//! Charts: which marks answer which question about a comparison.
+//!
+//! Every chart shows each seed and each failed run beside the means, gives an axis value the colour that it has
+//! everywhere, says in its caption what its bars mean and how many seeds they rest on, and splits into panels before its
+//! lines become too many to tell apart.
+
+mod curves;
+mod encoding;
+mod finals;
+mod forest;
+mod scatter;
+
+pub use curves::{Smoothing, learning_curves, schedules};
+pub use encoding::{Choice, metric_label};
+pub use finals::final_by_axis;
+pub use forest::{baseline_forest, marginal_forest};
+pub use scatter::{Abscissa, outcome_against};
+
+use super::figure::Figure;
+use crate::analysis::Comparison;
+use crate::types::MetricName;
+
+/// The metrics whose curves are drawn beside the comparison's own one, where they were recorded.
+const TRAIN_LOSS: &str = "train/mlm_loss";
+const LEARNING_RATE: &str = "train/lr";
+
+/// All figures of a report, in reading order; those that have nothing to show are left out.
+pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure> {
+    let recorded = |name: &str| -> Option<MetricName> {
+        let metric = name.parse().ok()?;
+        comparison.runs.iter().any(|run| run.series.contains_key(&metric)).then_some(metric)
+    };
+    let mut figures = Vec::new();
+    figures.extend(learning_curves(comparison, &comparison.metric, Smoothing::None, choice));
+    figures.extend(comparison.axes.iter().filter_map(|axis| final_by_axis(comparison, axis, choice)));
+    figures.extend(marginal_forest(comparison));
+    figures.extend(baseline_forest(comparison));
+    figures.extend(outcome_against(comparison, Abscissa::Parameters, choice));
+    figures.extend(outcome_against(comparison, Abscissa::Seconds, choice));
+    if let Some(metric) = recorded(TRAIN_LOSS).filter(|metric| *metric != comparison.metric) {
+        figures.extend(learning_curves(comparison, &metric, Smoothing::Average(0.95), choice));
+    }
+    if let Some(metric) = recorded(LEARNING_RATE) {
+        figures.extend(schedules(comparison, &metric));
+    }
+    figures
+}
+
+#[cfg(test)]
+pub(in crate::plot) mod tests {
+    use super::*;
+    use crate::analysis::{AxisKind, RunState, fixture};
+
+    /// The figures of sweeps of one to five axes, of one seed, and of nothing finished.
+    pub(in crate::plot) fn every_figure() -> Vec<Figure> {
+        let ratio = |values: &[&str]| fixture::axis("mask_ratio", values, AxisKind::Numeric);
+        let size = fixture::axis("size", &["aiffel-1m", "aiffel-4m"], AxisKind::Ordered);
+        let nsp = fixture::axis("nsp", &["off", "random"], AxisKind::Category);
+        let schedule = fixture::axis("schedule", &["linear", "cosine"], AxisKind::Category);
+        let copies = fixture::axis("masking", &["dynamic", "static", "copies-10"], AxisKind::Category);
+        let two = || ratio(&["0.15", "0.30"]);
+        let sweeps = [
+            fixture::sweep(),
+            fixture::sweep_over("ratios", vec![ratio(&["0.10", "0.15", "0.20", "0.30", "0.40", "0.50"])], 5),
+            fixture::sweep_over("pair", vec![size.clone(), two()], 1),
+            fixture::sweep_over("quickstart", vec![size.clone(), two(), nsp.clone(), schedule.clone()], 2),
+            fixture::sweep_over("five", vec![size, two(), nsp, schedule, copies], 1),
+            fixture::sweep_over("alone", vec![], 2),
+        ];
+        let mut figures =
+            sweeps.iter().flat_map(|sweep| standard_figures(sweep, &Choice::default())).collect::<Vec<_>>();
+        let mut unfinished = fixture::sweep();
+        unfinished.runs.iter_mut().for_each(|run| run.state = RunState::Running);
+        figures.extend(standard_figures(&unfinished, &Choice::default()));
+        figures
+    }
+
+    #[test]
+    fn a_sweep_has_its_figures_and_names_are_unique() {
+        let figures = standard_figures(&fixture::sweep(), &Choice::default());
+        let names = figures.iter().map(|figure| figure.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(
+            names,
+            [
+                "curves-valid-mlm_loss",
+                "final-by-size",
+                "final-by-mask_ratio",
+                "final-by-nsp",
+                "effects",
+                "against-baseline",
+                "loss-by-parameters",
+                "loss-by-time",
+                "curves-train-mlm_loss",
+                "schedules",
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_finished_still_has_its_curves() {
+        let mut comparison = fixture::sweep();
+        comparison.runs.iter_mut().for_each(|run| run.state = RunState::Running);
+        let figures = standard_figures(&comparison, &Choice::default());
+        assert!(figures.iter().all(|figure| figure.name.starts_with("curves") || figure.name == "schedules"));
+        assert!(!figures.is_empty());
+    }
+}

@@ -1,0 +1,203 @@
+//! A figure as plain data: what is drawn and in which role, in the units of the measurement; nothing about pixels.
+
+use serde::Serialize;
+
+/// The width of every figure: the text width of a journal page, 6.5 inches.
+pub const WIDTH_PT: f64 = 468.0;
+/// The height of a figure that has no reason for another: 4 inches.
+pub const HEIGHT_PT: f64 = 288.0;
+
+/// One figure: a grid of panels with a title above and a caption below.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Figure {
+    /// The stem of its file name, unique in a report: `learning-curves`.
+    pub name: String,
+    pub title: String,
+    /// How to read the encoding: which axis is colour, dash and panel.
+    pub subtitle: String,
+    /// What the error bars mean, how many seeds there are, what is left out.
+    pub caption: String,
+    /// In points; grows where labels need more room.
+    pub height: f64,
+    /// Panels a row.
+    pub columns: usize,
+    pub panels: Vec<Panel>,
+}
+
+/// One coordinate system with what is drawn in it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Panel {
+    pub title: String,
+    pub x: PlotAxis,
+    pub y: PlotAxis,
+    pub marks: Vec<Mark>,
+    /// Texts on the right of the panel, each at the height of what it names.
+    pub labels: Vec<Label>,
+}
+
+/// An axis of a panel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlotAxis {
+    /// Quantity and unit: `validation MLM loss (nats/token)`.
+    pub label: String,
+    pub scale: Scale,
+    pub low: f64,
+    pub high: f64,
+    pub ticks: Vec<Tick>,
+    /// Whether the ticks have grid lines.
+    pub grid: bool,
+}
+
+/// How values map to lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Scale {
+    Linear,
+    Log10,
+}
+
+/// A labelled place on an axis; the text may have several lines.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tick {
+    pub at: f64,
+    pub text: String,
+}
+
+/// Something drawn; coordinates are those of the panel's axes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Mark {
+    Line {
+        points: Vec<(f64, f64)>,
+        stroke: Stroke,
+    },
+    /// A filled region between two edges over the same x.
+    Band {
+        low: Vec<(f64, f64)>,
+        high: Vec<(f64, f64)>,
+        colour: Colour,
+    },
+    /// `nudge` moves it to the right, in points: single runs stand beside their mean.
+    Dot {
+        at: (f64, f64),
+        nudge: f64,
+        radius: f64,
+        colour: Colour,
+        filled: bool,
+    },
+    /// The place where a run ended before its time.
+    Cross {
+        at: (f64, f64),
+        colour: Colour,
+    },
+    /// A vertical interval.
+    Interval {
+        x: f64,
+        low: f64,
+        high: f64,
+        colour: Colour,
+    },
+    /// A horizontal interval.
+    Span {
+        y: f64,
+        low: f64,
+        high: f64,
+        colour: Colour,
+    },
+    /// A reference line over the whole width, with its name written on it.
+    Floor {
+        y: f64,
+        text: String,
+    },
+    /// A reference line over the whole height.
+    Zero {
+        x: f64,
+    },
+}
+
+/// How a line is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Stroke {
+    pub colour: Colour,
+    /// In points.
+    pub width: f64,
+    pub dash: Dash,
+}
+
+/// The pattern of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Dash {
+    Solid,
+    Dashed,
+    Dotted,
+}
+
+impl Dash {
+    /// The pattern for the value at `index` of an axis; patterns repeat after the third.
+    pub fn nth(index: usize) -> Self {
+        [Self::Solid, Self::Dashed, Self::Dotted][index % 3]
+    }
+
+    /// Lengths of ink and gap in points, at a line width of one point; absent for a solid line.
+    pub fn pattern(self) -> Option<[f64; 2]> {
+        match self {
+            Self::Solid => None,
+            Self::Dashed => Some([2.8, 1.5]),
+            Self::Dotted => Some([1.0, 1.5]),
+        }
+    }
+
+    /// How a reader would call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Solid => "solid",
+            Self::Dashed => "dashed",
+            Self::Dotted => "dotted",
+        }
+    }
+}
+
+/// A role with its strength.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Colour {
+    pub ink: Ink,
+    /// Mixed with the background: for replicates behind their mean.
+    pub pale: bool,
+}
+
+impl Colour {
+    /// The role at full strength.
+    pub const fn full(ink: Ink) -> Self {
+        Self { ink, pale: false }
+    }
+
+    /// The role mixed with the background.
+    pub const fn pale(ink: Ink) -> Self {
+        Self { ink, pale: true }
+    }
+}
+
+/// What a colour stands for; a theme knows its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Ink {
+    Background,
+    Text,
+    /// Secondary text, and whatever is not conclusive.
+    Muted,
+    Grid,
+    /// The k-th unordered value.
+    Category(u8),
+    /// Place `index` of `of` on a sequential ramp.
+    Ramp {
+        ramp: u8,
+        index: u8,
+        of: u8,
+    },
+}
+
+/// Text at the right edge of a panel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Label {
+    /// The height that it names, on the y axis.
+    pub y: f64,
+    pub text: String,
+    pub colour: Colour,
+}

@@ -1,0 +1,374 @@
+//! Layout: a figure becomes shapes in points, with every text measured before room is given to it.
+//!
+//! From the outside in: title and subtitle above, caption below, then for each column of panels the widest tick text on
+//! the left and the widest label on the right. What is left is shared evenly. A figure grows in height rather than let
+//! labels overlap.
+
+mod marks;
+
+use super::figure::{Colour, Figure, Ink, Panel, PlotAxis, Scale, WIDTH_PT};
+use super::labels::{room, spread};
+use super::text::{Fonts, wrap};
+use super::theme::size;
+
+const MARGIN: f64 = 9.0;
+const LEADING: f64 = 1.32;
+const PANEL_GAP: f64 = 10.0;
+/// The least height of a panel's frame.
+const LEAST_FRAME: f64 = 64.0;
+/// Between a frame and its tick texts or labels.
+const TICK_GAP: f64 = 4.0;
+const LABEL_GAP: f64 = 9.0;
+/// The widest tick text or label, as a share of the page; what is wider ends in an ellipsis.
+const WIDEST_TEXT: f64 = 0.36;
+
+/// Shapes in points; y points down.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scene {
+    pub width: f64,
+    pub height: f64,
+    /// In drawing order.
+    pub shapes: Vec<Shape>,
+}
+
+/// Something with a place on the page.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    Path { points: Vec<(f64, f64)>, width: f64, colour: Colour },
+    Area { points: Vec<(f64, f64)>, colour: Colour, opacity: f64 },
+    Disc { centre: (f64, f64), radius: f64, colour: Colour },
+    Text(Text),
+}
+
+/// One line of text; `at` is where its anchor meets the baseline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Text {
+    pub at: (f64, f64),
+    pub text: String,
+    pub size: f64,
+    pub bold: bool,
+    pub anchor: Anchor,
+    pub colour: Colour,
+    /// Reads from bottom to top.
+    pub upright: bool,
+}
+
+/// Which part of a text is at its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// A rectangle: left, top, right, bottom.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Frame {
+    pub left: f64,
+    pub top: f64,
+    pub right: f64,
+    pub bottom: f64,
+}
+
+/// The shapes of `figure`.
+pub fn lay_out(figure: &Figure, fonts: &Fonts<'_>) -> Scene {
+    let inner = WIDTH_PT - 2.0 * MARGIN;
+    let mut shapes = Vec::new();
+    let mut top = MARGIN;
+    for (text, size, bold, ink) in
+        [(&figure.title, size::TITLE, true, Ink::Text), (&figure.subtitle, size::SUBTITLE, false, Ink::Muted)]
+    {
+        for line in wrap(fonts, text, size, bold, inner) {
+            top += size * LEADING;
+            shapes.push(line_of_text((MARGIN, top - 0.3 * size), line, size, bold, ink));
+        }
+    }
+    let caption = wrap(fonts, &figure.caption, size::CAPTION, false, inner);
+    let caption_height = caption.len() as f64 * size::CAPTION * LEADING;
+    let grid = Grid::measure(figure, fonts);
+    let height = figure.height.max(top + grid.least_height() + caption_height + 2.0 * MARGIN);
+    let caption_top = height - MARGIN + 2.0 - caption_height;
+    for (i, line) in caption.into_iter().enumerate() {
+        let baseline = caption_top + (i as f64 + 0.76) * size::CAPTION * LEADING;
+        shapes.push(line_of_text((MARGIN, baseline), line, size::CAPTION, false, Ink::Muted));
+    }
+    let area = Frame { left: MARGIN, top: top + 2.0, right: WIDTH_PT - MARGIN, bottom: caption_top - 5.0 };
+    for (i, panel) in figure.panels.iter().enumerate() {
+        grid.draw_panel(i, panel, area, fonts, &mut shapes);
+    }
+    Scene { width: WIDTH_PT, height, shapes }
+}
+
+/// How the page is divided among the panels.
+struct Grid {
+    columns: usize,
+    rows: usize,
+    panels: usize,
+    frame_width: f64,
+    y_label: f64,
+    /// Above each row: the panel titles.
+    panel_title: f64,
+    widest_label: f64,
+    /// Room for tick texts left of each column and for labels right of it.
+    left: Vec<f64>,
+    right: Vec<f64>,
+    /// Below the last row: tick texts and the axis label.
+    below: f64,
+    least_frame: f64,
+}
+
+impl Grid {
+    fn measure(figure: &Figure, fonts: &Fonts<'_>) -> Self {
+        let panels = figure.panels.len().max(1);
+        let columns = figure.columns.clamp(1, panels);
+        let in_column = |column: usize| figure.panels.iter().skip(column).step_by(columns);
+        let widest_label = WIDEST_TEXT * WIDTH_PT / columns as f64;
+        let tick_width = |panel: &Panel| {
+            let lines = panel.y.ticks.iter().flat_map(|tick| tick.text.lines());
+            let widths = lines.map(|line| fonts.width(line, size::TICK, false));
+            widths.fold(0.0, f64::max).min(WIDEST_TEXT * WIDTH_PT)
+        };
+        let label_width = |panel: &Panel| {
+            let widths = panel.labels.iter().map(|label| fonts.width(&label.text, size::LABEL, false));
+            widths.fold(0.0, f64::max).min(widest_label)
+        };
+        let widest = |column: usize, width: &dyn Fn(&Panel) -> f64| in_column(column).map(width).fold(0.0, f64::max);
+        let left = (0..columns).map(|column| if column == 0 { widest(0, &tick_width) + TICK_GAP } else { PANEL_GAP });
+        let right = (0..columns).map(|column| match widest(column, &label_width) {
+            // Half of the last tick's text may stand out.
+            0.0 => 8.0,
+            width => width + LABEL_GAP + 1.0,
+        });
+        let (left, right) = (left.collect::<Vec<_>>(), right.collect::<Vec<_>>());
+        let has = |text: &dyn Fn(&Panel) -> &str| figure.panels.iter().any(|panel| !text(panel).is_empty());
+        let most_labels = figure.panels.iter().map(|panel| panel.labels.len()).max().unwrap_or(0);
+        let y_label = if has(&|panel| &panel.y.label) { size::AXIS * LEADING + 2.0 } else { 0.0 };
+        let x_label = if has(&|panel| &panel.x.label) { size::AXIS * LEADING } else { 0.0 };
+        let gutters = left.iter().chain(&right).sum::<f64>();
+        let frame_width = (WIDTH_PT - 2.0 * MARGIN - y_label - gutters) / columns as f64;
+        let title_width = |i: usize| frame_width + right[i % columns] - 3.0;
+        let title_lines = figure.panels.iter().enumerate();
+        let title_lines =
+            title_lines.map(|(i, panel)| wrap(fonts, &panel.title, size::PANEL, true, title_width(i)).len());
+        let title_lines = title_lines.max().unwrap_or(0) as f64;
+        Self {
+            columns,
+            rows: panels.div_ceil(columns),
+            panels,
+            frame_width,
+            y_label,
+            panel_title: title_lines * size::PANEL * LEADING + 4.0,
+            left,
+            right,
+            widest_label,
+            below: TICK_GAP + size::TICK * LEADING + x_label,
+            least_frame: LEAST_FRAME.max(room(most_labels, size::LABEL * LEADING)),
+        }
+    }
+
+    /// The height of the grid when every frame is as low as it may be.
+    fn least_height(&self) -> f64 {
+        self.rows as f64 * (self.panel_title + self.least_frame) + self.below + 7.0
+    }
+
+    fn frame(&self, index: usize, area: Frame) -> Frame {
+        let (row, column) = (index / self.columns, index % self.columns);
+        let width = self.frame_width;
+        let height = (area.bottom - area.top - self.below) / self.rows as f64 - self.panel_title;
+        let before = self.left[..=column].iter().chain(&self.right[..column]).sum::<f64>();
+        let left = area.left + self.y_label + before + width * column as f64;
+        let top = area.top + (self.panel_title + height) * row as f64 + self.panel_title;
+        Frame { left, top, right: left + width, bottom: top + height }
+    }
+
+    fn draw_panel(&self, index: usize, panel: &Panel, area: Frame, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+        let frame = self.frame(index, area);
+        let map = Map { frame, x: &panel.x, y: &panel.y };
+        // A title may stand over the labels of its panel, not over the next panel.
+        let title_width = self.frame_width + self.right[index % self.columns] - 3.0;
+        let title = wrap(fonts, &panel.title, size::PANEL, true, title_width);
+        for (i, line) in title.iter().rev().enumerate() {
+            let at = (frame.left, frame.top - 4.0 - i as f64 * size::PANEL * LEADING);
+            let line = fonts.fit(line, size::PANEL, true, title_width);
+            shapes.push(line_of_text(at, line, size::PANEL, true, Ink::Text));
+        }
+        let is_first_column = index.is_multiple_of(self.columns);
+        draw_y_axis(&map, is_first_column, fonts, shapes);
+        if is_first_column && !panel.y.label.is_empty() {
+            let at = (area.left + size::AXIS * 0.8, (frame.top + frame.bottom) / 2.0);
+            shapes.push(Shape::Text(Text { upright: true, anchor: Anchor::Middle, ..axis_title(at, &panel.y.label) }));
+        }
+        let is_lowest = index + self.columns >= self.panels;
+        draw_x_axis(&map, is_lowest, fonts, shapes);
+        if is_lowest && !panel.x.label.is_empty() {
+            let at = ((frame.left + frame.right) / 2.0, frame.bottom + self.below - 2.0);
+            shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..axis_title(at, &panel.x.label) }));
+        }
+        for mark in &panel.marks {
+            marks::draw(mark, &map, shapes);
+        }
+        self.draw_labels(panel, &map, fonts, shapes);
+    }
+
+    fn draw_labels(&self, panel: &Panel, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+        let frame = map.frame;
+        let wanted = panel.labels.iter().map(|label| map.y(label.y).clamp(frame.top, frame.bottom)).collect::<Vec<_>>();
+        let placed = spread(&wanted, size::LABEL * LEADING, frame.top, frame.bottom);
+        for ((label, wanted), y) in panel.labels.iter().zip(wanted).zip(placed) {
+            let x = frame.right + LABEL_GAP;
+            if (y - wanted).abs() > 2.0 {
+                let points = vec![(frame.right + 1.5, wanted), (x - 1.5, y)];
+                shapes.push(Shape::Path { points, width: 0.6, colour: Colour::pale(label.colour.ink) });
+            }
+            let text = fonts.fit(&label.text, size::LABEL, false, self.widest_label);
+            shapes.push(line_of_text((x, y + 0.36 * size::LABEL), text, size::LABEL, false, label.colour.ink));
+        }
+    }
+}
+
+/// From the units of a panel's axes to the page.
+pub(super) struct Map<'a> {
+    pub frame: Frame,
+    pub x: &'a PlotAxis,
+    pub y: &'a PlotAxis,
+}
+
+impl Map<'_> {
+    pub fn x(&self, value: f64) -> f64 {
+        self.frame.left + share(self.x, value) * (self.frame.right - self.frame.left)
+    }
+
+    pub fn y(&self, value: f64) -> f64 {
+        self.frame.bottom - share(self.y, value) * (self.frame.bottom - self.frame.top)
+    }
+
+    pub fn at(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        (self.x(x), self.y(y))
+    }
+}
+
+fn share(axis: &PlotAxis, value: f64) -> f64 {
+    match axis.scale {
+        Scale::Linear => (value - axis.low) / (axis.high - axis.low),
+        Scale::Log10 => (value / axis.low).ln() / (axis.high / axis.low).ln(),
+    }
+}
+
+fn draw_y_axis(map: &Map<'_>, with_text: bool, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+    let frame = map.frame;
+    for tick in &map.y.ticks {
+        let y = map.y(tick.at);
+        if map.y.grid {
+            shapes.push(rule((frame.left, y), (frame.right, y), 0.6, Ink::Grid));
+        }
+        let lines = tick.text.lines().filter(|_| with_text).collect::<Vec<_>>();
+        for (i, line) in lines.iter().enumerate() {
+            let below = i as f64 - (lines.len() - 1) as f64 / 2.0;
+            let at = (frame.left - TICK_GAP, y + (0.36 + 1.2 * below) * size::TICK);
+            let line = fonts.fit(line, size::TICK, false, WIDEST_TEXT * WIDTH_PT);
+            shapes.push(Shape::Text(Text { anchor: Anchor::End, ..tick_text(at, &line) }));
+        }
+    }
+}
+
+fn draw_x_axis(map: &Map<'_>, with_text: bool, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+    let frame = map.frame;
+    let mut clear_from = f64::NEG_INFINITY;
+    for tick in &map.x.ticks {
+        let x = map.x(tick.at);
+        if map.x.grid {
+            shapes.push(rule((x, frame.top), (x, frame.bottom), 0.6, Ink::Grid));
+        }
+        shapes.push(rule((x, frame.bottom), (x, frame.bottom + 2.5), 0.7, Ink::Muted));
+        let half = fonts.width(&tick.text, size::TICK, false) / 2.0;
+        if with_text && x - half >= clear_from {
+            clear_from = x + half + 3.0;
+            let at = (x, frame.bottom + TICK_GAP + 0.8 * size::TICK);
+            shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..tick_text(at, &tick.text) }));
+        }
+    }
+    shapes.push(rule((frame.left, frame.bottom), (frame.right, frame.bottom), 0.7, Ink::Muted));
+}
+
+fn rule(from: (f64, f64), to: (f64, f64), width: f64, ink: Ink) -> Shape {
+    Shape::Path { points: vec![from, to], width, colour: Colour::full(ink) }
+}
+
+fn line_of_text(at: (f64, f64), text: String, size: f64, bold: bool, ink: Ink) -> Shape {
+    Shape::Text(Text { at, text, size, bold, anchor: Anchor::Start, colour: Colour::full(ink), upright: false })
+}
+
+fn tick_text(at: (f64, f64), text: &str) -> Text {
+    Text {
+        at,
+        text: text.to_owned(),
+        size: size::TICK,
+        bold: false,
+        anchor: Anchor::Start,
+        colour: Colour::full(Ink::Muted),
+        upright: false,
+    }
+}
+
+fn axis_title(at: (f64, f64), text: &str) -> Text {
+    Text { size: size::AXIS, colour: Colour::full(Ink::Text), ..tick_text(at, text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::charts::tests::every_figure;
+
+    /// Left, top, right, bottom of a text, from the height of its letters.
+    fn bounds(text: &Text, fonts: &Fonts<'_>) -> Frame {
+        let width = fonts.width(&text.text, text.size, text.bold);
+        let before = match text.anchor {
+            Anchor::Start => 0.0,
+            Anchor::Middle => width / 2.0,
+            Anchor::End => width,
+        };
+        let (x, y) = text.at;
+        if text.upright {
+            return Frame { left: x - 0.73 * text.size, top: y - width + before, right: x, bottom: y + before };
+        }
+        Frame { left: x - before, top: y - 0.73 * text.size, right: x - before + width, bottom: y }
+    }
+
+    #[test]
+    fn no_text_is_clipped_and_no_two_texts_overlap() {
+        let fonts = Fonts::new(None);
+        for figure in every_figure() {
+            let scene = lay_out(&figure, &fonts);
+            let texts = scene.shapes.iter().filter_map(|shape| match shape {
+                Shape::Text(text) => Some((text.text.clone(), bounds(text, &fonts))),
+                _ => None,
+            });
+            let texts = texts.collect::<Vec<_>>();
+            for (i, (text, a)) in texts.iter().enumerate() {
+                let inside = a.left >= 0.0 && a.top >= 0.0 && a.right <= scene.width && a.bottom <= scene.height;
+                assert!(inside, "`{text}` leaves the page of {}: {a:?}", figure.name);
+                for (other, b) in &texts[i + 1..] {
+                    let apart = a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+                    assert!(apart, "`{text}` and `{other}` overlap in {}: {a:?} {b:?}", figure.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn everything_drawn_is_on_the_page() {
+        let fonts = Fonts::new(None);
+        for figure in every_figure() {
+            let scene = lay_out(&figure, &fonts);
+            let on_page = |&(x, y): &(f64, f64)| (0.0..=scene.width).contains(&x) && (0.0..=scene.height).contains(&y);
+            for shape in &scene.shapes {
+                let fine = match shape {
+                    Shape::Path { points, .. } | Shape::Area { points, .. } => points.iter().all(on_page),
+                    Shape::Disc { centre, .. } => on_page(centre),
+                    Shape::Text(_) => true,
+                };
+                assert!(fine, "{shape:?} leaves the page of {}", figure.name);
+            }
+        }
+    }
+}
