@@ -42,7 +42,8 @@ impl Context {
     pub fn existing_store(&self) -> Result<Store, CliError> {
         if !self.runs.exists() {
             let runs = self.runs.display();
-            let text = format!("there is no run store at `{runs}`; `ablate run FILE` makes one, `--runs DIR` names another");
+            let text =
+                format!("there is no run store at `{runs}`; `ablate run FILE` makes one, `--runs DIR` names another");
             return Err(CliError::request(text));
         }
         self.store()

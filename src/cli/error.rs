@@ -87,7 +87,8 @@ impl From<ExecuteError> for CliError {
 
 /// Prints every diagnostic with the lines it speaks of.
 pub fn print_diagnostics(diagnostics: &Diagnostics, printer: &Printer) {
-    let theme = if printer.is_coloured(Stream::Err) { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let theme =
+        if printer.is_coloured(Stream::Err) { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
     for diagnostic in &diagnostics.list {
         let source = NamedSource::new(&diagnostics.source.name, diagnostics.source.text.clone());

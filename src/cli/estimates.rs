@@ -1,4 +1,4 @@
-//! What runs will take, from what similar runs in the store took.
+//! What runs will take, from what runs in the store took.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,16 @@ pub struct Speeds {
     by_size: BTreeMap<u64, Vec<f64>>,
 }
 
+/// How long a run will take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    pub secs: f64,
+    /// Finished runs that it rests on.
+    pub runs: usize,
+    /// Whether those runs are of the same size; a speed of another size is a rough guide.
+    pub same_size: bool,
+}
+
 impl Speeds {
     /// Reads the speeds of the newest finished runs.
     pub fn read(store: &Store) -> Result<Self, StoreError> {
@@ -22,8 +32,7 @@ impl Speeds {
         for row in Index::open(store)?.query(&query)? {
             let (Some(started), Some(ended)) = (row.started_at, row.ended_at) else { continue };
             let Ok(spec) = store.run(&row.id)?.read_spec() else { continue };
-            let known = Measured { train_instances: None, tokens_per_sec: None };
-            let cost = estimate(&spec, known);
+            let cost = estimate(&spec, Measured::default());
             let secs = ended.secs_since(started);
             if let (Some(flops), true) = (cost.flops, secs > 0.0) {
                 speeds.by_size.entry(cost.parameters.total()).or_default().push(flops / secs);
@@ -32,16 +41,17 @@ impl Speeds {
         Ok(speeds)
     }
 
-    /// Seconds that a run will take, and from how many runs that is known: runs of the same size where there are some,
-    /// of any size otherwise.
-    pub fn predict(&self, spec: &RunSpec) -> Option<(f64, usize)> {
-        let cost = estimate(spec, Measured { train_instances: None, tokens_per_sec: None });
-        let mut speeds = match self.by_size.get(&cost.parameters.total()) {
-            Some(same) => same.clone(),
-            None => self.by_size.values().flatten().copied().collect(),
-        };
+    /// Predicts from the runs whose size is nearest; absent where nothing was ever finished.
+    pub fn predict(&self, spec: &RunSpec) -> Option<Prediction> {
+        let cost = estimate(spec, Measured::default());
+        let size = cost.parameters.total();
+        let distance = |other: &u64| (*other as f64 / size as f64).ln().abs();
+        let (&nearest, speeds) = self.by_size.iter().min_by(|a, b| distance(a.0).total_cmp(&distance(b.0)))?;
+        let mut speeds = speeds.clone();
         speeds.sort_by(f64::total_cmp);
-        let median = *speeds.get(speeds.len() / 2)?;
-        Some((cost.flops? / median, speeds.len()))
+        let median = speeds[speeds.len() / 2];
+        // NSP's head makes two sizes of one preset.
+        let same_size = distance(&nearest) < 0.05;
+        Some(Prediction { secs: cost.flops? / median, runs: speeds.len(), same_size })
     }
 }

@@ -60,7 +60,9 @@ fn ago(secs: f64) -> String {
 /// Four decimals, or `-` where there is no number.
 pub fn metric(value: Option<f64>) -> String {
     match value {
-        Some(value) if value.is_finite() && value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => format!("{value:.3e}"),
+        Some(value) if value.is_finite() && value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
+            format!("{value:.3e}")
+        }
         Some(value) => format!("{value:.4}"),
         None => "-".into(),
     }

@@ -68,11 +68,16 @@ impl<'a> SweepProgress<'a> {
                     bar.set_prefix(run.to_string());
                     bar
                 });
-                self.working.insert(*task, Working { bar, share: 0.0, told_at: self.stopwatch.elapsed_secs(), valid: None });
+                self.working
+                    .insert(*task, Working { bar, share: 0.0, told_at: self.stopwatch.elapsed_secs(), valid: None });
             }
             Happening::Progress { task, progress } => self.progress(*task, progress),
             Happening::Waiting { task } => {
-                self.line(Style::Caution, "Waiting", &format!("{}: another process executes it", self.tasks[*task].label));
+                self.line(
+                    Style::Caution,
+                    "Waiting",
+                    &format!("{}: another process executes it", self.tasks[*task].label),
+                );
             }
             Happening::Ended { task, fate } => self.ended(*task, fate),
         }
@@ -128,7 +133,11 @@ impl<'a> SweepProgress<'a> {
             Fate::Interrupted(run) => self.line(Style::Caution, "Interrupted", &format!("{run}  {label}")),
             Fate::Failed { run, reason } => self.line(Style::Bad, "Failed", &format!("{run}  {label}: {reason}")),
             Fate::FailedBefore { run, reason } => {
-                self.line(Style::Bad, "Failed", &format!("{run}  {label} (before; --retry executes it again): {reason}"));
+                self.line(
+                    Style::Bad,
+                    "Failed",
+                    &format!("{run}  {label} (before; --retry executes it again): {reason}"),
+                );
             }
         }
         self.ended += 1;

@@ -15,7 +15,8 @@ pub fn table<R: IntoIterator<Item = String>>(columns: &[(&str, Align)], rows: im
     table.load_preset(presets::NOTHING);
     table.set_header(columns.iter().map(|(name, align)| Cell::new(name).set_alignment(alignment(*align))));
     for row in rows {
-        let cells = row.into_iter().zip(columns).map(|(text, (_, align))| Cell::new(text).set_alignment(alignment(*align)));
+        let cells =
+            row.into_iter().zip(columns).map(|(text, (_, align))| Cell::new(text).set_alignment(alignment(*align)));
         table.add_row(cells);
     }
     table.column_iter_mut().for_each(|column| {

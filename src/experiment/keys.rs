@@ -220,7 +220,7 @@ static KEYS: &[Key] = &[
     key("train.batch_size", SIZE, "32", "Sequences a step"),
     key("train.seq_len", Integer { min: 8, max: 1 << 20 }, "128", "Tokens a sequence, special tokens included"),
     key("train.eval_every", COUNT, "100", "Steps between evaluations"),
-    key("train.eval_instances", COUNT, "256", "Valid instances an evaluation"),
+    key("train.eval_instances", COUNT, "512", "Valid instances an evaluation"),
     key("train.checkpoint_every", COUNT, "500", "Steps between checkpoints"),
     key("train.keep_checkpoints", Integer { min: 1, max: 10_000 }, "2", "The newest so many checkpoints are kept, and the best"),
     key("train.seed", SEED, "0", "The first seed; replicates count up from it"),

@@ -63,9 +63,15 @@ pub enum Fate {
     Reused(RunId),
     Finished(RunId),
     Interrupted(RunId),
-    Failed { run: RunId, reason: String },
+    Failed {
+        run: RunId,
+        reason: String,
+    },
     /// It failed before, and nobody asked to retry.
-    FailedBefore { run: RunId, reason: String },
+    FailedBefore {
+        run: RunId,
+        reason: String,
+    },
     /// It was not begun before the stop.
     NotStarted,
 }
@@ -73,11 +79,23 @@ pub enum Fate {
 /// What happens while tasks are executed, for whoever watches.
 #[derive(Clone, Debug)]
 pub enum Happening<'a> {
-    Started { task: usize, run: &'a RunId, resumed: bool },
-    Progress { task: usize, progress: &'a Progress },
+    Started {
+        task: usize,
+        run: &'a RunId,
+        resumed: bool,
+    },
+    Progress {
+        task: usize,
+        progress: &'a Progress,
+    },
     /// Another process executes the specification; its end is awaited.
-    Waiting { task: usize },
-    Ended { task: usize, fate: &'a Fate },
+    Waiting {
+        task: usize,
+    },
+    Ended {
+        task: usize,
+        fate: &'a Fate,
+    },
 }
 
 /// Why nothing could be executed at all.
@@ -117,7 +135,11 @@ struct Sweep<'a> {
 enum Decision {
     Done(Fate),
     /// Execute it in this run's folder; the claim keeps others away until it ended.
-    Execute { run: RunDir, claim: SpecClaim, resumed: bool },
+    Execute {
+        run: RunDir,
+        claim: SpecClaim,
+        resumed: bool,
+    },
     /// Somebody else is at it.
     Wait,
 }
@@ -134,9 +156,14 @@ struct Worker {
 
 /// From a worker's output to the sweep.
 enum Message {
-    Line { task: usize, progress: Progress },
+    Line {
+        task: usize,
+        progress: Progress,
+    },
     /// The worker closed its output: it ends.
-    Closed { task: usize },
+    Closed {
+        task: usize,
+    },
 }
 
 impl Sweep<'_> {

@@ -14,13 +14,13 @@ use super::clock::{self, Stopwatch};
 use super::corpora;
 use super::progress::Progress;
 use super::provenance::Provenance;
+use crate::plan::parameter_count;
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
+use crate::trainer::SPECIALS;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, IsaUnavailable};
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::trainer::step_loop::{Corpus, Outcome, TrainError, train};
-use crate::trainer::SPECIALS;
-use crate::plan::parameter_count;
 use crate::types::{ContentHash, MetricName, RunId, Step};
 
 /// Steps between two progress lines at the most frequent, in seconds.

@@ -235,20 +235,35 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
         self.join(&a, &b, is_next)
     }
 
-    /// Sentences of another document, from a random one on, until they hold `length` tokens or the document ends.
+    /// Whole sentences of another document, about `length` tokens: from a random sentence on, and where the document ends
+    /// too soon, also those before it. The last one is left out where that comes nearer to `length`. A document's first
+    /// sentence is not taken where there are others: a true B never has one, so it would give the negative away.
     fn from_another_document(&self, this: usize, length: usize, draws: &mut Draws) -> Vec<u32> {
         let others = u32::try_from(self.corpus.documents() - 1).expect("invariant: fewer than 2^32 documents");
         let other = draws.below(others) as usize;
-        let sentences = self.corpus.sentences(if other < this { other } else { other + 1 });
-        let start = sentences.start + draws.below(sentences.len().max(1) as u32) as usize;
-        let mut tokens = Vec::new();
-        for sentence in start..sentences.end {
-            if tokens.len() >= length {
-                break;
-            }
-            self.corpus.read_sentence(sentence, &mut tokens);
+        let mut sentences = self.corpus.sentences(if other < this { other } else { other + 1 });
+        if sentences.len() > 1 {
+            sentences.start += 1;
         }
-        tokens
+        let middle = sentences.start + draws.below(sentences.len().max(1) as u32) as usize;
+        let (mut start, mut end, mut tokens) = (middle, middle, 0);
+        while tokens < length && end < sentences.end {
+            tokens += self.corpus.sentence_len(end);
+            end += 1;
+        }
+        while tokens < length && start > sentences.start {
+            start -= 1;
+            tokens += self.corpus.sentence_len(start);
+        }
+        if end > start + 1 {
+            let without_last = tokens - self.corpus.sentence_len(end - 1);
+            if length.abs_diff(without_last) < tokens.abs_diff(length) {
+                end -= 1;
+            }
+        }
+        let mut b = Vec::with_capacity(tokens);
+        (start..end).for_each(|sentence| self.corpus.read_sentence(sentence, &mut b));
+        b
     }
 
     fn join(&self, a: &[u32], b: &[u32], is_next: bool) -> Instance {

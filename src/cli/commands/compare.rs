@@ -59,8 +59,15 @@ pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing
 fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
     let printer = &context.printer;
     let metric = comparison.metric.as_str();
-    let mut columns: Vec<(&str, Align)> = comparison.axes.iter().map(|axis| (axis.name.as_str(), Align::Left)).collect();
-    columns.extend([("n", Align::Right), (metric, Align::Right), ("min", Align::Right), ("max", Align::Right), ("", Align::Left)]);
+    let mut columns: Vec<(&str, Align)> =
+        comparison.axes.iter().map(|axis| (axis.name.as_str(), Align::Left)).collect();
+    columns.extend([
+        ("n", Align::Right),
+        (metric, Align::Right),
+        ("min", Align::Right),
+        ("max", Align::Right),
+        ("", Align::Left),
+    ]);
     let rows = summary.cells.iter().map(|cell| {
         let mut row: Vec<String> = cell.key.0.iter().map(|(_, value)| value.clone()).collect();
         let estimate = cell.estimate.as_ref();
@@ -76,7 +83,8 @@ fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
     printer.data(format!("{}\n", table(&columns, rows)));
     let effects = marginal_effects(comparison);
     if !effects.is_empty() {
-        let columns = [("effect on ", Align::Left), ("difference", Align::Right), ("pairs", Align::Right), ("", Align::Left)];
+        let columns =
+            [("effect on ", Align::Left), ("difference", Align::Right), ("pairs", Align::Right), ("", Align::Left)];
         let rows = effects.iter().map(|effect| {
             let interval = effect.difference.as_ref().map_or_else(|| "-".into(), |d| plus_minus(&d.estimate));
             let advice = effect.verdict.advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
@@ -113,7 +121,8 @@ fn write(
     }
     say_missing(context, &missing);
     let provenance = provenance(&comparison.experiment);
-    let html = report_html(&Report { comparison, figures: &figures, provenance: &provenance }).map_err(CliError::work)?;
+    let html =
+        report_html(&Report { comparison, figures: &figures, provenance: &provenance }).map_err(CliError::work)?;
     put("report.html".into(), html.as_bytes())?;
     remove_stale(folder, &figures);
     Ok(folder.join("report.html"))
@@ -135,21 +144,22 @@ fn remove_stale(folder: &Path, figures: &[Figure]) {
 fn say_missing(context: &Context, missing: &BTreeSet<char>) {
     if !missing.is_empty() {
         let some: String = missing.iter().take(8).collect();
-        let text = format!("the built-in font lacks some characters (such as {some}): they are `?` in the PNG files, and \
-                            complete in the SVG files and the report; --font FILE names a font that has them");
+        let text = format!(
+            "the built-in font lacks some characters (such as {some}): they are `?` in the PNG files, and \
+                            complete in the SVG files and the report; --font FILE names a font that has them"
+        );
         context.printer.status(Style::Caution, "Note", text);
     }
 }
 
 fn read_font(path: &Path) -> Result<ExtraFont, CliError> {
-    let bytes = fs::read(path).map_err(|e| CliError::request(format!("cannot read the font `{}`: {e}", path.display())))?;
+    let bytes =
+        fs::read(path).map_err(|e| CliError::request(format!("cannot read the font `{}`: {e}", path.display())))?;
     ExtraFont::new(bytes).map_err(|e| CliError::request(format!("`{}`: {e}", path.display())))
 }
 
 fn choice(experiment: &Experiment) -> Choice {
-    let label = |key: Option<&crate::experiment::Key>| {
-        Some(experiment.axis(key?.name)?.label.clone())
-    };
+    let label = |key: Option<&crate::experiment::Key>| Some(experiment.axis(key?.name)?.label.clone());
     Choice { colour: label(experiment.report.colour_by), panel: None }
 }
 

@@ -23,8 +23,11 @@ pub fn diff(context: &Context, arguments: &args::Diff) -> Result<(), CliError> {
     let value = |point: Option<Point>| point.map(|point| point.value);
     if arguments.json.wanted {
         let settings = settings.iter().map(|d| json!({ "key": d.key, "first": d.left, "second": d.right }));
-        let metrics = metrics.iter().map(|d| json!({ "metric": d.metric, "first": value(d.left), "second": value(d.right), "delta": d.delta() }));
-        let provenance = provenance.iter().map(|d| json!({ "key": d.key, "first": d.original, "second": d.reproduced }));
+        let metrics = metrics.iter().map(
+            |d| json!({ "metric": d.metric, "first": value(d.left), "second": value(d.right), "delta": d.delta() }),
+        );
+        let provenance =
+            provenance.iter().map(|d| json!({ "key": d.key, "first": d.original, "second": d.reproduced }));
         context.printer.json(&json!({
             "format": "ablate-diff-1",
             "runs": [first.id, second.id],

@@ -49,7 +49,8 @@ fn machine() -> Finding {
 
 fn device() -> Finding {
     let isa = Machine::this(cores()).isa;
-    let text = format!("flex (CPU), matrix kernels with {isa}; the only device of this program, under the bitwise promise");
+    let text =
+        format!("flex (CPU), matrix kernels with {isa}; the only device of this program, under the bitwise promise");
     Finding { name: "device", fine: true, text }
 }
 
@@ -66,7 +67,11 @@ fn data(context: &Context) -> Finding {
 fn store(context: &Context) -> Finding {
     let root = context.runs.display();
     if !context.runs.exists() {
-        return Finding { name: "store", fine: true, text: format!("`{root}` does not exist yet; `ablate run` makes it") };
+        return Finding {
+            name: "store",
+            fine: true,
+            text: format!("`{root}` does not exist yet; `ablate run` makes it"),
+        };
     }
     match look_at_store(context) {
         Ok((runs, unreadable)) => {

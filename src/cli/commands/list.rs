@@ -25,7 +25,9 @@ pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
         context.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
     }
     if arguments.json.wanted {
-        context.printer.json(&json!({ "format": "ablate-list-1", "runs": rows.iter().map(row_json).collect::<Vec<_>>() }));
+        context
+            .printer
+            .json(&json!({ "format": "ablate-list-1", "runs": rows.iter().map(row_json).collect::<Vec<_>>() }));
         return Ok(());
     }
     if rows.is_empty() {

@@ -117,7 +117,7 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing) {
             known(cost.and_then(|c| c.steps).map(format::thousands)),
             known(cost.and_then(|c| c.tokens).map(|tokens| format::si(tokens as f64))),
             known(cost.and_then(|c| c.flops).map(format::si)),
-            known(time.map(|(secs, _)| format::duration(secs))),
+            known(time.map(|p| format!("{}{}", if p.same_size { "" } else { "~" }, format::duration(p.secs)))),
             existing.of(cell),
         ]);
         row
@@ -150,15 +150,18 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
         .filter(|run| !matches!(existing.states.get(&run.hash), Some(RunState::Finished | RunState::Failed)))
         .collect();
     let predictions: Vec<_> = missing.iter().filter_map(|run| existing.speeds.predict(&run.spec)).collect();
-    if !missing.is_empty() {
-        let secs: f64 = predictions.iter().map(|(secs, _)| secs).sum();
-        match predictions.iter().map(|&(_, from)| from).max() {
-            Some(from) => {
-                let time = format::duration(secs);
-                text.push_str(&format!(", about {time} one after another (from {})", plural(from, "similar run")));
-            }
-            None => text.push_str("; how long that takes is not known before the first run is finished"),
+    if missing.is_empty() {
+        return text;
+    }
+    let secs = format::duration(predictions.iter().map(|p| p.secs).sum());
+    match predictions.iter().map(|p| p.runs).max() {
+        Some(n) if predictions.iter().all(|p| p.same_size) => {
+            text.push_str(&format!(", about {secs} one after another (from {})", plural(n, "similar run")));
         }
+        Some(n) => {
+            text.push_str(&format!(", roughly {secs} one after another (from {} of other sizes)", plural(n, "run")));
+        }
+        None => text.push_str("; how long that takes is not known before the first run is finished"),
     }
     text
 }
@@ -177,7 +180,7 @@ fn as_json(loaded: &Loaded, existing: &Existing) -> serde_json::Value {
                     "seed": run.seed,
                     "spec_hash": run.hash,
                     "state": existing.states.get(&run.hash),
-                    "seconds": existing.speeds.predict(&run.spec).map(|(secs, _)| secs),
+                    "seconds": existing.speeds.predict(&run.spec).map(|p| p.secs),
                 })
             })
             .collect();

@@ -56,7 +56,8 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
 
 fn in_words(context: &Context, original: &str, again: &str, verdict: &Verdict) -> String {
     let printer = &context.printer;
-    let value = |value: &Option<f64>| value.map_or_else(|| "nothing".into(), |v| format!("{v} (bits {:016x})", v.to_bits()));
+    let value =
+        |value: &Option<f64>| value.map_or_else(|| "nothing".into(), |v| format!("{v} (bits {:016x})", v.to_bits()));
     match verdict {
         Verdict::Identical { steps, compared_values, chain, weights } => format!(
             "{} {again} is {original}, bit for bit: {compared_values} recorded values over {steps} steps, \

@@ -39,7 +39,13 @@ fn print(context: &Context, run: &StoredRun) {
     printer.data(format!("started {}, ended {}", at(run.history.started_at()), at(run.history.ended_at())));
     printer.data(format!("folder {}", run.dir.path().display()));
 
-    let columns = [("metric", Align::Left), ("last", Align::Right), ("min", Align::Right), ("max", Align::Right), ("step", Align::Right)];
+    let columns = [
+        ("metric", Align::Left),
+        ("last", Align::Right),
+        ("min", Align::Right),
+        ("max", Align::Right),
+        ("step", Align::Right),
+    ];
     let rows = run.history.all_series().filter_map(|(name, points)| {
         let last = points.last()?;
         let fold = |f: fn(f64, f64) -> f64| points.iter().map(|p| p.value).reduce(f);
