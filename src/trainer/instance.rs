@@ -228,42 +228,57 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
         (cut..span.end).for_each(|sentence| self.corpus.read_sentence(sentence as usize, &mut b));
         match (is_next, self.spec.nsp) {
             (false, Nsp::Swap) => std::mem::swap(&mut a, &mut b),
-            (false, _) => b = self.from_another_document(span.document as usize, b.len(), &mut draws),
+            (false, _) => {
+                let fills = a.len() + b.len() >= self.spec.seq_len - 3;
+                b = self.from_another_document(span.document as usize, b.len(), fills, &mut draws);
+            }
             (true, _) => {}
         }
         truncate_pair(&mut a, &mut b, room, &mut draws);
         self.join(&a, &b, is_next)
     }
 
-    /// Whole sentences of another document, about `length` tokens: from a random sentence on, and where the document ends
-    /// too soon, also those before it. The last one is left out where that comes nearer to `length`. A document's first
-    /// sentence is not taken where there are others: a true B never has one, so it would give the negative away.
-    fn from_another_document(&self, this: usize, length: usize, draws: &mut Draws) -> Vec<u32> {
+    /// Sentences of another document in place of a true B of `length` tokens.
+    ///
+    /// Nothing but the text should tell them apart. A pair that fills the sequence is cut inside a sentence anyway, so its
+    /// negative is cut to the very length of the true B; a shorter pair ends with a sentence, so its negative is
+    /// whole sentences too. A document's first sentence is not taken, because a true B never has one. Documents
+    /// that hold too little are drawn again, as in BERT's script, up to ten times.
+    fn from_another_document(&self, this: usize, length: usize, fills: bool, draws: &mut Draws) -> Vec<u32> {
+        const TRIES: usize = 10;
         let others = u32::try_from(self.corpus.documents() - 1).expect("invariant: fewer than 2^32 documents");
-        let other = draws.below(others) as usize;
-        let mut sentences = self.corpus.sentences(if other < this { other } else { other + 1 });
-        if sentences.len() > 1 {
-            sentences.start += 1;
-        }
-        let middle = sentences.start + draws.below(sentences.len().max(1) as u32) as usize;
-        let (mut start, mut end, mut tokens) = (middle, middle, 0);
-        while tokens < length && end < sentences.end {
-            tokens += self.corpus.sentence_len(end);
-            end += 1;
-        }
-        while tokens < length && start > sentences.start {
-            start -= 1;
-            tokens += self.corpus.sentence_len(start);
-        }
-        if end > start + 1 {
-            let without_last = tokens - self.corpus.sentence_len(end - 1);
-            if length.abs_diff(without_last) < tokens.abs_diff(length) {
-                end -= 1;
+        let mut tokens = Vec::new();
+        for _ in 0..TRIES {
+            let other = draws.below(others) as usize;
+            let mut sentences = self.corpus.sentences(if other < this { other } else { other + 1 });
+            sentences.start += usize::from(sentences.len() > 1);
+            let middle = sentences.start + draws.below(sentences.len().max(1) as u32) as usize;
+            tokens = self.about(sentences, middle, length);
+            if tokens.len() >= length {
+                break;
             }
         }
-        let mut b = Vec::with_capacity(tokens);
-        (start..end).for_each(|sentence| self.corpus.read_sentence(sentence, &mut b));
-        b
+        if fills {
+            tokens.truncate(length);
+        }
+        tokens
+    }
+
+    /// Whole sentences from `middle` on, and where the document ends too soon also those before it, until they hold
+    /// `length` tokens.
+    fn about(&self, sentences: Range<usize>, middle: usize, length: usize) -> Vec<u32> {
+        let (mut start, mut end, mut total) = (middle, middle, 0);
+        while total < length && end < sentences.end {
+            total += self.corpus.sentence_len(end);
+            end += 1;
+        }
+        while total < length && start > sentences.start {
+            start -= 1;
+            total += self.corpus.sentence_len(start);
+        }
+        let mut tokens = Vec::with_capacity(total);
+        (start..end).for_each(|sentence| self.corpus.read_sentence(sentence, &mut tokens));
+        tokens
     }
 
     fn join(&self, a: &[u32], b: &[u32], is_next: bool) -> Instance {
