@@ -18,7 +18,6 @@ impl Stop {
         let flag = Arc::clone(&stop.0);
         let handler = move || {
             if flag.swap(true, Ordering::Relaxed) {
-                #[expect(clippy::exit, reason = "the second Ctrl-C means now")]
                 std::process::exit(ENDED_BY_INTERRUPT);
             }
         };

@@ -230,7 +230,7 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
             (false, Nsp::Swap) => std::mem::swap(&mut a, &mut b),
             (false, _) => {
                 let fills = a.len() + b.len() >= self.spec.seq_len - 3;
-                b = self.from_another_document(span.document as usize, b.len(), fills, &mut draws);
+                b = self.another_documents_sentences(span.document as usize, b.len(), fills, &mut draws);
             }
             (true, _) => {}
         }
@@ -244,7 +244,7 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
     /// negative is cut to the very length of the true B; a shorter pair ends with a sentence, so its negative is
     /// whole sentences too. A document's first sentence is not taken, because a true B never has one. Documents
     /// that hold too little are drawn again, as in BERT's script, up to ten times.
-    fn from_another_document(&self, this: usize, length: usize, fills: bool, draws: &mut Draws) -> Vec<u32> {
+    fn another_documents_sentences(&self, this: usize, length: usize, fills: bool, draws: &mut Draws) -> Vec<u32> {
         const TRIES: usize = 10;
         let others = u32::try_from(self.corpus.documents() - 1).expect("invariant: fewer than 2^32 documents");
         let mut tokens = Vec::new();
@@ -400,7 +400,7 @@ pub mod tests {
     }
 
     #[test]
-    fn pairs_have_berts_shape_and_negatives_come_from_another_document() {
+    fn pairs_have_berts_shape_and_negatives_come_another_documents_sentences() {
         let corpus = Toy::random(200, 1);
         let instances = Instances::new(&corpus, SPECIALS, spec(Nsp::Random, 64));
         let mut positives = 0;

@@ -31,7 +31,8 @@ pub enum CorpusError {
     #[error("the corpus holds no text")]
     Empty,
     #[error(
-        "the corpus holds {documents} document(s) of one and the same text, and one must be held out: {}", hint(*format_hint)
+        "the corpus holds {documents} document(s) of one and the same text, and one must be held out: {}",
+        hint(format_hint)
     )]
     OneDocument { documents: u64, format_hint: &'static str },
     #[error(

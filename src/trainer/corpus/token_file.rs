@@ -10,7 +10,7 @@
 //! Numbers are in the machine's own byte order: the files are a cache, and one of another order reads as another version.
 //! A file is written as a stream, checked whole when it is opened, and becomes visible by rename once it is on disk.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -351,11 +351,7 @@ pub(super) fn new_cache_file(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".building-");
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        return builder.permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder);
-    }
-    #[cfg(not(unix))]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)
 }
 
@@ -372,6 +368,8 @@ pub(super) fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::fs;
 
     use super::*;
 

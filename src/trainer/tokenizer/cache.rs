@@ -12,10 +12,13 @@ const ENTRIES_PER_SHARD: usize = 3_000;
 /// Longer pieces are not worth remembering.
 const LONGEST_PIECE: usize = 48;
 
+/// Pieces of text and their ids.
+type Shard = HashMap<Box<str>, Box<[u32]>>;
+
 /// A bounded map from pieces of text to ids, in shards so that threads seldom wait for each other.
 #[derive(Default)]
 pub(super) struct Cache {
-    shards: [Mutex<HashMap<Box<str>, Box<[u32]>>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
 }
 
 impl Cache {
