@@ -16,7 +16,9 @@ fn main() {
     println!("cargo::rustc-env=ABLATE_TARGET={}", std::env::var("TARGET").unwrap_or_default());
     println!("cargo::rustc-env=ABLATE_PROFILE={}", std::env::var("PROFILE").unwrap_or_default());
     for watched in [".git/HEAD", ".git/index", "src", "build.rs", "Cargo.lock", "Cargo.toml"] {
-        println!("cargo::rerun-if-changed={watched}");
+        if std::path::Path::new(watched).exists() {
+            println!("cargo::rerun-if-changed={watched}");
+        }
     }
 }
 

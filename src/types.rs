@@ -23,6 +23,11 @@ impl ContentHash {
         self.to_string()[..12].to_owned()
     }
 
+    /// The first 64 bits, where a number has to stand for the content.
+    pub fn first_u64(&self) -> u64 {
+        u64::from_be_bytes(*self.0.first_chunk().expect("invariant: a hash has 32 bytes"))
+    }
+
     /// The raw bytes, for chaining into a further hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

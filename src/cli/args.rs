@@ -100,6 +100,9 @@ pub struct Run {
     /// Where the comparison is written [default: reports/NAME in the store]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
+    #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
+    pub font: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

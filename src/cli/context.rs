@@ -16,6 +16,8 @@ pub struct Context {
     pub printer: Printer,
     pub runs: PathBuf,
     pub data_root: PathBuf,
+    /// What the person typed.
+    pub command: Vec<String>,
 }
 
 /// An experiment file, read and planned.
@@ -30,7 +32,9 @@ pub struct Loaded {
 impl Context {
     /// Takes the options apart once.
     pub fn new(global: &Global) -> Self {
-        Self { printer: Printer::new(global), runs: global.runs.clone(), data_root: global.data.clone() }
+        let command = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let (runs, data_root) = (global.runs.clone(), global.data.clone());
+        Self { printer: Printer::new(global), runs, data_root, command }
     }
 
     /// The store, made when it is not there.
@@ -63,14 +67,17 @@ impl Context {
         if !self.printer.quiet {
             print_diagnostics(&warnings, &self.printer);
         }
-        let beside = path.parent().and_then(|folder| std::path::absolute(folder).ok());
+        let beside = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
         let plan = plan::plan(&experiment, |corpus| corpora::look_up(corpus, beside.as_deref(), &self.data_root))?;
         Ok(Loaded { experiment, plan, beside })
     }
 
     /// Where an experiment's comparison is written unless the command line says otherwise.
     pub fn report_folder(&self, name: &str, out: Option<&Path>) -> PathBuf {
-        out.map_or_else(|| self.runs.join("reports").join(name), Path::to_owned)
+        // A name is free text: what could leave the folder is replaced.
+        let plain: String =
+            name.chars().map(|c| if c.is_alphanumeric() || "-_ ".contains(c) { c } else { '-' }).collect();
+        out.map_or_else(|| self.runs.join("reports").join(plain), Path::to_owned)
     }
 }
 

@@ -132,6 +132,7 @@ impl<'a> SweepProgress<'a> {
             Fate::Finished(run) => self.line(Style::Good, "Finished", &format!("{run}  {label}")),
             Fate::Interrupted(run) => self.line(Style::Caution, "Interrupted", &format!("{run}  {label}")),
             Fate::Failed { run, reason } => self.line(Style::Bad, "Failed", &format!("{run}  {label}: {reason}")),
+            Fate::Broken { reason } => self.line(Style::Bad, "Failed", &format!("{label}: {reason}")),
             Fate::FailedBefore { run, reason } => {
                 self.line(
                     Style::Bad,
@@ -142,7 +143,9 @@ impl<'a> SweepProgress<'a> {
         }
         self.ended += 1;
         match fate {
-            Fate::Reused(_) | Fate::FailedBefore { .. } | Fate::NotStarted => self.all_work -= self.work[task],
+            Fate::Reused(_) | Fate::FailedBefore { .. } | Fate::NotStarted | Fate::Broken { .. } => {
+                self.all_work -= self.work[task]
+            }
             Fate::Finished(_) | Fate::Interrupted(_) | Fate::Failed { .. } => self.done_work += self.work[task],
         }
         self.refresh();
@@ -170,6 +173,8 @@ impl<'a> SweepProgress<'a> {
         let line = format!("{} {text}", self.printer.paint(Stream::Err, style, &format!("{verb:>12}")));
         match &self.bars {
             Some(bars) => drop(bars.all.println(line)),
+            // What failed is said even to those who want to hear nothing.
+            None if style == Style::Bad => self.printer.complain(line),
             None => self.printer.say(line),
         }
     }

@@ -67,6 +67,10 @@ pub enum Fate {
         run: RunId,
         reason: String,
     },
+    /// It could not even begin, or how it ended could not be read.
+    Broken {
+        reason: String,
+    },
     /// It failed before, and nobody asked to retry.
     FailedBefore {
         run: RunId,
@@ -116,7 +120,7 @@ pub fn execute(
     watch: &mut dyn FnMut(Happening),
 ) -> Result<Vec<Fate>, ExecuteError> {
     let mut sweep = Sweep { store, tasks, options, stop, index: Index::open(store)?, fates: BTreeMap::new(), watch };
-    sweep.run()?;
+    sweep.run();
     let mut fates = sweep.fates;
     Ok((0..tasks.len()).map(|task| fates.remove(&task).unwrap_or(Fate::NotStarted)).collect())
 }
@@ -167,7 +171,8 @@ enum Message {
 }
 
 impl Sweep<'_> {
-    fn run(&mut self) -> Result<(), ExecuteError> {
+    /// One task that cannot be executed never stops the others: whatever goes wrong with it becomes its fate.
+    fn run(&mut self) {
         let mut waiting: VecDeque<usize> = (0..self.tasks.len()).collect();
         let mut told_waiting = vec![false; self.tasks.len()];
         let mut workers: Vec<Worker> = Vec::new();
@@ -182,14 +187,17 @@ impl Sweep<'_> {
                     break;
                 }
                 let Some(task) = waiting.pop_front() else { break };
-                match self.decide(task)? {
-                    Decision::Done(fate) => self.end(task, fate),
-                    Decision::Execute { run, claim, resumed } => {
-                        let worker = self.start(task, run, claim, &sender)?;
-                        (self.watch)(Happening::Started { task, run: worker.run.id(), resumed });
-                        workers.push(worker);
-                    }
-                    Decision::Wait => {
+                match self.decide(task) {
+                    Err(error) => self.end(task, Fate::Broken { reason: error.to_string() }),
+                    Ok(Decision::Done(fate)) => self.end(task, fate),
+                    Ok(Decision::Execute { run, claim, resumed }) => match self.start(task, run, claim, &sender) {
+                        Ok(worker) => {
+                            (self.watch)(Happening::Started { task, run: worker.run.id(), resumed });
+                            workers.push(worker);
+                        }
+                        Err(error) => self.end(task, Fate::Broken { reason: error.to_string() }),
+                    },
+                    Ok(Decision::Wait) => {
                         if !std::mem::replace(&mut told_waiting[task], true) {
                             (self.watch)(Happening::Waiting { task });
                         }
@@ -198,24 +206,23 @@ impl Sweep<'_> {
                 }
             }
             if workers.is_empty() && waiting.is_empty() {
-                return Ok(());
+                return;
             }
-            self.listen(&receiver, &mut workers)?;
+            self.listen(&receiver, &mut workers);
         }
     }
 
     /// Handles what workers say for one tick.
-    fn listen(&mut self, receiver: &Receiver<Message>, workers: &mut Vec<Worker>) -> Result<(), ExecuteError> {
+    fn listen(&mut self, receiver: &Receiver<Message>, workers: &mut Vec<Worker>) {
         match receiver.recv_timeout(TICK) {
             Ok(Message::Line { task, progress }) => (self.watch)(Happening::Progress { task, progress: &progress }),
             Ok(Message::Closed { task }) => {
-                let Some(at) = workers.iter().position(|worker| worker.task == task) else { return Ok(()) };
-                let fate = self.bury(workers.swap_remove(at))?;
-                self.end(task, fate);
+                let Some(at) = workers.iter().position(|worker| worker.task == task) else { return };
+                let fate = self.bury(workers.swap_remove(at));
+                self.end(task, fate.unwrap_or_else(|error| Fate::Broken { reason: error.to_string() }));
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
-        Ok(())
     }
 
     /// What the store says about a task. Whoever holds a specification's claim is alone in executing it.
@@ -230,6 +237,8 @@ impl Sweep<'_> {
             let run = self.store.create_run(spec, &self.provenance(task), clock::now())?;
             return Ok(Decision::Execute { run, claim, resumed: false });
         }
+        // Another process may have made runs since the index was read.
+        self.index.catch_up()?;
         let query = RunQuery { spec_hash: Some(*hash), ..RunQuery::default() };
         let mut rows = self.index.query(&query)?;
         rows.retain(|row| row.reproduces.is_none());
@@ -245,7 +254,12 @@ impl Sweep<'_> {
             let (run, resumed) = (self.store.run(&row.id)?, row.steps_done.0 > 0);
             return Ok(Decision::Execute { run, claim, resumed });
         }
-        if let (Some(row), false) = (find(&[RunState::Failed]), self.options.retry) {
+        if let Some(row) = find(&[RunState::Failed]) {
+            if self.options.retry {
+                // What failed for a reason outside (a full disk, say) goes on from its last checkpoint.
+                let (run, resumed) = (self.store.run(&row.id)?, row.steps_done.0 > 0);
+                return Ok(Decision::Execute { run, claim, resumed });
+            }
             let reason = row.reason.clone().unwrap_or_default();
             return Ok(Decision::Done(Fate::FailedBefore { run: row.id.clone(), reason }));
         }
@@ -311,7 +325,6 @@ impl Sweep<'_> {
             let lease = run.acquire_lease()?;
             let mut log = run.open_log(&lease)?;
             log.append(&Event::State { state, reason: Some(reason.clone()), at: clock::now() })?;
-            log.sync()?;
         }
         self.index.refresh(run.id())?;
         let run = run.id().clone();
@@ -338,9 +351,16 @@ fn last_word(run: &RunDir, status: std::io::Result<ExitStatus>) -> (RunState, St
         return (RunState::Interrupted, format!("the worker was killed ({status})"));
     }
     let said = std::fs::read_to_string(run.text_log_path()).unwrap_or_default();
-    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("note:")).collect();
-    let said = lines[lines.len().saturating_sub(3)..].join(" | ");
-    (RunState::Failed, format!("the worker ended with {status}: {said}"))
+    (RunState::Failed, format!("the worker ended with {status}: {}", last_complaint(&said)))
+}
+
+/// The message of the last panic in a worker's log, or the last thing that it said.
+fn last_complaint(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    match lines.iter().rposition(|line| line.contains("panicked at")) {
+        Some(at) => lines[at..].iter().take(2).copied().collect::<Vec<_>>().join(" "),
+        None => lines.last().copied().unwrap_or("it said nothing").to_owned(),
+    }
 }
 
 /// Passes a worker's progress lines on until its output closes.

@@ -18,8 +18,8 @@ pub enum Verdict {
     Identical { steps: Step, compared_values: usize, chain: String, weights: String },
     /// The first step and metric that differ; `None` stands for a value that one of the two does not have.
     Different { step: Step, metric: MetricName, original: Option<f64>, reproduced: Option<f64> },
-    /// All metrics agree, but the final weights do not.
-    DifferentWeights { original: String, reproduced: String },
+    /// All metrics agree, but this other record of the end (`final_weights` or `final_chain`) does not.
+    DifferentEnd { what: String, original: String, reproduced: String },
 }
 
 impl Verdict {
@@ -82,28 +82,30 @@ pub fn compare(original: &History, reproduced: &History) -> Verdict {
     if let Some((at, original, reproduced)) = first_difference(&a, &b) {
         return Verdict::Different { step: at.0, metric: at.1, original, reproduced };
     }
-    let weights = |history: &History| history.facts.get("final_weights").and_then(Value::as_str).map(str::to_owned);
-    let chain = |history: &History| history.facts.get("final_chain").and_then(Value::as_str).map(str::to_owned);
-    match (weights(original), weights(reproduced)) {
-        (Some(first), Some(second)) if first == second && chain(original) == chain(reproduced) => Verdict::Identical {
-            steps: original.last_step(),
-            compared_values: a.len(),
-            chain: chain(original).unwrap_or_default(),
-            weights: first,
-        },
-        (first, second) => Verdict::DifferentWeights {
-            original: first.unwrap_or_else(|| "none".into()),
-            reproduced: second.unwrap_or_else(|| "none".into()),
-        },
+    let end = |history: &History, what: &str| match history.facts.get(what).and_then(Value::as_str) {
+        Some(hash) => hash.to_owned(),
+        None => "not recorded".to_owned(),
+    };
+    for what in ["final_weights", "final_chain"] {
+        let (original, reproduced) = (end(original, what), end(reproduced, what));
+        if original != reproduced || original == "not recorded" {
+            return Verdict::DifferentEnd { what: what.to_owned(), original, reproduced };
+        }
+    }
+    Verdict::Identical {
+        steps: original.last_step(),
+        compared_values: a.len(),
+        chain: end(original, "final_chain"),
+        weights: end(original, "final_weights"),
     }
 }
 
-/// What differs in the provenance of two runs, as far as it can be read.
-pub fn provenance_differences(original: &Value, reproduced: &Value) -> Vec<ProvenanceDifference> {
+/// What differs in the provenance of two runs; `None` where one of the two cannot be read.
+pub fn provenance_differences(original: &Value, reproduced: &Value) -> Option<Vec<ProvenanceDifference>> {
     let read = |json: &Value| serde_json::from_value::<Provenance>(json.clone()).ok();
-    let (Some(a), Some(b)) = (read(original), read(reproduced)) else { return Vec::new() };
+    let (a, b) = (read(original)?, read(reproduced)?);
     let difference = |(key, original, reproduced)| ProvenanceDifference { key, original, reproduced };
-    a.differences(&b).into_iter().map(difference).collect()
+    Some(a.differences(&b).into_iter().map(difference).collect())
 }
 
 type Place = (Step, MetricName);
@@ -168,6 +170,6 @@ mod tests {
     #[test]
     fn weights_are_compared_last() {
         let verdict = compare(&history(&[3.0], "w"), &history(&[3.0], "v"));
-        assert!(matches!(verdict, Verdict::DifferentWeights { .. }), "{verdict:?}");
+        assert!(matches!(verdict, Verdict::DifferentEnd { .. }), "{verdict:?}");
     }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::clock::{self, Stopwatch};
 use super::corpora;
 use super::progress::Progress;
-use super::provenance::Provenance;
+use super::provenance::{Machine, Program, Provenance};
 use crate::plan::parameter_count;
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::SPECIALS;
@@ -104,6 +104,7 @@ fn execute(
     let spec = dir.read_spec()?;
     device::check_isa(spec.train.isa)?;
     Progress::Phase("preparing data".into()).tell();
+    record_execution(provenance, recorder)?;
     let beside = provenance.corpus.beside.as_deref();
     let data = corpora::prepare(&spec, beside, &order.data_root, &order.runs.join("cache"))?;
     record_data(&data, recorder)?;
@@ -111,6 +112,23 @@ fn execute(
     let corpus = Corpus { train: &data.train, valid: &data.valid, specials: SPECIALS };
     Progress::Phase("training".into()).tell();
     Ok(train(&spec, &corpus, &dir.checkpoints_path(), recorder)?)
+}
+
+/// Records who executes the run now. The provenance tells who planned it; a run that goes on under another program or
+/// instruction set is outside the bitwise promise, and says so.
+fn record_execution(planned: &Provenance, recorder: &mut StoreRecorder) -> Result<(), StoreError> {
+    let (program, machine) = (Program::this(), Machine::this(rayon::current_num_threads()));
+    for (what, then, now) in [
+        ("commit", &planned.program.commit, &program.commit),
+        ("lock file", &planned.program.lock_hash, &program.lock_hash),
+        ("instruction set", &planned.machine.isa, &machine.isa),
+    ] {
+        if then != now {
+            let text = format!("planned with {what} {then}, executed with {now}: the bits may differ");
+            recorder.append(&Event::Warning { text })?;
+        }
+    }
+    recorder.append(&fact("execution", json!({ "program": program, "machine": machine })))
 }
 
 fn record_data(data: &PreparedData, recorder: &mut StoreRecorder) -> Result<(), StoreError> {
@@ -163,8 +181,7 @@ impl StoreRecorder {
     }
 
     fn append(&mut self, event: &Event) -> Result<(), StoreError> {
-        self.log.append(event)?;
-        if event.is_milestone() { self.log.sync() } else { Ok(()) }
+        self.log.append(event)
     }
 
     fn state(&mut self, state: RunState, reason: Option<String>) -> Result<(), StoreError> {

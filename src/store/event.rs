@@ -93,8 +93,7 @@ pub struct ChainDigest(pub u64);
 impl ChainDigest {
     /// The first 64 bits of a hash: enough to find the first step that differs.
     pub fn of(hash: &ContentHash) -> Self {
-        let first = hash.as_bytes().first_chunk().expect("invariant: a hash has 32 bytes");
-        Self(u64::from_be_bytes(*first))
+        Self(hash.first_u64())
     }
 }
 

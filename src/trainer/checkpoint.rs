@@ -97,7 +97,12 @@ impl CheckpointDir {
         for step in self.steps().into_iter().rev() {
             match read(&self.path(step), spec, optimizer) {
                 Ok(checkpoint) => return Latest { checkpoint: Some(checkpoint), damaged },
-                Err(error) => damaged.push(error),
+                Err(error) => {
+                    // Set aside, so that it does not count as the newest when old checkpoints are removed.
+                    let path = self.path(step);
+                    let _ = fs::rename(&path, path.with_extension("damaged"));
+                    damaged.push(error);
+                }
             }
         }
         Latest { checkpoint: None, damaged }
@@ -128,7 +133,11 @@ fn write(path: &Path, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
     let bytes =
         safetensors::serialize(views, Some(metadata(checkpoint))).map_err(|e| failed(std::io::Error::other(e)))?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut builder = tempfile::Builder::new();
+    // As readable as the rest of a store that people share.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(failed)?;
     file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)

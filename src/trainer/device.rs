@@ -1,28 +1,18 @@
 //! Devices: which this program can train on, and with which instruction set its matrix kernels run.
 
+use super::kernels::isa::InstructionSet;
 use crate::plan::Isa;
 
-/// The instruction set that the `gemm` crate's kernels choose on this CPU.
+/// The instruction set that matrix products run with on this CPU.
 pub fn kernel_isa() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            return "avx512";
-        }
-        if std::arch::is_x86_feature_detected!("fma") {
-            return "avx2";
-        }
-        "x86-64"
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    std::env::consts::ARCH
+    InstructionSet::in_use().name()
 }
 
 /// A specification asks for kernels that this CPU or this program does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "train.isa = \"{asked}\", but the matrix kernels run with {available} on this CPU and cannot be pinned to another \
-     instruction set; use a CPU whose widest is {asked}, or train.isa = \"native\""
+    "train.isa = \"{asked}\", but matrix products run with {available} on this CPU, and those of evaluation and of the NSP \
+     head cannot be pinned yet; use a CPU whose widest instruction set is {asked}, or train.isa = \"native\""
 )]
 pub struct IsaUnavailable {
     asked: &'static str,

@@ -10,7 +10,7 @@ use crate::types::{ContentHasher, Seed};
 /// What randomness is for. The names are part of the recorded results: changing one changes every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Initial weights; coordinates: parameter, 0.
+    /// Initial weights; coordinates: hash of the parameter's name, chunk of the parameter.
     Init,
     /// Order of the instances; coordinates: epoch, 0.
     Shuffle,

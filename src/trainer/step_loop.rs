@@ -19,7 +19,7 @@ use super::optimizer::AdamW;
 use super::recorder::{Chain, RecordError, Recorder};
 use super::schedule::Schedule;
 use super::{facts, probes};
-use crate::plan::{RunSpec, TrainLength};
+use crate::plan::{Nsp, RunSpec, TrainLength};
 use crate::types::{ContentHash, MetricName, Step};
 
 /// What a run trains on: both sides of a tokenized corpus.
@@ -45,6 +45,11 @@ pub enum TrainError {
     Diverged { step: Step, metric: &'static str, value: f64 },
     #[error("the {side} documents give no instance of {seq_len} tokens: {fix}")]
     NoInstances { side: &'static str, seq_len: usize, fix: &'static str },
+    #[error(
+        "objective.nsp = \"random\" takes negatives from other documents, but the {side} side has {documents}; \
+         change data.valid_fraction, use a larger corpus, or take nsp = \"swap\""
+    )]
+    TooFewDocuments { side: &'static str, documents: usize },
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error("cannot record: {0}")]
@@ -65,6 +70,7 @@ pub fn train<D: TokenDocuments + ?Sized>(
     recorder: &mut dyn Recorder,
 ) -> Result<Outcome, TrainError> {
     let device = Device::flex().autodiff();
+    check_documents(spec, corpus.train.documents(), corpus.valid.documents())?;
     let batches = train_batches(spec, corpus)?;
     let valid = ValidSet::new(corpus.valid, corpus.specials, spec);
     if valid.masked_tokens() == 0 {
@@ -181,6 +187,18 @@ pub fn forward_backward(
     (losses, gradients)
 }
 
+/// Whether the documents suffice for what `spec` does with them.
+pub fn check_documents(spec: &RunSpec, train: usize, valid: usize) -> Result<(), TrainError> {
+    if spec.objective.nsp == Nsp::Random {
+        for (side, documents) in [("train", train), ("valid", valid)] {
+            if documents < 2 {
+                return Err(TrainError::TooFewDocuments { side, documents });
+            }
+        }
+    }
+    Ok(())
+}
+
 fn train_batches<'a, D: TokenDocuments + ?Sized>(
     spec: &RunSpec,
     corpus: &Corpus<'a, D>,
@@ -223,8 +241,12 @@ fn resume_or_start(
     recorder: &mut dyn Recorder,
 ) -> Result<State, TrainError> {
     let latest = folder.latest(spec.hash(), &spec.optimizer);
+    let used = match &latest.checkpoint {
+        Some(checkpoint) => format!("the one of step {} is used", checkpoint.step),
+        None => "there is none before it, so the run starts again".to_owned(),
+    };
     for error in &latest.damaged {
-        recorder.warning(&format!("{error}; the one before it is used"))?;
+        recorder.warning(&format!("{error}; {used}"))?;
     }
     match latest.checkpoint {
         Some(Checkpoint { step, chain, tokens, best, parameters, optimizer, .. }) => {
@@ -254,6 +276,7 @@ fn evaluate(
     state.chain.extend(state.step, &metrics);
     recorder.evaluation(state.step, &metrics)?;
     let loss = metrics.iter().find(|(name, _)| name.as_str() == "valid/mlm_loss").map_or(f64::NAN, |&(_, value)| value);
+    check_finite(state.step, &[("valid/mlm_loss", loss)])?;
     if loss < state.best {
         state.best = loss;
         folder.save_best(&state.checkpoint(spec))?;

@@ -19,7 +19,7 @@ pub fn diff(context: &Context, arguments: &args::Diff) -> Result<(), CliError> {
     let second = store.load(&store.resolve(&arguments.second)?)?;
     let settings = diff_leaves(&first.spec.leaves(), &second.spec.leaves());
     let metrics = metric_deltas(&run_data(&first, Vec::new()).series, &run_data(&second, Vec::new()).series);
-    let provenance = provenance_differences(&first.provenance, &second.provenance);
+    let provenance = provenance_differences(&first.provenance, &second.provenance).unwrap_or_default();
     let value = |point: Option<Point>| point.map(|point| point.value);
     if arguments.json.wanted {
         let settings = settings.iter().map(|d| json!({ "key": d.key, "first": d.left, "second": d.right }));

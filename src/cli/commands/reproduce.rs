@@ -24,7 +24,7 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
         retry: false,
         data_root: context.data_root.clone(),
         beside: provenance.and_then(|provenance| provenance.corpus.beside),
-        command: std::env::args().collect(),
+        command: context.command.clone(),
     };
     let stop = Stop::on_signals();
     let mut progress = SweepProgress::new(&context.printer, &tasks, vec![1.0]);
@@ -32,6 +32,7 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
     progress.finish();
     let run = match fates?.into_iter().next() {
         Some(Fate::Finished(run)) => run,
+        Some(Fate::Broken { reason }) => return Err(CliError::work(reason)),
         Some(Fate::Failed { run, reason }) => return Err(CliError::work(ReproduceError::Failed { run, reason })),
         _ => return Err(CliError::work("interrupted before the run was reproduced")),
     };
@@ -49,7 +50,7 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
         }));
     } else {
         context.printer.data(in_words(context, &original.id.to_string(), &again.id.to_string(), &verdict));
-        context.printer.data(provenance_in_words(&differences));
+        context.printer.data(provenance_in_words(differences.as_deref()));
     }
     if verdict.is_identical() { Ok(()) } else { Err(CliError::Said) }
 }
@@ -72,14 +73,17 @@ fn in_words(context: &Context, original: &str, again: &str, verdict: &Verdict) -
             value(reproduced),
             value(first),
         ),
-        Verdict::DifferentWeights { original: first, reproduced } => format!(
-            "{} every recorded value of {again} is that of {original}, but the final weights are {reproduced}, not {first}",
+        Verdict::DifferentEnd { what, original: first, reproduced } => format!(
+            "{} every recorded value of {again} is that of {original}, but {what} is {reproduced}, not {first}",
             printer.paint(Stream::Out, Style::Bad, "different:"),
         ),
     }
 }
 
-fn provenance_in_words(differences: &[ProvenanceDifference]) -> String {
+fn provenance_in_words(differences: Option<&[ProvenanceDifference]>) -> String {
+    let Some(differences) = differences else {
+        return "the verdict rests on bits; the provenance of one of the two cannot be read".into();
+    };
     if differences.is_empty() {
         return "the verdict rests on bits; program and machine are the same".into();
     }

@@ -15,6 +15,9 @@ use crate::runner::execute::{Fate, Options, Task, execute};
 use crate::runner::provenance::ExperimentOrigin;
 use crate::runner::stop::Stop;
 use crate::store::Store;
+use crate::trainer::corpus::PrepareError;
+use crate::trainer::device;
+use crate::trainer::step_loop::check_documents;
 
 /// Executes the plan; fails when a run failed.
 pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
@@ -28,7 +31,7 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
         retry: arguments.retry,
         data_root: context.data_root.clone(),
         beside: loaded.beside.clone(),
-        command: std::env::args().collect(),
+        command: context.command.clone(),
     };
     let work = tasks.iter().map(|task| estimate(&task.spec, Measured::default()).flops.unwrap_or(1.0)).collect();
     let stop = Stop::on_signals();
@@ -41,7 +44,7 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
         let text = "interrupted; the same command goes on from the last checkpoints";
         return Err(CliError::work(text));
     }
-    let drawing = Drawing { out: arguments.out.as_deref(), font: None, json: false };
+    let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: false };
     draw(context, &loaded, &store, &drawing)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
 }
@@ -73,14 +76,20 @@ fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliE
     let cache = store.root().join("cache");
     let mut seen = BTreeSet::new();
     for run in loaded.plan.runs() {
-        let what = format!("{:?} {:?}", run.spec.data, run.spec.tokenizer);
+        device::check_isa(run.spec.train.isa).map_err(CliError::request)?;
+        let what = format!("{:?} {:?} {:?}", run.spec.data, run.spec.tokenizer, run.spec.objective.nsp);
         if !seen.insert(what) {
             continue;
         }
         let stopwatch = Stopwatch::start();
         let data = corpora::prepare(&run.spec, loaded.beside.as_deref(), &context.data_root, &cache);
-        let stats = data.map_err(CliError::request)?.stats;
+        let stats = data.map_err(|error| match error {
+            PrepareError::Cache { .. } => CliError::work(error),
+            _ => CliError::request(error),
+        })?;
+        let stats = stats.stats;
         let (train, valid) = (stats.train, stats.valid);
+        check_documents(&run.spec, train.documents as usize, valid.documents as usize).map_err(CliError::request)?;
         context.printer.status(
             Style::Good,
             "Prepared",
@@ -114,7 +123,7 @@ impl Counts {
             match fate {
                 Fate::Finished(_) => counts.finished += 1,
                 Fate::Reused(_) => counts.reused += 1,
-                Fate::Failed { .. } | Fate::FailedBefore { .. } => counts.failed += 1,
+                Fate::Failed { .. } | Fate::FailedBefore { .. } | Fate::Broken { .. } => counts.failed += 1,
                 Fate::Interrupted(_) | Fate::NotStarted => counts.interrupted += 1,
             }
         }

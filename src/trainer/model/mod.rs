@@ -126,27 +126,27 @@ impl Bert {
     /// A model with fresh weights: a pure function of the specification and its seed.
     pub fn new(spec: &RunSpec, device: &Device) -> Self {
         let (model, vocab) = (&spec.model, spec.tokenizer.vocab_size);
-        let mut init = Initializer::new(Seed(spec.train.seed.0), model.initializer_range, device);
+        let init = Initializer::new(Seed(spec.train.seed.0), model.initializer_range, device);
         let d = model.hidden_size;
         let heads = model.num_attention_heads * model.attention_head_size;
         let embeddings = Embeddings {
-            word_embeddings: init.embedding(vocab, d),
+            word_embeddings: init.embedding("embeddings.word", vocab, d),
             position_embeddings: (model.position_embedding_type == PositionEmbedding::Absolute)
-                .then(|| init.embedding(model.max_position_embeddings, d)),
-            token_type_embeddings: init.embedding(model.type_vocab_size, d),
+                .then(|| init.embedding("embeddings.position", model.max_position_embeddings, d)),
+            token_type_embeddings: init.embedding("embeddings.token_type", model.type_vocab_size, d),
             layer_norm: model.embedding_layer_norm.then(|| init.layer_norm(d)),
         };
-        let layer = |_| Layer {
+        let layer = |l: usize| Layer {
             attention: Attention {
-                query: init.dense(heads, d, true),
-                key: init.dense(heads, d, true),
-                value: init.dense(heads, d, true),
-                output: init.dense(d, heads, true),
+                query: init.dense(&format!("layer.{l}.attention.query"), heads, d, true),
+                key: init.dense(&format!("layer.{l}.attention.key"), heads, d, true),
+                value: init.dense(&format!("layer.{l}.attention.value"), heads, d, true),
+                output: init.dense(&format!("layer.{l}.attention.output"), d, heads, true),
                 layer_norm: init.layer_norm(d),
             },
             feed_forward: FeedForward {
-                intermediate: init.dense(model.intermediate_size, d, true),
-                output: init.dense(d, model.intermediate_size, true),
+                intermediate: init.dense(&format!("layer.{l}.intermediate"), model.intermediate_size, d, true),
+                output: init.dense(&format!("layer.{l}.output"), d, model.intermediate_size, true),
                 layer_norm: init.layer_norm(d),
             },
         };
@@ -155,12 +155,14 @@ impl Bert {
         let mlm = MlmHead {
             transform: model
                 .mlm_head_transform
-                .then(|| Transform { dense: init.dense(d, d, true), layer_norm: init.layer_norm(d) }),
-            decoder: (!model.tie_word_embeddings).then(|| init.embedding(vocab, d)),
+                .then(|| Transform { dense: init.dense("mlm.transform", d, d, true), layer_norm: init.layer_norm(d) }),
+            decoder: (!model.tie_word_embeddings).then(|| init.embedding("mlm.decoder", vocab, d)),
             bias: model.mlm_head_bias.then(|| init.bias(vocab)),
         };
-        let nsp = (spec.objective.nsp != Nsp::Off)
-            .then(|| NspHead { pooler: init.dense(d, d, true), classifier: init.dense(2, d, model.nsp_head_bias) });
+        let nsp = (spec.objective.nsp != Nsp::Off).then(|| NspHead {
+            pooler: init.dense("nsp.pooler", d, d, true),
+            classifier: init.dense("nsp.classifier", 2, d, model.nsp_head_bias),
+        });
         Self { embeddings, layers, norm, mlm, nsp }
     }
 
@@ -223,11 +225,12 @@ impl Embeddings {
 
 /// The sines and cosines of Vaswani et al. 2017, section 3.5: `[S, D]`, sines in the even columns.
 fn sinusoidal_positions(s: usize, d: usize, device: &Device) -> Tensor<2> {
-    let angle = |position: usize, column: usize| position as f64 / 10_000f64.powf((column / 2 * 2) as f64 / d as f64);
+    let angle =
+        |position: usize, column: usize| position as f64 / libm::pow(10_000.0, (column / 2 * 2) as f64 / d as f64);
     let value = |i: usize| {
         let (position, column) = (i / d, i % d);
         let angle = angle(position, column);
-        (if column % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
+        (if column % 2 == 0 { libm::sin(angle) } else { libm::cos(angle) }) as f32
     };
     let values: Vec<f32> = (0..s * d).map(value).collect();
     Tensor::<1>::from_floats(values.as_slice(), device).reshape([s, d])

@@ -79,33 +79,31 @@ pub struct Initializer<'a> {
     seed: Seed,
     range: f64,
     device: &'a Device,
-    /// Parameters drawn so far: the coordinate of the next one's stream.
-    drawn: u64,
 }
 
 impl<'a> Initializer<'a> {
-    /// An initializer at the first parameter; `range` is the standard deviation before truncation.
+    /// An initializer; `range` is the standard deviation before truncation.
     pub fn new(seed: Seed, range: f64, device: &'a Device) -> Self {
-        Self { seed, range, device, drawn: 0 }
+        Self { seed, range, device }
     }
 
-    /// A dense layer from `inputs` to `outputs`.
-    pub fn dense(&mut self, outputs: usize, inputs: usize, bias: bool) -> Dense {
-        Dense { weight: self.matrix(outputs, inputs), bias: bias.then(|| self.bias(outputs)) }
+    /// The dense layer `name` from `inputs` to `outputs`.
+    pub fn dense(&self, name: &str, outputs: usize, inputs: usize, bias: bool) -> Dense {
+        Dense { weight: self.matrix(name, outputs, inputs), bias: bias.then(|| self.bias(outputs)) }
     }
 
-    /// A table of `rows` vectors.
-    pub fn embedding(&mut self, rows: usize, width: usize) -> Embedding {
-        Embedding { weight: self.matrix(rows, width) }
+    /// The table `name` of `rows` vectors.
+    pub fn embedding(&self, name: &str, rows: usize, width: usize) -> Embedding {
+        Embedding { weight: self.matrix(name, rows, width) }
     }
 
     /// A layer normalisation that changes no scale yet.
-    pub fn layer_norm(&mut self, width: usize) -> LayerNorm {
+    pub fn layer_norm(&self, width: usize) -> LayerNorm {
         LayerNorm { weight: self.constant(1.0, width), bias: self.bias(width) }
     }
 
     /// A vector of zeros.
-    pub fn bias(&mut self, width: usize) -> Param<Tensor<1>> {
+    pub fn bias(&self, width: usize) -> Param<Tensor<1>> {
         self.constant(0.0, width)
     }
 
@@ -113,11 +111,12 @@ impl<'a> Initializer<'a> {
         Param::from_tensor(Tensor::from_floats(vec![value; width].as_slice(), self.device))
     }
 
-    fn matrix(&mut self, rows: usize, columns: usize) -> Param<Tensor<2>> {
+    /// Draws from the stream that the name gives, so that a part starts alike in every model that has it.
+    fn matrix(&self, name: &str, rows: usize, columns: usize) -> Param<Tensor<2>> {
         /// Values a stream gives, so that a large table is drawn by all threads.
         const CHUNK: usize = 1 << 16;
-        let (seed, range, parameter) = (self.seed, self.range, self.drawn);
-        self.drawn += 1;
+        let (seed, range) = (self.seed, self.range);
+        let parameter = ContentHash::of(name.as_bytes()).first_u64();
         let mut values = vec![0.0f32; rows * columns];
         values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
             let mut draws = Stream::new(seed, Purpose::Init, parameter, chunk as u64).draws();
