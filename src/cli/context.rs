@@ -63,7 +63,7 @@ impl Context {
         if !self.printer.quiet {
             print_diagnostics(&warnings, &self.printer);
         }
-        let beside = path.parent().and_then(|folder| std::path::absolute(folder).ok());
+        let beside = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
         let plan = plan::plan(&experiment, |corpus| corpora::look_up(corpus, beside.as_deref(), &self.data_root))?;
         Ok(Loaded { experiment, plan, beside })
     }
