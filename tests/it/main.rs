@@ -10,3 +10,5 @@
 
 mod determinism;
 mod support;
+mod tokenizer;
+mod two_runs;
