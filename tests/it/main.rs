@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod damage;
 mod determinism;
 mod support;
 mod tokenizer;
