@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod commands;
 mod damage;
 mod determinism;
 mod support;
