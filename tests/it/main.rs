@@ -13,5 +13,6 @@ mod commands;
 mod damage;
 mod determinism;
 mod support;
+mod tidy;
 mod tokenizer;
 mod two_runs;
