@@ -1,1 +1,18 @@
-//! The integration tests: one binary, so that they link once.
+//! The program from outside: what a new user does with it, and what an adversary does to it.
+//!
+//! Every test runs the real `ablate` in a temporary folder of its own. Models are as small as the program allows, and no
+//! test asserts how long anything takes.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be set up fails the test; clippy exempts only functions marked as tests"
+)]
+
+mod bad_input;
+mod commands;
+mod damage;
+mod determinism;
+mod support;
+mod tidy;
+mod tokenizer;
+mod two_runs;

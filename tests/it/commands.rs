@@ -1,0 +1,199 @@
+//! The commands as a new user meets them: a plan, a sweep, its runs, its comparison.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::Workbench;
+
+/// Four cells of two seeds, twenty steps each.
+const SWEEP: &str = r#"[sweep.grid]
+"objective.mask_ratio" = [0.15, 0.3]
+"objective.nsp" = ["off", "random"]
+[sweep.replicates]
+seeds = 2
+[experiment.baseline]
+"objective.mask_ratio" = 0.15
+"objective.nsp" = "off"
+"#;
+
+const RUN: &str = "run tiny.toml --jobs 2 --set train.steps=20";
+const COMPARE: &str = "compare tiny.toml --set train.steps=20";
+
+#[test]
+fn a_plan_says_what_it_amounts_to_and_trains_nothing() {
+    let workbench = Workbench::tiny(SWEEP);
+    assert_snapshot!(workbench.scrub(&workbench.stdout("plan tiny.toml")), @r"
+    tiny
+
+    mask_ratio  nsp     parameters  steps  tokens  FLOPs  time a run  finished
+    0.15        off         43,588     40   10.2k   915M           ?       0/2
+    0.15        random      44,710     40   10.2k   860M           ?       0/2
+    0.3         off         43,588     40   10.2k  1.14G           ?       0/2
+    0.3         random      44,710     40   10.2k  1.15G           ?       0/2
+
+    grid 2 x 2 = 4 cells x 2 seeds = 8 runs; 0 finished, 8 to run; how long that takes is not known before the first run is finished
+    ");
+    assert!(!workbench.path("runs").exists(), "planning writes nothing");
+    let plan = workbench.json("plan tiny.toml --json", "ablate-plan-1");
+    assert_eq!((&plan["runs"], &plan["cells"].as_array().unwrap().len()), (&json!(8), &4));
+}
+
+/// The sizes of the known systems, to the last parameter, stated before anything is trained.
+#[test]
+fn the_known_presets_have_the_known_sizes() {
+    let grid = r#"[sweep.grid]
+"model.preset" = ["aiffel-1m", "aiffel-1.26m", "aiffel-4m", "aiffel-10m"]
+"#;
+    let experiment = format!(
+        "[experiment]\nname = \"sizes\"\n[data]\ncorpus = \"demo\"\n[tokenizer]\nvocab_size = 8007\n\
+         [objective]\nnsp = \"random\"\n{grid}"
+    );
+    let workbench = Workbench::tiny("").write("sizes.toml", experiment);
+    let plan = workbench.json("plan sizes.toml --json", "ablate-plan-1");
+    let cells = plan["cells"].as_array().unwrap();
+    let parameters: Vec<&Value> = cells.iter().map(|cell| &cell["parameters"]).collect();
+    assert_eq!(parameters, [&json!(1_052_256), &json!(1_257_600), &json!(4_551_936), &json!(10_804_736)]);
+    assert_snapshot!(workbench.stdout("plan sizes.toml"), @r"
+    sizes
+
+    preset        parameters  steps  tokens  FLOPs  time a run  finished
+    aiffel-1m      1,052,256  1,000   4.10M  11.0T           ?       0/1
+    aiffel-1.26m   1,257,600  1,000   4.10M  9.38T           ?       0/1
+    aiffel-4m      4,551,936  1,000   4.10M  70.3T           ?       0/1
+    aiffel-10m    10,804,736  1,000   4.10M   179T           ?       0/1
+
+    grid 4 = 4 cells x 1 seed = 4 runs; 0 finished, 4 to run; how long that takes is not known before the first run is finished
+    ");
+}
+
+#[test]
+fn a_second_run_trains_nothing() {
+    let workbench = Workbench::tiny(SWEEP);
+    let first = workbench.run(RUN);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    assert!(first.stderr.contains("8 trained, 0 reused"), "{}", first.stderr);
+    let logs = || -> Vec<Vec<u8>> {
+        workbench.run_folders().iter().map(|run| fs::read(run.join("events.log")).unwrap()).collect()
+    };
+    let before = logs();
+    let second = workbench.run(RUN);
+    assert_eq!((second.code, &second.stdout), (Some(0), &first.stdout));
+    assert!(second.stderr.contains("0 trained, 8 reused"), "{}", second.stderr);
+    assert!(logs() == before, "a log was touched");
+    // A bigger sweep trains what is missing of it.
+    let more = workbench.run(&format!("{RUN} --set sweep.replicates.seeds=3"));
+    assert!(more.stderr.contains("4 trained, 8 reused"), "{}", more.stderr);
+}
+
+#[test]
+fn runs_are_listed_shown_and_told_apart() {
+    let workbench = Workbench::tiny(SWEEP);
+    workbench.stdout(RUN);
+    let runs = workbench.list();
+    assert_eq!(runs.len(), 8);
+    assert!(runs.iter().all(|run| run["state"] == "finished" && run["steps_done"] == 20), "{runs:?}");
+    assert_eq!(workbench.stdout("list").lines().count(), 9);
+    assert_eq!(workbench.stdout("list state=failed"), "");
+    let some = workbench.json("list objective.nsp=random limit=3 --json", "ablate-list-1");
+    let some = some["runs"].as_array().unwrap();
+    assert!(some.len() == 3 && some.iter().all(|run| run["axes"]["objective.nsp"] == "random"), "{some:?}");
+
+    let run = workbench.json("show latest --json", "ablate-run-1");
+    let id = run["id"].as_str().unwrap();
+    assert_eq!(run["series"]["train/loss"]["steps"].as_array().unwrap().len(), 20);
+    assert_eq!(run["series"]["valid/mlm_loss"]["steps"], json!([10, 20]));
+    let shown = workbench.stdout(&format!("show {id}"));
+    for part in ["Metrics", "Facts", "Specification", "Provenance", "mask_rate", "final_weights", "vocab_size = 900"] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+
+    let cell = |ratio: f64| {
+        runs.iter().find(|run| run["axes"] == json!({ "objective.mask_ratio": ratio, "objective.nsp": "off" }))
+    };
+    let [a, b] = [0.15, 0.3].map(|ratio| cell(ratio).unwrap()["id"].as_str().unwrap().to_owned());
+    let diff = workbench.json(&format!("diff {a} {b} --json"), "ablate-diff-1");
+    assert_eq!(diff["runs"], json!([a, b]));
+    let keys: Vec<&str> = diff["settings"].as_array().unwrap().iter().map(|d| d["key"].as_str().unwrap()).collect();
+    assert!(
+        keys.contains(&"objective.mask_ratio")
+            && keys.iter().all(|key| ["objective.mask_ratio", "train.seed"].contains(key))
+    );
+    assert!(workbench.stdout(&format!("diff {a} {b}")).contains("objective.mask_ratio"));
+    assert!(workbench.stdout(&format!("diff {a} {a}")).contains("the same specification"));
+}
+
+#[test]
+fn a_comparison_is_tables_figures_and_one_page_that_opens_offline() {
+    let workbench = Workbench::tiny(SWEEP);
+    workbench.stdout(RUN);
+    let comparison = workbench.json(&format!("{COMPARE} --out figures --json"), "ablate-comparison-1");
+    assert_eq!(comparison["cells"].as_array().unwrap().len(), 4);
+    assert!(comparison["cells"].as_array().unwrap().iter().all(|cell| cell["n"] == 2), "{comparison}");
+    let words = workbench.stdout(COMPARE);
+    assert!(words.contains("valid/mlm_loss") && words.contains("effect on"), "{words}");
+
+    let names: BTreeSet<String> = fs::read_dir(workbench.path("figures"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let with = |ending: &str| -> Vec<&str> { names.iter().filter_map(|name| name.strip_suffix(ending)).collect() };
+    assert!(with(".svg").len() >= 5 && with(".svg") == with(".png"), "{names:?}");
+    assert!(names.contains("report.html") && names.iter().all(|name| !name.starts_with('.')), "{names:?}");
+    for name in with(".png") {
+        let png = fs::read(workbench.path(&format!("figures/{name}.png"))).unwrap();
+        assert!(png.starts_with(b"\x89PNG\r\n\x1a\n") && png.len() > 2000, "{name}");
+    }
+    let report = fs::read_to_string(workbench.path("figures/report.html")).unwrap();
+    for run in workbench.list() {
+        assert!(report.contains(run["id"].as_str().unwrap()), "{} is not in the report", run["id"]);
+    }
+    // A name space is no reference; everything else with a host would be fetched.
+    let foreign = report.replace("http://www.w3.org/", "");
+    for reference in ["http://", "https://", "src=\"/", "<link", "@import", "url(/", "<script src"] {
+        assert!(!foreign.contains(reference), "the report refers to something outside: {reference}");
+    }
+    assert_eq!(report.matches("<svg").count(), report.matches("</svg>").count());
+    assert!(report.matches("<svg").count() >= 5);
+}
+
+#[test]
+fn quiet_says_nothing_and_json_is_all_of_standard_output() {
+    let workbench = Workbench::tiny("");
+    let output = workbench.run("run tiny.toml --quiet --set train.steps=2");
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    assert!(!output.stdout.contains('\u{1b}'), "{}", output.stdout);
+    let coloured = workbench.stdout("list --color always");
+    assert!(coloured.contains('\u{1b}'), "{coloured}");
+}
+
+#[test]
+fn the_doctor_looks_at_program_machine_and_store() {
+    let workbench = Workbench::tiny("");
+    let report = workbench.json("doctor --json", "ablate-doctor-1");
+    assert_eq!(report["healthy"], true);
+    let names: Vec<&Value> = report["findings"].as_array().unwrap().iter().map(|finding| &finding["name"]).collect();
+    assert_eq!(names, ["program", "machine", "device", "data", "store"]);
+    assert_eq!(workbench.stdout("doctor").lines().count(), 5);
+}
+
+#[test]
+fn a_corpus_is_looked_up_beside_the_file_and_then_under_the_data_root() {
+    let corpus: String =
+        (0..40).map(|i| format!("Number {i} is here. It stays for a while.\nThe end of {i}.\n\n")).collect();
+    let experiment = "[experiment]\nname = \"own\"\n[data]\ncorpus = \"own.txt\"\nvalid_fraction = 0.2\n[tokenizer]\nvocab_size = 70\n\
+                      [model]\npreset = \"nano\"\n[train]\nsteps = 2\nbatch_size = 4\nseq_len = 32\n";
+    for place in ["own.txt", "elsewhere/own.txt", "folder/own.txt"] {
+        let workbench = Workbench::tiny("");
+        for folder in ["elsewhere", "folder"] {
+            fs::create_dir(workbench.path(folder)).unwrap();
+        }
+        let workbench = workbench.write(place, &corpus);
+        let file = if place.starts_with("folder") { "folder/own.toml" } else { "own.toml" };
+        let workbench = workbench.write(file, experiment);
+        workbench.stdout(&format!("run {file} --data elsewhere"));
+        assert_eq!(workbench.only_run()["state"], "finished", "{place}");
+    }
+}
