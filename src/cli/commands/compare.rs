@@ -46,7 +46,7 @@ pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing
     let comparison = comparison::of_plan(loaded, store)?;
     let summary = summarize(&comparison);
     let folder = context.report_folder(&loaded.experiment.name, drawing.out);
-    let report = write(context, loaded, &comparison, &folder, drawing.font)?;
+    let report = write(context, loaded, &comparison, &folder, drawing)?;
     if drawing.json {
         context.printer.json(&as_json(&comparison, &summary, &report));
     } else {
@@ -104,10 +104,10 @@ fn write(
     loaded: &Loaded,
     comparison: &Comparison,
     folder: &Path,
-    font: Option<&Path>,
+    drawing: &Drawing,
 ) -> Result<PathBuf, CliError> {
     fs::create_dir_all(folder).map_err(|e| CliError::work(format!("cannot create `{}`: {e}", folder.display())))?;
-    let font = font.map(read_font).transpose()?;
+    let font = drawing.font.map(read_font).transpose()?;
     let figures = standard_figures(comparison, &choice(&loaded.experiment));
     let put = |name: String, bytes: &[u8]| -> Result<(), CliError> {
         Ok(write_atomic(&folder.join(name), |file| file.write_all(bytes))?)
@@ -124,7 +124,10 @@ fn write(
     let html =
         report_html(&Report { comparison, figures: &figures, provenance: &provenance }).map_err(CliError::work)?;
     put("report.html".into(), html.as_bytes())?;
-    remove_stale(folder, &figures);
+    // In a folder that a person named may be figures of others.
+    if drawing.out.is_none() {
+        remove_stale(folder, &figures);
+    }
     Ok(folder.join("report.html"))
 }
 
