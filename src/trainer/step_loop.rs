@@ -223,8 +223,12 @@ fn resume_or_start(
     recorder: &mut dyn Recorder,
 ) -> Result<State, TrainError> {
     let latest = folder.latest(spec.hash(), &spec.optimizer);
+    let instead = match latest.checkpoint {
+        Some(_) => "the one before it is used",
+        None => "there is no whole one before it, so the run starts anew",
+    };
     for error in &latest.damaged {
-        recorder.warning(&format!("{error}; the one before it is used"))?;
+        recorder.warning(&format!("{error}; {instead}"))?;
     }
     match latest.checkpoint {
         Some(Checkpoint { step, chain, tokens, best, parameters, optimizer, .. }) => {
