@@ -109,7 +109,8 @@ fn axis(axis: &PlanAxis) -> Axis {
     Axis { name: axis.label.clone(), values: axis.values.iter().map(Value::to_string).collect(), kind }
 }
 
-/// What costs no learning, from the facts that the runs measured: the mean over the runs that have the fact.
+/// What costs no learning, from the facts that the runs measured: the mean over the runs that have the fact. Runs on
+/// different data or tokenizers have different floors; then there is none for all of them.
 fn floors(runs: &[RunData]) -> Vec<Floor> {
     const FLOORS: [(&str, &str, &str, &str); 3] = [
         (
@@ -134,6 +135,11 @@ fn floors(runs: &[RunData]) -> Vec<Floor> {
     let floor = |(fact, metric, label, explanation): (&str, &str, &str, &str)| {
         let values: Vec<f64> = runs.iter().filter_map(|run| run.facts.get(fact)?.as_f64()).collect();
         let metric = metric.parse().ok()?;
+        const AGREEMENT: f64 = 0.05;
+        let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+        if high - low > AGREEMENT {
+            return None;
+        }
         let value = values.iter().sum::<f64>() / values.len() as f64;
         value.is_finite().then(|| Floor { metric, label: label.into(), value, explanation: explanation.into() })
     };

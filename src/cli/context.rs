@@ -59,8 +59,11 @@ impl Context {
         let bytes = std::fs::read(path).map_err(|e| CliError::request(cannot_read(path, &e)))?;
         let text = String::from_utf8(bytes).map_err(|e| {
             let at = e.utf8_error().valid_up_to();
-            let line = e.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
-            CliError::request(format!("{}:{line}: the file is not UTF-8 (byte {at})", path.display()))
+            let before = String::from_utf8_lossy(&e.as_bytes()[..at]);
+            let (line, column) =
+                (before.split('\n').count(), before.chars().rev().take_while(|&c| c != '\n').count() + 1);
+            let place = format!("{}:{line}:{column}", path.display());
+            CliError::request(format!("{place}: the file is not UTF-8 (byte {at}); save it in UTF-8"))
         })?;
         let experiment = plan::read(&text, &path.display().to_string(), &arguments.sets)?;
         let warnings = Diagnostics::new(experiment.source.clone(), experiment.warnings.clone());
@@ -72,12 +75,12 @@ impl Context {
         Ok(Loaded { experiment, plan, beside })
     }
 
-    /// Where an experiment's comparison is written unless the command line says otherwise.
+    /// Where an experiment's comparison is written unless the command line says otherwise: a folder below the store,
+    /// whatever the experiment is called.
     pub fn report_folder(&self, name: &str, out: Option<&Path>) -> PathBuf {
-        // A name is free text: what could leave the folder is replaced.
-        let plain: String =
-            name.chars().map(|c| if c.is_alphanumeric() || "-_ ".contains(c) { c } else { '-' }).collect();
-        out.map_or_else(|| self.runs.join("reports").join(plain), Path::to_owned)
+        let name = name.replace(['/', '\\'], "-");
+        let name = if name.starts_with('.') { format!("-{name}") } else { name };
+        out.map_or_else(|| self.runs.join("reports").join(name), Path::to_owned)
     }
 }
 

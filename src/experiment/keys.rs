@@ -102,7 +102,7 @@ pub const METRICS: &[&str] = &[
 
 /// The figures that a comparison draws: learning curves, final metric by axis, learning rate by step, final metric by
 /// parameters, and by time.
-pub const FIGURES: &[&str] = &["curves", "axes", "schedules", "parameters", "time"];
+pub const FIGURES: &[&str] = &["curves", "axes", "effects", "schedules", "parameters", "time"];
 
 const SECTIONS: &[&str] = &[
     "experiment",
@@ -229,9 +229,9 @@ static KEYS: &[Key] = &[
 
     key("sweep.replicates.seeds", Seeds, "1", "How many seeds each cell runs with, counted from train.seed, or which"),
 
-    key("report.figures", Words(FIGURES), "['curves', 'axes', 'schedules', 'parameters', 'time']", "The figures that a comparison draws"),
+    key("report.figures", Words(FIGURES), "['curves', 'axes', 'effects', 'schedules', 'parameters', 'time']", "The figures that a comparison draws"),
     without_default("report.colour_by", Text, "The axis that is told by colour; the first one when not given"),
-    without_default("report.x", Text, "The axis along x where a figure shows one axis"),
+    without_default("report.x", Text, "The axis of the figures of final values; every axis has one when not given"),
 ];
 
 static DEFAULTS: LazyLock<Vec<(&'static Key, Value)>> = LazyLock::new(|| {

@@ -347,11 +347,24 @@ fn last_word(run: &RunDir, status: std::io::Result<ExitStatus>) -> (RunState, St
         Ok(status) => status,
         Err(error) => return (RunState::Interrupted, format!("the worker vanished: {error}")),
     };
-    if status.code().is_none() {
+    if status.code().is_none() && !crashed(status) {
         return (RunState::Interrupted, format!("the worker was killed ({status})"));
     }
     let said = std::fs::read_to_string(run.text_log_path()).unwrap_or_default();
     (RunState::Failed, format!("the worker ended with {status}: {}", last_complaint(&said)))
+}
+
+/// Whether a signal came from the worker's own fault, which would happen again, and not from outside.
+#[cfg(unix)]
+fn crashed(status: ExitStatus) -> bool {
+    /// SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV and SIGSYS, as Linux numbers them.
+    const OWN_FAULT: [i32; 6] = [4, 6, 7, 8, 11, 31];
+    std::os::unix::process::ExitStatusExt::signal(&status).is_some_and(|signal| OWN_FAULT.contains(&signal))
+}
+
+#[cfg(not(unix))]
+fn crashed(_: ExitStatus) -> bool {
+    true
 }
 
 /// The message of the last panic in a worker's log, or the last thing that it said.

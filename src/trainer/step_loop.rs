@@ -241,12 +241,12 @@ fn resume_or_start(
     recorder: &mut dyn Recorder,
 ) -> Result<State, TrainError> {
     let latest = folder.latest(spec.hash(), &spec.optimizer);
-    let used = match &latest.checkpoint {
-        Some(checkpoint) => format!("the one of step {} is used", checkpoint.step),
-        None => "there is none before it, so the run starts again".to_owned(),
+    let instead = match latest.checkpoint {
+        Some(_) => "the one before it is used",
+        None => "there is no whole one before it, so the run starts anew",
     };
     for error in &latest.damaged {
-        recorder.warning(&format!("{error}; {used}"))?;
+        recorder.warning(&format!("{error}; {instead}"))?;
     }
     match latest.checkpoint {
         Some(Checkpoint { step, chain, tokens, best, parameters, optimizer, .. }) => {

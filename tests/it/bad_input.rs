@@ -270,7 +270,7 @@ fn an_experiment_file_that_cannot_be_read_is_named() {
     assert_snapshot!(answers, @r#"
     error: cannot read the experiment file `nowhere.toml`: No such file or directory (os error 2); is the path right?
     error: cannot read the experiment file `.`: Is a directory (os error 21); name the experiment file in it
-    error: latin.toml:2: the file is not UTF-8 (byte 24)
+    error: latin.toml:2:12: the file is not UTF-8 (byte 24); save it in UTF-8
       × `experiment.name` is missing
        ╭─[empty.toml:1:1]
        ╰────

@@ -197,3 +197,28 @@ fn a_corpus_is_looked_up_beside_the_file_and_then_under_the_data_root() {
         assert_eq!(workbench.only_run()["state"], "finished", "{place}");
     }
 }
+
+/// Figures of an earlier comparison would be taken for current, but a folder that a person named holds other things.
+#[test]
+fn a_comparison_removes_its_own_stale_figures_and_nothing_else() {
+    let workbench = Workbench::tiny("");
+    workbench.stdout("run tiny.toml --set train.steps=2");
+    for folder in ["runs/reports/tiny", "mine"] {
+        fs::create_dir_all(workbench.path(folder)).unwrap();
+        fs::write(workbench.path(&format!("{folder}/logo.svg")), "<svg/>").unwrap();
+    }
+    workbench.stdout("compare tiny.toml --set train.steps=2");
+    workbench.stdout("compare tiny.toml --set train.steps=2 --out mine");
+    assert!(!workbench.path("runs/reports/tiny/logo.svg").exists() && workbench.path("mine/logo.svg").exists());
+}
+
+#[test]
+fn a_report_stays_below_the_store_whatever_its_experiment_is_called() {
+    let workbench = Workbench::tiny("");
+    workbench.stdout("run tiny.toml --set train.steps=2");
+    for (name, folder) in [("../../up", "-..-..-up"), ("..", "-.."), ("a/b", "a-b"), ("한글", "한글")] {
+        workbench.stdout(&format!("compare tiny.toml --set train.steps=2 --set experiment.name=\"{name}\""));
+        assert!(workbench.path(&format!("runs/reports/{folder}/report.html")).exists(), "{name}");
+    }
+    assert_eq!(fs::read_dir(workbench.path("runs/reports")).unwrap().count(), 5);
+}

@@ -82,17 +82,17 @@ fn kill_after(workbench: &Workbench, line: &str, victim: Victim, step: usize) ->
 }
 
 /// Steps enough for any kill to hit a run at work.
-const LONG: &str = " --set train.steps=600 --set train.eval_every=100 --threads 1";
+const LONG: &str = " --set train.steps=800 --set train.eval_every=200 --threads 1";
 
 #[test]
 fn a_run_that_is_killed_at_any_step_comes_out_the_same() {
-    let line = format!("run tiny.toml{LONG}");
+    let line = format!("run tiny.toml{LONG} --set train.checkpoint_every=20");
     let reference = Workbench::tiny(EVERYTHING);
     reference.stdout(&line);
     let reference = reference.only_run();
     for victim in [Victim::Worker, Victim::Parent, Victim::Both] {
         let workbench = Workbench::tiny(EVERYTHING);
-        // Before the first checkpoint, on a step with one, and between two.
+        // Before the first checkpoint and beyond some; how near to one is up to the machine.
         for step in [3, 55, 142] {
             let code = kill_after(&workbench, &line, victim, step);
             assert_eq!(code, if matches!(victim, Victim::Worker) { Some(1) } else { None }, "{victim:?}");
@@ -123,13 +123,13 @@ fn ctrl_c_keeps_a_checkpoint_and_the_same_command_goes_on() {
     assert_eq!((&run["state"], &run["reason"]), (&json!("interrupted"), &json!("asked to stop")));
     let steps = steps_logged(&workbench.run_folders()[0]);
     let checkpoint = workbench.run_folders()[0].join(format!("checkpoints/step-{steps:08}.safetensors"));
-    assert!(checkpoint.exists() && steps < 600, "the last step, {steps}, has a checkpoint");
+    assert!(checkpoint.exists() && steps < 800, "the last step, {steps}, has a checkpoint");
     let again = workbench.run(&line);
     assert!(again.stderr.contains("Resuming"), "{}", again.stderr);
     let run = workbench.only_run();
     assert_eq!(bits(&run), bits(&reference.only_run()));
     // It went on from there: no step was made twice.
-    assert_eq!(steps_logged(&workbench.run_folders()[0]), 600);
+    assert_eq!(steps_logged(&workbench.run_folders()[0]), 800);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing
     let comparison = comparison::of_plan(loaded, store)?;
     let summary = summarize(&comparison);
     let folder = context.report_folder(&loaded.experiment.name, drawing.out);
-    let report = write(context, loaded, &comparison, &folder, drawing.font)?;
+    let report = write(context, loaded, &comparison, &folder, drawing)?;
     if drawing.json {
         context.printer.json(&as_json(&comparison, &summary, &report));
     } else {
@@ -93,7 +93,11 @@ fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
         printer.data(format!("{}\n", table(&columns, rows)));
     }
     for floor in &comparison.floors {
-        printer.data(format!("{}: {} ({})", floor.metric, format::metric(Some(floor.value)), floor.label));
+        let reached = comparison.runs.iter().filter_map(|run| run.outcome(&floor.metric));
+        let best =
+            if floor.metric.as_str().ends_with("loss") { reached.reduce(f64::min) } else { reached.reduce(f64::max) };
+        let (metric, value) = (&floor.metric, format::metric(Some(floor.value)));
+        printer.data(format!("{metric}: {value} by {}, {} by the best run", floor.label, format::metric(best)));
     }
     printer.data(summary.statement());
 }
@@ -104,11 +108,12 @@ fn write(
     loaded: &Loaded,
     comparison: &Comparison,
     folder: &Path,
-    font: Option<&Path>,
+    drawing: &Drawing,
 ) -> Result<PathBuf, CliError> {
     fs::create_dir_all(folder).map_err(|e| CliError::work(format!("cannot create `{}`: {e}", folder.display())))?;
-    let font = font.map(read_font).transpose()?;
-    let figures = standard_figures(comparison, &choice(&loaded.experiment));
+    let font = drawing.font.map(read_font).transpose()?;
+    let mut figures = standard_figures(comparison, &choice(&loaded.experiment));
+    figures.retain(|figure| is_asked_for(&figure.name, &loaded.experiment));
     let put = |name: String, bytes: &[u8]| -> Result<(), CliError> {
         Ok(write_atomic(&folder.join(name), |file| file.write_all(bytes))?)
     };
@@ -124,7 +129,10 @@ fn write(
     let html =
         report_html(&Report { comparison, figures: &figures, provenance: &provenance }).map_err(CliError::work)?;
     put("report.html".into(), html.as_bytes())?;
-    remove_stale(folder, &figures);
+    // In a folder that a person named may be figures of others.
+    if drawing.out.is_none() {
+        remove_stale(folder, &figures);
+    }
     Ok(folder.join("report.html"))
 }
 
@@ -156,6 +164,26 @@ fn read_font(path: &Path) -> Result<ExtraFont, CliError> {
     let bytes =
         fs::read(path).map_err(|e| CliError::request(format!("cannot read the font `{}`: {e}", path.display())))?;
     ExtraFont::new(bytes).map_err(|e| CliError::request(format!("`{}`: {e}", path.display())))
+}
+
+/// Whether `[report]` asks for the figure of this name.
+fn is_asked_for(name: &str, experiment: &Experiment) -> bool {
+    /// How the names of each kind of figure begin.
+    const KINDS: [(&str, &str); 7] = [
+        ("curves-", "curves"),
+        ("final-by-", "axes"),
+        ("effects", "effects"),
+        ("against-baseline", "effects"),
+        ("schedules", "schedules"),
+        ("loss-by-parameters", "parameters"),
+        ("loss-by-time", "time"),
+    ];
+    let report = &experiment.report;
+    let kind = KINDS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, kind)| *kind);
+    let kind_is_asked = kind.is_none_or(|kind| report.figures.iter().any(|figure| figure == kind));
+    let axis = report.x.and_then(|key| experiment.axis(key.name));
+    let is_other_axis = axis.is_some_and(|axis| name.strip_prefix("final-by-").is_some_and(|of| of != axis.label));
+    kind_is_asked && !is_other_axis
 }
 
 fn choice(experiment: &Experiment) -> Choice {

@@ -56,8 +56,11 @@ impl Existing {
             RunState::Planned => 3,
             RunState::Failed => 4,
         };
+        if row.reproduces.is_some() {
+            return;
+        }
         let state = self.states.entry(row.spec_hash).or_insert(row.state);
-        if row.reproduces.is_none() && rank(row.state) < rank(*state) {
+        if rank(row.state) < rank(*state) {
             *state = row.state;
         }
     }
