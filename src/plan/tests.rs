@@ -48,11 +48,11 @@ pub fn spec(rest: &str) -> RunSpec {
 
 #[test]
 fn the_shipped_experiments_are_sixteen_cells_each() {
-    for text in [QUICKSTART, PETITIONS] {
+    for (text, seeds) in [(QUICKSTART, 2), (PETITIONS, 1)] {
         let experiment = experiment(text, &[]);
         assert!(experiment.warnings.is_empty() && !experiment.question.is_empty());
         let plan = plan(&experiment, facts).expect("a plan");
-        assert_eq!((plan.cells.len(), plan.runs().len(), plan.duplicates()), (16, 16, 0));
+        assert_eq!((plan.cells.len(), plan.runs().len(), plan.duplicates()), (16, 16 * seeds, 0));
         assert_eq!(plan.baseline, Some(0));
     }
     let plan = planned(QUICKSTART, &[]);

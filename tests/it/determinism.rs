@@ -180,7 +180,7 @@ fn a_record_that_was_changed_is_named() {
     let output = workbench.run(&format!("reproduce {id} --json"));
     assert_eq!(output.code, Some(1), "{}", output.stderr);
     let verdict: Value = serde_json::from_str(&output.stdout).unwrap();
-    assert_eq!(verdict["verdict"]["verdict"], "different_weights");
+    assert_eq!(verdict["verdict"]["verdict"], "different_end");
     assert_eq!(verdict["verdict"]["original"], "00".repeat(32));
 }
 

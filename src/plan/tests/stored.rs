@@ -61,14 +61,14 @@ fn the_canonical_bytes_are_these() {
     train.checkpoint_every=500
     train.device=flex
     train.eval_every=100
-    train.eval_instances=256
+    train.eval_instances=512
     train.isa=native
     train.keep_checkpoints=2
     train.seed=0
     train.seq_len=128
     train.steps=1000
     ");
-    insta::assert_snapshot!(spec.hash(), @"287cb35ab3901d7cd3e52d84d91438f2c3d3ea2d3d69f193bb32397c41bcd43c");
+    insta::assert_snapshot!(spec.hash(), @"41f2a8547256e8c8bf5ad7ecbfbd3ce226524c459c3fb8165baa5be16ca9cfb1");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn the_stored_file_reads_like_an_experiment() {
     batch_size = 32
     seq_len = 128
     eval_every = 100
-    eval_instances = 256
+    eval_instances = 512
     checkpoint_every = 500
     keep_checkpoints = 2
     seed = 0
