@@ -97,8 +97,9 @@ fn a_run_that_is_killed_at_any_step_comes_out_the_same() {
             let code = kill_after(&workbench, &line, victim, step);
             assert_eq!(code, if matches!(victim, Victim::Worker) { Some(1) } else { None }, "{victim:?}");
             let state = workbench.only_run()["state"].as_str().unwrap().to_owned();
-            let left = if matches!(victim, Victim::Both) { "lost" } else { "interrupted" };
-            assert_eq!(state, left, "{victim:?} killed after {step} steps");
+            // Of two that are killed together, the parent may live long enough to note the worker's end.
+            let both = matches!(victim, Victim::Both) && state == "lost";
+            assert!(both || state == "interrupted", "{victim:?} killed after {step} steps: {state}");
         }
         workbench.stdout(&line);
         let run = workbench.only_run();
