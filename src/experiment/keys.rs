@@ -97,7 +97,6 @@ pub const METRICS: &[&str] = &[
     "train/grad_norm",
     "train/tokens",
     "time/tokens_per_s",
-    "time/elapsed_secs",
 ];
 
 /// The figures that a comparison draws: learning curves, final metric by axis, learning rate by step, final metric by
