@@ -80,6 +80,9 @@ pub struct ExperimentFile {
 pub struct Plan {
     #[command(flatten)]
     pub experiment: ExperimentFile,
+    /// Show every cell, however many there are
+    #[arg(long)]
+    pub all: bool,
     #[command(flatten)]
     pub json: Json,
 }

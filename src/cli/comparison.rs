@@ -94,7 +94,7 @@ fn rank(state: RunState) -> u8 {
 }
 
 fn cell_axes(plan: &Plan, cell: &Cell) -> Vec<(String, String)> {
-    plan.axes.iter().zip(&cell.axes).map(|(axis, (_, value))| (axis.label.clone(), value.to_string())).collect()
+    plan.values(cell).filter_map(|(axis, value)| Some((axis.label.clone(), value?.to_string()))).collect()
 }
 
 fn axis(axis: &PlanAxis) -> Axis {

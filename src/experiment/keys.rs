@@ -27,7 +27,7 @@ pub struct Key {
 impl Key {
     /// Whether the key is part of a run, and may therefore be swept; the others describe the experiment as a whole.
     pub fn is_setting(&self) -> bool {
-        !matches!(split(self.name).0, "experiment" | "sweep" | "report")
+        is_setting(self.name)
     }
 
     /// The place in the table: the order in which axes are expanded.
@@ -39,6 +39,11 @@ impl Key {
     pub fn default_value(&self) -> Option<Value> {
         DEFAULTS.iter().find(|(key, _)| key.name == self.name).map(|(_, value)| value.clone())
     }
+}
+
+/// [`Key::is_setting`] for a key's name.
+pub fn is_setting(name: &str) -> bool {
+    !matches!(split(name).0, "experiment" | "sweep" | "report")
 }
 
 /// All keys, in the order of the table.
@@ -76,8 +81,8 @@ pub const EXCLUSIVE: &[[&str; 2]] =
     &[["train.steps", "train.epochs"], ["schedule.warmup_ratio", "schedule.warmup_steps"]];
 
 /// The other key of an exclusive pair.
-pub fn rival(name: &str) -> Option<&'static Key> {
-    EXCLUSIVE.iter().find(|pair| pair.contains(&name)).and_then(|[a, b]| find(if name == *a { b } else { a }))
+pub fn rival(name: &str) -> Option<&'static str> {
+    EXCLUSIVE.iter().find(|pair| pair.contains(&name)).map(|[a, b]| if name == *a { *b } else { *a })
 }
 
 /// The metrics that a run records.
@@ -115,6 +120,11 @@ const SECTIONS: &[&str] = &[
     "train",
     "sweep",
     "sweep.grid",
+    "sweep.zip",
+    "sweep.when",
+    "sweep.exclude",
+    "sweep.include",
+    "sweep.derive",
     "sweep.replicates",
     "report",
 ];
@@ -122,13 +132,8 @@ const SECTIONS: &[&str] = &[
 const PLANNED: &[(&str, &str)] = &[
     ("base", "a file cannot build on another one: copy the keys"),
     ("finetune", "only pretraining runs can be declared"),
-    ("sweep.zip", "only `[sweep.grid]` and `[sweep.replicates]` are"),
-    ("sweep.when", "only `[sweep.grid]` and `[sweep.replicates]` are"),
-    ("sweep.exclude", "only `[sweep.grid]` and `[sweep.replicates]` are"),
-    ("sweep.include", "only `[sweep.grid]` and `[sweep.replicates]` are"),
-    ("sweep.derive", "only `[sweep.grid]` and `[sweep.replicates]` are"),
-    ("sweep.random", "only `[sweep.grid]` and `[sweep.replicates]` are"),
-    ("sweep.halving", "only `[sweep.grid]` and `[sweep.replicates]` are"),
+    ("sweep.random", "write the cells out with the other parts of [sweep]"),
+    ("sweep.halving", "write the cells out with the other parts of [sweep]"),
     ("sweep.replicates.paired", "replicates are always paired: every cell has the same seeds"),
     ("objective.whole_word", "masks are drawn by token: take the key out"),
 ];
@@ -255,7 +260,7 @@ mod tests {
             assert!(planned(key.name).is_none() && !key.doc.is_empty() && !key.doc.ends_with('.'));
         }
         for name in EXCLUSIVE.iter().flatten() {
-            let back = rival(name).and_then(|key| rival(key.name)).map(|key| key.name);
+            let back = rival(name).and_then(rival);
             assert_eq!(back, Some(*name));
         }
         assert!(METRICS.iter().all(|name| name.parse::<crate::types::MetricName>().is_ok()));

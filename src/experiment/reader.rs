@@ -1,7 +1,7 @@
 //! Reads an experiment file and its `--set` arguments against the key table, into a [`Draft`].
 //!
 //! Both are walked the same way: a tree of tables down to the first path that is a key, below `[sweep.grid]` and
-//! `[experiment.baseline]` as at the top. A mistake is noted and the walk goes on, so that one pass finds all of them;
+//! `[experiment.baseline]` as at the top; the lists of tables below `[sweep]` are read in `sweep`. A mistake is noted and the walk goes on, so that one pass finds all of them;
 //! a key with a wrong value is remembered as broken, so that no check complains about it a second time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +11,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use super::keys::{self, Key};
+use super::sweep::Sweep;
 use super::value::{Rejection, Value, describe};
-use super::{Axis, Draft, Experiment, Goal, Report, Setting, suggest};
+use super::{Axis, Draft, Experiment, Goal, Report, Setting, settings, suggest};
 use crate::types::Seed;
+
+mod derive;
+mod sweep;
 
 /// Reads `text`, then the `KEY=VALUE` arguments of `--set`, which win over the file.
 ///
@@ -29,7 +33,7 @@ pub fn read(text: &str, file_name: &str, sets: &[String]) -> Result<Draft, Diagn
         });
         return Err(Diagnostics::new(source, list.collect()));
     }
-    let mut reader = Reader::default();
+    let mut reader = Reader { text: text.to_owned(), ..Reader::default() };
     for (name, value) in table.get_ref().iter() {
         reader.walk(&Node::of_file(name, "", value));
     }
@@ -41,7 +45,10 @@ pub fn read(text: &str, file_name: &str, sets: &[String]) -> Result<Draft, Diagn
 
 #[derive(Default)]
 struct Reader {
+    text: String,
     given: BTreeMap<&'static str, Setting>,
+    sweep: Sweep,
+    /// What varies: known once all is read.
     axes: Vec<Axis>,
     baseline: Vec<(&'static Key, Setting)>,
     broken: BTreeSet<&'static str>,
@@ -63,6 +70,7 @@ struct Node<'a, 'i> {
 enum Target {
     Base,
     Axis,
+    Derive,
     Baseline,
 }
 
@@ -70,6 +78,8 @@ impl Target {
     fn of(path: &str) -> (Self, &str) {
         if let Some(key) = path.strip_prefix("sweep.grid.") {
             (Self::Axis, key)
+        } else if let Some(key) = path.strip_prefix("sweep.derive.") {
+            (Self::Derive, key)
         } else if let Some(key) = path.strip_prefix("experiment.baseline.") {
             (Self::Baseline, key)
         } else {
@@ -93,6 +103,22 @@ impl<'a, 'i> Node<'a, 'i> {
                 argument: Some((typed, None)),
             },
         }
+    }
+
+    /// One table of the list that this node is: its keys are read as at the top.
+    fn table(&self, value: &'a Spanned<DeValue<'i>>) -> Self {
+        Self {
+            path: String::new(),
+            at: self.place(value),
+            value,
+            argument: self.argument.map(|(typed, _)| (typed, None)),
+        }
+    }
+
+    /// The same value, whose keys are read as at the top.
+    fn root(mut self) -> Self {
+        self.path.clear();
+        self
     }
 
     /// Where a value stands that is this node's or within it.
@@ -166,13 +192,16 @@ impl Reader {
 
     fn walk(&mut self, node: &Node<'_, '_>) {
         let (target, name) = Target::of(&node.path);
-        if let Some(why) = keys::planned(name) {
+        if let Some(list) = sweep::List::find(&node.path) {
+            self.take_list(list, node);
+        } else if let Some(why) = keys::planned(name) {
             let problem = Diagnostic::error(format!("`{name}` is not supported yet"));
             self.problems.push(problem.at(node.at.clone(), "of a later version").help(why));
         } else if let Some(key) = keys::find(name) {
             match target {
                 Target::Base => self.take_base(key, node),
                 Target::Axis => self.take_axis(key, node),
+                Target::Derive => self.take_derive(key, node),
                 Target::Baseline => self.take_baseline(key, node),
             }
         } else if keys::sections().any(|section| section == name) {
@@ -190,10 +219,14 @@ impl Reader {
     }
 
     fn unknown(&mut self, node: &Node<'_, '_>, name: &str) {
-        let problem = if node.value.get_ref().is_table() && node.argument.is_none() {
-            let problem = Diagnostic::error(format!("unknown table `[{}]`", node.path));
+        let tables = node.value.get_ref().as_array();
+        let is_list =
+            tables.is_some_and(|items| !items.is_empty() && items.iter().all(|item| item.get_ref().is_table()));
+        let problem = if (is_list || node.value.get_ref().is_table()) && node.argument.is_none() {
+            let (open, close) = if is_list { ("[[", "]]") } else { ("[", "]") };
+            let problem = Diagnostic::error(format!("unknown table `{open}{}{close}`", node.path));
             match suggest::nearest(&node.path, keys::sections()) {
-                Some(section) => problem.help(format!("did you mean `[{section}]`?")),
+                Some(section) => problem.help(format!("did you mean `{open}{section}{close}`?")),
                 None => problem.help(format!("the tables are {}", keys::sections().collect::<Vec<_>>().join(", "))),
             }
         } else {
@@ -232,94 +265,16 @@ impl Reader {
             self.problems.push(conflict(format!("`{}` is given twice", key.name), &setting, previous));
         }
         if let Some(rival) = keys::rival(key.name)
-            && let Some(previous) = self.given.get(rival.name)
+            && let Some(previous) = self.given.get(rival)
         {
             if may_replace(previous) {
-                self.given.remove(rival.name);
+                self.given.remove(rival);
             } else {
-                let message = format!("`{}` and `{}` exclude each other", rival.name, key.name);
+                let message = format!("`{rival}` and `{}` exclude each other", key.name);
                 self.problems.push(conflict(message, previous, &setting).help("take one of them out"));
             }
         }
         self.given.insert(key.name, setting);
-    }
-
-    /// An argument for a swept key fixes the axis at one value, or gives it other values.
-    fn narrows_axis(&mut self, key: &'static Key, node: &Node<'_, '_>) -> bool {
-        let Some(axis) = self.axes.iter_mut().find(|axis| axis.key.name == key.name) else { return false };
-        match node.read(key) {
-            Ok(setting) => axis.values = vec![setting],
-            Err(_) if node.value.get_ref().is_array() => self.take_axis(key, node),
-            Err(problem) => self.problems.push(problem),
-        }
-        true
-    }
-
-    fn take_axis(&mut self, key: &'static Key, node: &Node<'_, '_>) {
-        if !key.is_setting() || key.name == "train.seed" {
-            let problem = Diagnostic::error(format!("`{}` cannot be swept", key.name)).at(node.at.clone(), "this axis");
-            self.problems.push(match key.name {
-                "train.seed" => {
-                    problem.help("seeds repeat a cell, they are no axis: `[sweep.replicates]` with `seeds = 3`")
-                }
-                _ => problem.help("it describes the experiment as a whole"),
-            });
-            return;
-        }
-        let values = self.axis_values(key, node);
-        if values.is_empty() {
-            self.broken.insert(key.name);
-        }
-        if node.argument.is_some() {
-            self.forget_file(key);
-        }
-        let axis = Axis { key, label: String::new(), place: node.at.clone(), values };
-        match self.axes.iter_mut().find(|other| other.key.name == key.name) {
-            None => self.axes.push(axis),
-            Some(other) if node.argument.is_some() => *other = axis,
-            Some(other) => self.problems.push(
-                Diagnostic::error(format!("the axis `{}` is given twice", key.name))
-                    .at(axis.place, "again here")
-                    .at(other.place.clone(), "first here"),
-            ),
-        }
-    }
-
-    /// Like any argument, an axis wins over what the file says of its key.
-    fn forget_file(&mut self, key: &'static Key) {
-        for name in [Some(key), keys::rival(key.name)].into_iter().flatten().map(|key| key.name) {
-            if matches!(self.given.get(name), Some(Setting { place: Some(Place::File { .. }), .. })) {
-                self.given.remove(name);
-            }
-        }
-    }
-
-    /// The good values of an axis; the others are noted.
-    fn axis_values(&mut self, key: &'static Key, node: &Node<'_, '_>) -> Vec<Setting> {
-        let mut values: Vec<Setting> = Vec::new();
-        let Some(items) = node.value.get_ref().as_array() else {
-            let found = describe(node.value.get_ref());
-            let problem = Diagnostic::error(format!("the axis `{}` must be a list of values, not {found}", key.name));
-            self.problems.push(problem.at(node.place(node.value), "this value").help("write the values in brackets"));
-            return values;
-        };
-        for item in items.iter() {
-            match node.setting(key, key.kind.read(item.get_ref()), item) {
-                Err(problem) => self.problems.push(problem),
-                Ok(setting) => match values.iter().find(|other| other.value == setting.value) {
-                    Some(first) => {
-                        let message = format!("the axis `{}` has the value {} twice", key.name, setting.value);
-                        self.problems.push(conflict(message, &setting, first));
-                    }
-                    None => values.push(setting),
-                },
-            }
-        }
-        if items.is_empty() {
-            let problem = Diagnostic::error(format!("the axis `{}` is empty", key.name));
-            self.problems.push(problem.at(node.place(node.value), "no values").help("give it values, or take it out"));
-        }
-        values
     }
 
     fn take_baseline(&mut self, key: &'static Key, node: &Node<'_, '_>) {
@@ -336,17 +291,20 @@ impl Reader {
     }
 
     fn finish(mut self, source: Source) -> Draft {
-        self.axes.sort_by_key(|axis| axis.key.position());
-        label_axes(&mut self.axes);
+        self.sweep.sort();
+        self.axes = self.sweep.axes();
+        self.check_sources();
+        self.check_derives();
         self.check_axes_against_base();
         self.check_required();
         let seeds = self.seeds();
         let report = Report {
-            figures: self.words("report.figures"),
+            figures: self.list("report.figures"),
             colour_by: self.named_axis("report.colour_by"),
             x: self.named_axis("report.x"),
         };
         let baseline = self.baseline_axes();
+        self.axes.retain(|axis| !axis.values.is_empty());
         let metric = self.text("experiment.metric");
         let goal = match self.text("experiment.goal").as_str() {
             "maximize" => Goal::Maximize,
@@ -359,40 +317,23 @@ impl Reader {
             metric: metric.parse().expect("invariant: the table lists metric names"),
             goal,
             baseline,
+            bases: settings::bases(&self.given, &self.axes, &self.broken),
             given: self.given,
-            axes: self.axes.into_iter().filter(|axis| !axis.values.is_empty()).collect(),
+            axes: self.axes,
+            sweep: self.sweep,
             seeds,
             report,
             warnings: Vec::new(),
             source,
-            broken: self.broken,
         };
         Draft { experiment, diagnostics: self.problems }
     }
 
-    fn check_axes_against_base(&mut self) {
-        for axis in &self.axes {
-            if let Some(base) = self.given.get(axis.key.name) {
-                let problem = Diagnostic::error(format!("`{}` is swept, so this value is never used", axis.key.name))
-                    .at(place_of(base), "this value")
-                    .at(axis.place.clone(), "swept here");
-                self.problems.push(problem.help("take one of them out"));
-            }
-            let Some(rival) = keys::rival(axis.key.name) else { continue };
-            let swept =
-                self.axes.iter().find(|other| other.key.name == rival.name && rival.position() < axis.key.position());
-            let place = self.given.get(rival.name).map(place_of).or(swept.map(|other| other.place.clone()));
-            if let Some(place) = place {
-                let message = format!("`{}` and `{}` exclude each other", axis.key.name, rival.name);
-                let problem = Diagnostic::error(message).at(place, "this one").at(axis.place.clone(), "and this axis");
-                self.problems.push(problem.help("take one of them out"));
-            }
-        }
-    }
-
     fn check_required(&mut self) {
         let is_there = |name: &str| {
-            self.given.contains_key(name) || self.broken.contains(name) || self.axes.iter().any(|a| a.key.name == name)
+            self.given.contains_key(name)
+                || self.broken.contains(name)
+                || self.sweep.always().any(|column| column.key.name == name)
         };
         let missing: Vec<&str> =
             ["experiment.name", "data.corpus"].into_iter().filter(|name| !is_there(name)).collect();
@@ -422,39 +363,6 @@ impl Reader {
         (first..first + count).map(Seed).collect()
     }
 
-    fn named_axis(&mut self, name: &'static str) -> Option<&'static Key> {
-        let setting = self.given.get(name)?;
-        let wanted = setting.value.to_string();
-        let found = self.axes.iter().find(|axis| axis.key.name == wanted || axis.label == wanted);
-        if found.is_none() {
-            let problem = Diagnostic::error(format!("`{name}` must name an axis of the sweep, not \"{wanted}\""));
-            self.problems.push(problem.at(place_of(setting), "this value").help(self.axes_in_words(&wanted)));
-        }
-        found.map(|axis| axis.key)
-    }
-
-    fn axes_in_words(&self, wanted: &str) -> String {
-        let names: Vec<&str> = self.axes.iter().map(|axis| axis.key.name).collect();
-        match suggest::nearest(wanted, names.iter().copied()) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None if names.is_empty() => "nothing is swept: `[sweep.grid]` has no axis".to_owned(),
-            None => format!("the axes are {}", names.join(", ")),
-        }
-    }
-
-    fn baseline_axes(&mut self) -> Option<Vec<(&'static Key, Setting)>> {
-        for (key, setting) in &self.baseline {
-            if !self.axes.iter().any(|axis| axis.key.name == key.name) {
-                self.baseline_is_broken = true;
-                let problem =
-                    Diagnostic::error(format!("the baseline names `{}`, which is no axis of the sweep", key.name));
-                self.problems.push(problem.at(place_of(setting), "this value").help(self.axes_in_words(key.name)));
-            }
-        }
-        let baseline = std::mem::take(&mut self.baseline);
-        (!baseline.is_empty() && !self.baseline_is_broken).then_some(baseline)
-    }
-
     /// The text of a key that is given, or its default, or nothing.
     fn text(&self, name: &str) -> String {
         let default = || keys::find(name).and_then(Key::default_value);
@@ -462,24 +370,12 @@ impl Reader {
         value.map(|value| value.to_string()).unwrap_or_default()
     }
 
-    fn words(&self, name: &str) -> Vec<String> {
+    fn list(&self, name: &str) -> Vec<String> {
         let default = || keys::find(name).and_then(Key::default_value);
         match self.given.get(name).map(|setting| setting.value.clone()).or_else(default) {
             Some(Value::List(items)) => items.iter().map(Value::to_string).collect(),
             _ => Vec::new(),
         }
-    }
-}
-
-fn label_axes(axes: &mut [Axis]) {
-    let short = |axis: &Axis| match keys::split(axis.key.name) {
-        (section, "kind") => section,
-        (_, leaf) => leaf,
-    };
-    let all: Vec<&str> = axes.iter().map(short).collect();
-    for (i, axis) in axes.iter_mut().enumerate() {
-        let is_unique = all.iter().filter(|other| **other == all[i]).count() == 1;
-        axis.label = if is_unique { all[i] } else { axis.key.name }.to_owned();
     }
 }
 

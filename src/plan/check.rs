@@ -4,11 +4,9 @@
 //! many cells is the same diagnostic, reported once: at the axis value that causes it where an axis does. A law whose
 //! settings are not all there says nothing: what is missing has been reported already.
 
-use super::expand::{Point, expand, grid_size};
-use crate::experiment::{self, Diagnostic, Diagnostics, Draft, Experiment, Place, Setting, Settings, Value};
-
-/// The most cells that a sweep may have.
-pub const MAX_CELLS: usize = 20_000;
+use super::dead::DeadAxes;
+use super::expand::expand;
+use crate::experiment::{self, Diagnostic, Diagnostics, Draft, Experiment, Place, Point, Setting, Settings, Severity};
 
 /// Reads an experiment file and the `KEY=VALUE` arguments of `--set`, and checks every cell.
 ///
@@ -16,32 +14,64 @@ pub const MAX_CELLS: usize = 20_000;
 /// All mistakes of the file and the arguments, each with its place; see [`Diagnostics`].
 pub fn read(text: &str, file_name: &str, sets: &[String]) -> Result<Experiment, Diagnostics> {
     let Draft { mut experiment, mut diagnostics } = experiment::read(text, file_name, sets)?;
-    if grid_size(&experiment).is_none_or(|cells| cells > MAX_CELLS) {
-        diagnostics.push(too_many_cells(&experiment));
-    } else {
-        let points = expand(&experiment);
-        let cells: Vec<Settings> = points.iter().map(|point| experiment.settings(point)).collect();
-        for cell in &cells {
-            LAWS.iter().for_each(|law| diagnostics.extend(law(cell)));
-        }
-        diagnostics.extend(check_metric(&experiment, &cells));
-        let baseline = whole_baseline(&experiment, &points).map_err(|problem| diagnostics.push(problem));
+    let (expansion, problems) = expand(&experiment);
+    // What an unreadable part of the sweep leaves is not the sweep that was meant: its parts may well not fit together.
+    if diagnostics.is_empty() || expansion.is_too_large {
+        diagnostics.extend(problems);
+    }
+    check_cells(&experiment, &expansion.points, &mut diagnostics);
+    if !expansion.points.is_empty() {
+        let baseline = whole_baseline(&experiment, &expansion.points).map_err(|problem| diagnostics.push(problem));
         experiment.baseline = baseline.unwrap_or_default();
     }
+    let has_errors = diagnostics.iter().any(|problem| problem.severity == Severity::Error);
+    if !has_errors {
+        diagnostics.extend(axes_of_one_value(&experiment));
+    }
     let diagnostics = Diagnostics::new(experiment.source.clone(), diagnostics);
-    if diagnostics.has_errors() {
+    if has_errors {
         return Err(diagnostics);
     }
     experiment.warnings = diagnostics.list;
     Ok(experiment)
 }
 
-type Law = fn(&Settings) -> Option<Diagnostic>;
+/// Looks at each cell, one at a time: a large sweep has many.
+fn check_cells(experiment: &Experiment, points: &[Point], diagnostics: &mut Vec<Diagnostic>) {
+    let dead = DeadAxes::new(experiment);
+    let mut without_pairs = 0;
+    for point in points {
+        let cell = experiment.settings(point);
+        let laws = LAWS.iter().filter_map(|law| law(&cell));
+        for problem in laws.chain(dead.at(point, &cell)).chain(cell.faults().cloned()) {
+            if !diagnostics.contains(&problem) {
+                diagnostics.push(problem);
+            }
+        }
+        without_pairs += usize::from(cell.text("objective.nsp") == Some("off"));
+    }
+    diagnostics.extend(check_metric(experiment, points.len(), without_pairs));
+}
+
+/// An axis of one value compares nothing, unless an argument has narrowed it.
+fn axes_of_one_value(experiment: &Experiment) -> Vec<Diagnostic> {
+    let is_in_file = |setting: &Setting| matches!(setting.place, Some(Place::File { .. }));
+    let axes = experiment.sweep.always().filter(|axis| axis.values.len() == 1 && axis.values.iter().all(is_in_file));
+    let warning = |axis: &experiment::Column| {
+        let (section, leaf) = experiment::keys::split(axis.key.name);
+        let problem =
+            Diagnostic::warning(format!("the axis `{}` has one value, so it compares nothing", axis.key.name));
+        problem.at(axis.place.clone(), "this axis").help(format!("give it more, or write `{leaf}` under [{section}]"))
+    };
+    axes.map(warning).collect()
+}
+
+type Law = fn(&Settings<'_>) -> Option<Diagnostic>;
 
 const LAWS: &[Law] =
     &[heads_divide_width, sequences_have_positions, shares_of_the_selected, warmup_ends, demo_has_a_format];
 
-fn heads_divide_width(cell: &Settings) -> Option<Diagnostic> {
+fn heads_divide_width(cell: &Settings<'_>) -> Option<Diagnostic> {
     let (width, heads) = (cell.integer("model.hidden_size")?, cell.integer("model.num_attention_heads")?);
     if width % heads == 0 || cell.get("model.attention_head_size").is_some() {
         return None;
@@ -55,7 +85,7 @@ fn heads_divide_width(cell: &Settings) -> Option<Diagnostic> {
     Some(blame(cell, message, &["model.hidden_size", "model.num_attention_heads"]).help(help))
 }
 
-fn sequences_have_positions(cell: &Settings) -> Option<Diagnostic> {
+fn sequences_have_positions(cell: &Settings<'_>) -> Option<Diagnostic> {
     let (length, positions) = (cell.integer("train.seq_len")?, cell.integer("model.max_position_embeddings")?);
     if length <= positions {
         return None;
@@ -65,7 +95,7 @@ fn sequences_have_positions(cell: &Settings) -> Option<Diagnostic> {
     Some(blame(cell, message, &["train.seq_len", "model.max_position_embeddings"]).help(help))
 }
 
-fn shares_of_the_selected(cell: &Settings) -> Option<Diagnostic> {
+fn shares_of_the_selected(cell: &Settings<'_>) -> Option<Diagnostic> {
     let (masked, random) = (cell.float("objective.mask_token_prob")?, cell.float("objective.random_token_prob")?);
     // Decimal shares that add up to 1 may come out a rounding above it.
     if masked + random <= 1.0 + 1e-12 {
@@ -78,7 +108,7 @@ fn shares_of_the_selected(cell: &Settings) -> Option<Diagnostic> {
     Some(blame(cell, message, &keys).help("the rest of the selected tokens is kept; BERT has 0.8 and 0.1"))
 }
 
-fn warmup_ends(cell: &Settings) -> Option<Diagnostic> {
+fn warmup_ends(cell: &Settings<'_>) -> Option<Diagnostic> {
     let (warmup, steps) = (cell.integer("schedule.warmup_steps")?, cell.integer("train.steps")?);
     if warmup <= steps {
         return None;
@@ -88,7 +118,7 @@ fn warmup_ends(cell: &Settings) -> Option<Diagnostic> {
     Some(blame(cell, message, &keys).help("a tenth of the steps is usual: `warmup_ratio = 0.1`"))
 }
 
-fn demo_has_a_format(cell: &Settings) -> Option<Diagnostic> {
+fn demo_has_a_format(cell: &Settings<'_>) -> Option<Diagnostic> {
     let format = cell.text("data.format")?;
     if cell.text("data.corpus")? != "demo" || format == "auto" {
         return None;
@@ -98,7 +128,7 @@ fn demo_has_a_format(cell: &Settings) -> Option<Diagnostic> {
 }
 
 /// An error at each of `keys` that was written somewhere: first what an axis or the file says, then what a preset does.
-fn blame(cell: &Settings, message: String, keys: &[&str]) -> Diagnostic {
+fn blame(cell: &Settings<'_>, message: String, keys: &[&str]) -> Diagnostic {
     let mut involved: Vec<(&str, &Setting)> = keys.iter().filter_map(|key| Some((*key, cell.get(key)?))).collect();
     involved.sort_by_key(|(_, setting)| setting.preset.is_some());
     involved.into_iter().fold(Diagnostic::error(message), |problem, (key, setting)| {
@@ -113,29 +143,17 @@ fn blame(cell: &Settings, message: String, keys: &[&str]) -> Diagnostic {
     })
 }
 
-fn too_many_cells(experiment: &Experiment) -> Diagnostic {
-    let counts: Vec<String> = experiment.axes.iter().map(|axis| axis.values.len().to_string()).collect();
-    let message = format!("the sweep has {} cells, more than {MAX_CELLS}", counts.join(" x "));
-    let problem = Diagnostic::error(message).help("take values out, or cut the sweep into several experiments");
-    experiment
-        .axes
-        .iter()
-        .fold(problem, |problem, axis| problem.at(axis.place.clone(), format!("{} values", axis.values.len())))
-}
-
 /// A metric of next-sentence prediction needs it on: an error where no cell has it, a warning where some have not.
-fn check_metric(experiment: &Experiment, cells: &[Settings]) -> Option<Diagnostic> {
+fn check_metric(experiment: &Experiment, cells: usize, without: usize) -> Option<Diagnostic> {
     let metric = experiment.metric.as_str();
     let setting = experiment.given.get("experiment.metric").filter(|_| metric.contains("/nsp_"))?;
     let place = setting.place.clone()?;
-    let without = cells.iter().filter(|cell| cell.text("objective.nsp") == Some("off")).count();
     let problem = match without {
         0 => return None,
-        n if n == cells.len() => Diagnostic::error(format!("no run records `{metric}`: `objective.nsp` is off")),
-        n => Diagnostic::warning(format!(
-            "{n} of {} cells do not record `{metric}`: their `objective.nsp` is off",
-            cells.len()
-        )),
+        n if n == cells => Diagnostic::error(format!("no run records `{metric}`: `objective.nsp` is off")),
+        n => {
+            Diagnostic::warning(format!("{n} of {cells} cells do not record `{metric}`: their `objective.nsp` is off",))
+        }
     };
     Some(problem.at(place, "this metric").help("`valid/mlm_loss` is recorded by every run"))
 }
@@ -143,22 +161,27 @@ fn check_metric(experiment: &Experiment, cells: &[Settings]) -> Option<Diagnosti
 type Baseline = Option<Vec<(&'static experiment::Key, Setting)>>;
 
 /// The baseline with a value for every axis: the one cell that it describes.
-fn whole_baseline(experiment: &Experiment, points: &[Point<'_>]) -> Result<Baseline, Diagnostic> {
+fn whole_baseline(experiment: &Experiment, points: &[Point]) -> Result<Baseline, Diagnostic> {
     let Some(baseline) = &experiment.baseline else { return Ok(None) };
     if baseline.iter().any(|(key, _)| experiment.axis(key.name).is_none()) {
         return Ok(None); // The axis has no good value, which has been reported.
     }
-    let described = |point: &&Point<'_>| {
-        let agrees = |key: &str, value: &Value| point.iter().any(|(axis, s)| axis.key.name == key && s.value == *value);
-        baseline.iter().all(|(key, setting)| agrees(key.name, &setting.value))
-    };
-    let cells: Vec<&Point<'_>> = points.iter().filter(described).collect();
+    let wanted: Vec<(usize, Option<usize>)> = baseline
+        .iter()
+        .filter_map(|(key, setting)| {
+            let axis = experiment.axes.iter().position(|axis| axis.key.name == key.name)?;
+            Some((axis, experiment.axes[axis].index_of(&setting.value)))
+        })
+        .collect();
+    let is_described =
+        |point: &&Point| wanted.iter().all(|(axis, index)| index.is_some() && point.get(*axis) == *index);
+    let cells: Vec<&Point> = points.iter().filter(is_described).collect();
     let place = baseline.first().and_then(|(_, setting)| setting.place.clone()).unwrap_or((0..0).into());
     let shown: Vec<String> =
         baseline.iter().map(|(key, setting)| format!("{} = {}", key.name, setting.value)).collect();
     let shown = shown.join(", ");
     match cells.as_slice() {
-        [cell] => Ok(Some(cell.iter().map(|(axis, setting)| (axis.key, (*setting).clone())).collect())),
+        [cell] => Ok(Some(experiment.values(cell).map(|(axis, setting)| (axis.key, setting.clone())).collect())),
         // The command line has changed the sweep: that leaves no baseline, and is no mistake of the file.
         found if is_changed_by_argument(experiment) => {
             let message =
@@ -169,9 +192,9 @@ fn whole_baseline(experiment: &Experiment, points: &[Point<'_>]) -> Result<Basel
             .at(place, "this baseline")
             .help("give axis values that the sweep has")),
         several => {
-            let axes = experiment.axes.iter().filter(|axis| axis.values.len() > 1);
-            let open = axes.filter(|axis| !baseline.iter().any(|(key, _)| key.name == axis.key.name));
-            let open: Vec<&str> = open.map(|axis| axis.key.name).collect();
+            let differs = |axis: usize| several.iter().any(|cell| cell.get(axis) != several[0].get(axis));
+            let axes = experiment.axes.iter().enumerate().filter(|(i, _)| differs(*i));
+            let open: Vec<&str> = axes.map(|(_, axis)| axis.key.name).collect();
             let message = format!("the baseline {shown} describes {} cells, not one", several.len());
             Err(Diagnostic::error(message).at(place, "this baseline").help(format!("add {}", open.join(", "))))
         }

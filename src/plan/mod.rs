@@ -5,15 +5,16 @@
 //! seed, [`estimate()`] says what a run will cost.
 
 mod check;
+mod dead;
 mod estimate;
 mod expand;
 mod parameters;
 mod resolve;
 mod run_spec;
 
-pub use check::{MAX_CELLS, read};
+pub use check::read;
 pub use estimate::{Estimate, Measured, estimate};
-pub use expand::{Point, expand};
+pub use expand::{Expansion, MAX_CELLS, Tally, expand};
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef};
 pub use run_spec::{
@@ -25,15 +26,18 @@ pub use run_spec::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::experiment::{Axis, Diagnostics, Experiment, Value};
+use crate::experiment::{Axis, Diagnostics, Experiment, Point, Value};
 use crate::types::{Seed, SpecHash};
 
 /// Everything that an experiment runs, in order.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// In the order of the key table.
     pub axes: Vec<PlanAxis>,
-    /// In the order of the sweep: the first axis varies slowest.
+    /// In the order of the sweep: see [`expand()`].
     pub cells: Vec<Cell>,
+    /// How the cells came about.
+    pub tally: Tally,
     /// The index of the cell that the others are compared with.
     pub baseline: Option<usize>,
 }
@@ -50,7 +54,7 @@ pub struct PlanAxis {
 /// One combination of axis values, and a run for every seed.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// Key and value for every axis, in the order of the axes.
+    /// Key and value for every axis that exists here, in the order of the axes: an absent axis has no value.
     pub axes: Vec<(&'static str, Value)>,
     /// `mask_ratio=0.3 nsp=off`; empty when nothing is swept.
     pub label: String,
@@ -73,6 +77,12 @@ impl Plan {
         self.cells.iter().flat_map(|cell| &cell.runs).filter(|run| seen.insert(run.hash)).collect()
     }
 
+    /// The value of every axis in a cell, in the order of the axes; nothing where the axis is absent.
+    pub fn values<'p>(&'p self, cell: &'p Cell) -> impl Iterator<Item = (&'p PlanAxis, Option<&'p Value>)> {
+        let value = |axis: &PlanAxis| cell.axes.iter().find(|(key, _)| *key == axis.key).map(|(_, value)| value);
+        self.axes.iter().map(move |axis| (axis, value(axis)))
+    }
+
     /// How many runs of the cells are the same specification as an earlier one, and need no execution of their own.
     pub fn duplicates(&self) -> usize {
         self.cells.iter().map(|cell| cell.runs.len()).sum::<usize>() - self.runs().len()
@@ -89,11 +99,12 @@ pub fn plan<E: fmt::Display>(
     experiment: &Experiment,
     mut look_up: impl FnMut(&CorpusRef) -> Result<CorpusFacts, E>,
 ) -> Result<Plan, Diagnostics> {
-    let points = expand(experiment);
+    let (expansion, _) = expand(experiment);
+    let mut resolver = resolve::Resolver::default();
     let mut corpora: BTreeMap<CorpusRef, Option<CorpusFacts>> = BTreeMap::new();
     let mut problems = Vec::new();
     let mut cells = Vec::new();
-    for point in &points {
+    for point in &expansion.points {
         let settings = experiment.settings(point);
         let corpus = CorpusRef::of(&settings);
         let facts = corpora.entry(corpus).or_insert_with_key(|corpus| {
@@ -101,22 +112,19 @@ pub fn plan<E: fmt::Display>(
             facts.map_err(|message| problems.push(resolve::blame_corpus(&settings, message))).ok()
         });
         let Some(facts) = facts else { continue };
-        let spec = |seed| resolve::spec(&settings, facts, seed);
-        let runs = experiment.seeds.iter().map(|&seed| PlannedRun::new(spec(seed))).collect();
-        cells.push(Cell { axes: cell_axes(point), label: cell_label(point), runs });
+        let run = |&seed: &Seed| {
+            let (spec, hash) = resolver.spec(&settings, facts, seed);
+            PlannedRun { seed, spec, hash }
+        };
+        let runs = experiment.seeds.iter().map(run).collect();
+        cells.push(Cell { axes: cell_axes(experiment, point), label: cell_label(experiment, point), runs });
     }
     if !problems.is_empty() {
         return Err(Diagnostics::new(experiment.source.clone(), problems));
     }
     let axes = experiment.axes.iter().map(PlanAxis::of).collect();
     let baseline = baseline_index(experiment, &cells);
-    Ok(Plan { axes, cells, baseline })
-}
-
-impl PlannedRun {
-    fn new(spec: RunSpec) -> Self {
-        Self { seed: spec.train.seed, hash: spec.hash(), spec }
-    }
+    Ok(Plan { axes, cells, tally: expansion.tally, baseline })
 }
 
 impl PlanAxis {
@@ -126,13 +134,13 @@ impl PlanAxis {
     }
 }
 
-fn cell_axes(point: &Point<'_>) -> Vec<(&'static str, Value)> {
-    point.iter().map(|(axis, setting)| (axis.key.name, setting.value.clone())).collect()
+fn cell_axes(experiment: &Experiment, point: &Point) -> Vec<(&'static str, Value)> {
+    experiment.values(point).map(|(axis, setting)| (axis.key.name, setting.value.clone())).collect()
 }
 
-fn cell_label(point: &Point<'_>) -> String {
-    let parts: Vec<String> = point.iter().map(|(axis, setting)| format!("{}={}", axis.label, setting.value)).collect();
-    parts.join(" ")
+fn cell_label(experiment: &Experiment, point: &Point) -> String {
+    let part = |(axis, setting): (&Axis, &crate::experiment::Setting)| format!("{}={}", axis.label, setting.value);
+    experiment.values(point).map(part).collect::<Vec<_>>().join(" ")
 }
 
 fn baseline_index(experiment: &Experiment, cells: &[Cell]) -> Option<usize> {

@@ -4,11 +4,19 @@
 //! tree of JSON, and the tree becomes the specification. What is resolved beyond that is here, and short: the corpus, the
 //! width of a head, the seed.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
-use super::run_spec::{CorpusFormat, DemoSpec, RunSpec, SPEC_SCHEMA, Stage};
-use crate::experiment::{Diagnostic, Settings, keys};
-use crate::types::{ContentHash, Seed};
+use super::run_spec::{
+    CorpusFormat, DataSpec, DemoSpec, ModelSpec, ObjectiveSpec, OptimizerSpec, RunSpec, SPEC_SCHEMA, ScheduleSpec,
+    Stage, TokenizerSpec, TrainSpec, canonical_lines,
+};
+use crate::experiment::{Diagnostic, Setting, Settings, keys};
+use crate::types::{ContentHash, ContentHasher, Seed, SpecHash};
 
 /// A corpus as an experiment names it: all that its bytes depend on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +44,7 @@ pub struct CorpusFacts {
 
 impl CorpusRef {
     /// The corpus of a cell.
-    pub fn of(settings: &Settings) -> Self {
+    pub fn of(settings: &Settings<'_>) -> Self {
         let text =
             |key: &str| settings.text(key).expect("invariant: a released experiment names its corpus").to_owned();
         let number = |key: &str| settings.integer(key).map_or(0, i64::unsigned_abs);
@@ -67,42 +75,100 @@ impl CorpusFacts {
 }
 
 /// An error at the place that names the corpus.
-pub(super) fn blame_corpus(settings: &Settings, message: String) -> Diagnostic {
+pub(super) fn blame_corpus(settings: &Settings<'_>, message: String) -> Diagnostic {
     let place = settings.get("data.corpus").and_then(|setting| setting.place.clone());
     Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "this corpus")
 }
 
-/// The specification of one run.
-pub(super) fn spec(settings: &Settings, facts: &CorpusFacts, seed: Seed) -> RunSpec {
-    let mut tree = Map::new();
-    tree.insert("schema".to_owned(), json!(SPEC_SCHEMA));
-    tree.insert("stage".to_owned(), json!(Stage::Pretrain));
-    for (name, setting) in settings.iter() {
-        if let Some(value) = setting.value.to_json() {
-            put(&mut tree, name, value);
-        }
-    }
-    let width = |key| settings.integer(key).unwrap_or(1);
-    if settings.get("model.attention_head_size").is_none() {
-        put(
-            &mut tree,
-            "model.attention_head_size",
-            json!(width("model.hidden_size") / width("model.num_attention_heads")),
-        );
-    }
-    put(&mut tree, "data.corpus_hash", json!(facts.hash));
-    put(&mut tree, "data.format", json!(facts.format));
-    if let Some(demo) = CorpusRef::of(settings).demo {
-        put(&mut tree, "data.demo", json!(demo));
-    }
-    put(&mut tree, "train.seed", json!(seed));
-    serde_json::from_value(Json::Object(tree)).expect("invariant: the key table and the specification agree")
+/// Makes specifications, section by section.
+///
+/// The cells of a large sweep differ in few settings, so most sections of most cells have been made before: they are
+/// kept, with their lines of the canonical form, under the settings in which cells differ.
+#[derive(Default)]
+pub(super) struct Resolver {
+    data: Memo<DataSpec>,
+    tokenizer: Memo<TokenizerSpec>,
+    model: Memo<ModelSpec>,
+    objective: Memo<ObjectiveSpec>,
+    optimizer: Memo<OptimizerSpec>,
+    schedule: Memo<ScheduleSpec>,
+    train: Memo<TrainSpec>,
 }
 
-fn put(tree: &mut Map<String, Json>, key: &str, value: Json) {
-    let (section, leaf) = keys::split(key);
-    let section = tree.entry(section).or_insert_with(|| Json::Object(Map::new()));
-    if let Json::Object(fields) = section {
-        fields.insert(leaf.to_owned(), value);
+type Memo<T> = BTreeMap<String, Part<T>>;
+
+struct Part<T> {
+    value: T,
+    canonical: String,
+}
+
+impl Resolver {
+    /// The specification of one run, and its identity.
+    pub(super) fn spec(&mut self, settings: &Settings<'_>, facts: &CorpusFacts, seed: Seed) -> (RunSpec, SpecHash) {
+        let data = part(&mut self.data, "data", settings, "", |fields| {
+            fields.insert("corpus_hash".to_owned(), json!(facts.hash));
+            fields.insert("format".to_owned(), json!(facts.format));
+            if let Some(demo) = CorpusRef::of(settings).demo {
+                fields.insert("demo".to_owned(), json!(demo));
+            }
+        });
+        let model = part(&mut self.model, "model", settings, "", |fields| {
+            let width = |key| settings.integer(key).unwrap_or(1);
+            let of_one_head = width("model.hidden_size") / width("model.num_attention_heads");
+            fields.entry("attention_head_size").or_insert(json!(of_one_head));
+        });
+        let nothing = |_: &mut Map<String, Json>| ();
+        let objective = part(&mut self.objective, "objective", settings, "", nothing);
+        let optimizer = part(&mut self.optimizer, "optimizer", settings, "", nothing);
+        let schedule = part(&mut self.schedule, "schedule", settings, "", nothing);
+        let tokenizer = part(&mut self.tokenizer, "tokenizer", settings, "", nothing);
+        let train = part(&mut self.train, "train", settings, &seed.to_string(), |fields| {
+            fields.insert("seed".to_owned(), json!(seed));
+        });
+        let head = canonical_lines("", &json!({ "schema": SPEC_SCHEMA, "stage": Stage::Pretrain }));
+        let mut hasher = ContentHasher::new();
+        for lines in [&data.canonical, &model.canonical, &objective.canonical, &optimizer.canonical] {
+            hasher.update(lines.as_bytes());
+        }
+        for lines in [&schedule.canonical, &head, &tokenizer.canonical, &train.canonical] {
+            hasher.update(lines.as_bytes());
+        }
+        let spec = RunSpec {
+            schema: SPEC_SCHEMA,
+            stage: Stage::Pretrain,
+            data: data.value.clone(),
+            tokenizer: tokenizer.value.clone(),
+            model: model.value.clone(),
+            objective: objective.value.clone(),
+            optimizer: optimizer.value.clone(),
+            schedule: schedule.value.clone(),
+            train: train.value.clone(),
+        };
+        (spec, SpecHash(hasher.finish()))
     }
+}
+
+/// A section of the specification, `complete`d with what is no setting; `more` tells sections apart that differ in that.
+fn part<'m, T: Serialize + DeserializeOwned>(
+    memo: &'m mut Memo<T>,
+    section: &str,
+    settings: &Settings<'_>,
+    more: &str,
+    complete: impl FnOnce(&mut Map<String, Json>),
+) -> &'m Part<T> {
+    let mut own = more.to_owned();
+    for (name, setting) in settings.own().filter(|(name, _)| keys::split(name).0 == section) {
+        let _ = write!(own, "\n{name}={}", setting.value);
+    }
+    memo.entry(own).or_insert_with(|| {
+        let all = settings.iter().filter(|(name, _)| keys::split(name).0 == section);
+        let field =
+            |(name, setting): (&str, &Setting)| Some((keys::split(name).1.to_owned(), setting.value.to_json()?));
+        let mut fields: Map<String, Json> = all.filter_map(field).collect();
+        complete(&mut fields);
+        let value: T =
+            serde_json::from_value(Json::Object(fields)).expect("invariant: the key table and the specification agree");
+        let tree = serde_json::to_value(&value).expect("invariant: a spec holds only finite numbers and string keys");
+        Part { canonical: canonical_lines(section, &tree), value }
+    })
 }

@@ -358,21 +358,31 @@ impl RunSpec {
     /// Floats are written as the shortest decimal that reads back the same, in scientific notation (`1e-4`), so that
     /// `0.10` and `0.1` agree; integers and floats of one value stay apart. The corpus label is left out.
     pub fn canonical(&self) -> String {
-        let mut lines = self.leaves().into_iter().filter(|(key, _)| key != LABEL_KEY).collect::<Vec<_>>();
-        lines.sort();
-        lines.into_iter().fold(String::new(), |mut text, (key, value)| {
-            let _ = writeln!(text, "{key}={value}");
-            text
-        })
+        canonical_lines("", &self.to_json())
     }
 
     /// Every leaf as a dotted key and its canonical value, in the order of the fields: what `diff` compares.
     pub fn leaves(&self) -> Vec<(String, String)> {
-        let value = serde_json::to_value(self).expect("invariant: a spec holds only finite numbers and string keys");
         let mut leaves = Vec::new();
-        collect_leaves("", &value, &mut leaves);
+        collect_leaves("", &self.to_json(), &mut leaves);
         leaves
     }
+
+    fn to_json(&self) -> Value {
+        serde_json::to_value(self).expect("invariant: a spec holds only finite numbers and string keys")
+    }
+}
+
+/// The canonical lines of the part of a specification below `key`.
+pub(super) fn canonical_lines(key: &str, part: &Value) -> String {
+    let mut leaves = Vec::new();
+    collect_leaves(key, part, &mut leaves);
+    leaves.retain(|(key, _)| key != LABEL_KEY);
+    leaves.sort();
+    leaves.into_iter().fold(String::new(), |mut text, (key, value)| {
+        let _ = writeln!(text, "{key}={value}");
+        text
+    })
 }
 
 fn collect_leaves(key: &str, value: &Value, leaves: &mut Vec<(String, String)>) {

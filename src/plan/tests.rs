@@ -8,6 +8,7 @@ use super::*;
 use crate::experiment::{Kind, keys};
 use crate::types::ContentHash;
 
+mod algebra;
 mod mistakes;
 mod overrides;
 mod stored;
@@ -36,7 +37,10 @@ pub fn facts(corpus: &CorpusRef) -> Result<CorpusFacts, String> {
 
 /// The plan of a file without mistakes.
 pub fn planned(text: &str, sets: &[&str]) -> Plan {
-    plan(&experiment(text, sets), facts).unwrap_or_else(|problems| panic!("{problems}"))
+    let plan = plan(&experiment(text, sets), facts).unwrap_or_else(|problems| panic!("{problems}"));
+    // The hash is put together from sections; it must be the hash of the whole.
+    plan.cells.iter().flat_map(|cell| &cell.runs).for_each(|run| assert_eq!(run.hash, run.spec.hash()));
+    plan
 }
 
 /// The specification of a file that declares one run.
@@ -133,14 +137,14 @@ fn equal_specifications_run_once() {
 
 #[test]
 fn each_corpus_is_looked_up_once() {
-    let text = "experiment.name = \"x\"\n[sweep.grid]\ndata.corpus = [\"demo\", \"b.txt\"]\nobjective.mask_ratio = [0.1, 0.2]\ndata.demo_seed = [0, 1]\n";
+    let text = "experiment.name = \"x\"\n[sweep.grid]\ndata.corpus = [\"demo\", \"b.txt\"]\nobjective.mask_ratio = [0.1, 0.2]\n[[sweep.when]]\nif.data.corpus = \"demo\"\ngrid.data.demo_seed = [0, 1]\n";
     let mut asked = Vec::new();
     let plan = plan(&experiment(text, &[]), |corpus| {
         asked.push((corpus.name.clone(), corpus.demo.map(|demo| demo.seed)));
         facts(corpus)
     });
     assert_eq!(asked, [("demo".into(), Some(0)), ("demo".into(), Some(1)), ("b.txt".into(), None)]);
-    assert_eq!(plan.expect("a plan").duplicates(), 2, "the demo's seed is nothing to b.txt");
+    assert_eq!(plan.expect("a plan").cells.len(), 6, "the demo's seed is nothing to b.txt");
 }
 
 #[test]

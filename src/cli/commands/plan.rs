@@ -11,9 +11,13 @@ use crate::cli::estimates::Speeds;
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
-use crate::plan::{Cell, Estimate, Measured, Plan, estimate};
+use crate::experiment::Value;
+use crate::plan::{Cell, Estimate, Measured, PlannedRun, estimate};
 use crate::store::{Index, RunQuery, RunRow, RunState, Store};
 use crate::types::SpecHash;
+
+/// Cells that are shown unless all are asked for.
+const ROWS: usize = 200;
 
 /// Prints the cells with their costs, and how much of the plan is done.
 pub fn plan(context: &Context, arguments: &args::Plan) -> Result<(), CliError> {
@@ -22,7 +26,7 @@ pub fn plan(context: &Context, arguments: &args::Plan) -> Result<(), CliError> {
     if arguments.json.wanted {
         context.printer.json(&as_json(&loaded, &existing));
     } else {
-        print(context, &loaded, &existing);
+        print(context, &loaded, &existing, if arguments.all { usize::MAX } else { ROWS });
     }
     Ok(())
 }
@@ -65,8 +69,8 @@ impl Existing {
         }
     }
 
-    fn count(&self, plan: &Plan, states: &[RunState]) -> usize {
-        plan.runs().iter().filter(|run| self.states.get(&run.hash).is_some_and(|state| states.contains(state))).count()
+    fn count(&self, runs: &[&PlannedRun], state: RunState) -> usize {
+        runs.iter().filter(|run| self.states.get(&run.hash) == Some(&state)).count()
     }
 
     /// `2/3` finished, and what else there is.
@@ -88,7 +92,7 @@ fn cost(cell: &Cell) -> Option<Estimate> {
     cell.runs.first().map(|run| estimate(&run.spec, Measured::default()))
 }
 
-fn print(context: &Context, loaded: &Loaded, existing: &Existing) {
+fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
     let Loaded { experiment, plan, .. } = loaded;
     let printer = &context.printer;
     printer.data(printer.paint(Stream::Out, Style::Strong, &experiment.name));
@@ -107,8 +111,10 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing) {
         ("time a run", Align::Right),
         ("finished", Align::Right),
     ]);
-    let rows = plan.cells.iter().map(|cell| {
-        let mut row: Vec<String> = cell.axes.iter().map(|(_, value)| value.to_string()).collect();
+    let shown = rows.min(plan.cells.len());
+    let rows = plan.cells[..shown].iter().map(|cell| {
+        let shown = |value: Option<&Value>| value.map_or_else(|| "-".to_owned(), Value::to_string);
+        let mut row: Vec<String> = plan.values(cell).map(|(_, value)| shown(value)).collect();
         if row.is_empty() {
             row.push("all".into());
         }
@@ -126,23 +132,25 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing) {
         row
     });
     printer.data(format!("\n{}\n", table(&columns, rows)));
+    if shown < plan.cells.len() {
+        printer.data(format!("the first {shown} of {} cells; `--all` shows every one\n", plan.cells.len()));
+    }
     printer.data(arithmetic(loaded, existing));
 }
 
-/// `grid 2 x 2 = 4 cells x 3 seeds = 12 runs; 4 finished, 8 to run, about 3 min (from 4 similar runs)`.
+/// The cells and their arithmetic, the seeds, the runs, and what of them is done.
 fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
     let Loaded { experiment, plan, .. } = loaded;
-    let sizes: Vec<String> = plan.axes.iter().map(|axis| axis.values.len().to_string()).collect();
-    let grid = if sizes.is_empty() { String::new() } else { format!("grid {} = ", sizes.join(" x ")) };
     let runs = plan.runs();
-    let (cells, seeds) = (plan.cells.len(), experiment.seeds.len());
+    let seeds = experiment.seeds.len();
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-    let mut text = format!("{grid}{} x {}", plural(cells, "cell"), plural(seeds, "seed"));
-    if plan.duplicates() > 0 {
-        text.push_str(&format!(", duplicates -{}", plan.duplicates()));
+    let mut text = format!("{} x {}", plan.tally, plural(seeds, "seed"));
+    let shared = plan.cells.len() * seeds - runs.len();
+    if shared > 0 {
+        text.push_str(&format!(", shared -{shared}"));
     }
-    let finished = existing.count(plan, &[RunState::Finished]);
-    let failed = existing.count(plan, &[RunState::Failed]);
+    let finished = existing.count(&runs, RunState::Finished);
+    let failed = existing.count(&runs, RunState::Failed);
     text.push_str(&format!(" = {}; {finished} finished", plural(runs.len(), "run")));
     if failed > 0 {
         text.push_str(&format!(", {failed} failed (`--retry` executes them again)"));
@@ -202,6 +210,7 @@ fn as_json(loaded: &Loaded, existing: &Existing) -> serde_json::Value {
         "format": "ablate-plan-1",
         "experiment": experiment.name,
         "question": experiment.question,
+        "arithmetic": plan.tally.to_string(),
         "cells": plan.cells.iter().map(cell).collect::<Vec<_>>(),
         "runs": plan.runs().len(),
         "duplicates": plan.duplicates(),

@@ -50,6 +50,7 @@ device = "cuda"
 "schedule.kind" = "linear"
 [[sweep.zip]]
 "train.steps" = [1, 2]
+"train.checkpoint_every" = [1]
 [sweep.replicates]
 seeds = [1, 1]
 [report]
@@ -81,10 +82,10 @@ task = "ner"
     x.toml:33:32: error: `optimizer.lr` must be a number more than 0, not -1 (`optimizer.lr`: The peak learning rate)
     x.toml:34:1: error: unknown key `optimiser.eps` (did you mean `optimizer.eps`?)
     x.toml:35:19: error: the axis `schedule.kind` must be a list of values, not the text "linear" (write the values in brackets)
-    x.toml:36:9: error: `sweep.zip` is not supported yet (only `[sweep.grid]` and `[sweep.replicates]` are)
-    x.toml:39:9: error: `sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers, not the list [1, 1] (`sweep.replicates.seeds`: How many seeds each cell runs with, counted from train.seed, or which)
-    x.toml:41:13: error: `report.colour_by` must name an axis of the sweep, not "nsp" (the axes are tokenizer.vocab_size, optimizer.lr, schedule.kind)
-    x.toml:43:2: error: `finetune` is not supported yet (only pretraining runs can be declared)
+    x.toml:37:1: error: the lists of a `[[sweep.zip]]` must be of one length: `train.steps` differs (the first values go together, then the second, and so on)
+    x.toml:40:9: error: `sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers, not the list [1, 1] (`sweep.replicates.seeds`: How many seeds each cell runs with, counted from train.seed, or which)
+    x.toml:42:13: error: `report.colour_by` must name an axis of the sweep, not "nsp" (the axes are tokenizer.vocab_size, optimizer.lr, schedule.kind)
+    x.toml:44:2: error: `finetune` is not supported yet (only pretraining runs can be declared)
     --set train.batch_size=-1: error: `train.batch_size` must be a whole number, at least 1 and at most 1048576, not -1 (`train.batch_size`: Sequences a step)
     --set nonsense: error: `--set` takes KEY=VALUE (write for example --set train.steps=100)
     "#);
@@ -174,7 +175,7 @@ fn a_sweep_beyond_reason_is_refused_before_it_is_expanded() {
     let axes = ["train.batch_size", "train.eval_every", "train.steps", "tokenizer.min_frequency", "data.demo_seed"];
     let axes: String = axes.iter().map(|key| format!("\"{key}\" = [{values}]\n")).collect();
     let found = mistakes(&file(&format!("[sweep.grid]\n{axes}")), &[]);
-    assert!(found.contains("the sweep has 200 x 200 x 200 x 200 x 200 cells, more than 20000"), "{found}");
+    assert!(found.contains("the sweep has 200 x 200 x 200 x 200 x 200 cells, more than 200000"), "{found}");
 }
 
 /// Whatever stands where a value belongs, the answer is a value or an error at that place, for every key.
@@ -211,7 +212,7 @@ fn any_value_for_any_key_is_taken_or_refused_by_name() {
             ] {
                 let Err(problems) = read(&text, "x.toml", &[]) else { continue };
                 for problem in &problems.list {
-                    assert_eq!(problem.severity, Severity::Error);
+                    assert!(problem.severity == Severity::Error || problem.message.contains("has one value"));
                     assert!(!problem.labels.is_empty(), "{problems}");
                 }
                 let line = problems.to_string();

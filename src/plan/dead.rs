@@ -1,0 +1,68 @@
+//! Dead axes: a key that is varied where no run would read it. Its cells would be one run under several names.
+
+use crate::experiment::{Axis, Diagnostic, Experiment, Point, Settings};
+
+/// Where a key is not read, and what would be.
+struct Rule {
+    keys: &'static [&'static str],
+    /// What makes the key dead: the key and the words of its value.
+    is_dead: fn(&Settings<'_>) -> Option<String>,
+    /// The condition under which it is read, as TOML.
+    condition: &'static str,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        keys: &["objective.nsp_negative_prob", "objective.short_seq_prob", "model.nsp_head_bias"],
+        is_dead: |cell| (cell.text("objective.nsp")? == "off").then(|| "`objective.nsp` is off".to_owned()),
+        condition: r#""objective.nsp" = ["random", "swap"]"#,
+    },
+    Rule {
+        keys: &["data.demo_documents", "data.demo_seed"],
+        is_dead: |cell| {
+            let corpus = cell.text("data.corpus").filter(|corpus| *corpus != "demo")?;
+            Some(format!("`data.corpus` is {corpus}"))
+        },
+        condition: r#""data.corpus" = "demo""#,
+    },
+    Rule {
+        keys: &["data.text_field"],
+        is_dead: |cell| {
+            let (corpus, format) = (cell.text("data.corpus")?, cell.text("data.format")?);
+            match (corpus, format) {
+                ("demo", _) => Some("`data.corpus` is demo".to_owned()),
+                (_, "auto" | "jsonl") => None,
+                _ => Some(format!("`data.format` is {format}")),
+            }
+        },
+        condition: r#""data.format" = "jsonl""#,
+    },
+];
+
+/// The rules about the axes of an experiment, by the index of the axis; most experiments have none.
+pub(super) struct DeadAxes<'e> {
+    experiment: &'e Experiment,
+    rules: Vec<(usize, &'static Rule)>,
+}
+
+impl<'e> DeadAxes<'e> {
+    pub(super) fn new(experiment: &'e Experiment) -> Self {
+        let rule = |axis: &Axis| RULES.iter().find(|rule| rule.keys.contains(&axis.key.name));
+        let rules = experiment.axes.iter().enumerate().filter_map(|(i, axis)| Some((i, rule(axis)?))).collect();
+        Self { experiment, rules }
+    }
+
+    /// The axes that exist at `point`, but are dead there.
+    pub(super) fn at<'p>(&'p self, point: &'p Point, cell: &'p Settings<'_>) -> impl Iterator<Item = Diagnostic> + 'p {
+        self.rules.iter().filter(|(axis, _)| point.get(*axis).is_some()).filter_map(|(axis, rule)| {
+            let cause = (rule.is_dead)(cell)?;
+            let axis = &self.experiment.axes[*axis];
+            let name = axis.key.name;
+            let problem = Diagnostic::error(format!("`{name}` is varied, but no run reads it where {cause}"));
+            Some(problem.at(axis.place.clone(), "this axis").help(format!(
+                "vary it only where it is read: `[[sweep.when]]` with `if = {{ {} }}` and `grid = {{ \"{name}\" = [...] }}`",
+                rule.condition
+            )))
+        })
+    }
+}
