@@ -4,16 +4,23 @@
 //! winner, [`against_baseline`] and [`marginal_effects`] into paired differences with a verdict, and [`series`] makes
 //! curves drawable. Nothing is sub-sampled or dropped in silence: a failed run is a row that says so.
 
+mod anova;
 mod comparison;
 mod diff;
 mod effects;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod importance;
+mod means;
+mod noncentral;
 pub mod series;
 pub mod statistics;
 mod summary;
 
+pub use anova::{Row as VarianceRow, Source as VarianceSource};
 pub use comparison::{Axis, AxisKind, Cell, CellKey, Comparison, Floor, Goal, Point, RunData, RunState};
 pub use diff::{LeafDifference, MetricDelta, diff_leaves, metric_deltas};
 pub use effects::{Effect, Verdict, against_baseline, marginal_effects};
+pub use importance::{Importance, NotFactorial, Part, importance, percent};
+pub use means::{is_full_grid, mean_over_cells};
 pub use summary::{CellSummary, SeedOutcome, Standing, Summary, plus_minus, summarize};

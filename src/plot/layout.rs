@@ -112,8 +112,9 @@ struct Grid {
     /// Room for tick texts left of each column and for labels right of it.
     left: Vec<f64>,
     right: Vec<f64>,
-    /// Below the last row: tick texts and the axis label.
+    /// Below a row with tick texts and axis labels: the last one, or each where the x axes of a column differ.
     below: f64,
+    has_own_x: bool,
     least_frame: f64,
 }
 
@@ -144,6 +145,11 @@ impl Grid {
         let most_labels = figure.panels.iter().map(|panel| panel.labels.len()).max().unwrap_or(0);
         let y_label = if has(&|panel| &panel.y.label) { size::AXIS * LEADING + 2.0 } else { 0.0 };
         let x_label = if has(&|panel| &panel.x.label) { size::AXIS * LEADING } else { 0.0 };
+        let has_own_x = (0..columns).any(|column| {
+            let mut axes = in_column(column).map(|panel| &panel.x);
+            let first = axes.next();
+            axes.any(|axis| Some(axis) != first)
+        });
         let gutters = left.iter().chain(&right).sum::<f64>();
         let frame_width = (WIDTH_PT - 2.0 * MARGIN - y_label - gutters) / columns as f64;
         let title_width = |i: usize| frame_width + right[i % columns] - 3.0;
@@ -162,22 +168,32 @@ impl Grid {
             right,
             widest_label,
             below: TICK_GAP + size::TICK * LEADING + x_label,
+            has_own_x,
             least_frame: LEAST_FRAME.max(room(most_labels, size::LABEL * LEADING)),
         }
     }
 
     /// The height of the grid when every frame is as low as it may be.
     fn least_height(&self) -> f64 {
-        self.rows as f64 * (self.panel_title + self.least_frame) + self.below + 7.0
+        self.rows as f64 * (self.panel_title + self.least_frame)
+            + self.below
+            + self.between() * (self.rows - 1) as f64
+            + 7.0
+    }
+
+    /// Between two rows, beside the titles of the lower one.
+    fn between(&self) -> f64 {
+        if self.has_own_x { self.below + 4.0 } else { 0.0 }
     }
 
     fn frame(&self, index: usize, area: Frame) -> Frame {
         let (row, column) = (index / self.columns, index % self.columns);
         let width = self.frame_width;
-        let height = (area.bottom - area.top - self.below) / self.rows as f64 - self.panel_title;
+        let between = self.between() * (self.rows - 1) as f64;
+        let height = (area.bottom - area.top - self.below - between) / self.rows as f64 - self.panel_title;
         let before = self.left[..=column].iter().chain(&self.right[..column]).sum::<f64>();
         let left = area.left + self.y_label + before + width * column as f64;
-        let top = area.top + (self.panel_title + height) * row as f64 + self.panel_title;
+        let top = area.top + (self.panel_title + height + self.between()) * row as f64 + self.panel_title;
         Frame { left, top, right: left + width, bottom: top + height }
     }
 
@@ -198,7 +214,7 @@ impl Grid {
             let at = (area.left + size::AXIS * 0.8, (frame.top + frame.bottom) / 2.0);
             shapes.push(Shape::Text(Text { upright: true, anchor: Anchor::Middle, ..axis_title(at, &panel.y.label) }));
         }
-        let is_lowest = index + self.columns >= self.panels;
+        let is_lowest = self.has_own_x || index + self.columns >= self.panels;
         draw_x_axis(&map, is_lowest, fonts, shapes);
         if is_lowest && !panel.x.label.is_empty() {
             let at = ((frame.left + frame.right) / 2.0, frame.bottom + self.below - 2.0);

@@ -12,7 +12,8 @@ use super::theme::Theme;
 use super::ticks::{number, si};
 use crate::analysis::statistics::decimals_for;
 use crate::analysis::{
-    CellSummary, Comparison, Effect, RunData, RunState, Summary, Verdict, against_baseline, marginal_effects, summarize,
+    CellSummary, Comparison, Effect, Importance, NotFactorial, Part, RunData, RunState, Summary, Verdict,
+    against_baseline, importance, marginal_effects, summarize,
 };
 use crate::types::RunId;
 
@@ -43,6 +44,7 @@ pub fn report_html(report: &Report<'_>) -> Result<String, RenderError> {
                 (answer(comparison, &summary))
                 (figures(report.figures, &svgs))
                 (cells_table(comparison, &summary))
+                (importance_table(&importance(comparison)))
                 (effects_table("What each axis does", "Mean paired difference between two values of an axis, all other \
                     axes and the seed equal; one pair for each setting of the others and each seed. p is Student's, \
                     corrected by Holm's method over the table; the exact p is of the sign-flip test.",
@@ -68,6 +70,11 @@ fn answer(comparison: &Comparison, summary: &Summary) -> Markup {
             div.answer {
                 p { (summary.statement()) }
                 ul { @for effect in marginal_effects(comparison) { li { (effect.sentence()) } } }
+                @match importance(comparison) {
+                    Ok(table) => p { (table.statement()) },
+                    Err(NotFactorial::NoAxis) => {},
+                    Err(why) => p { (why) },
+                }
             }
             p.note {
                 (finished) " of " (comparison.runs.len()) " runs finished"
@@ -169,9 +176,6 @@ fn effects_table(title: &str, note: &str, effects: &[Effect]) -> Markup {
     if effects.is_empty() {
         return html! {};
     }
-    let p = |p: Option<f64>| {
-        p.map_or("\u{2013}".to_owned(), |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") })
-    };
     html! {
         section {
             h2 { (title) }
@@ -193,6 +197,40 @@ fn effects_table(title: &str, note: &str, effects: &[Effect]) -> Markup {
                         }
                     }
                 }
+            } }
+        }
+    }
+}
+
+fn p(p: Option<f64>) -> String {
+    p.map_or("\u{2013}".to_owned(), |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") })
+}
+
+fn importance_table(table: &Result<Importance, NotFactorial>) -> Markup {
+    let Ok(table) = table else { return html! {} };
+    let row = |part: &Part| {
+        html! { tr {
+            td { (part.name) }
+            td.number { (part.row.degrees) }
+            td.number { (format!("{:.4e}", part.row.mean_square())) }
+            td.number { (part.row.f.map_or("\u{2013}".to_owned(), |f| number(f, 2))) }
+            td.number { (p(part.adjusted_p.or(part.row.p))) }
+            td.number { (part.share_in_words()) }
+            td { span class=(if part.is_clear() { "good" } else { "open" }) { (part.word()) } }
+        } }
+    };
+    html! {
+        section {
+            h2 { "What matters" }
+            p.note { "Blocked analysis of variance with the interactions of two axes; " (table.basis()) " The share is omega \
+                squared among runs of one seed, with its 95 % interval; what a seed does to all cells alike is no part of \
+                it. p is of the F test, corrected by Holm's method over axes and interactions." }
+            div.wide { table {
+                thead { tr {
+                    th { "part" } th.number { "df" } th.number { "mean square" } th.number { "F" } th.number { "p (Holm)" }
+                    th.number { "share of variance" } th { "verdict" }
+                } }
+                tbody { @for part in &table.parts { (row(part)) } }
             } }
         }
     }
@@ -313,6 +351,7 @@ mod tests {
     fn the_page_holds_every_run_and_refers_to_nothing() {
         let comparison = fixture::sweep();
         let html = page(&comparison);
+        assert!(html.contains("Variance among runs of one seed: size 82 %") && html.contains("mask_ratio × nsp"));
         for run in &comparison.runs {
             assert!(html.contains(run.id.as_ref().unwrap().as_str()) && html.contains(&run.spec.0.short()));
         }
@@ -322,6 +361,13 @@ mod tests {
             assert!(!html.contains(outside), "the page has {outside}");
         }
         assert_eq!(html, page(&comparison), "the same comparison gives the same bytes");
+    }
+
+    #[test]
+    fn a_sweep_with_holes_says_why_it_has_no_importance() {
+        let mut comparison = fixture::sweep();
+        comparison.runs.retain(|run| run.axis("nsp") == Some("off") || run.axis("size") == Some("tiny"));
+        assert!(page(&comparison).contains("the sweep is not a full factorial. Of the 8 combinations"));
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::analysis::{CellSummary, Comparison, Summary, marginal_effects, plus_minus, summarize};
+use crate::analysis::{
+    CellSummary, Comparison, NotFactorial, Part, Summary, importance, marginal_effects, plus_minus, summarize,
+};
 use crate::cli::args;
 use crate::cli::comparison;
 use crate::cli::context::{Context, Loaded};
@@ -92,6 +94,7 @@ fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
         });
         printer.data(format!("{}\n", table(&columns, rows)));
     }
+    print_importance(context, comparison);
     for floor in &comparison.floors {
         let reached = comparison.runs.iter().filter_map(|run| run.outcome(&floor.metric));
         let best =
@@ -100,6 +103,49 @@ fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
         printer.data(format!("{metric}: {value} by {}, {} by the best run", floor.label, format::metric(best)));
     }
     printer.data(summary.statement());
+}
+
+/// The table of what matters, or why there is none.
+fn print_importance(context: &Context, comparison: &Comparison) {
+    let printer = &context.printer;
+    match importance(comparison) {
+        Ok(found) => {
+            let columns =
+                [("part", Align::Left), ("share of variance", Align::Right), ("p", Align::Right), ("", Align::Left)];
+            let rows = found.parts.iter().map(|part| {
+                let p = part.adjusted_p.or(part.row.p);
+                let p = p.map_or_else(|| "-".into(), |p| if p < 1e-4 { "< 0.0001".into() } else { format!("{p:.4}") });
+                vec![part.name.clone(), part.share_in_words(), p, part.word().to_owned()]
+            });
+            printer.data(format!("{}\n{} {}\n", table(&columns, rows), found.basis(), found.statement()));
+        }
+        Err(NotFactorial::NoAxis) => {}
+        Err(why) => printer.data(format!("{why}\n")),
+    }
+}
+
+fn importance_json(comparison: &Comparison) -> serde_json::Value {
+    let part = |part: &Part| {
+        json!({
+            "part": part.name,
+            "degrees": part.row.degrees,
+            "sum_of_squares": part.row.sum_of_squares,
+            "f": part.row.f,
+            "p": part.row.p,
+            "p_adjusted": part.adjusted_p,
+            "share": part.row.share,
+            "interval_95": part.row.interval.map(|i| json!([i.low, i.high])),
+            "verdict": part.word(),
+        })
+    };
+    match importance(comparison) {
+        Ok(table) => json!({
+            "parts": table.parts.iter().map(part).collect::<Vec<_>>(),
+            "seeds": table.seeds,
+            "seeds_left_out": table.left_out,
+        }),
+        Err(why) => json!({ "not_computed": why.to_string() }),
+    }
 }
 
 /// Writes every figure as SVG and PNG and the report; returns the report's path.
@@ -248,6 +294,7 @@ fn as_json(comparison: &Comparison, summary: &Summary, report: &Path) -> serde_j
         "metric": comparison.metric,
         "cells": summary.cells.iter().map(cell).collect::<Vec<_>>(),
         "effects": effects,
+        "importance": importance_json(comparison),
         "floors": floors,
         "statement": summary.statement(),
         "report": report,

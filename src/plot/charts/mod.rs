@@ -8,12 +8,16 @@ mod curves;
 mod encoding;
 mod finals;
 mod forest;
+mod importance;
+mod means;
 mod scatter;
 
 pub use curves::{Smoothing, learning_curves, schedules};
 pub use encoding::{Choice, metric_label};
 pub use finals::final_by_axis;
 pub use forest::{baseline_forest, marginal_forest};
+pub use importance::importance_bars;
+pub use means::{interactions, marginal_means};
 pub use scatter::{Abscissa, outcome_against};
 
 use super::figure::Figure;
@@ -33,7 +37,10 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
     let mut figures = Vec::new();
     figures.extend(learning_curves(comparison, &comparison.metric, Smoothing::None, choice));
     figures.extend(comparison.axes.iter().filter_map(|axis| final_by_axis(comparison, axis, choice)));
+    figures.extend(importance_bars(comparison));
     figures.extend(marginal_forest(comparison));
+    figures.extend(marginal_means(comparison));
+    figures.extend(interactions(comparison));
     figures.extend(baseline_forest(comparison));
     figures.extend(outcome_against(comparison, Abscissa::Parameters, choice));
     figures.extend(outcome_against(comparison, Abscissa::Seconds, choice));
@@ -86,7 +93,10 @@ pub(in crate::plot) mod tests {
                 "final-by-size",
                 "final-by-mask_ratio",
                 "final-by-nsp",
+                "importance",
                 "effects",
+                "marginal-means",
+                "interactions",
                 "against-baseline",
                 "loss-by-parameters",
                 "loss-by-time",
