@@ -5,7 +5,7 @@
 //! A marginal effect takes one block for each setting of the other axes and each seed: it answers "on the average over
 //! what was swept here", and its interval holds the spread between settings as well as the noise between seeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::comparison::{CellKey, Comparison, Goal};
 use super::statistics::{PairedDifference, decimals_for, holm, pairs_needed};
@@ -19,10 +19,11 @@ pub const LEVEL: f64 = 0.05;
 pub enum Verdict {
     Better,
     Worse,
-    /// The runs cannot tell. `blocks_needed`: about how many would, if the true difference is as measured; absent where
-    /// that cannot be said, because there are fewer than two blocks or the difference is all but zero.
+    /// The runs cannot tell. `further_seeds`: about how many more would, in four of five sweeps, if the true difference
+    /// is as measured; absent where that cannot be said, because there are fewer than two pairs or the difference is
+    /// all but zero.
     Inconclusive {
-        blocks_needed: Option<u64>,
+        further_seeds: Option<u64>,
     },
 }
 
@@ -40,8 +41,9 @@ impl Verdict {
     pub fn advice(self) -> Option<String> {
         match self {
             Self::Better | Self::Worse => None,
-            Self::Inconclusive { blocks_needed: Some(blocks) } => Some(format!("about {blocks} pairs would tell")),
-            Self::Inconclusive { blocks_needed: None } => None,
+            Self::Inconclusive { further_seeds: Some(1) } => Some("about 1 more seed would tell".to_owned()),
+            Self::Inconclusive { further_seeds: Some(seeds) } => Some(format!("about {seeds} more seeds would tell")),
+            Self::Inconclusive { further_seeds: None } => None,
         }
     }
 }
@@ -60,13 +62,17 @@ pub struct Effect {
     /// The p of Student's t after Holm's correction over the list that the effect is in.
     pub adjusted_p: Option<f64>,
     pub verdict: Verdict,
+    /// The number of different seeds in the blocks.
+    pub seeds: usize,
 }
 
 impl Effect {
-    fn new(axis: Option<&str>, treatment: String, reference: String, differences: &[f64]) -> Self {
-        let difference = PairedDifference::of(differences);
-        let verdict = Verdict::Inconclusive { blocks_needed: None };
-        Self { axis: axis.map(str::to_owned), treatment, reference, difference, adjusted_p: None, verdict }
+    /// An effect that is not judged yet, from one difference for each pair, with its seed.
+    pub(super) fn new(axis: Option<&str>, treatment: String, reference: String, pairs: &[(Seed, f64)]) -> Self {
+        let difference = PairedDifference::of(&pairs.iter().map(|(_, difference)| *difference).collect::<Vec<_>>());
+        let verdict = Verdict::Inconclusive { further_seeds: None };
+        let seeds = pairs.iter().map(|(seed, _)| *seed).collect::<BTreeSet<_>>().len();
+        Self { axis: axis.map(str::to_owned), treatment, reference, difference, adjusted_p: None, verdict, seeds }
     }
 
     /// What is compared: `mask_ratio: 0.30 − 0.15` or `mask_ratio=0.30 nsp=random`.
@@ -145,8 +151,8 @@ pub(super) fn outcomes_by_cell(comparison: &Comparison) -> BTreeMap<CellKey, BTr
 }
 
 /// `treatment` minus `reference` for every seed that both have.
-pub(super) fn paired(treatment: &BTreeMap<Seed, f64>, reference: &BTreeMap<Seed, f64>) -> Vec<f64> {
-    treatment.iter().filter_map(|(seed, value)| Some(value - reference.get(seed)?)).collect()
+pub(super) fn paired(treatment: &BTreeMap<Seed, f64>, reference: &BTreeMap<Seed, f64>) -> Vec<(Seed, f64)> {
+    treatment.iter().filter_map(|(seed, value)| Some((*seed, value - reference.get(seed)?))).collect()
 }
 
 fn with_value(key: &CellKey, axis: &str, value: &str) -> CellKey {
@@ -170,14 +176,17 @@ pub(super) fn judged(mut effects: Vec<Effect>, goal: Goal) -> Vec<Effect> {
 
 fn verdict(effect: &Effect, adjusted_p: f64, family: usize, goal: Goal) -> Verdict {
     let Some(estimate) = effect.difference.map(|difference| difference.estimate) else {
-        return Verdict::Inconclusive { blocks_needed: None };
+        return Verdict::Inconclusive { further_seeds: None };
     };
     if adjusted_p < LEVEL {
         return if goal.prefers(estimate.mean, 0.0) { Verdict::Better } else { Verdict::Worse };
     }
     // Planned at the strictest level of Holm's ladder, so that the advice also holds beside the other comparisons.
     let needed = estimate.sd.and_then(|sd| pairs_needed(estimate.mean, sd, LEVEL / family as f64));
-    Verdict::Inconclusive { blocks_needed: needed.map(|needed| needed.max(estimate.n as u64 + 1)) }
+    // A further seed brings as many pairs as each of those before.
+    let pairs_a_seed = estimate.n as f64 / effect.seeds.max(1) as f64;
+    let seeds = needed.map(|pairs| (pairs as f64 / pairs_a_seed).ceil() as u64);
+    Verdict::Inconclusive { further_seeds: seeds.map(|seeds| seeds.saturating_sub(effect.seeds as u64).max(1)) }
 }
 
 #[cfg(test)]
@@ -229,7 +238,7 @@ mod tests {
         insta::assert_snapshot!(sentences.join("\n"), @"
         size mini instead of tiny: −0.218 ± 0.014 (11 pairs), better.
         mask_ratio 0.30 instead of 0.15: −0.093 ± 0.014 (11 pairs), better.
-        nsp random instead of off: +0.013 ± 0.015 (11 pairs), inconclusive; about 37 pairs would tell.
+        nsp random instead of off: +0.013 ± 0.015 (11 pairs), inconclusive; about 8 more seeds would tell.
         nsp=random instead of size=tiny mask_ratio=0.15 nsp=off: −0.014 (1 pair), inconclusive.
         ");
     }
@@ -239,7 +248,7 @@ mod tests {
         let mut comparison = fixture::sweep();
         comparison.runs.retain(|run| run.seed == Seed(1));
         let effects = against_baseline(&comparison);
-        assert!(effects.iter().all(|effect| effect.verdict == Verdict::Inconclusive { blocks_needed: None }));
+        assert!(effects.iter().all(|effect| effect.verdict == Verdict::Inconclusive { further_seeds: None }));
     }
 
     /// Where nothing differs, a family of seven comparisons speaks up wrongly in at most one sweep of twenty; and the

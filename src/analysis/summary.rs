@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use super::comparison::{Cell, CellKey, Comparison, Goal, RunState};
 use super::effects::{Effect, Verdict, judged, paired};
-use super::statistics::{Estimate, PairedDifference, decimals_for};
+use super::statistics::{Estimate, decimals_for};
 use crate::types::{MetricName, RunId, Seed};
 
 /// What became of one run of a cell.
@@ -97,13 +97,9 @@ pub fn summarize(comparison: &Comparison) -> Summary {
     });
     let rivals = ranking.first().map(|&best| {
         let best_outcomes = found[best].outcomes(&comparison.metric);
-        let effects = ranking[1..].iter().map(|&rival| Effect {
-            axis: None,
-            treatment: cells[rival].key.difference_from(&cells[best].key),
-            reference: cells[best].key.to_string(),
-            difference: PairedDifference::of(&paired(&found[rival].outcomes(&comparison.metric), &best_outcomes)),
-            adjusted_p: None,
-            verdict: Verdict::Inconclusive { blocks_needed: None },
+        let effects = ranking[1..].iter().map(|&rival| {
+            let pairs = paired(&found[rival].outcomes(&comparison.metric), &best_outcomes);
+            Effect::new(None, cells[rival].key.difference_from(&cells[best].key), cells[best].key.to_string(), &pairs)
         });
         judged(effects.collect(), comparison.goal)
     });

@@ -95,6 +95,12 @@ pub enum Mark {
         high: f64,
         colour: Colour,
     },
+    /// Text on a patch of background, just right of its place.
+    Note {
+        at: (f64, f64),
+        text: String,
+        colour: Colour,
+    },
     /// A horizontal interval.
     Span {
         y: f64,

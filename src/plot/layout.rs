@@ -221,7 +221,7 @@ impl Grid {
             shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..axis_title(at, &panel.x.label) }));
         }
         for mark in &panel.marks {
-            marks::draw(mark, &map, shapes);
+            marks::draw(mark, &map, fonts, shapes);
         }
         self.draw_labels(panel, &map, fonts, shapes);
     }

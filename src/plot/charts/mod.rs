@@ -10,6 +10,8 @@ mod finals;
 mod forest;
 mod importance;
 mod means;
+mod parallel;
+mod pareto;
 mod scatter;
 
 pub use curves::{Smoothing, learning_curves, schedules};
@@ -18,10 +20,12 @@ pub use finals::final_by_axis;
 pub use forest::{baseline_forest, marginal_forest};
 pub use importance::importance_bars;
 pub use means::{interactions, marginal_means};
+pub use parallel::parallel_coordinates;
+pub use pareto::pareto_front;
 pub use scatter::{Abscissa, outcome_against};
 
 use super::figure::Figure;
-use crate::analysis::Comparison;
+use crate::analysis::{Comparison, Cost};
 use crate::types::MetricName;
 
 /// The metrics whose curves are drawn beside the comparison's own one, where they were recorded.
@@ -44,6 +48,8 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
     figures.extend(baseline_forest(comparison));
     figures.extend(outcome_against(comparison, Abscissa::Parameters, choice));
     figures.extend(outcome_against(comparison, Abscissa::Seconds, choice));
+    figures.extend(Cost::ALL.into_iter().filter_map(|cost| pareto_front(comparison, cost)));
+    figures.extend(parallel_coordinates(comparison));
     if let Some(metric) = recorded(TRAIN_LOSS).filter(|metric| *metric != comparison.metric) {
         figures.extend(learning_curves(comparison, &metric, Smoothing::Average(0.95), choice));
     }
@@ -100,6 +106,9 @@ pub(in crate::plot) mod tests {
                 "against-baseline",
                 "loss-by-parameters",
                 "loss-by-time",
+                "pareto-parameters",
+                "pareto-compute",
+                "pareto-time",
                 "curves-train-mlm_loss",
                 "schedules",
             ]

@@ -1,7 +1,8 @@
 //! Marks become shapes: lines are clipped to their frame and cut into dashes, floors carry their name.
 
-use super::{Anchor, Frame, Map, Shape, Text, rule};
+use super::{Anchor, Frame, Map, Shape, Text, line_of_text, rule};
 use crate::plot::figure::{Colour, Dash, Ink, Mark, Stroke};
+use crate::plot::text::Fonts;
 use crate::plot::theme::size;
 
 /// How much of a band is ink.
@@ -9,7 +10,7 @@ const BAND_OPACITY: f64 = 0.18;
 const INTERVAL_WIDTH: f64 = 1.3;
 
 /// Adds the shapes of `mark`.
-pub fn draw(mark: &Mark, map: &Map<'_>, shapes: &mut Vec<Shape>) {
+pub fn draw(mark: &Mark, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
     let frame = map.frame;
     match mark {
         Mark::Line { points, stroke } => {
@@ -40,6 +41,15 @@ pub fn draw(mark: &Mark, map: &Map<'_>, shapes: &mut Vec<Shape>) {
         Mark::Interval { x, low, high, colour } => {
             let points = [(*x, *low), (*x, *high)].map(|point| clamp(map.at(point), frame)).to_vec();
             shapes.push(Shape::Path { points, width: INTERVAL_WIDTH, colour: *colour });
+        }
+        Mark::Note { at, text, colour } => {
+            let (x, y) = clamp(map.at(*at), frame);
+            let (x, half) = (x + 3.0, 0.62 * size::TICK);
+            let right = x + fonts.width(text, size::TICK, false) + 1.5;
+            let corners = [(x - 1.5, y - half), (right, y - half), (right, y + half), (x - 1.5, y + half)];
+            let ground = Colour::full(Ink::Background);
+            shapes.push(Shape::Area { points: corners.to_vec(), colour: ground, opacity: 0.85 });
+            shapes.push(line_of_text((x, y + 0.36 * size::TICK), text.clone(), size::TICK, false, colour.ink));
         }
         Mark::Span { y, low, high, colour } => {
             let points = [(*low, *y), (*high, *y)].map(|point| clamp(map.at(point), frame)).to_vec();
