@@ -15,6 +15,7 @@ mod means;
 mod noncentral;
 mod pareto;
 pub mod series;
+mod shrinkage;
 pub mod statistics;
 mod summary;
 
@@ -25,4 +26,5 @@ pub use effects::{Effect, Verdict, against_baseline, marginal_effects};
 pub use importance::{Importance, NotFactorial, Part, importance, percent};
 pub use means::{is_full_grid, mean_over_cells};
 pub use pareto::{Candidate, Cost, Place, pareto};
+pub use shrinkage::{Fit, Shrunken, shrink_winner};
 pub use summary::{CellSummary, SeedOutcome, Standing, Summary, plus_minus, summarize};

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::comparison::{Cell, CellKey, Comparison, Goal, RunState};
 use super::effects::{Effect, Verdict, judged, paired};
+use super::shrinkage::{Shrunken, shrink_winner};
 use super::statistics::{Estimate, decimals_for};
 use crate::types::{MetricName, RunId, Seed};
 
@@ -83,6 +84,8 @@ pub struct Summary {
     pub rivals: Vec<Effect>,
     /// Absent where no run finished.
     pub standing: Option<Standing>,
+    /// The best mean, corrected for being the best of many; absent with few cells or one seed.
+    pub shrunken: Option<Shrunken>,
 }
 
 /// Summarizes the outcomes of `comparison`.
@@ -105,7 +108,8 @@ pub fn summarize(comparison: &Comparison) -> Summary {
     });
     let rivals = rivals.unwrap_or_default();
     let standing = (!ranking.is_empty()).then(|| standing(&cells, &ranking, &rivals));
-    Summary { metric: comparison.metric.clone(), goal: comparison.goal, cells, ranking, rivals, standing }
+    let shrunken = ranking.first().and_then(|&best| shrink_winner(comparison, &found, best));
+    Summary { metric: comparison.metric.clone(), goal: comparison.goal, cells, ranking, rivals, standing, shrunken }
 }
 
 fn standing(cells: &[CellSummary], ranking: &[usize], rivals: &[Effect]) -> Standing {
@@ -148,6 +152,20 @@ impl Summary {
             Standing::Tied(cells) => tied_sentence(&best.key, cells),
         });
         text
+    }
+
+    /// What the best cell would probably come to if it was run again: its mean is the best of many.
+    pub fn rerun_statement(&self) -> Option<String> {
+        let Shrunken { raw, shrunken, kept, towards } = self.shrunken?;
+        let half = self.best().and_then(|best| Some(best.estimate?.interval?.half_width()));
+        let decimals = half.map_or(3, decimals_for).max(3);
+        Some(format!(
+            "The winner's raw mean, {raw:.decimals$}, is the best of {} and so on the average too good; shrunken it is \
+             {shrunken:.decimals$}, the better guess for new seeds (James\u{2013}Stein towards {}, keeping {:.0} % of the distance).",
+            self.ranking.len(),
+            towards.words(),
+            100.0 * kept,
+        ))
     }
 
     /// `, 0.120 ± 0.040 below mask_ratio=0.15`.
@@ -197,6 +215,8 @@ mod tests {
     fn the_statement_ends_with_what_the_runs_support() {
         let comparison = fixture::sweep();
         insta::assert_snapshot!(summarize(&comparison).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.655 ± 0.064 (n=3), 0.02 ± 0.34 below nsp=random. These runs cannot tell it from nsp=random; mask_ratio=0.15 nsp=random (paired by seed, 95 %, Holm-corrected).");
+
+        insta::assert_snapshot!(summarize(&comparison).rerun_statement().unwrap(), @"The winner's raw mean, 4.655, is the best of 8 and so on the average too good; shrunken it is 4.654, the better guess for new seeds (James–Stein towards the sum of the axes' main effects, keeping 37 % of the distance).");
 
         let mut one_seed = comparison.clone();
         one_seed.runs.retain(|run| run.seed == Seed(1));

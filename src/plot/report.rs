@@ -69,6 +69,7 @@ fn answer(comparison: &Comparison, summary: &Summary) -> Markup {
             @if !comparison.question.is_empty() { p.question { (comparison.question) } }
             div.answer {
                 p { (summary.statement()) }
+                @if let Some(text) = summary.rerun_statement() { p { (text) } }
                 ul { @for effect in marginal_effects(comparison) { li { (effect.sentence()) } } }
                 @match importance(comparison) {
                     Ok(table) => p { (table.statement()) },

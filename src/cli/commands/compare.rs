@@ -103,6 +103,9 @@ fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
         printer.data(format!("{metric}: {value} by {}, {} by the best run", floor.label, format::metric(best)));
     }
     printer.data(summary.statement());
+    if let Some(text) = summary.rerun_statement() {
+        printer.data(text);
+    }
 }
 
 /// The table of what matters, or why there is none.
@@ -297,6 +300,7 @@ fn as_json(comparison: &Comparison, summary: &Summary, report: &Path) -> serde_j
         "importance": importance_json(comparison),
         "floors": floors,
         "statement": summary.statement(),
+        "winner": summary.shrunken.map(|s| json!({ "raw": s.raw, "shrunken": s.shrunken, "kept": s.kept, "towards": s.towards.words() })),
         "report": report,
     })
 }
