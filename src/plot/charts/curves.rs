@@ -1,13 +1,17 @@
-//! Curves over the optimizer step: losses with their replicates, and learning-rate schedules.
+//! Curves over steps, tokens or seconds: losses with their replicates, and learning-rate schedules.
+//!
+//! Every x is proportional to the step within a run: a batch has as many tokens at every step, and a run's time is taken
+//! to pass evenly, because the log keeps the time of a run and not of each step; the caption says so.
 
 use std::collections::BTreeSet;
 
 use super::encoding::{Choice, Encoding, Group, empty_panel, metric_label, seed_count};
-use crate::analysis::series::{decimate, mean_curve, smooth};
+use crate::analysis::series::{BandPoint, band, decimate, mean_curve, smooth};
+use crate::analysis::statistics::quantile;
 use crate::analysis::{Axis, Comparison, Point, RunData, RunState};
 use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Label, Mark, Panel, PlotAxis, Stroke};
 use crate::plot::palette::Palette;
-use crate::plot::ticks::linear_axis;
+use crate::plot::ticks::{linear_axis, si};
 use crate::types::MetricName;
 
 const STEP_LABEL: &str = "optimizer step";
@@ -15,6 +19,17 @@ const STEP_LABEL: &str = "optimizer step";
 const BUCKETS: usize = 300;
 /// The share of the steps at the start that may run off the top, so that the ends can be told apart.
 const START: f64 = 0.12;
+
+/// From so many finished runs on, quartiles say more than single lines.
+const LEAST_BAND: usize = 4;
+
+/// The curve of one run.
+struct Drawn {
+    points: Vec<Point>,
+    /// From steps to what the x axis shows.
+    per_step: f64,
+    state: RunState,
+}
 
 /// Whether curves are smoothed. The caption always says so.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,11 +39,50 @@ pub enum Smoothing {
     Average(f64),
 }
 
-/// The curves of `metric`: each run thin, the mean over the finished runs of each group bold. Absent where nothing was
-/// recorded.
+/// What a curve runs along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Along {
+    Steps,
+    /// Tokens seen.
+    Tokens,
+    /// Wall-clock time.
+    Seconds,
+}
+
+impl Along {
+    /// How far along a step of `run` goes; absent where that is not known.
+    fn per_step(self, run: &RunData) -> Option<f64> {
+        let last = run.series.values().filter_map(|points| points.last()).map(|point| point.step).max()? as f64;
+        let total = match self {
+            Self::Steps => return Some(1.0),
+            Self::Tokens => run.tokens as f64,
+            Self::Seconds => run.elapsed_secs,
+        };
+        (last > 0.0 && total > 0.0).then(|| total / last)
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Steps => STEP_LABEL,
+            Self::Tokens => "tokens seen",
+            Self::Seconds => "wall-clock time of training (s)",
+        }
+    }
+
+    /// Whether curves along this differ from curves over steps: whether a step means something else from run to run.
+    pub fn says_more(self, comparison: &Comparison) -> bool {
+        let finished = comparison.runs.iter().filter(|run| run.state == RunState::Finished);
+        let paces = extent(finished.filter_map(|run| self.per_step(run)));
+        self != Self::Steps && paces.is_some_and(|(low, high)| high > 1.1 * low)
+    }
+}
+
+/// The curves of `metric`: each run thin, the mean over the finished runs of each group bold; from four finished runs on,
+/// their median and the band of their quartiles instead. Absent where nothing was recorded.
 pub fn learning_curves(
     comparison: &Comparison,
     metric: &MetricName,
+    along: Along,
     smoothing: Smoothing,
     choice: &Choice,
 ) -> Option<Figure> {
@@ -43,10 +97,11 @@ pub fn learning_curves(
             Smoothing::Average(weight) => smooth(&points, weight),
         }
     };
-    let all = comparison.runs.iter().map(&curve).collect::<Vec<_>>();
-    let (x, y, is_cut) = ranges(&all, metric)?;
+    let drawn = |run: &RunData| Some(Drawn { points: curve(run), per_step: along.per_step(run)?, state: run.state });
+    let all = comparison.runs.iter().filter_map(&drawn).collect::<Vec<_>>();
+    let (x, y, is_cut) = ranges(&all, along, metric)?;
     let mut ended_early = 0;
-    let mut counts = Vec::new();
+    let (mut counts, mut members) = (Vec::new(), Vec::new());
     let panels = encoding.panel_keys().into_iter().map(|(title, key)| {
         let mut panel = empty_panel(title, x.clone(), y.clone());
         let floors = comparison.floors_of(metric).filter(|floor| (y.low..=y.high).contains(&floor.value));
@@ -54,11 +109,12 @@ pub fn learning_curves(
         let groups = encoding.groups(&cells, &key, &palette);
         let mut means = Vec::new();
         for group in &groups {
-            let runs = group.cells.iter().flat_map(|cell| &cell.runs).map(|run| (*run, curve(run))).collect::<Vec<_>>();
+            let runs = group.cells.iter().flat_map(|cell| &cell.runs).filter_map(|run| drawn(run)).collect::<Vec<_>>();
             ended_early += draw_replicates(group, &runs, &mut panel);
             let seeds = group.cells.iter().map(|cell| cell.outcomes(metric).len()).filter(|&n| n > 0);
             counts.extend(seeds);
-            means.extend(mean_of_group(group, &runs, &mut panel));
+            members.push(runs.iter().filter(|run| run.state == RunState::Finished && !run.points.is_empty()).count());
+            means.extend(middle_of_group(group, &runs, &mut panel));
         }
         panel.marks.extend(means);
         panel
@@ -66,10 +122,20 @@ pub fn learning_curves(
     let panels = panels.collect::<Vec<_>>();
     let rows = panels.len().div_ceil(encoding.columns());
     Some(Figure {
-        name: format!("curves-{}", metric.as_str().replace('/', "-")),
+        name: match along {
+            Along::Steps => format!("curves-{}", metric.as_str().replace('/', "-")),
+            Along::Tokens => format!("curves-{}-by-tokens", metric.as_str().replace('/', "-")),
+            Along::Seconds => format!("curves-{}-by-time", metric.as_str().replace('/', "-")),
+        },
         title: format!("{}: {}", comparison.experiment, metric_label(metric).split(" (").next().unwrap_or_default()),
         subtitle: encoding.explanation(),
-        caption: caption_of(comparison, metric, smoothing, &y, &Shown { counts, ended_early, is_cut }),
+        caption: caption_of(
+            comparison,
+            metric,
+            (along, smoothing),
+            &y,
+            &Shown { counts, members, ended_early, is_cut },
+        ),
         height: height_for(rows),
         columns: encoding.columns(),
         panels,
@@ -80,6 +146,8 @@ pub fn learning_curves(
 struct Shown {
     /// Finished seeds of each cell.
     counts: Vec<usize>,
+    /// Finished runs of each group, which its bold line is over.
+    members: Vec<usize>,
     ended_early: usize,
     is_cut: bool,
 }
@@ -87,11 +155,25 @@ struct Shown {
 fn caption_of(
     comparison: &Comparison,
     metric: &MetricName,
-    smoothing: Smoothing,
+    (along, smoothing): (Along, Smoothing),
     y: &PlotAxis,
     shown: &Shown,
 ) -> String {
-    let mut caption = format!("Bold: mean over finished runs, {}; thin: single runs.", seed_count(&shown.counts));
+    let seeds = seed_count(&shown.counts);
+    let is_any = |wanted: fn(&usize) -> bool| shown.members.iter().any(wanted);
+    let has_bands = is_any(|&n| n >= LEAST_BAND);
+    let has_lines = is_any(|&n| n > 0 && n < LEAST_BAND);
+    let mut caption = match (has_bands, has_lines) {
+        (false, _) => format!("Bold: mean over finished runs, {seeds}; thin: single runs."),
+        (true, false) => format!("Bold: median over finished runs, {seeds}; band: their quartiles."),
+        (true, true) => format!(
+            "Bold and band: median and quartiles over finished runs, {seeds}; with fewer than {LEAST_BAND} runs the mean, and \
+             each run thin."
+        ),
+    };
+    if along == Along::Seconds {
+        caption += " Time is taken to pass evenly over the steps of a run; it depends on the machine.";
+    }
     if let Smoothing::Average(weight) = smoothing {
         caption += &format!(" Every curve is a debiased exponential moving average with weight {weight}.");
     }
@@ -113,57 +195,78 @@ pub(super) fn height_for(rows: usize) -> f64 {
 }
 
 /// Thin lines, and a cross where a run ended without finishing; returns how many did.
-fn draw_replicates(group: &Group<'_>, runs: &[(&RunData, Vec<Point>)], panel: &mut Panel) -> usize {
-    let is_alone = runs.len() == 1;
+fn draw_replicates(group: &Group<'_>, runs: &[Drawn], panel: &mut Panel) -> usize {
+    let finished = runs.iter().filter(|run| run.state == RunState::Finished).count();
     let mut ended = 0;
-    for (run, points) in runs {
-        if !is_alone || run.state != RunState::Finished {
+    for run in runs {
+        let is_told = run.state == RunState::Finished && (runs.len() == 1 || finished >= LEAST_BAND);
+        if !is_told {
             let stroke = Stroke { colour: group.pale(), width: 0.7, dash: Dash::Solid };
-            panel.marks.push(Mark::Line { points: coordinates(points), stroke });
+            panel.marks.push(Mark::Line { points: coordinates(&run.points, run.per_step), stroke });
         }
         let is_dead = matches!(run.state, RunState::Failed | RunState::Interrupted | RunState::Lost);
-        if let (true, Some(last)) = (is_dead, points.last()) {
-            panel.marks.push(Mark::Cross { at: (last.step as f64, last.value), colour: group.colour() });
+        if let (true, Some(last)) = (is_dead, run.points.last()) {
+            let at = (last.step as f64 * run.per_step, last.value);
+            panel.marks.push(Mark::Cross { at, colour: group.colour() });
             ended += 1;
         }
     }
     ended
 }
 
-/// The bold line of a group, labelled at its end. Where no run has finished, the mean is over those that run.
-fn mean_of_group(group: &Group<'_>, runs: &[(&RunData, Vec<Point>)], panel: &mut Panel) -> Option<Mark> {
-    let in_state = |state| runs.iter().filter(move |(run, _)| run.state == state);
-    let of = |state| in_state(state).map(|(_, points)| points.as_slice()).filter(|points| !points.is_empty());
-    let mut members = of(RunState::Finished).collect::<Vec<_>>();
+/// The bold line of a group, labelled at its end, with its band. Where no run has finished, the mean is over those that
+/// run.
+fn middle_of_group(group: &Group<'_>, runs: &[Drawn], panel: &mut Panel) -> Option<Mark> {
+    let of = |state| runs.iter().filter(move |run| run.state == state && !run.points.is_empty()).collect::<Vec<_>>();
+    let mut members = of(RunState::Finished);
     if members.is_empty() {
-        members = of(RunState::Running).collect();
+        members = of(RunState::Running);
     }
-    let mean = mean_curve(&members);
-    let last = mean.last()?;
+    let points = members.iter().map(|run| run.points.as_slice()).collect::<Vec<_>>();
+    let mut paces = members.iter().map(|run| run.per_step).collect::<Vec<_>>();
+    paces.sort_by(f64::total_cmp);
+    let per_step = quantile(&paces, 0.5)?;
+    let middle = if members.len() < LEAST_BAND {
+        mean_curve(&points)
+    } else {
+        let band = band(&points, 0.25, 0.75);
+        let edge = |value: fn(&BandPoint) -> f64| band.iter().map(|p| (p.step as f64 * per_step, value(p))).collect();
+        panel.marks.push(Mark::Band { low: edge(|p| p.low), high: edge(|p| p.high), colour: group.colour() });
+        band.iter().map(|p| Point { step: p.step, value: p.middle }).collect()
+    };
+    let last = middle.last()?;
     if !group.label.is_empty() {
         panel.labels.push(Label { y: last.value, text: group.label.clone(), colour: group.colour() });
     }
     let stroke = Stroke { colour: group.colour(), width: 1.7, dash: group.dash };
-    Some(Mark::Line { points: coordinates(&mean), stroke })
+    Some(Mark::Line { points: coordinates(&middle, per_step), stroke })
 }
 
-fn coordinates(points: &[Point]) -> Vec<(f64, f64)> {
-    decimate(points, BUCKETS).into_iter().map(|point| (point.step as f64, point.value)).collect()
+fn coordinates(points: &[Point], per_step: f64) -> Vec<(f64, f64)> {
+    decimate(points, BUCKETS).into_iter().map(|point| (point.step as f64 * per_step, point.value)).collect()
 }
 
 /// The axes for `curves`, and whether the start of some curve is cut off at the top.
-fn ranges(curves: &[Vec<Point>], metric: &MetricName) -> Option<(PlotAxis, PlotAxis, bool)> {
-    let points = || curves.iter().flatten();
-    let last = points().map(|point| point.step).max()? as f64;
-    let first = points().map(|point| point.step).min()? as f64;
-    let (low, high) = extent(points().map(|point| point.value))?;
-    let settled = points().filter(|point| point.step as f64 >= first + START * (last - first));
-    let (_, settled_high) = extent(settled.map(|point| point.value)).unwrap_or((low, high));
+fn ranges(curves: &[Drawn], along: Along, metric: &MetricName) -> Option<(PlotAxis, PlotAxis, bool)> {
+    let points =
+        || curves.iter().flat_map(|run| run.points.iter().map(|point| (point.step as f64 * run.per_step, point.value)));
+    let (first, last) = extent(points().map(|(x, _)| x))?;
+    let (low, high) = extent(points().map(|(_, y)| y))?;
+    // The start of a curve is the first part of its own length.
+    let settled = curves.iter().flat_map(|run| {
+        let ends = run.points.first().zip(run.points.last()).map(|(a, b)| (a.step as f64, b.step as f64));
+        let start = ends.map_or(0.0, |(first, last)| first + START * (last - first));
+        run.points.iter().filter(move |point| point.step as f64 >= start).map(|point| point.value)
+    });
+    let (_, settled_high) = extent(settled).unwrap_or((low, high));
     // Cutting is worth it only where it gives the rest clearly more room.
     let is_cut = high - low > 1.5 * (settled_high - low) && settled_high > low;
     let top = if is_cut { settled_high } else { high };
     let pad = 0.05 * (top - low);
-    let x = linear_axis(STEP_LABEL, first.min(0.0), last, 5);
+    let mut x = linear_axis(along.label(), first.min(0.0), last, 5);
+    if along == Along::Tokens {
+        x.ticks.iter_mut().for_each(|tick| tick.text = si(tick.at));
+    }
     Some((x, linear_axis(metric_label(metric), low - pad, top + pad, 5), is_cut))
 }
 
@@ -199,7 +302,7 @@ pub fn schedules(comparison: &Comparison, metric: &MetricName) -> Option<Figure>
         let ink = values.first().map_or(Ink::Category(0), |(axis, value)| palette.ink(&axis.name, value));
         let dash = if axes.len() == 1 { Dash::Solid } else { Dash::nth(i) };
         let stroke = Stroke { colour: Colour::full(ink), width: 1.7, dash };
-        panel.marks.push(Mark::Line { points: coordinates(points), stroke });
+        panel.marks.push(Mark::Line { points: coordinates(points, 1.0), stroke });
         let text = values.iter().map(|(_, value)| *value).collect::<Vec<_>>().join(", ");
         if let (false, Some(last)) = (text.is_empty(), points.last()) {
             panel.labels.push(Label { y: last.value, text, colour: stroke.colour });
@@ -257,7 +360,9 @@ mod tests {
     #[test]
     fn curves_show_every_run_and_mark_the_failed_one() {
         let comparison = fixture::sweep();
-        let figure = learning_curves(&comparison, &comparison.metric, Smoothing::None, &Choice::default()).unwrap();
+        let figure =
+            learning_curves(&comparison, &comparison.metric, Along::Steps, Smoothing::None, &Choice::default())
+                .unwrap();
         let count = |wanted: fn(&Mark) -> bool| {
             figure.panels.iter().flat_map(|panel| &panel.marks).filter(|mark| wanted(mark)).count()
         };
@@ -269,6 +374,46 @@ mod tests {
         Colour: mask_ratio. Line: nsp (off solid, random dashed). Panels: size.
         Bold: mean over finished runs, n = 2 to 3 seeds; thin: single runs. A cross marks where a run ended early (1); it is not in the mean. The first values run off the top.
         ");
+    }
+
+    #[test]
+    fn four_seeds_are_a_band_and_fewer_are_lines() {
+        let axes = vec![fixture::axis("nsp", &["off", "random"], crate::analysis::AxisKind::Category)];
+        let figure = |seeds| {
+            let comparison = fixture::sweep_over("bands", axes.clone(), seeds);
+            learning_curves(&comparison, &comparison.metric, Along::Steps, Smoothing::None, &Choice::default()).unwrap()
+        };
+        let count = |figure: &Figure, wanted: fn(&Mark) -> bool| {
+            figure.panels.iter().flat_map(|panel| &panel.marks).filter(|mark| wanted(mark)).count()
+        };
+        let is_band = |mark: &Mark| matches!(mark, Mark::Band { .. });
+        let is_thin = |mark: &Mark| matches!(mark, Mark::Line { stroke, .. } if stroke.colour.pale);
+        let (six, four) = (figure(6), figure(4));
+        // One run of the last cell failed, and stays a thin line with a cross.
+        assert_eq!((count(&six, is_band), count(&six, is_thin)), (2, 1));
+        assert_eq!((count(&four, is_band), count(&four, is_thin)), (1, 4));
+        assert!(six.caption.starts_with("Bold: median over finished runs, n = 5 to 6 seeds"), "{}", six.caption);
+        assert!(four.caption.contains("with fewer than 4 runs the mean"), "{}", four.caption);
+    }
+
+    #[test]
+    fn time_and_tokens_stretch_each_run_by_its_own_pace() {
+        let mut comparison = fixture::sweep();
+        assert!(Along::Seconds.says_more(&comparison) && !Along::Tokens.says_more(&comparison));
+        comparison.runs.iter_mut().filter(|run| run.axis("size") == Some("mini")).for_each(|run| run.tokens *= 2);
+        assert!(Along::Tokens.says_more(&comparison) && !Along::Steps.says_more(&comparison));
+        let metric = comparison.metric.clone();
+        let figure = |along| learning_curves(&comparison, &metric, along, Smoothing::None, &Choice::default()).unwrap();
+        let (steps, tokens) = (figure(Along::Steps), figure(Along::Tokens));
+        let ends = |figure: &Figure| {
+            let last = |mark: &Mark| match mark {
+                Mark::Line { points, stroke } if !stroke.colour.pale => points.last().map(|point| point.0),
+                _ => None,
+            };
+            figure.panels.iter().map(|panel| panel.marks.iter().find_map(last).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(&steps), [2_000.0, 2_000.0]);
+        assert_eq!(ends(&tokens), [2_000.0 * 8_192.0, 2_000.0 * 16_384.0]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod parallel;
 mod pareto;
 mod scatter;
 
-pub use curves::{Smoothing, learning_curves, schedules};
+pub use curves::{Along, Smoothing, learning_curves, schedules};
 pub use encoding::{Choice, metric_label};
 pub use finals::final_by_axis;
 pub use forest::{baseline_forest, marginal_forest};
@@ -39,7 +39,9 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
         comparison.runs.iter().any(|run| run.series.contains_key(&metric)).then_some(metric)
     };
     let mut figures = Vec::new();
-    figures.extend(learning_curves(comparison, &comparison.metric, Smoothing::None, choice));
+    let curves = |along| learning_curves(comparison, &comparison.metric, along, Smoothing::None, choice);
+    let more = [Along::Tokens, Along::Seconds].into_iter().filter(|along| along.says_more(comparison));
+    figures.extend([Along::Steps].into_iter().chain(more).filter_map(curves));
     figures.extend(comparison.axes.iter().filter_map(|axis| final_by_axis(comparison, axis, choice)));
     figures.extend(importance_bars(comparison));
     figures.extend(marginal_forest(comparison));
@@ -51,7 +53,7 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
     figures.extend(Cost::ALL.into_iter().filter_map(|cost| pareto_front(comparison, cost)));
     figures.extend(parallel_coordinates(comparison));
     if let Some(metric) = recorded(TRAIN_LOSS).filter(|metric| *metric != comparison.metric) {
-        figures.extend(learning_curves(comparison, &metric, Smoothing::Average(0.95), choice));
+        figures.extend(learning_curves(comparison, &metric, Along::Steps, Smoothing::Average(0.95), choice));
     }
     if let Some(metric) = recorded(LEARNING_RATE) {
         figures.extend(schedules(comparison, &metric));
@@ -96,6 +98,7 @@ pub(in crate::plot) mod tests {
             names,
             [
                 "curves-valid-mlm_loss",
+                "curves-valid-mlm_loss-by-time",
                 "final-by-size",
                 "final-by-mask_ratio",
                 "final-by-nsp",
