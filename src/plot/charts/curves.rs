@@ -127,7 +127,16 @@ pub fn learning_curves(
             Along::Tokens => format!("curves-{}-by-tokens", metric.as_str().replace('/', "-")),
             Along::Seconds => format!("curves-{}-by-time", metric.as_str().replace('/', "-")),
         },
-        title: format!("{}: {}", comparison.experiment, metric_label(metric).split(" (").next().unwrap_or_default()),
+        title: format!(
+            "{}: {}{}",
+            comparison.experiment,
+            metric_label(metric).split(" (").next().unwrap_or_default(),
+            match along {
+                Along::Steps => "",
+                Along::Tokens => " over tokens",
+                Along::Seconds => " over time",
+            }
+        ),
         subtitle: encoding.explanation(),
         caption: caption_of(
             comparison,
@@ -178,7 +187,8 @@ fn caption_of(
         caption += &format!(" Every curve is a debiased exponential moving average with weight {weight}.");
     }
     if shown.ended_early > 0 {
-        caption += &format!(" A cross marks where a run ended early ({}); it is not in the mean.", shown.ended_early);
+        caption +=
+            &format!(" A cross marks where a run ended early ({}); it is not in the bold line.", shown.ended_early);
     }
     if shown.is_cut {
         caption += " The first values run off the top.";
@@ -372,7 +382,7 @@ mod tests {
         insta::assert_snapshot!(format!("{}\n{}\n{}", figure.title, figure.subtitle, figure.caption), @"
         마스크 비율 mask-ratio: validation MLM loss
         Colour: mask_ratio. Line: nsp (off solid, random dashed). Panels: size.
-        Bold: mean over finished runs, n = 2 to 3 seeds; thin: single runs. A cross marks where a run ended early (1); it is not in the mean. The first values run off the top.
+        Bold: mean over finished runs, n = 2 to 3 seeds; thin: single runs. A cross marks where a run ended early (1); it is not in the bold line. The first values run off the top.
         ");
     }
 
