@@ -168,15 +168,15 @@ fn all_mistakes_of_a_file_are_reported_in_one_pass() {
     22 │ [sweep.zip]
        ╰────
      help: `sweep.replicates.seeds`: How many seeds each cell runs with, counted from train.seed, or which
-     × `sweep.zip` is not supported yet
+     × `sweep.zip` must be a list of tables, not a table
        ╭─[bad.toml:22:8]
     21 │ seeds = [1, 2, 1]
     22 │ [sweep.zip]
        ·        ─┬─
-       ·         ╰── of a later version
+       ·         ╰── this key
     23 │ "a" = [1]
        ╰────
-     help: only `[sweep.grid]` and `[sweep.replicates]` are
+     help: write `[[sweep.zip]]` above each, and its keys below
      × `finetune` is not supported yet
        ╭─[bad.toml:24:2]
     23 │ "a" = [1]
