@@ -100,6 +100,9 @@ pub struct Run {
     /// Execute runs again that failed
     #[arg(long)]
     pub retry: bool,
+    /// Train every run from its first step, also where a shorter run has done the beginning
+    #[arg(long)]
+    pub no_sharing: bool,
     /// Where the comparison is written [default: reports/NAME in the store]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

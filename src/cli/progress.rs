@@ -58,10 +58,16 @@ impl<'a> SweepProgress<'a> {
     /// Takes in what happened.
     pub fn watch(&mut self, happening: &Happening) {
         match happening {
-            Happening::Started { task, run, resumed } => {
-                let verb = if *resumed { "Resuming" } else { "Training" };
+            Happening::Started { task, run, from } => {
                 let label = &self.tasks[*task].label;
-                self.line(Style::Good, verb, &format!("{run}  {label}"));
+                match from {
+                    None => self.line(Style::Good, "Training", &format!("{run}  {label}")),
+                    Some(own) if own.run == **run => self.line(Style::Good, "Resuming", &format!("{run}  {label}")),
+                    Some(other) => {
+                        let text = format!("{run}  {label}: from step {} of {}", other.step, other.run);
+                        self.line(Style::Good, "Continuing", &text);
+                    }
+                }
                 let bar = self.bars.as_ref().map(|bars| {
                     let bar = bars.all.insert_before(&bars.sweep, ProgressBar::new(1));
                     bar.set_style(style("{prefix:>12} [{bar:28}] {pos}/{len} steps  {msg}"));

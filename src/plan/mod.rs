@@ -11,6 +11,7 @@ mod expand;
 mod parameters;
 mod resolve;
 mod run_spec;
+mod sharing;
 
 pub use check::read;
 pub use estimate::{Estimate, Measured, estimate};
@@ -22,6 +23,8 @@ pub use run_spec::{
     ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec,
     SpecError, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
 };
+
+pub use sharing::{Savings, Trajectory, predecessors};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -11,11 +11,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::clock;
+use super::continuation::{self, Origin, Trajectories};
 use super::progress::Progress;
 use super::provenance::{ExperimentOrigin, Provenance, cores};
 use super::stop::Stop;
-use crate::plan::RunSpec;
-use crate::store::{Event, Index, RunDir, RunQuery, RunState, SpecClaim, Store, StoreError};
+use crate::plan::{RunSpec, predecessors};
+use crate::store::{Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError};
 use crate::types::{RunId, SpecHash};
 
 /// How often waiting looks up: for a stop request, and for runs that other processes execute.
@@ -42,6 +43,8 @@ pub struct Options {
     pub threads: Option<usize>,
     /// Whether runs that failed are executed again.
     pub retry: bool,
+    /// Whether a run goes on from another of its trajectory.
+    pub sharing: bool,
     pub data_root: PathBuf,
     /// The folder of the experiment file.
     pub beside: Option<PathBuf>,
@@ -86,7 +89,8 @@ pub enum Happening<'a> {
     Started {
         task: usize,
         run: &'a RunId,
-        resumed: bool,
+        /// The step that it goes on from: its own last one, or that of another run's checkpoint.
+        from: Option<&'a Origin>,
     },
     Progress {
         task: usize,
@@ -119,7 +123,18 @@ pub fn execute(
     stop: &Stop,
     watch: &mut dyn FnMut(Happening),
 ) -> Result<Vec<Fate>, ExecuteError> {
-    let mut sweep = Sweep { store, tasks, options, stop, index: Index::open(store)?, fates: BTreeMap::new(), watch };
+    let specs: Vec<&RunSpec> = tasks.iter().map(|task| &task.spec).collect();
+    let mut sweep = Sweep {
+        store,
+        tasks,
+        options,
+        stop,
+        index: Index::open(store)?,
+        before: if options.sharing { predecessors(&specs) } else { vec![None; tasks.len()] },
+        trajectories: Trajectories::default(),
+        fates: BTreeMap::new(),
+        watch,
+    };
     sweep.run();
     let mut fates = sweep.fates;
     Ok((0..tasks.len()).map(|task| fates.remove(&task).unwrap_or(Fate::NotStarted)).collect())
@@ -131,6 +146,9 @@ struct Sweep<'a> {
     options: &'a Options,
     stop: &'a Stop,
     index: Index,
+    /// For each task the one that it goes on from, and is executed after.
+    before: Vec<Option<usize>>,
+    trajectories: Trajectories,
     fates: BTreeMap<usize, Fate>,
     watch: &'a mut dyn FnMut(Happening),
 }
@@ -142,7 +160,7 @@ enum Decision {
     Execute {
         run: RunDir,
         claim: SpecClaim,
-        resumed: bool,
+        from: Option<Origin>,
     },
     /// Somebody else is at it.
     Wait,
@@ -187,12 +205,16 @@ impl Sweep<'_> {
                     break;
                 }
                 let Some(task) = waiting.pop_front() else { break };
+                if self.before[task].is_some_and(|before| !self.fates.contains_key(&before)) {
+                    waiting.push_back(task);
+                    continue;
+                }
                 match self.decide(task) {
                     Err(error) => self.end(task, Fate::Broken { reason: error.to_string() }),
                     Ok(Decision::Done(fate)) => self.end(task, fate),
-                    Ok(Decision::Execute { run, claim, resumed }) => match self.start(task, run, claim, &sender) {
+                    Ok(Decision::Execute { run, claim, from }) => match self.start(task, run, claim, &sender) {
                         Ok(worker) => {
-                            (self.watch)(Happening::Started { task, run: worker.run.id(), resumed });
+                            (self.watch)(Happening::Started { task, run: worker.run.id(), from: from.as_ref() });
                             workers.push(worker);
                         }
                         Err(error) => self.end(task, Fate::Broken { reason: error.to_string() }),
@@ -234,8 +256,8 @@ impl Sweep<'_> {
             Err(error) => return Err(error.into()),
         };
         if reproduces.is_some() {
-            let run = self.store.create_run(spec, &self.provenance(task), clock::now())?;
-            return Ok(Decision::Execute { run, claim, resumed: false });
+            let run = self.store.create_run(spec, &self.provenance(task, None), clock::now())?;
+            return Ok(Decision::Execute { run, claim, from: None });
         }
         // Another process may have made runs since the index was read.
         self.index.catch_up()?;
@@ -251,28 +273,30 @@ impl Sweep<'_> {
             return Ok(Decision::Wait);
         }
         if let Some(row) = find(&[RunState::Interrupted, RunState::Lost, RunState::Planned]) {
-            let (run, resumed) = (self.store.run(&row.id)?, row.steps_done.0 > 0);
-            return Ok(Decision::Execute { run, claim, resumed });
+            return Ok(Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(row) });
         }
         if let Some(row) = find(&[RunState::Failed]) {
             if self.options.retry {
                 // What failed for a reason outside (a full disk, say) goes on from its last checkpoint.
-                let (run, resumed) = (self.store.run(&row.id)?, row.steps_done.0 > 0);
-                return Ok(Decision::Execute { run, claim, resumed });
+                return Ok(Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(row) });
             }
             let reason = row.reason.clone().unwrap_or_default();
             return Ok(Decision::Done(Fate::FailedBefore { run: row.id.clone(), reason }));
         }
-        let run = self.store.create_run(spec, &self.provenance(task), clock::now())?;
-        Ok(Decision::Execute { run, claim, resumed: false })
+        let from = match self.options.sharing {
+            true => continuation::find(self.store, &mut self.index, &mut self.trajectories, spec)?,
+            false => None,
+        };
+        let run = self.store.create_run(spec, &self.provenance(task, from.clone()), clock::now())?;
+        Ok(Decision::Execute { run, claim, from })
     }
 
-    fn provenance(&self, task: usize) -> Value {
+    fn provenance(&self, task: usize, continues: Option<Origin>) -> Value {
         let Task { spec, experiment, reproduces, .. } = &self.tasks[task];
         let threads = self.options.threads_a_worker();
         let beside = self.options.beside.as_deref();
         let provenance = Provenance::new(spec, threads, &self.options.command, beside, clock::now());
-        Provenance { experiment: experiment.clone(), reproduces: reproduces.clone(), ..provenance }.to_json()
+        Provenance { experiment: experiment.clone(), reproduces: reproduces.clone(), continues, ..provenance }.to_json()
     }
 
     fn start(
@@ -339,6 +363,11 @@ impl Sweep<'_> {
         (self.watch)(Happening::Ended { task, fate: &fate });
         self.fates.insert(task, fate);
     }
+}
+
+/// A run that was begun goes on from itself.
+fn own_past(row: &RunRow) -> Option<Origin> {
+    (row.steps_done.0 > 0).then(|| Origin { run: row.id.clone(), step: row.steps_done })
 }
 
 /// The state of a run whose worker could not record its end: killed workers can go on later, broken ones failed.

@@ -2,9 +2,10 @@
 //!
 //! [`execute`] is the parent's side: it decides what is missing, starts workers, and watches them. [`worker`] is the
 //! child's: it adapts the trainer's `Recorder` to the store. The two talk over pipes: [`progress`] lines one way, and the
-//! end of standard input, which means "stop", the other.
+//! end of standard input, which means "stop", the other. [`continuation`] lets a run go on where a shorter one ends.
 
 pub mod clock;
+pub mod continuation;
 pub mod corpora;
 pub mod execute;
 pub mod progress;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::continuation::Origin;
 use crate::plan::RunSpec;
 use crate::trainer::device;
 use crate::types::{ContentHash, RunId, SpecHash, Timestamp};
@@ -30,6 +31,9 @@ pub struct Provenance {
     /// The run that this one executes again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproduces: Option<RunId>,
+    /// The run that this one goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Origin>,
 }
 
 /// The experiment that a run was first planned for.
@@ -118,6 +122,7 @@ impl Provenance {
             planned_at: now,
             experiment: None,
             reproduces: None,
+            continues: None,
         }
     }
 

@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use super::clock::{self, Stopwatch};
+use super::continuation::{self, Origin};
 use super::corpora;
 use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
-use crate::plan::parameter_count;
+use crate::plan::{RunSpec, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::SPECIALS;
+use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, IsaUnavailable};
 use crate::trainer::recorder::{RecordError, Recorder};
@@ -109,9 +111,34 @@ fn execute(
     let data = corpora::prepare(&spec, beside, &order.data_root, &order.runs.join("cache"))?;
     record_data(&data, recorder)?;
     recorder.append(&fact("parameters", json!(parameter_count(&spec).total())))?;
+    take_over(dir, order, &spec, provenance, recorder)?;
     let corpus = Corpus { train: &data.train, valid: &data.valid, specials: SPECIALS };
     Progress::Phase("training".into()).tell();
     Ok(train(&spec, &corpus, &dir.checkpoints_path(), recorder)?)
+}
+
+/// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.
+fn take_over(
+    dir: &RunDir,
+    order: &Order,
+    spec: &RunSpec,
+    provenance: &Provenance,
+    recorder: &mut StoreRecorder,
+) -> Result<(), RunError> {
+    let Some(origin) = &provenance.continues else { return Ok(()) };
+    if !CheckpointDir::new(dir.checkpoints_path()).steps().is_empty() {
+        return Ok(());
+    }
+    let store = Store::open(&order.runs)?;
+    recorder.append(&Event::Resumed { step: Step(0), at: clock::now() })?;
+    let event = match continuation::adopt(&store, dir, spec, origin, &mut |event| recorder.append(event)) {
+        Ok(()) => fact("continues", json!(origin)),
+        Err(error) => {
+            let Origin { run, step } = origin;
+            Event::Warning { text: format!("cannot go on from run {run} at step {step}, so it starts anew: {error}") }
+        }
+    };
+    Ok(recorder.append(&event)?)
 }
 
 /// Records who executes the run now. The provenance tells who planned it; a run that goes on under another program or

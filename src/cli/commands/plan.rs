@@ -12,7 +12,7 @@ use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::experiment::Value;
-use crate::plan::{Cell, Estimate, Measured, PlannedRun, estimate};
+use crate::plan::{Cell, Estimate, Measured, PlannedRun, Savings, estimate};
 use crate::store::{Index, RunQuery, RunRow, RunState, Store};
 use crate::types::SpecHash;
 
@@ -156,6 +156,7 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
         text.push_str(&format!(", {failed} failed (`--retry` executes them again)"));
     }
     text.push_str(&format!(", {} to run", runs.len() - finished - failed));
+    text.push_str(&sharing(plan.savings()));
     let missing: Vec<_> = runs
         .iter()
         .filter(|run| !matches!(existing.states.get(&run.hash), Some(RunState::Finished | RunState::Failed)))
@@ -173,6 +174,23 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
             text.push_str(&format!(", roughly {secs} one after another (from {} of other sizes)", plural(n, "run")));
         }
         None => text.push_str("; how long that takes is not known before the first run is finished"),
+    }
+    text
+}
+
+/// What runs of different lengths share, or why they do not.
+fn sharing(savings: Savings) -> String {
+    let Savings { runs, steps, apart } = savings;
+    let mut text = String::new();
+    if runs > 0 {
+        let steps = format::thousands(steps);
+        text.push_str(&format!(", {runs} of them go on where shorter ones end: sharing -{steps} steps"));
+    }
+    if apart > 0 {
+        text.push_str(&format!(
+            ", {apart} share nothing with shorter ones (their schedule or warmup looks ahead, or those end between \
+             evaluations)"
+        ));
     }
     text
 }
@@ -214,5 +232,6 @@ fn as_json(loaded: &Loaded, existing: &Existing) -> serde_json::Value {
         "cells": plan.cells.iter().map(cell).collect::<Vec<_>>(),
         "runs": plan.runs().len(),
         "duplicates": plan.duplicates(),
+        "shared_steps": plan.savings().steps,
     })
 }

@@ -22,6 +22,7 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
         jobs: 1,
         threads: arguments.threads.map(usize::from),
         retry: false,
+        sharing: false,
         data_root: context.data_root.clone(),
         beside: provenance.and_then(|provenance| provenance.corpus.beside),
         command: context.command.clone(),

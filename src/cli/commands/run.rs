@@ -29,6 +29,7 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
         jobs: usize::from(arguments.jobs),
         threads: arguments.threads.map(usize::from),
         retry: arguments.retry,
+        sharing: !arguments.no_sharing,
         data_root: context.data_root.clone(),
         beside: loaded.beside.clone(),
         command: context.command.clone(),

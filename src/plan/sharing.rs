@@ -1,0 +1,158 @@
+//! Work that runs share: a run that only trains longer than another goes on where that one ends.
+//!
+//! Under a schedule that does not look ahead, the first steps of a long run are the steps of a short one, bit for bit: no
+//! draw and no learning rate asks how many steps there will be. Specifications that differ in nothing but `train.steps`
+//! are then one trajectory, and a sweep over the number of steps trains it once, up to its longest run.
+
+use std::collections::BTreeMap;
+
+use super::run_spec::{RunSpec, ScheduleKind, TrainLength, Warmup};
+use super::{Plan, PlannedRun};
+use crate::types::SpecHash;
+
+/// What a run does step by step, whenever it ends: runs of one trajectory are beginnings of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Trajectory(SpecHash);
+
+/// What sharing saves of a plan's steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Savings {
+    /// Runs that go on where a shorter one ends.
+    pub runs: usize,
+    /// The steps that these need not make.
+    pub steps: u64,
+    /// Runs that cannot, although they differ from another in their number of steps alone.
+    pub apart: usize,
+}
+
+impl RunSpec {
+    /// The run's trajectory, and its steps; none where the end of the run is looked at before it.
+    ///
+    /// That is so for lengths in epochs, for schedules that fall towards the end, and for a warmup that is a share of all
+    /// steps or is cut short by the end.
+    pub fn trajectory(&self) -> Option<(Trajectory, u64)> {
+        let TrainLength::Steps(steps) = self.train.length else { return None };
+        let looks_ahead = match self.schedule.kind {
+            ScheduleKind::Constant | ScheduleKind::Noam => false,
+            ScheduleKind::Linear | ScheduleKind::Cosine => true,
+        };
+        let warmup_is_fixed = match self.schedule.warmup {
+            Warmup::Steps(warmup) => warmup <= steps,
+            Warmup::Ratio(ratio) => ratio == 0.0,
+        };
+        (!looks_ahead && warmup_is_fixed).then(|| (Trajectory(self.without_length()), steps))
+    }
+
+    /// Whether a longer run may go on from this one's end.
+    ///
+    /// The last step is always evaluated; where no evaluation is due, a longer run does not have that one, and what it
+    /// records differs.
+    pub fn ends_on_an_evaluation(&self) -> bool {
+        matches!(self.train.length, TrainLength::Steps(steps) if steps.is_multiple_of(self.train.eval_every))
+    }
+
+    /// The identity of the specification but for its number of steps.
+    fn without_length(&self) -> SpecHash {
+        let mut any_length = self.clone();
+        any_length.train.length = TrainLength::Steps(0);
+        any_length.hash()
+    }
+}
+
+/// For each specification, the one of the same trajectory that it goes on from: the longest of those that end before it.
+pub fn predecessors(specs: &[&RunSpec]) -> Vec<Option<usize>> {
+    let mut ends: BTreeMap<Trajectory, BTreeMap<u64, usize>> = BTreeMap::new();
+    let trajectories: Vec<_> = specs.iter().map(|spec| spec.trajectory()).collect();
+    for (i, (spec, trajectory)) in specs.iter().zip(&trajectories).enumerate() {
+        if let Some((trajectory, steps)) = trajectory
+            && spec.ends_on_an_evaluation()
+        {
+            ends.entry(*trajectory).or_default().entry(*steps).or_insert(i);
+        }
+    }
+    let before = |&(trajectory, steps)| Some(*ends.get(&trajectory)?.range(..steps).next_back()?.1);
+    trajectories.iter().map(|found| found.as_ref().and_then(before)).collect()
+}
+
+impl Plan {
+    /// What sharing saves where nothing of the plan was executed before.
+    pub fn savings(&self) -> Savings {
+        let runs = self.runs();
+        let steps = |run: &PlannedRun| match run.spec.train.length {
+            TrainLength::Steps(steps) => steps,
+            TrainLength::Epochs(_) => 0,
+        };
+        if runs.windows(2).all(|pair| pair[0].spec.train.length == pair[1].spec.train.length) {
+            return Savings::default();
+        }
+        let specs: Vec<&RunSpec> = runs.iter().map(|run| &run.spec).collect();
+        let mut savings = Savings::default();
+        for before in predecessors(&specs).into_iter().flatten() {
+            savings.runs += 1;
+            savings.steps += steps(runs[before]);
+        }
+        let mut alike: BTreeMap<SpecHash, usize> = BTreeMap::new();
+        for spec in &specs {
+            *alike.entry(spec.without_length()).or_default() += 1;
+        }
+        let could = alike.values().map(|runs| runs - 1).sum::<usize>();
+        savings.apart = could.saturating_sub(savings.runs);
+        savings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::{file, planned, spec};
+
+    fn steps_of(spec: &RunSpec) -> u64 {
+        spec.trajectory().map_or(0, |(_, steps)| steps)
+    }
+
+    #[test]
+    fn what_looks_at_its_end_has_no_trajectory() {
+        let has = |rest: &str| spec(rest).trajectory().is_some();
+        assert!(has("schedule.kind = \"constant\"\nschedule.warmup_steps = 0"));
+        assert!(has("schedule.kind = \"noam\"\nschedule.warmup_steps = 10\ntrain.steps = 10"));
+        assert!(has("schedule.kind = \"constant\"\nschedule.warmup_ratio = 0.0"));
+        assert!(!has("schedule.kind = \"constant\"\nschedule.warmup_ratio = 0.1"));
+        assert!(!has("schedule.kind = \"linear\"\nschedule.warmup_steps = 10"));
+        assert!(!has("schedule.kind = \"cosine\"\nschedule.warmup_steps = 10"));
+        assert!(!has("schedule.kind = \"constant\"\nschedule.warmup_steps = 0\ntrain.epochs = 1.0"));
+    }
+
+    #[test]
+    fn a_trajectory_is_all_but_the_number_of_steps() {
+        let base = "schedule.kind = \"constant\"\nschedule.warmup_steps = 5\n";
+        let trajectory = |rest: &str| spec(&format!("{base}{rest}")).trajectory().unwrap().0;
+        assert_eq!(trajectory("train.steps = 100"), trajectory("train.steps = 900"));
+        assert_ne!(trajectory("train.steps = 100"), trajectory("train.steps = 100\noptimizer.lr = 0.1"));
+        assert_ne!(trajectory("train.steps = 100"), trajectory("train.steps = 100\ntrain.seed = 1"));
+    }
+
+    /// Against the plain count: the longest run of each group of alike specs is all that is trained.
+    #[test]
+    fn executed_steps_are_those_of_the_longest_run_of_each_group() {
+        for lengths in [vec![20, 40, 60], vec![60, 20, 40], vec![20, 35, 60], vec![35, 20]] {
+            let rest = format!(
+                "[schedule]\nkind = \"constant\"\nwarmup_steps = 5\n[train]\neval_every = 10\n\
+                 [sweep.grid]\n\"train.steps\" = {lengths:?}\n\"objective.mask_ratio\" = [0.15, 0.3]\n\
+                 [sweep.replicates]\nseeds = 2\n"
+            );
+            let plan = planned(&file(&rest), &[]);
+            let runs = plan.runs();
+            let alone: u64 = runs.iter().map(|run| steps_of(&run.spec)).sum();
+            let mut expected = 0;
+            for (ratio, seed) in [(0.15, 0), (0.15, 1), (0.3, 0), (0.3, 1)] {
+                let is_alike = |run: &&&PlannedRun| run.spec.objective.mask_ratio == ratio && run.seed.0 == seed;
+                let group: Vec<u64> = runs.iter().filter(is_alike).map(|run| steps_of(&run.spec)).collect();
+                assert!(!group.is_empty());
+                let useable = |end: &u64| group.iter().filter(|s| *s < end && *s % 10 == 0).max().copied();
+                expected += group.iter().map(|end| end - useable(end).unwrap_or(0)).sum::<u64>();
+            }
+            let savings = plan.savings();
+            assert_eq!(alone - savings.steps, expected, "{lengths:?}");
+        }
+    }
+}
