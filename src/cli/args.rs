@@ -103,6 +103,9 @@ pub struct Run {
     /// Train every run from its first step, also where a shorter run has done the beginning
     #[arg(long)]
     pub no_sharing: bool,
+    /// Train every run to its end, whatever [sweep.halving] says
+    #[arg(long)]
+    pub no_halving: bool,
     /// Where the comparison is written [default: reports/NAME in the store]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -173,9 +176,12 @@ pub struct Doctor {
     pub json: Json,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Worker {
     pub run: RunId,
+    /// Stop after this step
+    #[arg(long)]
+    pub until: Option<u64>,
 }
 
 /// Whether the answer is for a program.

@@ -87,7 +87,7 @@ fn rank(state: RunState) -> u8 {
     match state {
         RunState::Finished => 0,
         RunState::Running => 1,
-        RunState::Interrupted | RunState::Lost => 2,
+        RunState::Interrupted | RunState::Stopped | RunState::Lost => 2,
         RunState::Failed => 3,
         RunState::Planned => 4,
     }

@@ -85,6 +85,11 @@ impl<'a> SweepProgress<'a> {
                     &format!("{}: another process executes it", self.tasks[*task].label),
                 );
             }
+            Happening::AtRung { task, run, step, value } => {
+                self.rest(*task);
+                let text = format!("{run}  {} at step {step}: {value:.4}", self.tasks[*task].label);
+                self.line(Style::Good, "Rung", &text);
+            }
             Happening::Ended { task, fate } => self.ended(*task, fate),
         }
     }
@@ -128,13 +133,12 @@ impl<'a> SweepProgress<'a> {
     }
 
     fn ended(&mut self, task: usize, fate: &Fate) {
+        self.rest(task);
         let label = &self.tasks[task].label;
-        if let Some(Working { bar: Some(bar), .. }) = self.working.remove(&task) {
-            bar.finish_and_clear();
-        }
         match fate {
             // What was finished before is counted at the end, not told one by one.
             Fate::Reused(_) | Fate::NotStarted => {}
+            Fate::Stopped { run, reason } => self.line(Style::Hint, "Stopped", &format!("{run}  {label}: {reason}")),
             Fate::Finished(run) => self.line(Style::Good, "Finished", &format!("{run}  {label}")),
             Fate::Interrupted(run) => self.line(Style::Caution, "Interrupted", &format!("{run}  {label}")),
             Fate::Failed { run, reason } => self.line(Style::Bad, "Failed", &format!("{run}  {label}: {reason}")),
@@ -149,12 +153,21 @@ impl<'a> SweepProgress<'a> {
         }
         self.ended += 1;
         match fate {
-            Fate::Reused(_) | Fate::FailedBefore { .. } | Fate::NotStarted | Fate::Broken { .. } => {
-                self.all_work -= self.work[task]
-            }
+            Fate::Reused(_)
+            | Fate::FailedBefore { .. }
+            | Fate::NotStarted
+            | Fate::Broken { .. }
+            | Fate::Stopped { .. } => self.all_work -= self.work[task],
             Fate::Finished(_) | Fate::Interrupted(_) | Fate::Failed { .. } => self.done_work += self.work[task],
         }
         self.refresh();
+    }
+
+    /// Nobody works on a task now.
+    fn rest(&mut self, task: usize) {
+        if let Some(Working { bar: Some(bar), .. }) = self.working.remove(&task) {
+            bar.finish_and_clear();
+        }
     }
 
     fn refresh(&self) {

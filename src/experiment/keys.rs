@@ -126,6 +126,7 @@ const SECTIONS: &[&str] = &[
     "sweep.include",
     "sweep.derive",
     "sweep.replicates",
+    "sweep.halving",
     "report",
 ];
 
@@ -133,7 +134,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("base", "a file cannot build on another one: copy the keys"),
     ("finetune", "only pretraining runs can be declared"),
     ("sweep.random", "write the cells out with the other parts of [sweep]"),
-    ("sweep.halving", "write the cells out with the other parts of [sweep]"),
     ("sweep.replicates.paired", "replicates are always paired: every cell has the same seeds"),
     ("objective.whole_word", "masks are drawn by token: take the key out"),
 ];
@@ -231,6 +231,8 @@ static KEYS: &[Key] = &[
     key("train.device", Choice { choices: &["flex"], planned: &["tch", "cuda", "wgpu", "vulkan"] }, "'flex'", "What the run computes on"),
     key("train.isa", one_of(&["native", "avx512", "avx2"]), "'native'", "The instruction set of the matrix kernels"),
 
+    without_default("sweep.halving.min_steps", COUNT, "Cells are compared after so many steps, and the best go on: asynchronous successive halving"),
+    key("sweep.halving.reduction_factor", Integer { min: 2, max: 1000 }, "3", "One in so many cells goes on, for so many times the steps"),
     key("sweep.replicates.seeds", Seeds, "1", "How many seeds each cell runs with, counted from train.seed, or which"),
 
     key("report.figures", Words(FIGURES), "['curves', 'axes', 'effects', 'schedules', 'parameters', 'time']", "The figures that a comparison draws"),

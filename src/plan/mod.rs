@@ -8,6 +8,7 @@ mod check;
 mod dead;
 mod estimate;
 mod expand;
+mod halving;
 mod parameters;
 mod resolve;
 mod run_spec;
@@ -16,6 +17,7 @@ mod sharing;
 pub use check::read;
 pub use estimate::{Estimate, Measured, estimate};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};
+pub use halving::HalvingSpec;
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef};
 pub use run_spec::{
@@ -43,6 +45,8 @@ pub struct Plan {
     pub tally: Tally,
     /// The index of the cell that the others are compared with.
     pub baseline: Option<usize>,
+    /// How runs are stopped early, if they are.
+    pub halving: Option<HalvingSpec>,
 }
 
 /// An axis as tables and figures need it.
@@ -97,7 +101,8 @@ impl Plan {
 /// `look_up` says what there is under a corpus's name. It is asked once for each corpus, whatever the number of cells.
 ///
 /// # Errors
-/// When a corpus cannot be found or read, or has fewer than two documents, at the place that names it.
+/// When a corpus cannot be found or read, or has fewer than two documents, at the place that names it; when `[sweep.halving]`
+/// compares runs where nothing is measured.
 pub fn plan<E: fmt::Display>(
     experiment: &Experiment,
     mut look_up: impl FnMut(&CorpusRef) -> Result<CorpusFacts, E>,
@@ -122,12 +127,14 @@ pub fn plan<E: fmt::Display>(
         let runs = experiment.seeds.iter().map(run).collect();
         cells.push(Cell { axes: cell_axes(experiment, point), label: cell_label(experiment, point), runs });
     }
+    let halving = HalvingSpec::of(experiment);
+    problems.extend(halving.as_ref().and_then(|halving| halving::check(experiment, halving, &cells)));
     if !problems.is_empty() {
         return Err(Diagnostics::new(experiment.source.clone(), problems));
     }
     let axes = experiment.axes.iter().map(PlanAxis::of).collect();
     let baseline = baseline_index(experiment, &cells);
-    Ok(Plan { axes, cells, tally: expansion.tally, baseline })
+    Ok(Plan { axes, cells, tally: expansion.tally, baseline, halving })
 }
 
 impl PlanAxis {

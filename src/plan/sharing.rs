@@ -21,7 +21,7 @@ pub struct Savings {
     pub runs: usize,
     /// The steps that these need not make.
     pub steps: u64,
-    /// Runs that cannot, although they differ from another in their number of steps alone.
+    /// Runs that cannot, although they differ from a shorter one in their number of steps alone.
     pub apart: usize,
 }
 
@@ -75,8 +75,8 @@ pub fn predecessors(specs: &[&RunSpec]) -> Vec<Option<usize>> {
 }
 
 impl Plan {
-    /// What sharing saves where nothing of the plan was executed before.
-    pub fn savings(&self) -> Savings {
+    /// What sharing saves of the runs that are `missing`; all others are there to go on from.
+    pub fn savings(&self, missing: impl Fn(&PlannedRun) -> bool) -> Savings {
         let runs = self.runs();
         let steps = |run: &PlannedRun| match run.spec.train.length {
             TrainLength::Steps(steps) => steps,
@@ -87,16 +87,22 @@ impl Plan {
         }
         let specs: Vec<&RunSpec> = runs.iter().map(|run| &run.spec).collect();
         let mut savings = Savings::default();
-        for before in predecessors(&specs).into_iter().flatten() {
-            savings.runs += 1;
-            savings.steps += steps(runs[before]);
+        let mut alike: BTreeMap<SpecHash, Vec<u64>> = BTreeMap::new();
+        for run in &runs {
+            alike.entry(run.spec.without_length()).or_default().push(steps(run));
         }
-        let mut alike: BTreeMap<SpecHash, usize> = BTreeMap::new();
-        for spec in &specs {
-            *alike.entry(spec.without_length()).or_default() += 1;
+        for (run, before) in runs.iter().zip(predecessors(&specs)).filter(|(run, _)| missing(run)) {
+            match before {
+                Some(before) => {
+                    savings.runs += 1;
+                    savings.steps += steps(runs[before]);
+                }
+                None => {
+                    let shorter = alike[&run.spec.without_length()].iter().any(|length| *length < steps(run));
+                    savings.apart += usize::from(shorter);
+                }
+            }
         }
-        let could = alike.values().map(|runs| runs - 1).sum::<usize>();
-        savings.apart = could.saturating_sub(savings.runs);
         savings
     }
 }
@@ -151,7 +157,7 @@ mod tests {
                 let useable = |end: &u64| group.iter().filter(|s| *s < end && *s % 10 == 0).max().copied();
                 expected += group.iter().map(|end| end - useable(end).unwrap_or(0)).sum::<u64>();
             }
-            let savings = plan.savings();
+            let savings = plan.savings(|_| true);
             assert_eq!(alone - savings.steps, expected, "{lengths:?}");
         }
     }

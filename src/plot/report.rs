@@ -79,7 +79,7 @@ fn answer(comparison: &Comparison, summary: &Summary) -> Markup {
             }
             p.note {
                 (finished) " of " (comparison.runs.len()) " runs finished"
-                @for state in [RunState::Failed, RunState::Running, RunState::Interrupted, RunState::Lost, RunState::Planned] {
+                @for state in [RunState::Failed, RunState::Stopped, RunState::Running, RunState::Interrupted, RunState::Lost, RunState::Planned] {
                     @if count(state) > 0 { ", " (count(state)) " " (state) }
                 }
                 ". Metric: " code { (comparison.metric) } ", the last value of each finished run."

@@ -1,7 +1,7 @@
 //! Executes a plan: each specification once, in worker processes, some at a time; what is finished is reused, what was
 //! interrupted goes on, and one that fails never stops the others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -14,6 +14,7 @@ use super::clock;
 use super::continuation::{self, Origin, Trajectories};
 use super::progress::Progress;
 use super::provenance::{ExperimentOrigin, Provenance, cores};
+use super::queue::{Halving, Leg, Queue};
 use super::stop::Stop;
 use crate::plan::{RunSpec, predecessors};
 use crate::store::{Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError};
@@ -45,6 +46,8 @@ pub struct Options {
     pub retry: bool,
     /// Whether a run goes on from another of its trajectory.
     pub sharing: bool,
+    /// How tasks are stopped early, if they are.
+    pub halving: Option<Halving>,
     pub data_root: PathBuf,
     /// The folder of the experiment file.
     pub beside: Option<PathBuf>,
@@ -66,6 +69,11 @@ pub enum Fate {
     Reused(RunId),
     Finished(RunId),
     Interrupted(RunId),
+    /// Others did better at its rung.
+    Stopped {
+        run: RunId,
+        reason: String,
+    },
     Failed {
         run: RunId,
         reason: String,
@@ -100,6 +108,13 @@ pub enum Happening<'a> {
     Waiting {
         task: usize,
     },
+    /// The task came to a rung, with this value of the metric.
+    AtRung {
+        task: usize,
+        run: &'a RunId,
+        step: u64,
+        value: f64,
+    },
     Ended {
         task: usize,
         fate: &'a Fate,
@@ -124,18 +139,25 @@ pub fn execute(
     watch: &mut dyn FnMut(Happening),
 ) -> Result<Vec<Fate>, ExecuteError> {
     let specs: Vec<&RunSpec> = tasks.iter().map(|task| &task.spec).collect();
+    let queue = match &options.halving {
+        Some(halving) => Queue::halving(halving.clone()),
+        None if options.sharing => Queue::whole(predecessors(&specs)),
+        None => Queue::whole(vec![None; tasks.len()]),
+    };
     let mut sweep = Sweep {
         store,
         tasks,
         options,
         stop,
         index: Index::open(store)?,
-        before: if options.sharing { predecessors(&specs) } else { vec![None; tasks.len()] },
+        queue,
+        paused: BTreeMap::new(),
         trajectories: Trajectories::default(),
         fates: BTreeMap::new(),
         watch,
     };
     sweep.run();
+    sweep.settle();
     let mut fates = sweep.fates;
     Ok((0..tasks.len()).map(|task| fates.remove(&task).unwrap_or(Fate::NotStarted)).collect())
 }
@@ -146,8 +168,9 @@ struct Sweep<'a> {
     options: &'a Options,
     stop: &'a Stop,
     index: Index,
-    /// For each task the one that it goes on from, and is executed after.
-    before: Vec<Option<usize>>,
+    queue: Queue,
+    /// The runs of tasks that wait at a rung.
+    paused: BTreeMap<usize, RunId>,
     trajectories: Trajectories,
     fates: BTreeMap<usize, Fate>,
     watch: &'a mut dyn FnMut(Happening),
@@ -156,6 +179,8 @@ struct Sweep<'a> {
 /// What to do about a task now.
 enum Decision {
     Done(Fate),
+    /// It was at this leg's rung before.
+    AtRung(RunId),
     /// Execute it in this run's folder; the claim keeps others away until it ended.
     Execute {
         run: RunDir,
@@ -168,7 +193,7 @@ enum Decision {
 
 /// A worker at work.
 struct Worker {
-    task: usize,
+    leg: Leg,
     run: RunDir,
     child: Child,
     /// Open as long as the worker may go on: closing it asks the worker to stop.
@@ -191,43 +216,39 @@ enum Message {
 impl Sweep<'_> {
     /// One task that cannot be executed never stops the others: whatever goes wrong with it becomes its fate.
     fn run(&mut self) {
-        let mut waiting: VecDeque<usize> = (0..self.tasks.len()).collect();
         let mut told_waiting = vec![false; self.tasks.len()];
         let mut workers: Vec<Worker> = Vec::new();
         let (sender, receiver) = channel();
         loop {
             if self.stop.is_requested() {
-                waiting.clear();
+                self.queue.close();
                 workers.iter_mut().for_each(|worker| drop(worker.input.take()));
             }
-            for _ in 0..waiting.len() {
-                if workers.len() >= self.options.jobs {
-                    break;
-                }
-                let Some(task) = waiting.pop_front() else { break };
-                if self.before[task].is_some_and(|before| !self.fates.contains_key(&before)) {
-                    waiting.push_back(task);
-                    continue;
-                }
-                match self.decide(task) {
-                    Err(error) => self.end(task, Fate::Broken { reason: error.to_string() }),
-                    Ok(Decision::Done(fate)) => self.end(task, fate),
-                    Ok(Decision::Execute { run, claim, from }) => match self.start(task, run, claim, &sender) {
+            let mut held_up = Vec::new();
+            while workers.len() < self.options.jobs {
+                let Some(leg) = self.queue.next() else { break };
+                let task = leg.task;
+                match self.decide(leg) {
+                    Err(error) => self.arrive(leg, Fate::Broken { reason: error.to_string() }),
+                    Ok(Decision::Done(fate)) => self.arrive(leg, fate),
+                    Ok(Decision::AtRung(run)) => self.pause(leg, run),
+                    Ok(Decision::Execute { run, claim, from }) => match self.start(leg, run, claim, &sender) {
                         Ok(worker) => {
                             (self.watch)(Happening::Started { task, run: worker.run.id(), from: from.as_ref() });
                             workers.push(worker);
                         }
-                        Err(error) => self.end(task, Fate::Broken { reason: error.to_string() }),
+                        Err(error) => self.arrive(leg, Fate::Broken { reason: error.to_string() }),
                     },
                     Ok(Decision::Wait) => {
                         if !std::mem::replace(&mut told_waiting[task], true) {
                             (self.watch)(Happening::Waiting { task });
                         }
-                        waiting.push_back(task);
+                        held_up.push(leg);
                     }
                 }
             }
-            if workers.is_empty() && waiting.is_empty() {
+            held_up.into_iter().for_each(|leg| self.queue.put_back(leg));
+            if workers.is_empty() && self.queue.is_empty() {
                 return;
             }
             self.listen(&receiver, &mut workers);
@@ -239,16 +260,80 @@ impl Sweep<'_> {
         match receiver.recv_timeout(TICK) {
             Ok(Message::Line { task, progress }) => (self.watch)(Happening::Progress { task, progress: &progress }),
             Ok(Message::Closed { task }) => {
-                let Some(at) = workers.iter().position(|worker| worker.task == task) else { return };
-                let fate = self.bury(workers.swap_remove(at));
-                self.end(task, fate.unwrap_or_else(|error| Fate::Broken { reason: error.to_string() }));
+                let Some(at) = workers.iter().position(|worker| worker.leg.task == task) else { return };
+                let worker = workers.swap_remove(at);
+                let leg = worker.leg;
+                match self.bury(worker) {
+                    Ok(Fate::Stopped { run, .. }) => self.pause(leg, run),
+                    Ok(fate) => self.arrive(leg, fate),
+                    Err(error) => self.arrive(leg, Fate::Broken { reason: error.to_string() }),
+                }
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
     }
 
+    /// A task waits at its rung for the others.
+    fn pause(&mut self, leg: Leg, run: RunId) {
+        let value = self.value_at(&run, leg.until);
+        if let (Some(value), Some(step)) = (value, leg.until) {
+            (self.watch)(Happening::AtRung { task: leg.task, run: &run, step, value });
+        }
+        self.paused.insert(leg.task, run);
+        self.queue.arrived(leg, value);
+    }
+
+    /// A task came to its end; what it measured at its rungs still counts for the others.
+    fn arrive(&mut self, leg: Leg, fate: Fate) {
+        let value = match &fate {
+            Fate::Reused(run) | Fate::Finished(run) => self.value_at(run, leg.until),
+            _ => None,
+        };
+        self.queue.arrived(leg, value);
+        if !self.fates.contains_key(&leg.task) {
+            self.end(leg.task, fate);
+        }
+    }
+
+    /// What the run measured at a rung.
+    fn value_at(&self, run: &RunId, step: Option<u64>) -> Option<f64> {
+        let (metric, step) = (&self.queue.halving_spec()?.metric, step?);
+        let history = self.store.run(run).and_then(|run| run.read_history()).ok()?;
+        let point = history.series(metric).iter().find(|point| point.step.0 == step)?;
+        Some(point.value).filter(|value| value.is_finite())
+    }
+
+    /// Says of every run that stayed at a rung why it did; when the sweep itself was stopped, that is not known yet.
+    fn settle(&mut self) {
+        for (task, run) in std::mem::take(&mut self.paused) {
+            if self.fates.contains_key(&task) {
+                continue;
+            }
+            let fate = match self.queue.reason(task) {
+                Some(reason) => match self.record_stop(&run, &reason) {
+                    Ok(()) => Fate::Stopped { run, reason },
+                    Err(error) => Fate::Broken { reason: error.to_string() },
+                },
+                None => Fate::Interrupted(run),
+            };
+            self.end(task, fate);
+        }
+    }
+
+    fn record_stop(&mut self, id: &RunId, reason: &str) -> Result<(), StoreError> {
+        let run = self.store.run(id)?;
+        if run.read_history()?.reason() != Some(reason) {
+            let lease = run.acquire_lease()?;
+            let mut log = run.open_log(&lease)?;
+            let (state, reason) = (RunState::Stopped, Some(reason.to_owned()));
+            log.append(&Event::State { state, reason, at: clock::now() })?;
+        }
+        self.index.refresh(id)
+    }
+
     /// What the store says about a task. Whoever holds a specification's claim is alone in executing it.
-    fn decide(&mut self, task: usize) -> Result<Decision, ExecuteError> {
+    fn decide(&mut self, leg: Leg) -> Result<Decision, ExecuteError> {
+        let task = leg.task;
         let Task { spec, hash, reproduces, .. } = &self.tasks[task];
         let claim = match self.store.claim_spec(*hash) {
             Ok(claim) => claim,
@@ -272,7 +357,10 @@ impl Sweep<'_> {
             // A worker whose parent died is still at it.
             return Ok(Decision::Wait);
         }
-        if let Some(row) = find(&[RunState::Interrupted, RunState::Lost, RunState::Planned]) {
+        if let Some(row) = find(&[RunState::Stopped, RunState::Interrupted, RunState::Lost, RunState::Planned]) {
+            if leg.until.is_some() && self.value_at(&row.id, leg.until).is_some() {
+                return Ok(Decision::AtRung(row.id.clone()));
+            }
             return Ok(Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(row) });
         }
         if let Some(row) = find(&[RunState::Failed]) {
@@ -299,13 +387,7 @@ impl Sweep<'_> {
         Provenance { experiment: experiment.clone(), reproduces: reproduces.clone(), continues, ..provenance }.to_json()
     }
 
-    fn start(
-        &self,
-        task: usize,
-        run: RunDir,
-        claim: SpecClaim,
-        sender: &Sender<Message>,
-    ) -> Result<Worker, ExecuteError> {
+    fn start(&self, leg: Leg, run: RunDir, claim: SpecClaim, sender: &Sender<Message>) -> Result<Worker, ExecuteError> {
         let program = std::env::current_exe()
             .map_err(|source| ExecuteError::Spawn { program: PathBuf::from("ablate"), source })?;
         let log_path = run.text_log_path();
@@ -329,13 +411,16 @@ impl Sweep<'_> {
         // In a process group of its own, a worker is not hit by Ctrl-C: it stops when its parent says so.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        if let Some(step) = leg.until {
+            command.arg("--until").arg(step.to_string());
+        }
         let mut child = command.spawn().map_err(|source| ExecuteError::Spawn { program, source })?;
         let input = child.stdin.take();
         if let Some(output) = child.stdout.take() {
             let sender = sender.clone();
-            std::thread::spawn(move || forward(task, BufReader::new(output), &sender));
+            std::thread::spawn(move || forward(leg.task, BufReader::new(output), &sender));
         }
-        Ok(Worker { task, run, child, input, _claim: claim })
+        Ok(Worker { leg, run, child, input, _claim: claim })
     }
 
     /// Reads from the run's folder how a worker ended; one that died without a word gets a last word.
@@ -355,12 +440,14 @@ impl Sweep<'_> {
         Ok(match state {
             RunState::Finished => Fate::Finished(run),
             RunState::Interrupted => Fate::Interrupted(run),
+            RunState::Stopped => Fate::Stopped { run, reason },
             _ => Fate::Failed { run, reason },
         })
     }
 
     fn end(&mut self, task: usize, fate: Fate) {
         (self.watch)(Happening::Ended { task, fate: &fate });
+        self.queue.ended(task);
         self.fates.insert(task, fate);
     }
 }

@@ -49,6 +49,7 @@ pub enum ReproduceError {
 fn hint(state: RunState) -> &'static str {
     match state {
         RunState::Interrupted | RunState::Lost | RunState::Planned => " (run its experiment file again to finish it)",
+        RunState::Stopped => " (run its experiment file with --no-halving to finish it)",
         RunState::Running => " (wait for its end)",
         RunState::Failed | RunState::Finished => "",
     }

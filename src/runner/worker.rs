@@ -34,6 +34,8 @@ pub struct Order {
     pub runs: PathBuf,
     pub run: RunId,
     pub data_root: PathBuf,
+    /// The step at which the run is to stop, if it is not to come to its end.
+    pub until: Option<u64>,
 }
 
 /// How a run's execution ended.
@@ -41,7 +43,11 @@ pub struct Order {
 pub enum Ending {
     Finished,
     Interrupted,
-    Failed { reason: String },
+    /// It came to the step at which it was to stop.
+    Stopped,
+    Failed {
+        reason: String,
+    },
 }
 
 /// Why a worker could not even begin, or record how it ended.
@@ -78,7 +84,7 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
     let json = dir.read_provenance()?;
     let provenance: Provenance = serde_json::from_value(json)
         .map_err(|e| WorkerError::Provenance { run: order.run.clone(), problem: e.to_string() })?;
-    let mut recorder = StoreRecorder::new(log, lease, stop);
+    let mut recorder = StoreRecorder::new(log, lease, stop, order.until);
     recorder.state(RunState::Running, None)?;
     let ending = match execute(&dir, order, &provenance, &mut recorder) {
         Ok(Outcome::Finished { chain, weights, .. }) => {
@@ -86,12 +92,14 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
             recorder.append(&fact("final_weights", json!(weights)))?;
             Ending::Finished
         }
+        Ok(Outcome::Interrupted { step }) if order.until.is_some_and(|until| step.0 >= until) => Ending::Stopped,
         Ok(Outcome::Interrupted { .. }) => Ending::Interrupted,
         Err(error) => Ending::Failed { reason: error.to_string() },
     };
     match &ending {
         Ending::Finished => recorder.state(RunState::Finished, None)?,
         Ending::Interrupted => recorder.state(RunState::Interrupted, Some("asked to stop".into()))?,
+        Ending::Stopped => recorder.state(RunState::Stopped, Some("at a rung, to be compared".into()))?,
         Ending::Failed { reason } => recorder.state(RunState::Failed, Some(reason.clone()))?,
     }
     Ok(ending)
@@ -197,14 +205,18 @@ struct StoreRecorder {
     log: EventLog,
     _lease: Lease,
     stop: Arc<AtomicBool>,
+    until: Option<u64>,
     stopwatch: Stopwatch,
+    /// The last step that was recorded, and all steps of the run.
+    step: u64,
     steps: u64,
     told_at: f64,
 }
 
 impl StoreRecorder {
-    fn new(log: EventLog, lease: Lease, stop: Arc<AtomicBool>) -> Self {
-        Self { log, _lease: lease, stop, stopwatch: Stopwatch::start(), steps: 0, told_at: f64::NEG_INFINITY }
+    fn new(log: EventLog, lease: Lease, stop: Arc<AtomicBool>, until: Option<u64>) -> Self {
+        let (stopwatch, told_at) = (Stopwatch::start(), f64::NEG_INFINITY);
+        Self { log, _lease: lease, stop, until, stopwatch, step: 0, steps: 0, told_at }
     }
 
     fn append(&mut self, event: &Event) -> Result<(), StoreError> {
@@ -236,6 +248,7 @@ impl Recorder for StoreRecorder {
     }
 
     fn step(&mut self, step: Step, chain: ContentHash, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
+        self.step = step.0;
         let elapsed = self.stopwatch.elapsed_secs();
         if elapsed - self.told_at >= TELL_EVERY_SECS || step.0 == self.steps {
             self.told_at = elapsed;
@@ -260,7 +273,7 @@ impl Recorder for StoreRecorder {
     }
 
     fn stop_requested(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.until.is_some_and(|until| self.step >= until)
     }
 
     fn elapsed_secs(&self) -> f64 {

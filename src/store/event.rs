@@ -53,14 +53,16 @@ pub enum RunState {
     Finished,
     Failed,
     Interrupted,
+    /// Ended before its last step because others of its sweep did better; can go on from its checkpoint.
+    Stopped,
     /// The log says running, but nobody holds the run's lease. Derived when looked at, never written.
     Lost,
 }
 
 impl RunState {
     /// Every state, in the order of a run's life.
-    pub const ALL: [Self; 6] =
-        [Self::Planned, Self::Running, Self::Finished, Self::Failed, Self::Interrupted, Self::Lost];
+    pub const ALL: [Self; 7] =
+        [Self::Planned, Self::Running, Self::Finished, Self::Failed, Self::Interrupted, Self::Stopped, Self::Lost];
 
     /// The state as it is typed and stored.
     pub fn name(self) -> &'static str {
@@ -70,6 +72,7 @@ impl RunState {
             Self::Finished => "finished",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
+            Self::Stopped => "stopped",
             Self::Lost => "lost",
         }
     }

@@ -137,7 +137,8 @@ impl History {
     /// When the run came to rest, if it is at rest.
     pub fn ended_at(&self) -> Option<Timestamp> {
         let last = self.states.last()?;
-        matches!(last.state, RunState::Finished | RunState::Failed | RunState::Interrupted).then_some(last.at)
+        let is_at_rest = |state| !matches!(state, RunState::Planned | RunState::Running);
+        is_at_rest(last.state).then_some(last.at)
     }
 
     /// Seconds that the run was being worked on: from each start to the end that followed it. A start without an end (a

@@ -12,13 +12,13 @@ use crate::support::{Workbench, children_of, finish, signal, steps_logged, wait_
 const EVERYTHING: &str = "[objective]\nnsp = \"random\"\n[schedule]\nkind = \"cosine\"\n";
 
 /// Chain and weights of a finished run.
-fn bits(run: &Value) -> [String; 2] {
+pub fn bits(run: &Value) -> [String; 2] {
     assert_eq!(run["state"], "finished", "{}", run["reason"]);
     ["final_chain", "final_weights"].map(|fact| run["facts"][fact].as_str().unwrap().to_owned())
 }
 
 /// All that was recorded and does not come from the clock.
-fn recorded(run: &Value) -> Vec<(String, Value)> {
+pub fn recorded(run: &Value) -> Vec<(String, Value)> {
     let series = run["series"].as_object().unwrap().iter();
     series.filter(|(name, _)| !name.starts_with("time/")).map(|(name, points)| (name.clone(), points.clone())).collect()
 }
@@ -54,7 +54,7 @@ fn show(workbench: &Workbench, id: &str) -> Value {
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug)]
-enum Victim {
+pub enum Victim {
     Worker,
     /// `ablate run` itself; its worker sees its standard input close.
     Parent,
@@ -63,7 +63,7 @@ enum Victim {
 }
 
 /// Kills `victim` once the run has made `step` steps more than before; returns the exit code of `ablate run`.
-fn kill_after(workbench: &Workbench, line: &str, victim: Victim, step: usize) -> Option<i32> {
+pub fn kill_after(workbench: &Workbench, line: &str, victim: Victim, step: usize) -> Option<i32> {
     let parent = workbench.start(line);
     let id = parent.id();
     let worker = wait_for("a worker", || children_of(id).first().copied());

@@ -12,6 +12,8 @@ mod bad_input;
 mod commands;
 mod damage;
 mod determinism;
+mod halving;
+mod sharing;
 mod support;
 mod tidy;
 mod tokenizer;

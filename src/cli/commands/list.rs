@@ -59,7 +59,7 @@ fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<
         RunState::Finished => Style::Good,
         RunState::Failed => Style::Bad,
         RunState::Running => Style::Hint,
-        RunState::Interrupted | RunState::Lost | RunState::Planned => Style::Caution,
+        RunState::Interrupted | RunState::Stopped | RunState::Lost | RunState::Planned => Style::Caution,
     };
     let took = row.started_at.zip(row.ended_at).map(|(start, end)| format::duration(end.secs_since(start)));
     let steps = match row.total_steps {

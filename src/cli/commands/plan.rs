@@ -56,7 +56,7 @@ impl Existing {
         let rank = |state: RunState| match state {
             RunState::Finished => 0,
             RunState::Running => 1,
-            RunState::Interrupted | RunState::Lost => 2,
+            RunState::Interrupted | RunState::Stopped | RunState::Lost => 2,
             RunState::Planned => 3,
             RunState::Failed => 4,
         };
@@ -156,11 +156,10 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
         text.push_str(&format!(", {failed} failed (`--retry` executes them again)"));
     }
     text.push_str(&format!(", {} to run", runs.len() - finished - failed));
-    text.push_str(&sharing(plan.savings()));
-    let missing: Vec<_> = runs
-        .iter()
-        .filter(|run| !matches!(existing.states.get(&run.hash), Some(RunState::Finished | RunState::Failed)))
-        .collect();
+    let is_missing =
+        |run: &PlannedRun| !matches!(existing.states.get(&run.hash), Some(RunState::Finished | RunState::Failed));
+    text.push_str(&sharing(plan.savings(is_missing)));
+    let missing: Vec<_> = runs.iter().filter(|run| is_missing(run)).collect();
     let predictions: Vec<_> = missing.iter().filter_map(|run| existing.speeds.predict(&run.spec)).collect();
     if missing.is_empty() {
         return text;
@@ -232,6 +231,6 @@ fn as_json(loaded: &Loaded, existing: &Existing) -> serde_json::Value {
         "cells": plan.cells.iter().map(cell).collect::<Vec<_>>(),
         "runs": plan.runs().len(),
         "duplicates": plan.duplicates(),
-        "shared_steps": plan.savings().steps,
+        "shared_steps": plan.savings(|_| true).steps,
     })
 }

@@ -23,6 +23,7 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
         threads: arguments.threads.map(usize::from),
         retry: false,
         sharing: false,
+        halving: None,
         data_root: context.data_root.clone(),
         beside: provenance.and_then(|provenance| provenance.corpus.beside),
         command: context.command.clone(),

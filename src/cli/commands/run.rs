@@ -1,6 +1,6 @@
 //! `ablate run`: trains what is missing of an experiment, then draws the comparison.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::args;
 use crate::cli::commands::compare::{Drawing, draw};
@@ -8,16 +8,18 @@ use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
-use crate::plan::{Measured, estimate};
+use crate::plan::{Cell, Measured, estimate};
 use crate::runner::clock::Stopwatch;
 use crate::runner::corpora;
 use crate::runner::execute::{Fate, Options, Task, execute};
 use crate::runner::provenance::ExperimentOrigin;
+use crate::runner::queue::Halving;
 use crate::runner::stop::Stop;
 use crate::store::Store;
 use crate::trainer::corpus::PrepareError;
 use crate::trainer::device;
 use crate::trainer::step_loop::check_documents;
+use crate::types::SpecHash;
 
 /// Executes the plan; fails when a run failed.
 pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
@@ -30,6 +32,7 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
         threads: arguments.threads.map(usize::from),
         retry: arguments.retry,
         sharing: !arguments.no_sharing,
+        halving: if arguments.no_halving { None } else { halving(&loaded, &tasks) },
         data_root: context.data_root.clone(),
         beside: loaded.beside.clone(),
         command: context.command.clone(),
@@ -48,6 +51,18 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
     let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: false };
     draw(context, &loaded, &store, &drawing)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
+}
+
+/// Early stopping as the plan has it: the tasks of each cell.
+fn halving(loaded: &Loaded, tasks: &[Task]) -> Option<Halving> {
+    let spec = loaded.plan.halving.clone()?;
+    let index: BTreeMap<SpecHash, usize> = tasks.iter().enumerate().map(|(i, task)| (task.hash, i)).collect();
+    let mut free: BTreeSet<usize> = (0..tasks.len()).collect();
+    // A specification that two cells have is executed for the first of them.
+    let mut tasks_of = |cell: &Cell| cell.runs.iter().map(|run| index[&run.hash]).filter(|i| free.remove(i)).collect();
+    let cells = loaded.plan.cells.iter().map(&mut tasks_of).collect();
+    let steps = tasks.iter().map(|task| estimate(&task.spec, Measured::default()).steps.unwrap_or(u64::MAX)).collect();
+    Some(Halving { spec, cells, steps })
 }
 
 /// A task for each specification of the plan, named by its cell and seed.
@@ -113,6 +128,7 @@ fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliE
 struct Counts {
     finished: usize,
     reused: usize,
+    stopped: usize,
     failed: usize,
     interrupted: usize,
 }
@@ -124,6 +140,7 @@ impl Counts {
             match fate {
                 Fate::Finished(_) => counts.finished += 1,
                 Fate::Reused(_) => counts.reused += 1,
+                Fate::Stopped { .. } => counts.stopped += 1,
                 Fate::Failed { .. } | Fate::FailedBefore { .. } | Fate::Broken { .. } => counts.failed += 1,
                 Fate::Interrupted(_) | Fate::NotStarted => counts.interrupted += 1,
             }
@@ -143,6 +160,9 @@ impl Counts {
 
     fn in_words(&self) -> String {
         let mut text = format!("{} trained, {} reused", self.finished, self.reused);
+        if self.stopped > 0 {
+            text.push_str(&format!(", {} stopped early (`--no-halving` trains them on)", self.stopped));
+        }
         if self.failed > 0 {
             text.push_str(&format!(", {} failed", self.failed));
         }

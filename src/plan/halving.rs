@@ -1,0 +1,81 @@
+//! Early stopping, as a sweep declares it: at which steps cells are compared, and what share of them goes on.
+
+use super::Cell;
+use super::run_spec::TrainLength;
+use crate::experiment::{Diagnostic, Experiment, Goal, Setting, Value};
+use crate::types::MetricName;
+
+/// `[sweep.halving]`: asynchronous successive halving. No run's specification knows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HalvingSpec {
+    /// The step of the first rung.
+    pub min_steps: u64,
+    /// Each rung is at so many times the steps of the one before, and one in so many cells goes on.
+    pub reduction_factor: u64,
+    /// What cells are compared by.
+    pub metric: MetricName,
+    pub maximize: bool,
+}
+
+impl HalvingSpec {
+    /// What the experiment declares, if it does.
+    pub(super) fn of(experiment: &Experiment) -> Option<Self> {
+        let number = |key: &str| match experiment.given.get(key).map(|setting| &setting.value) {
+            Some(Value::Integer(value)) => u64::try_from(*value).ok(),
+            _ => None,
+        };
+        let factor = crate::experiment::keys::find(FACTOR).and_then(|key| key.default_value());
+        let usual = if let Some(Value::Integer(factor)) = factor { factor.unsigned_abs() } else { 2 };
+        Some(Self {
+            min_steps: number(MIN_STEPS)?,
+            reduction_factor: number(FACTOR).unwrap_or(usual),
+            metric: experiment.metric.clone(),
+            maximize: experiment.goal == Goal::Maximize,
+        })
+    }
+
+    /// The step of rung `rung`, counted from 0; beyond all steps where there are not so many.
+    pub fn rung_step(&self, rung: usize) -> u64 {
+        let power = u32::try_from(rung).ok().and_then(|rung| self.reduction_factor.checked_pow(rung));
+        power.and_then(|power| self.min_steps.checked_mul(power)).unwrap_or(u64::MAX)
+    }
+
+    /// The rung after `rungs` of them for a run of `steps` steps; none when its end comes first.
+    pub fn next_rung(&self, rungs: usize, steps: u64) -> Option<u64> {
+        Some(self.rung_step(rungs)).filter(|step| *step < steps)
+    }
+}
+
+const MIN_STEPS: &str = "sweep.halving.min_steps";
+const FACTOR: &str = "sweep.halving.reduction_factor";
+
+/// What is wrong with the rungs for these cells: a rung must be an evaluation, and must come before the end of some run.
+pub(super) fn check(experiment: &Experiment, halving: &HalvingSpec, cells: &[Cell]) -> Option<Diagnostic> {
+    let specs = cells.iter().flat_map(|cell| cell.runs.first()).map(|run| &run.spec);
+    let setting: &Setting = experiment.given.get(MIN_STEPS)?;
+    let at = |problem: Diagnostic| problem.at(setting.place.clone().unwrap_or((0..0).into()), "the first rung");
+    let first = halving.min_steps;
+    let mut longest = 0;
+    for spec in specs {
+        let TrainLength::Steps(steps) = spec.train.length else {
+            let problem = Diagnostic::error("`[sweep.halving]` counts in steps, and runs of this sweep are in epochs");
+            return Some(at(problem).help("give `train.steps` in place of `train.epochs`"));
+        };
+        longest = longest.max(steps);
+        let every = spec.train.eval_every;
+        if !first.is_multiple_of(every) {
+            let message = format!(
+                "`{MIN_STEPS}` {first} is no multiple of `train.eval_every` {every}: nothing is measured there"
+            );
+            let (below, above) = (first / every * every, first.div_ceil(every) * every);
+            let near = if below == 0 { format!("{above}") } else { format!("{below} or {above}") };
+            return Some(at(Diagnostic::error(message)).help(format!("the nearest that are: {near}")));
+        }
+    }
+    if halving.next_rung(0, longest).is_some() {
+        return None;
+    }
+    let message = format!("no run is stopped at step {first}: the longest has {longest} steps");
+    let help = format!("a first rung after a tenth of the steps is usual: {}", (longest / 10).max(1));
+    Some(at(Diagnostic::error(message)).help(help))
+}
