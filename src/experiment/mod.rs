@@ -19,11 +19,11 @@ mod sweep;
 mod value;
 
 pub use codec::{CodecError, read as read_toml, write as write_toml};
-pub use diagnostic::{Diagnostic, Diagnostics, Label, Place, Severity, Source};
+pub use diagnostic::{Diagnostic, Diagnostics, Label, Place, Severity, Source, Sources};
 pub use expression::Expression;
 pub use keys::Key;
 pub use presets::names as preset_names;
-pub use reader::read;
+pub use reader::{LoadBase, read};
 pub use settings::Settings;
 pub use suggest::nearest;
 pub use sweep::{Column, Derive, Exclude, Include, Sweep, Term, When, Zip};
@@ -54,8 +54,8 @@ pub struct Experiment {
     pub report: Report,
     /// What is odd, but no mistake.
     pub warnings: Vec<Diagnostic>,
-    /// The file itself, for messages that come up later.
-    pub source: Source,
+    /// The file and those that it builds on, for messages that come up later.
+    pub source: Sources,
     /// The layers below the axes, for each preset: see [`Settings`].
     bases: BTreeMap<String, settings::Base>,
 }

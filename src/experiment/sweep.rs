@@ -83,7 +83,7 @@ pub struct Derive {
 impl Derive {
     /// A part of the formula's text, in the file.
     pub fn part(&self, span: &Range<usize>) -> Place {
-        self.start.map_or(self.place.clone(), |start| (start + span.start..start + span.end).into())
+        self.start.map_or(self.place.clone(), |start| self.place.elsewhere(start + span.start..start + span.end))
     }
 }
 

@@ -36,7 +36,7 @@ impl Reader {
             Err(mistake) => {
                 self.broken.insert(key.name);
                 let span = &mistake.span;
-                let place = start.map_or(place.clone(), |start| (start + span.start..start + span.end).into());
+                let place = start.map_or(place.clone(), |start| place.elsewhere(start + span.start..start + span.end));
                 let message = format!("`{}` is computed by no formula: {}", key.name, mistake.message);
                 let problem = Diagnostic::error(message).at(place, "here");
                 self.problems.push(Diagnostic { help: mistake.help, ..problem });

@@ -12,7 +12,7 @@ use crate::experiment::sweep::{Column, Exclude, Include, Sweep, Term, When, Zip}
 use crate::experiment::{Diagnostic, Place, Setting, range, suggest};
 
 /// The lists of tables below `[sweep]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum List {
     Zip,
     When,
@@ -21,7 +21,7 @@ pub(super) enum List {
 }
 
 impl List {
-    const ALL: [(&'static str, Self); 4] = [
+    pub(super) const ALL: [(&'static str, Self); 4] = [
         ("sweep.zip", Self::Zip),
         ("sweep.when", Self::When),
         ("sweep.exclude", Self::Exclude),
@@ -56,6 +56,7 @@ impl Reader {
         if node.argument.is_some() {
             self.forget_list(list);
         }
+        self.lists.insert(list);
         for table in tables {
             let table = node.table(table);
             match list {
@@ -460,7 +461,7 @@ fn read_item(key: &'static Key, node: &Node<'_, '_>, item: &Spanned<DeValue<'_>>
     let values = match range::values(key.kind, table) {
         Ok(values) => values,
         Err(fault) => {
-            let place = fault.at.filter(|_| node.argument.is_none()).map_or(node.place(item), Place::from);
+            let place = fault.at.map_or(node.place(item), |span| node.place(item).elsewhere(span));
             return vec![Err(Diagnostic::error(fault.message).at(place, "this range").help(fault.help))];
         }
     };
