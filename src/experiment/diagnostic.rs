@@ -70,7 +70,7 @@ impl Sources {
 }
 
 /// Where a value was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// Bytes of a file, by its number in [`Sources`].
     File { file: usize, start: usize, end: usize },

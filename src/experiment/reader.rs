@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source, Sources};
 use super::keys::{self, Key};
 use super::sweep::Sweep;
 use super::value::{Rejection, Value, describe};
-use super::{Axis, Draft, Experiment, Goal, Report, Setting, settings, suggest};
+use super::{Axis, Draft, Experiment, Goal, Part, Report, Said, Setting, settings, suggest};
 use crate::types::Seed;
 
 mod base;
@@ -50,6 +50,7 @@ struct Reader {
     baseline_is_broken: bool,
     /// The lists of tables that were there, empty or not.
     lists: BTreeSet<sweep::List>,
+    said: Vec<Said>,
     problems: Vec<Diagnostic>,
 }
 
@@ -265,7 +266,12 @@ impl Reader {
         }
     }
 
+    fn say(&mut self, key: &'static Key, part: Part, text: String, place: &Place) {
+        self.said.push(Said { key, part, text, place: place.clone() });
+    }
+
     fn give(&mut self, key: &'static Key, setting: Setting, node: &Node<'_, '_>) {
+        self.say(key, Part::Value, setting.value.to_string(), &place_of(&setting));
         let may_replace =
             |previous: &Setting| node.argument.is_some() && matches!(previous.place, Some(Place::File { .. }));
         if let Some(previous) = self.given.get(key.name)
@@ -332,6 +338,7 @@ impl Reader {
             sweep: self.sweep,
             seeds,
             report,
+            said: self.said,
             warnings: Vec::new(),
             source,
         };

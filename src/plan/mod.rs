@@ -8,6 +8,7 @@ mod check;
 mod dead;
 mod estimate;
 mod expand;
+mod explain;
 mod parameters;
 mod resolve;
 mod run_spec;
@@ -15,6 +16,7 @@ mod run_spec;
 pub use check::read;
 pub use estimate::{Estimate, Measured, estimate};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};
+pub use explain::{Explanation, Layer, explain};
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef};
 pub use run_spec::{

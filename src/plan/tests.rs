@@ -10,6 +10,7 @@ use crate::types::ContentHash;
 
 mod algebra;
 mod bases;
+mod explained;
 mod mistakes;
 mod overrides;
 mod stored;

@@ -127,6 +127,7 @@ impl Reader {
         }
         self.broken.extend(base.broken);
         self.baseline_is_broken |= base.baseline_is_broken;
+        self.said.extend(base.said);
         self.problems.extend(base.problems);
     }
 

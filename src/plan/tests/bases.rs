@@ -5,7 +5,7 @@ use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{plan, read};
 
 /// Reads the first of some files, which build on each other by their names.
-fn layered(files: &[(&str, &str)], sets: &[&str]) -> Result<Experiment, Diagnostics> {
+pub fn layered(files: &[(&str, &str)], sets: &[&str]) -> Result<Experiment, Diagnostics> {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     let load = &mut |path: &str, _: &str| match files.iter().find(|(name, _)| *name == path) {
         Some((name, text)) => Ok(Source { name: (*name).to_owned(), text: (*text).to_owned() }),
