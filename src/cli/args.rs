@@ -83,6 +83,9 @@ pub struct Plan {
     /// Show every cell, however many there are
     #[arg(long)]
     pub all: bool,
+    /// Show where the value of a key comes from, layer by layer, instead of the cells
+    #[arg(long, value_name = "KEY")]
+    pub explain: Option<String>,
     #[command(flatten)]
     pub json: Json,
 }

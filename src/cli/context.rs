@@ -1,11 +1,12 @@
 //! What every command works with: the printer, the store, and an experiment file read and planned.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::args::{ExperimentFile, Global};
 use super::error::{CliError, print_diagnostics};
 use super::printer::Printer;
-use crate::experiment::{Diagnostics, Experiment};
+use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{self, Plan};
 use crate::runner::corpora;
 use crate::store::Store;
@@ -53,24 +54,24 @@ impl Context {
         self.store()
     }
 
-    /// Reads an experiment file and plans it; every mistake in it is an error, its oddities are said.
-    pub fn load(&self, arguments: &ExperimentFile) -> Result<Loaded, CliError> {
+    /// Reads an experiment file with all that it builds on; every mistake is an error, oddities are said.
+    pub fn read(&self, arguments: &ExperimentFile) -> Result<Experiment, CliError> {
         let path = &arguments.file;
-        let bytes = std::fs::read(path).map_err(|e| CliError::request(cannot_read(path, &e)))?;
-        let text = String::from_utf8(bytes).map_err(|e| {
-            let at = e.utf8_error().valid_up_to();
-            let before = String::from_utf8_lossy(&e.as_bytes()[..at]);
-            let (line, column) =
-                (before.split('\n').count(), before.chars().rev().take_while(|&c| c != '\n').count() + 1);
-            let place = format!("{}:{line}:{column}", path.display());
-            CliError::request(format!("{place}: the file is not UTF-8 (byte {at}); save it in UTF-8"))
-        })?;
-        let experiment = plan::read(&text, &path.display().to_string(), &arguments.sets)?;
+        let text = read_text(path).map_err(CliError::Request)?;
+        let mut bases = Bases::of(path);
+        let load = &mut |base: &str, by: &str| bases.load(base, by);
+        let experiment = plan::read(&text, &path.display().to_string(), &arguments.sets, load)?;
         let warnings = Diagnostics::new(experiment.source.clone(), experiment.warnings.clone());
         if !self.printer.quiet {
             print_diagnostics(&warnings, &self.printer);
         }
-        let beside = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
+        Ok(experiment)
+    }
+
+    /// Reads an experiment file and plans it.
+    pub fn load(&self, arguments: &ExperimentFile) -> Result<Loaded, CliError> {
+        let experiment = self.read(arguments)?;
+        let beside = std::path::absolute(&arguments.file).ok().and_then(|path| path.parent().map(Path::to_owned));
         let plan = plan::plan(&experiment, |corpus| corpora::look_up(corpus, beside.as_deref(), &self.data_root))?;
         Ok(Loaded { experiment, plan, beside })
     }
@@ -82,6 +83,39 @@ impl Context {
         let name = if name.starts_with('.') { format!("-{name}") } else { name };
         out.map_or_else(|| self.runs.join("reports").join(name), Path::to_owned)
     }
+}
+
+/// The files that an experiment builds on, each under one name however it is reached.
+struct Bases {
+    names: BTreeMap<PathBuf, String>,
+}
+
+impl Bases {
+    fn of(file: &Path) -> Self {
+        Self { names: BTreeMap::from([(identity(file), file.display().to_string())]) }
+    }
+
+    /// Reads the file that `by` builds on: a path is taken from the folder of the file that names it.
+    fn load(&mut self, base: &str, by: &str) -> Result<Source, String> {
+        let path = Path::new(by).parent().unwrap_or(Path::new("")).join(base);
+        let text = read_text(&path)?;
+        let name = self.names.entry(identity(&path)).or_insert_with(|| path.display().to_string());
+        Ok(Source { name: name.clone(), text })
+    }
+}
+
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|e| cannot_read(path, &e))?;
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&e.as_bytes()[..at]);
+        let (line, column) = (before.split('\n').count(), before.chars().rev().take_while(|&c| c != '\n').count() + 1);
+        format!("{}:{line}:{column}: the file is not UTF-8 (byte {at}); save it in UTF-8", path.display())
+    })
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> String {

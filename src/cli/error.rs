@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
 use super::printer::{Printer, Stream, Style};
-use crate::experiment::{Diagnostic, Diagnostics, Place, Severity};
+use crate::experiment::{Diagnostic, Diagnostics, Place, Severity, Sources};
 use crate::runner::execute::ExecuteError;
 use crate::store::StoreError;
 
@@ -91,8 +91,10 @@ pub fn print_diagnostics(diagnostics: &Diagnostics, printer: &Printer) {
         if printer.is_coloured(Stream::Err) { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
     for diagnostic in &diagnostics.list {
-        let source = NamedSource::new(&diagnostics.source.name, diagnostics.source.text.clone());
-        let report = Report::new(to_miette(diagnostic)).with_source_code(source);
+        let file = main_file(diagnostic);
+        let source = diagnostics.source.get(file);
+        let report = to_miette(diagnostic, file, &diagnostics.source);
+        let report = Report::new(report).with_source_code(NamedSource::new(&source.name, source.text.clone()));
         let mut text = String::new();
         if handler.render_report(&mut text, report.as_ref()).is_ok() {
             printer.complain(text.trim_end());
@@ -100,7 +102,16 @@ pub fn print_diagnostics(diagnostics: &Diagnostics, printer: &Printer) {
     }
 }
 
-fn to_miette(diagnostic: &Diagnostic) -> MietteDiagnostic {
+/// The file whose lines are shown: the one of the first label.
+fn main_file(diagnostic: &Diagnostic) -> usize {
+    let file = |place: &Place| match place {
+        Place::File { file, .. } => Some(*file),
+        Place::Argument(_) => None,
+    };
+    diagnostic.labels.iter().find_map(|label| file(&label.place)).unwrap_or(0)
+}
+
+fn to_miette(diagnostic: &Diagnostic, shown: usize, sources: &Sources) -> MietteDiagnostic {
     let severity = match diagnostic.severity {
         Severity::Error => miette::Severity::Error,
         Severity::Warning => miette::Severity::Warning,
@@ -109,8 +120,10 @@ fn to_miette(diagnostic: &Diagnostic) -> MietteDiagnostic {
     let mut labels = Vec::new();
     for label in &diagnostic.labels {
         match &label.place {
-            Place::File { start, end } => labels.push(LabeledSpan::at(*start..*end, &label.text)),
-            Place::Argument(argument) => message.push_str(&format!("\n  in `{argument}`: {}", label.text)),
+            Place::File { file, start, end } if *file == shown => {
+                labels.push(LabeledSpan::at(*start..*end, &label.text));
+            }
+            elsewhere => message.push_str(&format!("\n  in `{}`: {}", sources.describe(elsewhere), label.text)),
         }
     }
     let mut report = MietteDiagnostic::new(message).with_severity(severity).with_labels(labels);

@@ -26,18 +26,77 @@ impl Source {
     }
 }
 
-/// Where a value was written.
+/// The files of an experiment: itself, then the one that it builds on, then that one's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources(Vec<Source>);
+
+impl Sources {
+    /// An experiment that builds on nothing yet.
+    pub fn new(file: Source) -> Self {
+        Self(vec![file])
+    }
+
+    /// Adds the file that the last one builds on.
+    pub fn push(&mut self, base: Source) {
+        self.0.push(base);
+    }
+
+    /// The file of this number; the experiment itself is 0.
+    pub fn get(&self, file: usize) -> &Source {
+        &self.0[file.min(self.0.len() - 1)]
+    }
+
+    /// All files, the experiment itself first.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter()
+    }
+
+    /// The number of the last file.
+    pub fn last(&self) -> usize {
+        self.0.len() - 1
+    }
+
+    /// `file:line:column`, or the argument as typed.
+    pub fn describe(&self, place: &Place) -> String {
+        match place {
+            Place::File { file, start, .. } => {
+                let source = self.get(*file);
+                let (line, column) = source.position(*start);
+                format!("{}:{line}:{column}", source.name)
+            }
+            Place::Argument(argument) => argument.clone(),
+        }
+    }
+}
+
+/// Where a value was written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// Bytes of the experiment file.
-    File { start: usize, end: usize },
+    /// Bytes of a file, by its number in [`Sources`].
+    File { file: usize, start: usize, end: usize },
     /// An argument of the command line, as typed: `--set train.steps=10`.
     Argument(String),
 }
 
+impl Place {
+    /// Bytes of a file.
+    pub fn new(file: usize, span: Range<usize>) -> Self {
+        Self::File { file, start: span.start, end: span.end }
+    }
+
+    /// Other bytes of the same file; an argument stays whole.
+    pub fn elsewhere(&self, span: Range<usize>) -> Self {
+        match self {
+            Self::File { file, .. } => Self::new(*file, span),
+            Self::Argument(_) => self.clone(),
+        }
+    }
+}
+
+/// Bytes of the experiment file itself.
 impl From<Range<usize>> for Place {
     fn from(span: Range<usize>) -> Self {
-        Self::File { start: span.start, end: span.end }
+        Self::new(0, span)
     }
 }
 
@@ -100,34 +159,29 @@ impl Diagnostic {
     }
 
     /// One line: place, severity, message, help.
-    pub fn line(&self, source: &Source) -> String {
-        let place = match self.labels.first().map(|label| &label.place) {
-            Some(Place::File { start, .. }) => {
-                let (line, column) = source.position(*start);
-                format!("{}:{line}:{column}", source.name)
-            }
-            Some(Place::Argument(argument)) => argument.clone(),
-            None => source.name.clone(),
-        };
+    pub fn line(&self, source: &Sources) -> String {
+        let place = self.labels.first().map(|label| source.describe(&label.place));
+        let place = place.unwrap_or_else(|| source.get(0).name.clone());
         let help = self.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
         format!("{place}: {}: {}{help}", self.severity, self.message)
     }
 }
 
-/// Every mistake of one file and its command line: in the order of the file, then the arguments.
+/// Every mistake of an experiment and its command line: in the order of the file, then of those that it builds on, then
+/// the arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
-    pub source: Source,
+    pub source: Sources,
     pub list: Vec<Diagnostic>,
 }
 
 impl Diagnostics {
     /// Sorts the mistakes by place, arguments as typed; one that was found on several ways is kept once.
-    pub fn new(source: Source, mut list: Vec<Diagnostic>) -> Self {
+    pub fn new(source: Sources, mut list: Vec<Diagnostic>) -> Self {
         let order = |diagnostic: &Diagnostic| match diagnostic.labels.first().map(|label| &label.place) {
-            None => 0,
-            Some(Place::File { start, .. }) => *start,
-            Some(Place::Argument(_)) => usize::MAX,
+            None => (0, 0),
+            Some(Place::File { file, start, .. }) => (*file, *start),
+            Some(Place::Argument(_)) => (usize::MAX, 0),
         };
         list.sort_by_key(order);
         let mut kept: Vec<Diagnostic> = Vec::new();
@@ -170,14 +224,17 @@ mod tests {
 
     #[test]
     fn mistakes_are_sorted_and_kept_once() {
-        let source = Source { name: "a.toml".into(), text: "x = 1\ny = 2\n".into() };
+        let mut source = Sources::new(Source { name: "a.toml".into(), text: "x = 1\ny = 2\n".into() });
+        source.push(Source { name: "b.toml".into(), text: "\nz = 3\n".into() });
+        let base = Diagnostic::error("of the base").at(Place::new(1, 1..2), "");
         let late = Diagnostic::error("late").at((6..7).into(), "");
         let early = Diagnostic::error("early").at((0..1).into(), "").help("fix it");
         let argument = Diagnostic::warning("typed").at(Place::Argument("--set x=1".into()), "");
-        let all = Diagnostics::new(source, vec![argument, late.clone(), early, late]);
+        let all = Diagnostics::new(source, vec![argument, late.clone(), base, early, late]);
         insta::assert_snapshot!(all, @r"
         a.toml:1:1: error: early (fix it)
         a.toml:2:1: error: late
+        b.toml:2:1: error: of the base
         --set x=1: warning: typed
         ");
     }

@@ -131,7 +131,6 @@ const SECTIONS: &[&str] = &[
 ];
 
 const PLANNED: &[(&str, &str)] = &[
-    ("base", "a file cannot build on another one: copy the keys"),
     ("finetune", "only pretraining runs can be declared"),
     ("sweep.random", "write the cells out with the other parts of [sweep]"),
     ("sweep.replicates.paired", "replicates are always paired: every cell has the same seeds"),

@@ -19,17 +19,18 @@ mod sweep;
 mod value;
 
 pub use codec::{CodecError, read as read_toml, write as write_toml};
-pub use diagnostic::{Diagnostic, Diagnostics, Label, Place, Severity, Source};
+pub use diagnostic::{Diagnostic, Diagnostics, Label, Place, Severity, Source, Sources};
 pub use expression::Expression;
 pub use keys::Key;
 pub use presets::names as preset_names;
-pub use reader::read;
+pub use reader::{LoadBase, read};
 pub use settings::Settings;
-pub use suggest::nearest;
+pub use suggest::{nearest, nearest_key};
 pub use sweep::{Column, Derive, Exclude, Include, Sweep, Term, When, Zip};
 pub use value::{Bounds, Kind, Value};
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::types::{MetricName, Seed};
 
@@ -52,10 +53,12 @@ pub struct Experiment {
     /// The seeds that every cell runs with, distinct, in order.
     pub seeds: Vec<Seed>,
     pub report: Report,
+    /// All that the files and the command line say of keys, nearer files first, whether or not it counts in the end.
+    pub said: Vec<Said>,
     /// What is odd, but no mistake.
     pub warnings: Vec<Diagnostic>,
-    /// The file itself, for messages that come up later.
-    pub source: Source,
+    /// The file and those that it builds on, for messages that come up later.
+    pub source: Sources,
     /// The layers below the axes, for each preset: see [`Settings`].
     bases: BTreeMap<String, settings::Base>,
 }
@@ -84,6 +87,28 @@ pub struct Setting {
     pub preset: Option<&'static str>,
 }
 
+/// Something that is said of a key.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub key: &'static Key,
+    pub part: Part,
+    /// A value, or what values are made from.
+    pub text: String,
+    pub place: Place,
+}
+
+/// The part of the format in which something is said of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A value for every cell.
+    Value,
+    Grid,
+    Zip,
+    When,
+    Include,
+    Derive,
+}
+
 /// A key that is varied, and all its values: those of the grid first, in the order of the file.
 #[derive(Clone, Debug)]
 pub struct Axis {
@@ -108,6 +133,20 @@ pub struct Report {
     pub figures: Vec<String>,
     pub colour_by: Option<&'static Key>,
     pub x: Option<&'static Key>,
+}
+
+/// As it is written in a file.
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Value => "value",
+            Self::Grid => "[sweep.grid]",
+            Self::Zip => "[[sweep.zip]]",
+            Self::When => "[[sweep.when]]",
+            Self::Include => "[[sweep.include]]",
+            Self::Derive => "[sweep.derive]",
+        })
+    }
 }
 
 impl Experiment {

@@ -1,51 +1,46 @@
-//! Reads an experiment file and its `--set` arguments against the key table, into a [`Draft`].
+//! Reads an experiment file, those that it builds on and its `--set` arguments against the key table, into a [`Draft`].
 //!
-//! Both are walked the same way: a tree of tables down to the first path that is a key, below `[sweep.grid]` and
+//! Files and arguments are walked the same way: a tree of tables down to the first path that is a key, below `[sweep.grid]` and
 //! `[experiment.baseline]` as at the top; the lists of tables below `[sweep]` are read in `sweep`. A mistake is noted and the walk goes on, so that one pass finds all of them;
 //! a key with a wrong value is remembered as broken, so that no check complains about it a second time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
-use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use super::diagnostic::{Diagnostic, Diagnostics, Place, Source, Sources};
 use super::keys::{self, Key};
 use super::sweep::Sweep;
 use super::value::{Rejection, Value, describe};
-use super::{Axis, Draft, Experiment, Goal, Report, Setting, settings, suggest};
+use super::{Axis, Draft, Experiment, Goal, Part, Report, Said, Setting, settings, suggest};
 use crate::types::Seed;
 
+mod base;
 mod derive;
 mod sweep;
 
-/// Reads `text`, then the `KEY=VALUE` arguments of `--set`, which win over the file.
+pub use base::LoadBase;
+
+/// Reads `text` and the files that it builds on, then the `KEY=VALUE` arguments of `--set`, which win over all files.
 ///
 /// # Errors
-/// When `text` is not TOML at all; every other mistake is in the draft.
-pub fn read(text: &str, file_name: &str, sets: &[String]) -> Result<Draft, Diagnostics> {
-    let source = Source { name: file_name.to_owned(), text: text.to_owned() };
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        let list = errors.iter().map(|error| {
-            let place = error.span().unwrap_or(0..0).into();
-            Diagnostic::error(format!("this is not TOML: {}", error.message())).at(place, "here")
-        });
-        return Err(Diagnostics::new(source, list.collect()));
-    }
-    let mut reader = Reader { text: text.to_owned(), ..Reader::default() };
-    for (name, value) in table.get_ref().iter() {
-        reader.walk(&Node::of_file(name, "", value));
-    }
+/// When a file is not TOML at all; every other mistake is in the draft.
+pub fn read(text: &str, file_name: &str, sets: &[String], load: LoadBase<'_>) -> Result<Draft, Diagnostics> {
+    let mut sources = Sources::new(Source { name: file_name.to_owned(), text: text.to_owned() });
+    let mut reader = base::read_files(&mut sources, load)?;
     for set in sets {
         reader.walk_argument(set);
     }
-    Ok(reader.finish(source))
+    Ok(reader.finish(sources))
 }
 
+/// What has been read so far: of one file at first, then of all.
 #[derive(Default)]
 struct Reader {
+    /// The file that is being read, and its number.
     text: String,
+    file: usize,
     given: BTreeMap<&'static str, Setting>,
     sweep: Sweep,
     /// What varies: known once all is read.
@@ -53,11 +48,16 @@ struct Reader {
     baseline: Vec<(&'static Key, Setting)>,
     broken: BTreeSet<&'static str>,
     baseline_is_broken: bool,
+    /// The lists of tables that were there, empty or not.
+    lists: BTreeSet<sweep::List>,
+    said: Vec<Said>,
     problems: Vec<Diagnostic>,
 }
 
 /// A value on the way down, and where it stands.
 struct Node<'a, 'i> {
+    /// The number of the file that it stands in.
+    file: usize,
     path: String,
     /// The key's place.
     at: Place,
@@ -89,14 +89,20 @@ impl Target {
 }
 
 impl<'a, 'i> Node<'a, 'i> {
-    fn of_file(name: &Spanned<std::borrow::Cow<'i, str>>, parent: &str, value: &'a Spanned<DeValue<'i>>) -> Self {
-        Self { path: join(parent, name.get_ref()), at: name.span().into(), value, argument: None }
+    fn of_file(
+        file: usize,
+        name: &Spanned<std::borrow::Cow<'i, str>>,
+        parent: &str,
+        value: &'a Spanned<DeValue<'i>>,
+    ) -> Self {
+        Self { file, path: join(parent, name.get_ref()), at: Place::new(file, name.span()), value, argument: None }
     }
 
     fn child(&self, name: &Spanned<std::borrow::Cow<'i, str>>, value: &'a Spanned<DeValue<'i>>) -> Self {
         match self.argument {
-            None => Self::of_file(name, &self.path, value),
+            None => Self::of_file(self.file, name, &self.path, value),
             Some((typed, _)) => Self {
+                file: self.file,
                 path: join(&self.path, name.get_ref()),
                 at: self.at.clone(),
                 value,
@@ -108,6 +114,7 @@ impl<'a, 'i> Node<'a, 'i> {
     /// One table of the list that this node is: its keys are read as at the top.
     fn table(&self, value: &'a Spanned<DeValue<'i>>) -> Self {
         Self {
+            file: self.file,
             path: String::new(),
             at: self.place(value),
             value,
@@ -124,7 +131,7 @@ impl<'a, 'i> Node<'a, 'i> {
     /// Where a value stands that is this node's or within it.
     fn place(&self, value: &Spanned<DeValue<'_>>) -> Place {
         match self.argument {
-            None => value.span().into(),
+            None => Place::new(self.file, value.span()),
             Some(_) => self.at.clone(),
         }
     }
@@ -187,13 +194,16 @@ impl Reader {
         // What is not TOML is a bare word or a path, as a shell leaves it after taking the quotes off.
         let bare = || Spanned::new(0..raw.len(), DeValue::String(raw.into()));
         let value = DeValue::parse(raw).unwrap_or_else(|_| bare());
-        self.walk(&Node { path, at, value: &value, argument: Some((typed, Some(raw))) });
+        self.walk(&Node { file: 0, path, at, value: &value, argument: Some((typed, Some(raw))) });
     }
 
     fn walk(&mut self, node: &Node<'_, '_>) {
         let (target, name) = Target::of(&node.path);
         if let Some(list) = sweep::List::find(&node.path) {
             self.take_list(list, node);
+        } else if node.argument.is_some() && name == base::KEY {
+            let problem = Diagnostic::error("`base` is no argument: a file says itself what it builds on");
+            self.problems.push(problem.at(node.at.clone(), "this argument").help("write `base = \"...\"` in the file"));
         } else if let Some(why) = keys::planned(name) {
             let problem = Diagnostic::error(format!("`{name}` is not supported yet"));
             self.problems.push(problem.at(node.at.clone(), "of a later version").help(why));
@@ -234,7 +244,7 @@ impl Reader {
             let (section, _) = keys::split(name);
             let siblings: Vec<&str> =
                 keys::all().map(|key| keys::split(key.name)).filter(|key| key.0 == section).map(|key| key.1).collect();
-            match suggest::nearest_key(name) {
+            match base::meant(&node.path).or_else(|| suggest::nearest_key(name)) {
                 Some(key) => problem.help(format!("did you mean `{key}`?")),
                 None if !siblings.is_empty() => problem.help(format!("[{section}] has {}", siblings.join(", "))),
                 None => problem.help("a key is written section.key, like `objective.mask_ratio`"),
@@ -256,7 +266,12 @@ impl Reader {
         }
     }
 
+    fn say(&mut self, key: &'static Key, part: Part, text: String, place: &Place) {
+        self.said.push(Said { key, part, text, place: place.clone() });
+    }
+
     fn give(&mut self, key: &'static Key, setting: Setting, node: &Node<'_, '_>) {
+        self.say(key, Part::Value, setting.value.to_string(), &place_of(&setting));
         let may_replace =
             |previous: &Setting| node.argument.is_some() && matches!(previous.place, Some(Place::File { .. }));
         if let Some(previous) = self.given.get(key.name)
@@ -290,7 +305,7 @@ impl Reader {
         }
     }
 
-    fn finish(mut self, source: Source) -> Draft {
+    fn finish(mut self, source: Sources) -> Draft {
         self.sweep.sort();
         self.axes = self.sweep.axes();
         self.check_sources();
@@ -323,6 +338,7 @@ impl Reader {
             sweep: self.sweep,
             seeds,
             report,
+            said: self.said,
             warnings: Vec::new(),
             source,
         };

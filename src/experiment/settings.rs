@@ -48,6 +48,20 @@ impl Experiment {
     }
 }
 
+impl Experiment {
+    /// What each of the presets that the experiment names says of a key.
+    pub fn preset_settings(&self, key: &str) -> Vec<Setting> {
+        let of_axis = self.axis("model.preset").map_or(&[][..], |axis| &axis.values);
+        let named = of_axis.iter().chain(self.given.get("model.preset"));
+        let says = |named: &Setting| {
+            let preset = presets::find(&named.value.to_string())?;
+            let (_, value) = preset.settings.iter().find(|(its, _)| its.name == key)?;
+            Some(Setting { value: value.clone(), place: named.place.clone(), preset: Some(preset.name) })
+        };
+        named.filter_map(says).collect()
+    }
+}
+
 /// The lower layers for each preset that a cell may have; under no name those of the cells that take none of an axis.
 pub(super) fn bases(
     given: &BTreeMap<&'static str, Setting>,

@@ -5,7 +5,7 @@
 //! order of the values within one list is the file's.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::diagnostic::Place;
@@ -83,7 +83,7 @@ pub struct Derive {
 impl Derive {
     /// A part of the formula's text, in the file.
     pub fn part(&self, span: &Range<usize>) -> Place {
-        self.start.map_or(self.place.clone(), |start| (start + span.start..start + span.end).into())
+        self.start.map_or(self.place.clone(), |start| self.place.elsewhere(start + span.start..start + span.end))
     }
 }
 
@@ -121,6 +121,14 @@ impl Sweep {
     /// The columns of `[[sweep.when]]`.
     pub fn sometimes(&self) -> impl Iterator<Item = &Column> {
         self.whens.iter().flat_map(|when| &when.grid)
+    }
+
+    /// Every place where the sweep has a value for a key.
+    pub fn places(&self, key: &str) -> BTreeSet<&Place> {
+        let columns = self.always().chain(self.sometimes()).filter(|column| column.key.name == key);
+        let rows = self.includes.iter().flat_map(|include| &include.row).filter(|(its, _)| its.name == key);
+        let settings = columns.flat_map(|column| &column.values).chain(rows.map(|(_, setting)| setting));
+        settings.filter_map(|setting| setting.place.as_ref()).collect()
     }
 
     /// Every key that varies, with all its good values, in the order of the key table.

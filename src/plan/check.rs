@@ -6,14 +6,16 @@
 
 use super::dead::DeadAxes;
 use super::expand::expand;
-use crate::experiment::{self, Diagnostic, Diagnostics, Draft, Experiment, Place, Point, Setting, Settings, Severity};
+use crate::experiment::{
+    self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity,
+};
 
-/// Reads an experiment file and the `KEY=VALUE` arguments of `--set`, and checks every cell.
+/// Reads an experiment file, those that it builds on and the `KEY=VALUE` arguments of `--set`, and checks every cell.
 ///
 /// # Errors
-/// All mistakes of the file and the arguments, each with its place; see [`Diagnostics`].
-pub fn read(text: &str, file_name: &str, sets: &[String]) -> Result<Experiment, Diagnostics> {
-    let Draft { mut experiment, mut diagnostics } = experiment::read(text, file_name, sets)?;
+/// All mistakes of the files and the arguments, each with its place; see [`Diagnostics`].
+pub fn read(text: &str, file_name: &str, sets: &[String], load: LoadBase<'_>) -> Result<Experiment, Diagnostics> {
+    let Draft { mut experiment, mut diagnostics } = experiment::read(text, file_name, sets, load)?;
     let (expansion, problems) = expand(&experiment);
     // What an unreadable part of the sweep leaves is not the sweep that was meant: its parts may well not fit together.
     if diagnostics.is_empty() || expansion.is_too_large {

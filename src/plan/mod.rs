@@ -9,6 +9,7 @@ mod dead;
 mod estimate;
 mod expand;
 mod halving;
+mod explain;
 mod parameters;
 mod resolve;
 mod run_spec;
@@ -18,6 +19,7 @@ pub use check::read;
 pub use estimate::{Estimate, Measured, estimate};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};
 pub use halving::HalvingSpec;
+pub use explain::{Explanation, Layer, explain};
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef};
 pub use run_spec::{

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::experiment::{Kind, keys};
+use crate::experiment::{Kind, Source, keys};
 use crate::types::ContentHash;
 
 mod algebra;
+mod bases;
+mod explained;
 mod mistakes;
 mod overrides;
 mod stored;
@@ -22,10 +24,15 @@ pub fn file(rest: &str) -> String {
     format!("experiment.name = \"x\"\ndata.corpus = \"demo\"\n{rest}")
 }
 
+/// For files that build on nothing.
+pub fn alone(path: &str, _: &str) -> Result<Source, String> {
+    Err(format!("nobody has `{path}`"))
+}
+
 /// The experiment of a file without mistakes.
 pub fn experiment(text: &str, sets: &[&str]) -> Experiment {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-    read(text, "x.toml", &sets).unwrap_or_else(|problems| panic!("{problems}"))
+    read(text, "x.toml", &sets, &mut alone).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// Facts that depend on the corpus's name alone.

@@ -3,6 +3,7 @@
 mod compare;
 mod diff;
 mod doctor;
+mod explain;
 mod list;
 mod plan;
 mod reproduce;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::cli::args;
+use crate::cli::commands::explain::explain;
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::estimates::Speeds;
@@ -21,6 +22,9 @@ const ROWS: usize = 200;
 
 /// Prints the cells with their costs, and how much of the plan is done.
 pub fn plan(context: &Context, arguments: &args::Plan) -> Result<(), CliError> {
+    if let Some(key) = &arguments.explain {
+        return explain(context, &context.read(&arguments.experiment)?, key, arguments.json.wanted);
+    }
     let loaded = context.load(&arguments.experiment)?;
     let existing = Existing::read(context)?;
     if arguments.json.wanted {

@@ -1,10 +1,10 @@
 //! Reads `[sweep.derive]`: formulas, each checked at its place in the file, in the order in which they can be computed.
 
 use super::{Node, Reader, describe, place_of};
-use crate::experiment::Diagnostic;
 use crate::experiment::expression::{Expression, number_key};
 use crate::experiment::keys::{self, Key};
 use crate::experiment::sweep::{Derive, Term};
+use crate::experiment::{Diagnostic, Part};
 
 impl Reader {
     /// Reads a formula of `[sweep.derive]`.
@@ -30,13 +30,14 @@ impl Reader {
         let start = is_plain.then_some(start);
         match Expression::read(text) {
             Ok(formula) => {
+                self.say(key, Part::Derive, text.to_owned(), &place);
                 self.sweep.derives.retain(|derive| node.argument.is_none() || derive.key.name != key.name);
                 self.sweep.derives.push(Derive { key, place, start, formula });
             }
             Err(mistake) => {
                 self.broken.insert(key.name);
                 let span = &mistake.span;
-                let place = start.map_or(place.clone(), |start| (start + span.start..start + span.end).into());
+                let place = start.map_or(place.clone(), |start| place.elsewhere(start + span.start..start + span.end));
                 let message = format!("`{}` is computed by no formula: {}", key.name, mistake.message);
                 let problem = Diagnostic::error(message).at(place, "here");
                 self.problems.push(Diagnostic { help: mistake.help, ..problem });

@@ -9,10 +9,10 @@ use super::{Node, Reader, conflict, describe, explain, place_of};
 use crate::experiment::decimal::Decimal;
 use crate::experiment::keys::{self, Key};
 use crate::experiment::sweep::{Column, Exclude, Include, Sweep, Term, When, Zip};
-use crate::experiment::{Diagnostic, Place, Setting, range, suggest};
+use crate::experiment::{Diagnostic, Part, Place, Setting, range, suggest};
 
 /// The lists of tables below `[sweep]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum List {
     Zip,
     When,
@@ -21,7 +21,7 @@ pub(super) enum List {
 }
 
 impl List {
-    const ALL: [(&'static str, Self); 4] = [
+    pub(super) const ALL: [(&'static str, Self); 4] = [
         ("sweep.zip", Self::Zip),
         ("sweep.when", Self::When),
         ("sweep.exclude", Self::Exclude),
@@ -56,6 +56,7 @@ impl Reader {
         if node.argument.is_some() {
             self.forget_list(list);
         }
+        self.lists.insert(list);
         for table in tables {
             let table = node.table(table);
             match list {
@@ -77,7 +78,7 @@ impl Reader {
     }
 
     fn take_zip(&mut self, table: &Node<'_, '_>) {
-        let columns = self.columns(table, Values::Repeated);
+        let columns = self.columns(table, Part::Zip);
         let Some(first) = columns.first() else {
             self.empty_table(
                 table,
@@ -113,7 +114,7 @@ impl Reader {
             self.empty_table(table, "a `[[sweep.when]]` needs `if` and `grid`", help);
             return;
         };
-        let (terms, columns) = (self.terms(&condition), self.columns(&grid, Values::Distinct));
+        let (terms, columns) = (self.terms(&condition), self.columns(&grid, Part::When));
         let before = self.problems.len();
         for (node, is_empty, what) in [(&condition, terms.is_empty(), "if"), (&grid, columns.is_empty(), "grid")] {
             let is_table = node.value.get_ref().as_table().is_some_and(|table| table.is_empty());
@@ -181,6 +182,9 @@ impl Reader {
             self.empty_table(table, "`[[sweep.include]]` names no keys", "name the values of the cell, or take it out");
             return;
         }
+        for (key, setting) in &row {
+            self.say(key, Part::Include, setting.value.to_string(), &place_of(setting));
+        }
         self.sweep.includes.push(Include { place: table.at.clone(), row });
     }
 
@@ -238,9 +242,9 @@ impl Reader {
         found
     }
 
-    fn columns(&mut self, table: &Node<'_, '_>, values: Values) -> Vec<Column> {
+    fn columns(&mut self, table: &Node<'_, '_>, part: Part) -> Vec<Column> {
         let keys = self.keys_within(table);
-        keys.into_iter().map(|(key, node)| self.column(key, &node, values)).collect()
+        keys.into_iter().map(|(key, node)| self.column(key, &node, part)).collect()
     }
 
     /// The conditions of a table: each key with one value, or with a list of which it must have one.
@@ -291,7 +295,10 @@ impl Reader {
         }
         let Some(axis) = self.sweep.grid.iter_mut().find(|axis| axis.key.name == key.name) else { return false };
         match node.read(key) {
-            Ok(setting) => axis.values = vec![setting],
+            Ok(setting) => {
+                axis.values = vec![setting.clone()];
+                self.say(key, Part::Value, setting.value.to_string(), &place_of(&setting));
+            }
             Err(_) if node.value.get_ref().is_array() => self.take_axis(key, node),
             Err(problem) => self.problems.push(problem),
         }
@@ -303,7 +310,7 @@ impl Reader {
         if !self.may_vary(key, node) {
             return;
         }
-        let axis = self.column(key, node, Values::Distinct);
+        let axis = self.column(key, node, Part::Grid);
         if node.argument.is_some() {
             self.forget_file(key);
         }
@@ -327,8 +334,10 @@ impl Reader {
         }
     }
 
-    fn column(&mut self, key: &'static Key, node: &Node<'_, '_>, kind: Values) -> Column {
+    fn column(&mut self, key: &'static Key, node: &Node<'_, '_>, part: Part) -> Column {
+        let kind = if part == Part::Zip { Values::Repeated } else { Values::Distinct };
         let values = self.values(key, node, kind);
+        values.iter().for_each(|value| self.say(key, part, value.value.to_string(), &place_of(value)));
         if values.is_empty() {
             self.broken.insert(key.name);
         }
@@ -460,7 +469,7 @@ fn read_item(key: &'static Key, node: &Node<'_, '_>, item: &Spanned<DeValue<'_>>
     let values = match range::values(key.kind, table) {
         Ok(values) => values,
         Err(fault) => {
-            let place = fault.at.filter(|_| node.argument.is_none()).map_or(node.place(item), Place::from);
+            let place = fault.at.map_or(node.place(item), |span| node.place(item).elsewhere(span));
             return vec![Err(Diagnostic::error(fault.message).at(place, "this range").help(fault.help))];
         }
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{file, planned, read};
+use super::{alone, file, planned, read};
 use crate::experiment;
 use crate::plan::expand;
 
@@ -187,7 +187,7 @@ impl Draws {
 
 /// Expands the file with the program, and checks that its tally adds up.
 fn expanded(text: &str) -> Vec<Cell> {
-    let draft = experiment::read(text, "x.toml", &[]).expect("TOML");
+    let draft = experiment::read(text, "x.toml", &[], &mut alone).expect("TOML");
     assert!(draft.diagnostics.is_empty(), "{text}\n{:?}", draft.diagnostics);
     let (expansion, _) = expand(&draft.experiment);
     let tally = &expansion.tally;
@@ -301,7 +301,7 @@ fn ranges_are_axes_of_exact_decimals() {
 
 /// The mistakes and oddities of a file with this sweep.
 fn mistakes(sweep: &str) -> String {
-    match read(&file(sweep), "x.toml", &[]) {
+    match read(&file(sweep), "x.toml", &[], &mut alone) {
         Err(problems) => problems.to_string(),
         Ok(experiment) => {
             let lines: Vec<String> =
@@ -464,7 +464,8 @@ fn ranges_say_what_is_wrong_with_them() {
 
 #[test]
 fn arguments_fix_axes_of_the_grid_alone() {
-    let refused = |set: &str| read(&file(WHOLE), "x.toml", &[set.to_owned()]).expect_err("refused").to_string();
+    let refused =
+        |set: &str| read(&file(WHOLE), "x.toml", &[set.to_owned()], &mut alone).expect_err("refused").to_string();
     insta::assert_snapshot!(refused("model.preset=nano"), @"--set model.preset=nano: error: `model.preset` is varied by a `[[sweep.zip]]`, and cannot be fixed alone (an argument can fix axes of [sweep.grid]; change the file for the others)");
     insta::assert_snapshot!(refused("objective.short_seq_prob=0.1"), @"--set objective.short_seq_prob=0.1: error: `objective.short_seq_prob` is varied by a `[[sweep.when]]`, and cannot be fixed alone (an argument can fix axes of [sweep.grid]; change the file for the others)");
 }

@@ -1,11 +1,11 @@
 //! Every kind of mistake, as a person reads it.
 
-use super::{file, read};
+use super::{alone, file, read};
 use crate::experiment::{Severity, keys};
 
 fn mistakes(text: &str, sets: &[&str]) -> String {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-    match read(text, "x.toml", &sets) {
+    match read(text, "x.toml", &sets, &mut alone) {
         Err(problems) => problems.to_string(),
         Ok(experiment) => experiment.warnings.iter().map(|warning| warning.line(&experiment.source)).collect(),
     }
@@ -210,7 +210,7 @@ fn any_value_for_any_key_is_taken_or_refused_by_name() {
                 format!("sweep.grid.\"{}\" = [{value}]\n{required}", key.name),
                 format!("experiment.baseline.\"{}\" = {value}\n{required}", key.name),
             ] {
-                let Err(problems) = read(&text, "x.toml", &[]) else { continue };
+                let Err(problems) = read(&text, "x.toml", &[], &mut alone) else { continue };
                 for problem in &problems.list {
                     assert!(problem.severity == Severity::Error || problem.message.contains("has one value"));
                     assert!(!problem.labels.is_empty(), "{problems}");

@@ -1,6 +1,6 @@
 //! `--set KEY=VALUE`.
 
-use super::{QUICKSTART, experiment, file, planned};
+use super::{QUICKSTART, alone, experiment, file, planned};
 use crate::plan::{Masking, TrainLength, Warmup, read};
 
 #[test]
@@ -43,7 +43,7 @@ fn narrowing_may_leave_no_baseline() {
 fn mistakes_name_the_argument() {
     let sets = ["train.steps=many", "train.step=3", "train.epochs=1", "schedule.warmup_steps=-1", "nsp=off", "model"];
     let sets = sets.map(str::to_owned);
-    insta::assert_snapshot!(read(&file(""), "x.toml", &sets).expect_err("mistakes"), @r#"
+    insta::assert_snapshot!(read(&file(""), "x.toml", &sets, &mut alone).expect_err("mistakes"), @r#"
     --set train.steps=many: error: `train.steps` must be a whole number, at least 1, not the text "many" (`train.steps`: Optimizer steps; excludes epochs)
     --set train.step=3: error: unknown key `train.step` (did you mean `train.steps`?)
     --set schedule.warmup_steps=-1: error: `schedule.warmup_steps` must be a whole number, at least 0, not -1 (`schedule.warmup_steps`: The warmup in steps; excludes warmup_ratio)
@@ -51,5 +51,5 @@ fn mistakes_name_the_argument() {
     --set model: error: `--set` takes KEY=VALUE (write for example --set train.steps=100)
     "#);
     let both = ["train.steps=3".to_owned(), "train.epochs=3".to_owned()];
-    insta::assert_snapshot!(read(&file(""), "x.toml", &both).expect_err("mistakes"), @"--set train.steps=3: error: `train.steps` and `train.epochs` exclude each other (take one of them out)");
+    insta::assert_snapshot!(read(&file(""), "x.toml", &both, &mut alone).expect_err("mistakes"), @"--set train.steps=3: error: `train.steps` and `train.epochs` exclude each other (take one of them out)");
 }

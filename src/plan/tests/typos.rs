@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{PETITIONS, QUICKSTART};
+use super::{PETITIONS, QUICKSTART, alone};
 use crate::experiment::{self, keys};
 
 /// Every text that is one deletion, insertion, replacement or exchange of neighbours away from `word`.
@@ -64,7 +64,8 @@ fn the_right_key_is_suggested_for_every_typo() {
                 // The header that the line stands under is enough of the file: the walk is by key.
                 let header = file.lines().take(line.number - 1).filter(|line| line.starts_with('[')).last();
                 let mistaken = line.text.replacen(line.written, &typo, 1);
-                let draft = experiment::read(&format!("{}\n{mistaken}", header.unwrap_or("")), "x", &[]).expect("TOML");
+                let draft = experiment::read(&format!("{}\n{mistaken}", header.unwrap_or("")), "x", &[], &mut alone)
+                    .expect("TOML");
                 let lines: Vec<String> =
                     draft.diagnostics.iter().map(|problem| problem.line(&draft.experiment.source)).collect();
                 let expected = format!("(did you mean `{}`?)", line.name);
@@ -84,7 +85,7 @@ fn the_right_table_is_suggested_for_every_typo() {
     for section in ["experiment", "data", "tokenizer", "objective", "optimizer", "schedule", "train", "sweep", "report"]
     {
         for typo in typos(section) {
-            let draft = experiment::read(&format!("[{typo}]\nx = 1\n"), "x", &[]).expect("TOML");
+            let draft = experiment::read(&format!("[{typo}]\nx = 1\n"), "x", &[], &mut alone).expect("TOML");
             let lines: Vec<String> =
                 draft.diagnostics.iter().map(|problem| problem.line(&draft.experiment.source)).collect();
             let expected = format!("x:1:2: error: unknown table `[{typo}]` (did you mean `[{section}]`?)");
