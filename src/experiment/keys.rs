@@ -22,6 +22,9 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// One line for people.
     pub doc: &'static str,
+    /// Whether the key came after the first stored specifications. Where it has its default it is left out of a run's
+    /// canonical form, so that they keep their meaning and their hash; its default can therefore never change.
+    pub is_later: bool,
 }
 
 impl Key {
@@ -151,11 +154,15 @@ const fn one_of(choices: &'static [&'static str]) -> Kind {
 }
 
 const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    Key { name, kind, default: Some(default), doc }
+    Key { name, kind, default: Some(default), doc, is_later: false }
+}
+
+const fn later(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key { is_later: true, ..key(name, kind, default, doc) }
 }
 
 const fn without_default(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, default: None, doc }
+    Key { name, kind, default: None, doc, is_later: false }
 }
 
 #[rustfmt::skip] // a table: one key a line
@@ -214,9 +221,13 @@ static KEYS: &[Key] = &[
     key("optimizer.weight_decay", Float(FROM_ZERO), "0.01", "Decoupled decay; none on biases and LayerNorm"),
     key("optimizer.clip_norm", FloatOrOff(ANY), "1.0", "The largest global gradient norm"),
 
-    key("schedule.kind", Choice { choices: &["constant", "linear", "cosine", "noam"], planned: &["plateau", "wsd"] }, "'linear'", "The learning rate after the warmup"),
+    key("schedule.kind", one_of(&["constant", "linear", "cosine", "noam", "wsd", "plateau", "constant_then_noam"]), "'linear'", "The learning rate after the warmup"),
     key("schedule.warmup_ratio", Float(SHARE), "0.1", "The warmup as a share of all steps; excludes warmup_steps"),
     without_default("schedule.warmup_steps", Integer { min: 0, max: i64::MAX }, "The warmup in steps; excludes warmup_ratio"),
+    later("schedule.decay_ratio", Float(SHARE), "0.1", "The last share of all steps, in which wsd falls to 0"),
+    later("schedule.plateau_factor", Float(INSIDE), "0.1", "What plateau multiplies the learning rate with"),
+    later("schedule.plateau_patience", Integer { min: 0, max: i64::MAX }, "10", "Evaluations without improvement that plateau waits through"),
+    later("schedule.plateau_threshold", Float(Bounds::below(0.0, 1.0)), "1e-4", "The share by which the valid loss must fall to count as improvement"),
 
     key("train.steps", COUNT, "1000", "Optimizer steps; excludes epochs"),
     without_default("train.epochs", Float(ANY), "Passes over the train instances; excludes steps"),

@@ -70,8 +70,14 @@ fn axes_of_one_value(experiment: &Experiment) -> Vec<Diagnostic> {
 
 type Law = fn(&Settings<'_>) -> Option<Diagnostic>;
 
-const LAWS: &[Law] =
-    &[heads_divide_width, sequences_have_positions, shares_of_the_selected, warmup_ends, demo_has_a_format];
+const LAWS: &[Law] = &[
+    heads_divide_width,
+    sequences_have_positions,
+    shares_of_the_selected,
+    warmup_ends,
+    demo_has_a_format,
+    decay_follows_warmup,
+];
 
 fn heads_divide_width(cell: &Settings<'_>) -> Option<Diagnostic> {
     let (width, heads) = (cell.integer("model.hidden_size")?, cell.integer("model.num_attention_heads")?);
@@ -118,6 +124,17 @@ fn warmup_ends(cell: &Settings<'_>) -> Option<Diagnostic> {
     let message = format!("`schedule.warmup_steps` {warmup} is more than `train.steps` {steps}");
     let keys = ["schedule.warmup_steps", "train.steps"];
     Some(blame(cell, message, &keys).help("a tenth of the steps is usual: `warmup_ratio = 0.1`"))
+}
+
+fn decay_follows_warmup(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let (warmup, decay) = (cell.float("schedule.warmup_ratio")?, cell.float("schedule.decay_ratio")?);
+    if cell.text("schedule.kind")? != "wsd" || warmup + decay <= 1.0 + 1e-12 {
+        return None;
+    }
+    let message =
+        format!("`schedule.warmup_ratio` {warmup} and `schedule.decay_ratio` {decay} add up to more than all steps");
+    let keys = ["schedule.warmup_ratio", "schedule.decay_ratio"];
+    Some(blame(cell, message, &keys).help("a tenth of the steps each is usual"))
 }
 
 fn demo_has_a_format(cell: &Settings<'_>) -> Option<Diagnostic> {

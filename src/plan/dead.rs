@@ -18,6 +18,16 @@ const RULES: &[Rule] = &[
         condition: r#""objective.nsp" = ["random", "swap"]"#,
     },
     Rule {
+        keys: &["schedule.plateau_factor", "schedule.plateau_patience", "schedule.plateau_threshold"],
+        is_dead: |cell| unless(cell, "schedule.kind", "plateau"),
+        condition: r#""schedule.kind" = "plateau""#,
+    },
+    Rule {
+        keys: &["schedule.decay_ratio"],
+        is_dead: |cell| unless(cell, "schedule.kind", "wsd"),
+        condition: r#""schedule.kind" = "wsd""#,
+    },
+    Rule {
         keys: &["data.demo_documents", "data.demo_seed"],
         is_dead: |cell| {
             let corpus = cell.text("data.corpus").filter(|corpus| *corpus != "demo")?;
@@ -38,6 +48,12 @@ const RULES: &[Rule] = &[
         condition: r#""data.format" = "jsonl""#,
     },
 ];
+
+/// The key and the words of its value, if that is not `needed`.
+fn unless(cell: &Settings<'_>, key: &str, needed: &str) -> Option<String> {
+    let found = cell.text(key).filter(|found| *found != needed)?;
+    Some(format!("`{key}` is {found}"))
+}
 
 /// The rules about the axes of an experiment, by the index of the axis; most experiments have none.
 pub(super) struct DeadAxes<'e> {

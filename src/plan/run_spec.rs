@@ -5,12 +5,14 @@
 //! the identity of the run. Field names are the keys of the experiment file, which are Hugging Face's `BertConfig`
 //! names where it has one.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::experiment::{CodecError, nearest, read_toml, write_toml};
+use crate::experiment::{CodecError, keys, nearest, read_toml, write_toml};
 use crate::types::{ContentHash, Seed, SpecHash};
 
 /// The version of the specification's shape. Readers accept every version up to this one; writers write this one.
@@ -229,6 +231,18 @@ pub struct ScheduleSpec {
     pub kind: ScheduleKind,
     #[serde(flatten)]
     pub warmup: Warmup,
+    /// The share of all steps, at their end, in which `wsd` falls to 0.
+    #[serde(default = "later::decay_ratio")]
+    pub decay_ratio: f64,
+    /// What `plateau` multiplies the learning rate with when the valid loss has stopped falling.
+    #[serde(default = "later::plateau_factor")]
+    pub plateau_factor: f64,
+    /// Evaluations without improvement that `plateau` waits through.
+    #[serde(default = "later::plateau_patience")]
+    pub plateau_patience: u64,
+    /// An improvement is a loss below `best (1 - plateau_threshold)`.
+    #[serde(default = "later::plateau_threshold")]
+    pub plateau_threshold: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,6 +252,12 @@ pub enum ScheduleKind {
     Linear,
     Cosine,
     Noam,
+    /// Warmup, stable, decay (Hu et al. 2024).
+    Wsd,
+    /// PyTorch's `ReduceLROnPlateau` on the valid loss.
+    Plateau,
+    /// What long8v/torch_study calls `WarmupConstantSchedule`: the whole rate at once, then Noam's formula unscaled.
+    ConstantThenNoam,
 }
 
 /// The length of the linear rise from 0 to the peak.
@@ -296,6 +316,40 @@ pub enum Isa {
     Avx512,
     Avx2,
 }
+
+/// The defaults of settings that came after the first schema, as the key table has them: what a specification means that
+/// was stored before.
+mod later {
+    use super::{Value, keys};
+
+    fn default<T: serde::de::DeserializeOwned>(key: &str) -> T {
+        let value = keys::find(key).and_then(keys::Key::default_value).and_then(|value| value.to_json());
+        let value = value.unwrap_or(Value::Null);
+        serde_json::from_value(value).expect("invariant: the key table and the specification agree")
+    }
+
+    macro_rules! defaults {
+        ($($name:ident: $type:ty = $key:literal;)*) => {
+            $(pub(super) fn $name() -> $type { default($key) })*
+        };
+    }
+
+    defaults! {
+        decay_ratio: f64 = "schedule.decay_ratio";
+        plateau_factor: f64 = "schedule.plateau_factor";
+        plateau_patience: u64 = "schedule.plateau_patience";
+        plateau_threshold: f64 = "schedule.plateau_threshold";
+    }
+}
+
+/// The canonical value of every later key's default, by key: see [`keys::Key::is_later`].
+static LATER_DEFAULTS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    let mut leaves = Vec::new();
+    for (key, value) in keys::defaults().iter().filter(|(key, _)| key.is_later) {
+        collect_leaves(key.name, &value.to_json().unwrap_or(Value::Null), &mut leaves);
+    }
+    leaves.into_iter().collect()
+});
 
 /// A stored specification that is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -356,7 +410,8 @@ impl RunSpec {
     /// One `key=value` line per leaf, sorted by key: the same text for the same science, on every machine.
     ///
     /// Floats are written as the shortest decimal that reads back the same, in scientific notation (`1e-4`), so that
-    /// `0.10` and `0.1` agree; integers and floats of one value stay apart. The corpus label is left out.
+    /// `0.10` and `0.1` agree; integers and floats of one value stay apart. The corpus label is left out, and so are the
+    /// settings that came after the first schema where they have their default.
     pub fn canonical(&self) -> String {
         canonical_lines("", &self.to_json())
     }
@@ -377,7 +432,7 @@ impl RunSpec {
 pub(super) fn canonical_lines(key: &str, part: &Value) -> String {
     let mut leaves = Vec::new();
     collect_leaves(key, part, &mut leaves);
-    leaves.retain(|(key, _)| key != LABEL_KEY);
+    leaves.retain(|(key, value)| key != LABEL_KEY && LATER_DEFAULTS.get(key) != Some(value));
     leaves.sort();
     leaves.into_iter().fold(String::new(), |mut text, (key, value)| {
         let _ = writeln!(text, "{key}={value}");

@@ -13,6 +13,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::model::parameters::{self, Parameter};
 use super::optimizer::{AdamW, Moments};
+use super::schedule::Plateau;
 use crate::plan::OptimizerSpec;
 use crate::types::{ContentHash, ContentHasher, SpecHash, Step};
 
@@ -32,6 +33,8 @@ pub struct Checkpoint {
     pub tokens: u64,
     /// The lowest valid MLM loss so far; infinite before the first evaluation.
     pub best: f64,
+    /// The state of the schedule, where it has one.
+    pub plateau: Plateau,
     pub parameters: Vec<Parameter>,
     pub optimizer: AdamW,
 }
@@ -178,6 +181,7 @@ pub fn read(path: &Path, spec: SpecHash, optimizer: &OptimizerSpec) -> Result<Ch
         chain: field("chain")?.parse().map_err(|_| damaged("`chain` is no hash"))?,
         tokens: number("tokens")?,
         best: f64::from_bits(number("best_bits")?),
+        plateau: read_plateau(metadata.get("plateau")).ok_or_else(|| damaged("`plateau` is no state of a schedule"))?,
         parameters,
         optimizer: AdamW::resume(optimizer, number("step")?, moments),
     };
@@ -185,6 +189,18 @@ pub fn read(path: &Path, spec: SpecHash, optimizer: &OptimizerSpec) -> Result<Ch
         return Err(damaged("its content does not match its digest"));
     }
     Ok(checkpoint)
+}
+
+/// The state of a schedule as three numbers, two of them the bits of a float; absent where it has not changed.
+fn read_plateau(text: Option<&String>) -> Option<Plateau> {
+    let Some(text) = text else { return Some(Plateau::default()) };
+    let numbers: Option<Vec<u64>> = text.split(' ').map(|number| number.parse().ok()).collect();
+    let [scale, best, waited] = numbers?[..] else { return None };
+    Some(Plateau { scale: f64::from_bits(scale), best: f64::from_bits(best), waited })
+}
+
+fn plateau_words(plateau: &Plateau) -> [u64; 3] {
+    [plateau.scale.to_bits(), plateau.best.to_bits(), plateau.waited]
 }
 
 type NamedTensor<'a> = (String, &'a [usize], &'a [f32]);
@@ -207,6 +223,9 @@ impl Checkpoint {
         let mut hasher = ContentHasher::new();
         hasher.update(self.spec.0.as_bytes()).update(self.chain.as_bytes());
         hasher.update(bytemuck::cast_slice(&[self.step.0, self.tokens, self.best.to_bits()]));
+        if self.plateau != Plateau::default() {
+            hasher.update(bytemuck::cast_slice(&plateau_words(&self.plateau)));
+        }
         for (name, shape, values) in named_tensors(self) {
             hasher.update(name.as_bytes()).update(&[0]);
             shape.iter().for_each(|&dimension| {
@@ -220,7 +239,11 @@ impl Checkpoint {
 
 fn metadata(checkpoint: &Checkpoint) -> HashMap<String, String> {
     let names: Vec<&str> = checkpoint.parameters.iter().map(|p| p.name.as_str()).collect();
-    [
+    let plateau = (checkpoint.plateau != Plateau::default()).then(|| {
+        let words = plateau_words(&checkpoint.plateau).map(|word| word.to_string());
+        ("plateau".to_owned(), words.join(" "))
+    });
+    let mut metadata: HashMap<String, String> = [
         ("format", FORMAT.to_owned()),
         ("spec", checkpoint.spec.to_string()),
         ("step", checkpoint.step.to_string()),
@@ -231,7 +254,9 @@ fn metadata(checkpoint: &Checkpoint) -> HashMap<String, String> {
         ("parameters", names.join("\n")),
     ]
     .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    .into();
+    metadata.extend(plateau);
+    metadata
 }
 
 #[cfg(test)]
@@ -261,6 +286,7 @@ mod tests {
             chain: ContentHash::of(b"chain"),
             tokens: 17,
             best: f64::INFINITY,
+            plateau: Plateau { scale: 0.1, best: 1.5, waited: step },
             parameters,
             optimizer: AdamW::resume(&optimizer_spec(), step, moments),
         }
@@ -300,6 +326,17 @@ mod tests {
             fs::write(dir.path(Step(20)), &whole[..cut]).unwrap();
             assert_eq!(dir.latest(spec_hash(), &optimizer_spec()).checkpoint, Some(checkpoint(10)));
         }
+    }
+
+    #[test]
+    fn a_schedule_without_state_leaves_nothing_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = CheckpointDir::new(folder.path());
+        let stateless = Checkpoint { plateau: Plateau::default(), ..checkpoint(10) };
+        dir.save(&stateless, 1).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&fs::read(dir.path(Step(10))).unwrap()).unwrap();
+        assert!(!header.metadata().as_ref().unwrap().contains_key("plateau"));
+        assert_eq!(dir.latest(spec_hash(), &optimizer_spec()).checkpoint, Some(stateless));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::model::sublayer::DropoutSite;
 use super::model::{Bert, head, parameters};
 use super::optimizer::AdamW;
 use super::recorder::{Chain, RecordError, Recorder};
-use super::schedule::Schedule;
+use super::schedule::{Plateau, Schedule};
 use super::{facts, probes};
 use crate::plan::{Nsp, RunSpec, TrainLength};
 use crate::types::{ContentHash, MetricName, Step};
@@ -78,7 +78,7 @@ pub fn train<D: TokenDocuments + ?Sized>(
         return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train.seq_len, fix });
     }
     let steps = total_steps(&spec.train.length, batches.instances.len(), spec.train.batch_size);
-    let schedule = Schedule::new(&spec.schedule, steps);
+    let schedule = Schedule::new(&spec.schedule, &spec.model, steps);
     let folder = CheckpointDir::new(checkpoints);
     recorder.planned_steps(steps)?;
 
@@ -94,7 +94,7 @@ pub fn train<D: TokenDocuments + ?Sized>(
     while state.step.0 < steps {
         let t = state.step.0;
         let batch = batches.at(t);
-        let lr = spec.optimizer.lr * schedule.factor(t);
+        let lr = spec.optimizer.lr * schedule.factor(t) * state.plateau.scale;
 
         let (losses, gradients) = forward_backward(&model, spec, &batch, t, &device);
         let grad_norm = state.optimizer.step(&mut state.parameters, &gradients, lr);
@@ -135,6 +135,7 @@ struct State {
     chain: Chain,
     tokens: u64,
     best: f64,
+    plateau: Plateau,
     parameters: Vec<parameters::Parameter>,
     optimizer: AdamW,
 }
@@ -147,6 +148,7 @@ impl State {
             chain: self.chain.hash(),
             tokens: self.tokens,
             best: self.best,
+            plateau: self.plateau,
             parameters: self.parameters.clone(),
             optimizer: self.optimizer.clone(),
         }
@@ -249,16 +251,17 @@ fn resume_or_start(
         recorder.warning(&format!("{error}; {instead}"))?;
     }
     match latest.checkpoint {
-        Some(Checkpoint { step, chain, tokens, best, parameters, optimizer, .. }) => {
+        Some(Checkpoint { step, chain, tokens, best, plateau, parameters, optimizer, .. }) => {
             recorder.resumed(step)?;
-            Ok(State { step, chain: Chain::resume(chain), tokens, best, parameters, optimizer })
+            Ok(State { step, chain: Chain::resume(chain), tokens, best, plateau, parameters, optimizer })
         }
         None => {
             recorder.resumed(Step(0))?;
             let parameters = Bert::new(spec, device).parameters();
             let optimizer = AdamW::new(&spec.optimizer, &parameters);
             let chain = Chain::start(spec.hash());
-            Ok(State { step: Step(0), chain, tokens: 0, best: f64::INFINITY, parameters, optimizer })
+            let (best, plateau) = (f64::INFINITY, Plateau::default());
+            Ok(State { step: Step(0), chain, tokens: 0, best, plateau, parameters, optimizer })
         }
     }
 }
@@ -275,7 +278,9 @@ fn evaluate(
     let metrics = valid.evaluate(&model.valid(), spec, &Device::flex());
     state.chain.extend(state.step, &metrics);
     recorder.evaluation(state.step, &metrics)?;
-    let loss = metrics.iter().find(|(name, _)| name.as_str() == "valid/mlm_loss").map_or(f64::NAN, |&(_, value)| value);
+    let value = |name: &str| metrics.iter().find(|(found, _)| found.as_str() == name).map(|&(_, value)| value);
+    let loss = value("valid/mlm_loss").unwrap_or(f64::NAN);
+    state.plateau.observe(&spec.schedule, spec.optimizer.lr, loss + value("valid/nsp_loss").unwrap_or(0.0));
     check_finite(state.step, &[("valid/mlm_loss", loss)])?;
     if loss < state.best {
         state.best = loss;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{QUICKSTART, file, planned, spec};
+use crate::experiment::keys;
 use crate::plan::{RunSpec, SpecError};
 
 #[test]
@@ -136,6 +137,10 @@ fn the_stored_file_reads_like_an_experiment() {
     [schedule]
     kind = "linear"
     warmup_ratio = 0.1
+    decay_ratio = 0.1
+    plateau_factor = 0.1
+    plateau_patience = 10
+    plateau_threshold = 0.0001
 
     [train]
     steps = 1000
@@ -166,6 +171,29 @@ fn stored_specifications_come_back_whole() {
         let spec = spec(rest);
         assert_eq!(RunSpec::from_toml(&spec.to_toml().expect("TOML")), Ok(spec));
     }
+}
+
+/// A specification that was stored before a key existed means what it meant, and is the same run.
+#[test]
+fn settings_that_came_later_have_their_defaults_in_older_files() {
+    let new = spec("");
+    let text = new.to_toml().expect("TOML");
+    let is_later = |line: &&str| {
+        let name = line.split(" = ").next().unwrap_or_default();
+        keys::all().any(|key| key.is_later && keys::split(key.name).1 == name)
+    };
+    let old: Vec<&str> = text.lines().filter(|line| !is_later(line)).collect();
+    assert!(old.len() < text.lines().count());
+    assert_eq!(RunSpec::from_toml(&old.join("\n")), Ok(new.clone()));
+    assert!(keys::all().filter(|key| key.is_later).all(|key| !new.canonical().contains(&format!("{}=", key.name))));
+}
+
+/// Away from its default a later key is part of the identity.
+#[test]
+fn settings_that_came_later_count_when_they_are_used() {
+    let changed = spec("schedule.kind = \"plateau\"\nschedule.plateau_patience = 3");
+    assert!(changed.canonical().contains("schedule.plateau_patience=3\n"));
+    assert_ne!(changed.hash(), spec("schedule.kind = \"plateau\"").hash());
 }
 
 #[test]

@@ -74,7 +74,14 @@ pub fn tiny_spec() -> RunSpec {
             weight_decay: 0.01,
             clip_norm: Some(1.0),
         },
-        schedule: ScheduleSpec { kind: ScheduleKind::Linear, warmup: Warmup::Steps(2) },
+        schedule: ScheduleSpec {
+            kind: ScheduleKind::Linear,
+            warmup: Warmup::Steps(2),
+            decay_ratio: 0.1,
+            plateau_factor: 0.1,
+            plateau_patience: 10,
+            plateau_threshold: 1e-4,
+        },
         train: TrainSpec {
             length: TrainLength::Steps(10),
             batch_size: 3,
