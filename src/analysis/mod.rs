@@ -18,6 +18,8 @@ pub mod series;
 mod shrinkage;
 pub mod statistics;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 pub use anova::{Row as VarianceRow, Source as VarianceSource};
 pub use comparison::{Axis, AxisKind, Cell, CellKey, Comparison, Floor, Goal, Point, RunData, RunState};

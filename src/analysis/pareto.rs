@@ -2,10 +2,11 @@
 //!
 //! A cell is dominated where another one costs no more and is no worse, and better in one of the two. By their means, that
 //! is; the seeds may be too few to tell. A dominated cell is called so for sure only where its paired difference from the
-//! best cell that costs no more is clear after Holm's correction.
+//! best cell that costs no more is clear after Holm's correction over all pairs of cells, because which cells are compared
+//! depends on the outcomes.
 
 use super::comparison::{CellKey, Comparison, Goal, RunData};
-use super::effects::{Effect, Verdict, judged, paired};
+use super::effects::{Effect, Verdict, judged_after_choosing, paired};
 use super::statistics::{Estimate, mean};
 
 /// What a cell costs.
@@ -74,7 +75,8 @@ pub fn pareto(comparison: &Comparison, cost: Cost) -> Vec<Candidate> {
         let pairs = paired(&outcomes[i], &outcomes[(*rival)?]);
         Some(Effect::new(None, cells[i].key.to_string(), cells[(*rival)?].key.to_string(), &pairs))
     });
-    let mut effects = judged(effects.collect(), comparison.goal).into_iter();
+    let finished = points.iter().flatten().count();
+    let mut effects = judged_after_choosing(effects.collect(), finished, comparison.goal).into_iter();
     let places = points.iter().zip(&rivals).map(|(point, rival)| match (point, rival) {
         (None, _) => Place::Missing,
         (_, None) => Place::Front,
@@ -139,8 +141,8 @@ mod tests {
         comparison.runs.iter_mut().filter(lost).for_each(|run| run.state = RunState::Failed);
         let lines = pareto(&comparison, Cost::Parameters).into_iter().map(|c| format!("{} {:?}", c.key, c.place));
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
-        size=tiny mask_ratio=0.15 nsp=off Dominated
-        size=tiny mask_ratio=0.15 nsp=random Dominated
+        size=tiny mask_ratio=0.15 nsp=off Open
+        size=tiny mask_ratio=0.15 nsp=random Open
         size=tiny mask_ratio=0.30 nsp=off Front
         size=tiny mask_ratio=0.30 nsp=random Open
         size=mini mask_ratio=0.15 nsp=off Missing

@@ -137,12 +137,22 @@ pub fn sign_flip_p(differences: &[f64]) -> Option<f64> {
 
 /// Holm's step-down adjustment (Holm 1979) of p-values, in their order: compare each with the level of the family.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    holm_in_family(p_values, p_values.len())
+}
+
+/// Holm's adjustment of those p-values of a family of `size` that are looked at.
+///
+/// Which ones are looked at may depend on the outcomes. A member's rank among those looked at is at most its rank in the
+/// family, so that whatever is rejected here Holm's method over the whole family rejects too, and the chance of a single
+/// false rejection stays below the level. A size below the number of p-values is taken as that number.
+pub fn holm_in_family(p_values: &[f64], size: usize) -> Vec<f64> {
+    let size = size.max(p_values.len());
     let mut order = (0..p_values.len()).collect::<Vec<_>>();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
     let mut adjusted = vec![0.0; p_values.len()];
     let mut largest = 0.0_f64;
     for (rank, &i) in order.iter().enumerate() {
-        largest = largest.max((p_values[i] * (p_values.len() - rank) as f64).min(1.0));
+        largest = largest.max((p_values[i] * (size - rank) as f64).min(1.0));
         adjusted[i] = largest;
     }
     adjusted
@@ -304,6 +314,16 @@ mod tests {
             let rejected = sorted.iter().enumerate().take_while(|(i, p)| **p <= 0.05 / (sorted.len() - i) as f64).count();
             let by_adjustment = holm(&p_values).iter().filter(|p| **p <= 0.05).count();
             prop_assert_eq!(by_adjustment, rejected);
+        }
+
+        /// What is rejected among the members that are looked at, Holm's method over the whole family rejects as well.
+        #[test]
+        fn a_part_of_a_family_rejects_no_more_than_the_family(family in prop::collection::vec(0.0..0.03f64, 2..9), looked in 1usize..9) {
+            let looked = looked.min(family.len());
+            let whole = holm(&family);
+            for (part, whole) in holm_in_family(&family[..looked], family.len()).into_iter().zip(whole) {
+                prop_assert!(part >= whole - 1e-15);
+            }
         }
 
         #[test]

@@ -1,16 +1,19 @@
 //! The table of a comparison, and the sentence that it ends with.
 //!
 //! One row per cell with every seed's value, and a winner that claims no more than the runs support: the best cell is
-//! compared, paired by seed and corrected for the number of rivals, with every other one, and those that it cannot be
-//! told apart from are named.
+//! compared, paired by seed, with every other one, and those that it cannot be told apart from are named. Being the best is
+//! chosen by the outcomes, so that the correction is over all pairs of cells and not over its rivals alone.
 
 use std::fmt::Write as _;
 
 use super::comparison::{Cell, CellKey, Comparison, Goal, RunState};
-use super::effects::{Effect, Verdict, judged, paired};
+use super::effects::{Effect, Verdict, judged_after_choosing, paired};
 use super::shrinkage::{Shrunken, shrink_winner};
 use super::statistics::{Estimate, decimals_for};
 use crate::types::{MetricName, RunId, Seed};
+
+/// What every comparison with the best cell rests on.
+const CORRECTED: &str = "paired by seed, 5 % level, Holm-corrected over all pairs of cells";
 
 /// What became of one run of a cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +68,7 @@ pub enum Standing {
     OnlyCell,
     /// Every comparison with the best cell rests on fewer than two pairs: nobody can tell.
     TooFewSeeds,
-    /// Better than every other cell, each comparison paired and corrected.
+    /// Better than every other cell, each comparison paired and corrected over all pairs of cells.
     Clear,
     /// Not told apart from these cells.
     Tied(Vec<CellKey>),
@@ -104,7 +107,7 @@ pub fn summarize(comparison: &Comparison) -> Summary {
             let pairs = paired(&found[rival].outcomes(&comparison.metric), &best_outcomes);
             Effect::new(None, cells[rival].key.difference_from(&cells[best].key), cells[best].key.to_string(), &pairs)
         });
-        judged(effects.collect(), comparison.goal)
+        judged_after_choosing(effects.collect(), ranking.len(), comparison.goal)
     });
     let rivals = rivals.unwrap_or_default();
     let standing = (!ranking.is_empty()).then(|| standing(&cells, &ranking, &rivals));
@@ -148,7 +151,7 @@ impl Summary {
             Standing::TooFewSeeds => {
                 "With one seed a difference cannot be told from luck: add seeds in [sweep.replicates].".to_owned()
             }
-            Standing::Clear => "It is better than every other cell (paired by seed, 95 %, Holm-corrected).".to_owned(),
+            Standing::Clear => format!("It is better than every other cell ({CORRECTED})."),
             Standing::Tied(cells) => tied_sentence(&best.key, cells),
         });
         text
@@ -156,12 +159,13 @@ impl Summary {
 
     /// What the best cell would probably come to if it was run again: its mean is the best of many.
     pub fn rerun_statement(&self) -> Option<String> {
-        let Shrunken { raw, shrunken, kept, towards } = self.shrunken?;
-        let half = self.best().and_then(|best| Some(best.estimate?.interval?.half_width()));
-        let decimals = half.map_or(3, decimals_for).max(3);
+        let Shrunken { raw, shrunken, interval, kept, towards } = self.shrunken?;
+        let decimals = interval.map_or(3, |interval| decimals_for(interval.half_width())).max(3);
+        let half = interval.map_or(String::new(), |i| format!(" ± {:.decimals$}", i.half_width()));
         Some(format!(
             "The winner's raw mean, {raw:.decimals$}, is the best of {} and so on the average too good; shrunken it is \
-             {shrunken:.decimals$}, the better guess for new seeds (James\u{2013}Stein towards {}, keeping {:.0} % of the distance).",
+             {shrunken:.decimals$}{half}, the better guess for new seeds (James\u{2013}Stein towards {}, keeping {:.0} % of the \
+             distance; no run was made again for it).",
             self.ranking.len(),
             towards.words(),
             100.0 * kept,
@@ -182,7 +186,7 @@ fn tied_sentence(best: &CellKey, cells: &[CellKey]) -> String {
     let named = cells.iter().take(NAMED).map(|cell| cell.difference_from(best)).collect::<Vec<_>>().join("; ");
     let more = cells.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("These runs cannot tell it from {named}{more} (paired by seed, 95 %, Holm-corrected).")
+    format!("These runs cannot tell it from {named}{more} ({CORRECTED}).")
 }
 
 /// `4.812 ± 0.031`: a mean with the half-width of its 95 % interval, both to two digits of the latter. Without an
@@ -214,9 +218,9 @@ mod tests {
     #[test]
     fn the_statement_ends_with_what_the_runs_support() {
         let comparison = fixture::sweep();
-        insta::assert_snapshot!(summarize(&comparison).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.655 ± 0.064 (n=3), 0.02 ± 0.34 below nsp=random. These runs cannot tell it from nsp=random; mask_ratio=0.15 nsp=random (paired by seed, 95 %, Holm-corrected).");
+        insta::assert_snapshot!(summarize(&comparison).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.655 ± 0.064 (n=3), 0.02 ± 0.34 below nsp=random. These runs cannot tell it from nsp=random; mask_ratio=0.15; mask_ratio=0.15 nsp=random and 3 more (paired by seed, 5 % level, Holm-corrected over all pairs of cells).");
 
-        insta::assert_snapshot!(summarize(&comparison).rerun_statement().unwrap(), @"The winner's raw mean, 4.655, is the best of 8 and so on the average too good; shrunken it is 4.654, the better guess for new seeds (James–Stein towards the sum of the axes' main effects, keeping 37 % of the distance).");
+        insta::assert_snapshot!(summarize(&comparison).rerun_statement().unwrap(), @"The winner's raw mean, 4.655, is the best of 8 and so on the average too good; shrunken it is 4.654 ± 0.064, the better guess for new seeds (James–Stein towards the sum of the axes' main effects, keeping 37 % of the distance; no run was made again for it).");
 
         let mut one_seed = comparison.clone();
         one_seed.runs.retain(|run| run.seed == Seed(1));

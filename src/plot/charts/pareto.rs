@@ -101,7 +101,7 @@ fn caption(cost: Cost, [open, missing]: [usize; 2], is_cut: bool) -> String {
     if open > 0 {
         caption += &format!(
             "Hollow ({open}): dominated by its mean, but the seeds cannot tell it from the best that costs no more (paired, \
-             5 %, Holm-corrected). "
+             5 %, Holm-corrected over all pairs of cells). "
         );
     }
     if missing > 0 {
