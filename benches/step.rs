@@ -5,6 +5,7 @@
 //! that all threads together were running: what to compare on a machine that is shared. `loss_bits` must not change with
 //! `RAYON_NUM_THREADS`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ablate::plan::RunSpec;
@@ -14,6 +15,7 @@ use ablate::trainer::model::sublayer::DropoutSite;
 use ablate::trainer::model::{Bert, Tokens, head};
 use ablate::trainer::optimizer::AdamW;
 use ablate::trainer::rng::{Draws, Purpose, Stream};
+use ablate::trainer::sequences::Sequences;
 use ablate::types::{ContentHash, Seed};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::json;
@@ -145,17 +147,13 @@ impl Batch {
     fn new(spec: &RunSpec, step: u64, device: &Device) -> Self {
         let (b, s, v) = (spec.train.batch_size, spec.train.seq_len, spec.tokenizer.vocab_size as u32);
         let mut draws: Draws = Stream::new(Seed(1), Purpose::Pair, step, 0).draws();
-        let ids: Vec<i32> = (0..b * s).map(|_| 5 + draws.below(v - 5) as i32).collect();
-        let segments: Vec<i32> = (0..b * s).map(|i| i32::from(i % s >= s / 2)).collect();
+        let ids: Vec<u32> = (0..b * s).map(|_| 5 + draws.below(v - 5)).collect();
+        let segments: Vec<u32> = (0..b * s).map(|i| u32::from(i % s >= s / 2)).collect();
         let m = b * s * 15 / 100;
         let rows: Vec<i32> = (0..m).map(|i| (i * b * s / m) as i32).collect();
-        let labels: Vec<i32> = rows.iter().map(|&row| ids[row as usize]).collect();
+        let labels: Vec<i32> = rows.iter().map(|&row| ids[row as usize] as i32).collect();
         let nsp: Vec<i32> = (0..b).map(|_| draws.below(2) as i32).collect();
-        let tokens = Tokens {
-            ids: integers(&ids, [b, s], device),
-            segments: integers(&segments, [b, s], device),
-            lengths: vec![s as u32; b],
-        };
+        let tokens = Tokens { ids, segments, sequences: Arc::new(Sequences::new(vec![s; b])) };
         let list = |values: &[i32]| integers(values, [values.len()], device);
         Self { tokens, rows: list(&rows), labels: list(&labels), nsp: list(&nsp) }
     }
@@ -164,7 +162,7 @@ impl Batch {
         let dropout = Some(DropoutSite { seed: Seed(1), step });
         let hidden = bert.encode_by(path, &self.tokens, &spec.model, dropout);
         let loss = bert.mlm_loss_by(path, hidden.clone(), self.rows, self.labels, &spec.model);
-        match bert.nsp_logits(hidden) {
+        match bert.nsp_logits(hidden, &self.tokens.sequences) {
             Some(logits) => loss + head::cross_entropy(logits, self.nsp).mean(),
             None => loss,
         }

@@ -1,6 +1,8 @@
-//! Batches: masked instances side by side, padded to a common length, as host arrays and as tensors.
+//! Batches: masked instances laid end to end.
 //!
-//! Shapes: B batch, S sequence (the longest of the batch, rounded up to a multiple of 8), M masked rows of the batch.
+//! Shapes: R rows (tokens of the batch), B sequences, M masked rows of the batch.
+
+use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
@@ -9,24 +11,16 @@ use super::instance::{Instance, Instances, Permutation, SpecialIds, TokenDocumen
 use super::masking::{self, MaskSpec, Masked, Shown};
 use super::model::Tokens;
 use super::rng::{Purpose, Stream};
+use super::sequences::Sequences;
 use crate::plan::Masking;
 use crate::types::Seed;
-
-/// Sequence lengths are rounded up to this, so that kernels meet few different shapes.
-const LENGTH_MULTIPLE: usize = 8;
 
 /// A batch on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// S: the padded length.
-    pub width: usize,
-    /// Token ids after masking, B x S.
-    pub ids: Vec<i32>,
-    /// Segment ids, B x S.
-    pub segments: Vec<i32>,
-    /// Tokens in each sequence.
-    pub lengths: Vec<u32>,
-    /// Row `b S + s` of each selected token, ascending.
+    /// What the encoder reads: tokens after masking.
+    pub tokens: Tokens,
+    /// The row of each selected token, ascending.
     pub rows: Vec<i32>,
     /// The token that stood there.
     pub labels: Vec<i32>,
@@ -37,26 +31,23 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Puts masked instances side by side.
-    pub fn collate(items: &[(Instance, Vec<Masked>)], specials: SpecialIds) -> Self {
-        let longest = items.iter().map(|(instance, _)| instance.tokens.len()).max().unwrap_or(0);
-        let width = longest.next_multiple_of(LENGTH_MULTIPLE);
+    /// Lays masked instances end to end.
+    pub fn collate(items: &[(Instance, Vec<Masked>)]) -> Self {
+        let sequences = Arc::new(Sequences::new(items.iter().map(|(instance, _)| instance.tokens.len())));
+        let segments = |instance: &Instance| instance.segments.iter().map(|&s| u32::from(s)).collect::<Vec<_>>();
+        let tokens = Tokens {
+            ids: items.iter().flat_map(|(instance, _)| instance.tokens.iter().copied()).collect(),
+            segments: items.iter().flat_map(|(instance, _)| segments(instance)).collect(),
+            sequences: sequences.clone(),
+        };
         let mut batch = Self {
-            width,
-            ids: vec![specials.pad as i32; items.len() * width],
-            segments: vec![0; items.len() * width],
-            lengths: items.iter().map(|(instance, _)| instance.tokens.len() as u32).collect(),
+            tokens,
             rows: Vec::new(),
             labels: Vec::new(),
             shown: Vec::new(),
             nsp_labels: items.iter().filter_map(|(i, _)| i.is_next).map(|next| i32::from(!next)).collect(),
         };
-        for (b, (instance, masked)) in items.iter().enumerate() {
-            let start = b * width;
-            for (i, (&token, &segment)) in instance.tokens.iter().zip(&instance.segments).enumerate() {
-                batch.ids[start + i] = token as i32;
-                batch.segments[start + i] = i32::from(segment);
-            }
+        for ((_, masked), start) in items.iter().zip(sequences.starts()) {
             for m in masked {
                 batch.rows.push((start + m.position as usize) as i32);
                 batch.labels.push(m.label as i32);
@@ -66,16 +57,9 @@ impl Batch {
         batch
     }
 
-    /// Real tokens in the batch, padding left out.
+    /// Tokens in the batch; none of them is padding.
     pub fn real_tokens(&self) -> u64 {
-        self.lengths.iter().map(|&length| u64::from(length)).sum()
-    }
-
-    /// What the encoder reads.
-    pub fn tokens(&self, device: &Device) -> Tokens {
-        let shape = [self.lengths.len(), self.width];
-        let matrix = |values: &[i32]| Tensor::<2, Int>::from_data(TensorData::new(values.to_vec(), shape), device);
-        Tokens { ids: matrix(&self.ids), segments: matrix(&self.segments), lengths: self.lengths.clone() }
+        self.tokens.sequences.rows() as u64
     }
 }
 
@@ -106,7 +90,7 @@ impl<D: TokenDocuments + ?Sized> Batches<'_, D> {
     /// The instances at `places` of the endless sequence of epochs.
     pub fn range(&self, places: std::ops::Range<u64>) -> Batch {
         let items: Vec<_> = places.into_par_iter().map(|place| self.item(place)).collect();
-        Batch::collate(&items, self.specials)
+        Batch::collate(&items)
     }
 
     fn item(&self, place: u64) -> (Instance, Vec<Masked>) {

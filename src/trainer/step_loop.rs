@@ -170,10 +170,10 @@ pub fn forward_backward(
     device: &Device,
 ) -> (Losses, Vec<parameters::Parameter>) {
     let dropout = DropoutSite { seed: spec.train.seed, step: t };
-    let hidden = model.encode(&batch.tokens(device), &spec.model, Some(dropout));
+    let hidden = model.encode(&batch.tokens, &spec.model, Some(dropout));
     let (rows, labels) = (int_tensor(&batch.rows, device), int_tensor(&batch.labels, device));
     let mlm = model.mlm_loss(hidden.clone(), rows, labels, &spec.model);
-    let nsp = model.nsp_logits(hidden).map(|logits| {
+    let nsp = model.nsp_logits(hidden, &batch.tokens.sequences).map(|logits| {
         // A plain sum of few numbers: burn's sums over very many depend on the thread count.
         head::cross_entropy(logits, int_tensor(&batch.nsp_labels, device)).sum() / batch.nsp_labels.len() as f64
     });

@@ -45,15 +45,16 @@ impl Path {
     }
 }
 
-/// The embeddings through LayerNorm and dropout: `[B, S, D]`. `positions` holds a row for each position, `[>= S, D]`.
-pub fn embeddings(weights: &Embeddings, positions: Tensor<2>, tokens: &Tokens, sublayer: &Sublayer) -> Tensor<3> {
+/// The embeddings through LayerNorm and dropout: `[R, D]`. `positions` holds a row for each position of the longest sequence.
+pub fn embeddings(weights: &Embeddings, positions: Tensor<2>, tokens: &Tokens, sublayer: &Sublayer) -> Tensor<2> {
     let [words, d] = weights.word_embeddings.weight.dims();
     let kernel = embedding::Embeddings {
-        batch: tokens.ids.dims(),
+        sequences: tokens.sequences.clone(),
         hidden: d,
         rows: [words, positions.dims()[0], weights.token_type_embeddings.weight.dims()[0]],
-        words: integers(tokens.ids.clone()),
-        segments: integers(tokens.segments.clone()),
+        words: tokens.ids.clone(),
+        positions: tokens.sequences.positions(),
+        segments: tokens.segments.clone(),
         norm_eps: weights.layer_norm.is_some().then_some(sublayer.model.layer_norm_eps as f32),
         mask: sublayer.mask(sublayer.model.hidden_dropout_prob, sites::EMBEDDINGS),
     };
@@ -67,14 +68,13 @@ pub fn embeddings(weights: &Embeddings, positions: Tensor<2>, tokens: &Tokens, s
 }
 
 /// The attention sublayer of layer `layer`; `None` where a projection has no bias, which the kernel does not know.
-pub fn attention(hidden: &Tensor<3>, weights: &Attention, layer: usize, sublayer: &Sublayer) -> Option<Tensor<3>> {
-    let ([b, s, d], model) = (hidden.dims(), sublayer.model);
+pub fn attention(hidden: &Tensor<2>, weights: &Attention, layer: usize, sublayer: &Sublayer) -> Option<Tensor<2>> {
+    let ([_, d], model) = (hidden.dims(), sublayer.model);
     let kernel = attention::Attention {
-        batch: [b, s],
+        sequences: sublayer.sequences.clone(),
         hidden: d,
         heads: model.num_attention_heads,
         head_width: model.attention_head_size,
-        lengths: sublayer.lengths.iter().map(|&length| s.min(length as usize)).collect(),
         probabilities: sublayer.mask(model.attention_probs_dropout_prob, sites::probabilities(layer)),
         residual: residual(sublayer, sites::attention(layer)),
     };
@@ -87,10 +87,10 @@ pub fn attention(hidden: &Tensor<3>, weights: &Attention, layer: usize, sublayer
 }
 
 /// The feed-forward sublayer of layer `layer`; `None` where a projection has no bias, which the kernel does not know.
-pub fn feed_forward(hidden: &Tensor<3>, weights: &FeedForward, layer: usize, sublayer: &Sublayer) -> Option<Tensor<3>> {
-    let ([b, s, d], model) = (hidden.dims(), sublayer.model);
+pub fn feed_forward(hidden: &Tensor<2>, weights: &FeedForward, layer: usize, sublayer: &Sublayer) -> Option<Tensor<2>> {
+    let ([_, d], model) = (hidden.dims(), sublayer.model);
     let kernel = feed_forward::FeedForward {
-        batch: [b, s],
+        sequences: sublayer.sequences.clone(),
         hidden: d,
         intermediate: model.intermediate_size,
         activation: model.hidden_act,
@@ -108,7 +108,7 @@ pub fn feed_forward(hidden: &Tensor<3>, weights: &FeedForward, layer: usize, sub
 /// `None` where the transform has no bias, which the kernel does not know.
 pub fn masked_loss(
     bert: &Bert,
-    hidden: &Tensor<3>,
+    hidden: &Tensor<2>,
     rows: &Tensor<1, Int>,
     labels: &Tensor<1, Int>,
     model: &ModelSpec,
