@@ -18,7 +18,7 @@ pub use expand::{Expansion, MAX_CELLS, Tally, expand};
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef};
 pub use run_spec::{
-    Activation, CorpusFormat, DataSpec, DemoSpec, DeviceKind, Isa, Masking, ModelSpec, NormPosition, Nsp,
+    Activation, CorpusFormat, DataSpec, DemoSpec, DeviceKind, Isa, Masking, ModelSpec, NUMERICS, NormPosition, Nsp,
     ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec,
     SpecError, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
 };

@@ -4,11 +4,13 @@
 //! child's: it adapts the trainer's `Recorder` to the store. The two talk over pipes: [`progress`] lines one way, and the
 //! end of standard input, which means "stop", the other.
 
+pub mod bench;
 pub mod clock;
 pub mod corpora;
 pub mod execute;
 pub mod progress;
 pub mod provenance;
 pub mod reproduce;
+pub mod self_test;
 pub mod stop;
 pub mod worker;

@@ -2,12 +2,16 @@
 //!
 //! Shapes: R rows (tokens of the batch), B sequences, M masked rows of the batch.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::instance::{Instance, Instances, Permutation, SpecialIds, TokenDocuments};
+use super::kernels::Path;
 use super::masking::{self, MaskSpec, Masked, Shown};
 use super::model::Tokens;
 use super::rng::{Purpose, Stream};
@@ -57,6 +61,16 @@ impl Batch {
         batch
     }
 
+    /// Of the places that attention computes for, the share that holds a token: all of them by the kernels; composed
+    /// operations pad each sequence to the longest.
+    pub fn real_token_share(&self, path: Path) -> f64 {
+        let sequences = &self.tokens.sequences;
+        match path {
+            Path::Kernels => 1.0,
+            Path::Composed => sequences.rows() as f64 / (sequences.len() * sequences.longest()).max(1) as f64,
+        }
+    }
+
     /// Tokens in the batch; none of them is padding.
     pub fn real_tokens(&self) -> u64 {
         self.tokens.sequences.rows() as u64
@@ -84,11 +98,27 @@ impl<D: TokenDocuments + ?Sized> Batches<'_, D> {
     /// gap, so a batch may hold the end of one and the start of the next.
     pub fn at(&self, step: u64) -> Batch {
         let first = step * self.batch_size as u64;
-        self.range(first..first + self.batch_size as u64)
+        // One after the other: the threads of the pool are busy with the step before.
+        let items: Vec<_> = (first..first + self.batch_size as u64).map(|place| self.item(place)).collect();
+        Batch::collate(&items)
+    }
+
+    /// Makes the batches of `steps`, in their order, on a thread of its own that stays one ahead of whoever takes them.
+    /// It ends when it has made them all, or when nobody takes them any more.
+    pub fn ahead<'scope>(&'scope self, steps: Range<u64>, scope: &'scope Scope<'scope, '_>) -> Receiver<Batch> {
+        let (sender, receiver) = sync_channel(1);
+        scope.spawn(move || {
+            for step in steps {
+                if sender.send(self.at(step)).is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
     }
 
     /// The instances at `places` of the endless sequence of epochs.
-    pub fn range(&self, places: std::ops::Range<u64>) -> Batch {
+    pub fn range(&self, places: Range<u64>) -> Batch {
         let items: Vec<_> = places.into_par_iter().map(|place| self.item(place)).collect();
         Batch::collate(&items)
     }

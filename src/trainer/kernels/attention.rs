@@ -50,6 +50,7 @@ pub struct Saved {
 }
 
 impl Kernel for Attention {
+    const NAME: &'static str = "attention";
     type Saved = Saved;
 
     fn shape(&self) -> Vec<usize> {

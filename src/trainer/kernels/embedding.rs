@@ -41,6 +41,7 @@ pub struct Saved {
 }
 
 impl Kernel for Embeddings {
+    const NAME: &'static str = "embeddings";
     type Saved = Saved;
 
     fn shape(&self) -> Vec<usize> {

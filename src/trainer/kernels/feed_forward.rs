@@ -39,6 +39,7 @@ pub struct Saved {
 }
 
 impl Kernel for FeedForward {
+    const NAME: &'static str = "feed-forward";
     type Saved = Saved;
 
     fn shape(&self) -> Vec<usize> {

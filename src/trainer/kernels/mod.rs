@@ -15,6 +15,7 @@ mod math;
 mod matrix;
 mod operation;
 pub mod pool;
+pub mod profile;
 mod residual;
 mod shards;
 
@@ -22,6 +23,7 @@ use burn::backend::DispatchTensor;
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor};
 
+use self::operation::Between;
 use super::model::sublayer::{Sublayer, sites};
 use super::model::{Attention, Bert, Embeddings, FeedForward, LayerNorm, Tokens};
 use crate::plan::ModelSpec;
@@ -64,7 +66,7 @@ pub fn embeddings(weights: &Embeddings, positions: Tensor<2>, tokens: &Tokens, s
         value(&weights.token_type_embeddings.weight),
     ];
     inputs.extend(weights.layer_norm.iter().flat_map(norm_values));
-    operation::apply(kernel, inputs)
+    operation::apply(kernel, inputs, Between::Keep)
 }
 
 /// The attention sublayer of layer `layer`; `None` where a projection has no bias, which the kernel does not know.
@@ -83,7 +85,7 @@ pub fn attention(hidden: &Tensor<2>, weights: &Attention, layer: usize, sublayer
         inputs.extend([value(&projection.weight), value(projection.bias.as_ref()?)]);
     }
     inputs.extend(norm_values(&weights.layer_norm));
-    Some(operation::apply(kernel, inputs))
+    Some(operation::apply(kernel, inputs, between(sublayer)))
 }
 
 /// The feed-forward sublayer of layer `layer`; `None` where a projection has no bias, which the kernel does not know.
@@ -101,7 +103,7 @@ pub fn feed_forward(hidden: &Tensor<2>, weights: &FeedForward, layer: usize, sub
         inputs.extend([value(&projection.weight), value(projection.bias.as_ref()?)]);
     }
     inputs.extend(norm_values(&weights.layer_norm));
-    Some(operation::apply(kernel, inputs))
+    Some(operation::apply(kernel, inputs, between(sublayer)))
 }
 
 /// The mean cross-entropy in nats of the masked `rows` against their `labels`: `[1]`, and 0 where nothing is masked.
@@ -130,7 +132,38 @@ pub fn masked_loss(
         inputs.extend([value(&transform.dense.weight), value(transform.dense.bias.as_ref()?)]);
         inputs.extend(norm_values(&transform.layer_norm));
     }
-    Some(operation::apply(kernel, inputs))
+    // Its backward pass comes first of all: computing it again would save nothing.
+    Some(operation::apply(kernel, inputs, Between::Keep))
+}
+
+/// Multiplies square matrices, one pair a thread: what the peak of a machine is measured with.
+#[derive(Debug)]
+pub struct Squares {
+    side: usize,
+    factors: Vec<f32>,
+    products: Vec<Vec<f32>>,
+}
+
+impl Squares {
+    /// A pair of factors for all threads, and a product for each.
+    pub fn new(side: usize) -> Self {
+        let n = side * side;
+        Self { side, factors: vec![0.5; n], products: vec![vec![0.0; n]; rayon::current_num_threads()] }
+    }
+
+    /// Computes each product once; returns the floating-point operations.
+    pub fn multiply(&mut self) -> f64 {
+        let (side, factor) = (self.side, matrix::Matrix::new(&self.factors, self.side, self.side));
+        shards::parallel(&mut self.products, |product| {
+            matrix::MatrixMut::new(product, side, side).product(factor, factor.t(), false);
+        });
+        2.0 * (side as f64).powi(3) * self.products.len() as f64
+    }
+}
+
+fn between(sublayer: &Sublayer) -> Between {
+    let recompute = sublayer.training.is_some_and(|training| training.gradient_checkpointing);
+    if recompute { Between::Recompute } else { Between::Keep }
 }
 
 /// The frame of the sublayer whose dropout is drawn at `site`.

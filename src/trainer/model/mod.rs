@@ -25,7 +25,7 @@ use super::kernels::{self, Path};
 use super::sequences::Sequences;
 use padding::Padding;
 use parameters::Initializer;
-use sublayer::{DropoutSite, Sublayer};
+use sublayer::{Sublayer, TrainingPass};
 
 /// A weight matrix `[out, in]` and an optional bias `[out]`.
 #[derive(Module, Debug)]
@@ -171,12 +171,12 @@ impl Bert {
         Self { embeddings, layers, norm, mlm, nsp }
     }
 
-    /// Runs the embeddings and the encoder. `dropout` is `None` for evaluation.
+    /// Runs the embeddings and the encoder. `training` is `None` for evaluation.
     ///
     /// # Shapes
     /// - output: `[R, D]`, a row for each token
-    pub fn encode(&self, tokens: &Tokens, model: &ModelSpec, dropout: Option<DropoutSite>) -> Tensor<2> {
-        self.encode_by(self.path(), tokens, model, dropout)
+    pub fn encode(&self, tokens: &Tokens, model: &ModelSpec, training: Option<TrainingPass>) -> Tensor<2> {
+        self.encode_by(self.path(), tokens, model, training)
     }
 
     /// How this model's operations are computed where it lives.
@@ -185,10 +185,16 @@ impl Bert {
     }
 
     /// [`encode`](Self::encode) by the kernels or by burn's own operations, which agree to rounding.
-    pub fn encode_by(&self, path: Path, tokens: &Tokens, model: &ModelSpec, dropout: Option<DropoutSite>) -> Tensor<2> {
+    pub fn encode_by(
+        &self,
+        path: Path,
+        tokens: &Tokens,
+        model: &ModelSpec,
+        training: Option<TrainingPass>,
+    ) -> Tensor<2> {
         let device = self.embeddings.word_embeddings.weight.val().device();
         let padding = (path == Path::Composed).then(|| Padding::new(&tokens.sequences, &device));
-        let sublayer = Sublayer { model, sequences: &tokens.sequences, padding: padding.as_ref(), dropout, path };
+        let sublayer = Sublayer { model, sequences: &tokens.sequences, padding: padding.as_ref(), training, path };
         let mut hidden = self.embeddings.forward(tokens, &sublayer);
         for (i, layer) in self.layers.iter().enumerate() {
             hidden = sublayer.attention(hidden, &layer.attention, i);

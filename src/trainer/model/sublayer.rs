@@ -18,15 +18,18 @@ use crate::trainer::rng::{Dropout, Purpose, Stream};
 use crate::trainer::sequences::Sequences;
 use crate::types::Seed;
 
-/// Where in a run dropout is drawn: the step's streams, one for each site of the network.
+/// A forward pass that trains: where in the run dropout is drawn (the step's streams, one for each site of the network), and
+/// what is kept for the backward pass.
 #[derive(Clone, Copy, Debug)]
-pub struct DropoutSite {
+pub struct TrainingPass {
     pub seed: Seed,
     /// The step under way, counted from 0.
     pub step: u64,
+    /// Whether the backward pass computes sublayers again rather than keeping what they need.
+    pub gradient_checkpointing: bool,
 }
 
-impl DropoutSite {
+impl TrainingPass {
     /// The stream of one of the [`sites`].
     fn stream(self, site: usize) -> Stream {
         Stream::new(self.seed, Purpose::Dropout, self.step, site as u64)
@@ -62,7 +65,7 @@ pub struct Sublayer<'a> {
     /// Where the sublayers are composed of burn's operations.
     pub padding: Option<&'a Padding>,
     /// `None`: evaluation, nothing is dropped.
-    pub dropout: Option<DropoutSite>,
+    pub training: Option<TrainingPass>,
     pub path: Path,
 }
 
@@ -119,7 +122,7 @@ impl Sublayer<'_> {
 
     /// The dropout of a site in the form that the kernels read.
     pub fn mask(&self, p: f64, site: usize) -> Mask {
-        Mask::new(p, self.dropout.map(|draws| draws.stream(site)))
+        Mask::new(p, self.training.map(|pass| pass.stream(site)))
     }
 
     /// Wraps `function` in dropout (at `site`), the residual sum and the layer normalisation.
@@ -160,8 +163,8 @@ impl Sublayer<'_> {
     /// The factors of the first `n` elements of a site; `None` where nothing is dropped.
     fn draw(&self, n: usize, p: f64, site: usize) -> Option<Vec<f32>> {
         let dropout = Dropout::new(p);
-        let draws = self.dropout.filter(|_| dropout.is_active())?;
-        Some(dropout_mask(n, dropout, draws.stream(site)))
+        let pass = self.training.filter(|_| dropout.is_active())?;
+        Some(dropout_mask(n, dropout, pass.stream(site)))
     }
 }
 

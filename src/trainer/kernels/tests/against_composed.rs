@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::Path;
 use crate::plan::{Activation, ModelSpec, NormPosition, PositionEmbedding, RunSpec};
 use crate::trainer::model::parameters::{Parameter, digest};
-use crate::trainer::model::sublayer::DropoutSite;
+use crate::trainer::model::sublayer::TrainingPass;
 use crate::trainer::model::{Bert, Tokens, head};
 use crate::trainer::optimizer::AdamW;
 use crate::trainer::rng::{Draws, Purpose, Stream};
@@ -70,8 +70,8 @@ fn batch(spec: &RunSpec, step: u64) -> Batch {
 
 /// Loss and gradients of one step.
 fn step(bert: &Bert, spec: &RunSpec, path: Path, step: u64, device: &Device) -> (f32, Vec<Parameter>) {
-    let batch = batch(spec, step);
-    let dropout = Some(DropoutSite { seed: Seed(spec.train.seed.0), step });
+    let (batch, gradient_checkpointing) = (batch(spec, step), spec.train.gradient_checkpointing);
+    let dropout = Some(TrainingPass { seed: spec.train.seed, step, gradient_checkpointing });
     let hidden = bert.encode_by(path, &batch.tokens, &spec.model, dropout);
     let m = batch.rows.len();
     let (rows, labels) = (ints(&batch.rows, [m], device), ints(&batch.labels, [m], device));
@@ -171,6 +171,17 @@ fn fifty_steps_of_training_agree() {
         assert!((loss / expected - 1.0).abs() < 1e-5, "step {t}: {loss}, not {expected}");
     }
     assert!(kernels[49] < kernels[0], "nothing was learned: {} to {}", kernels[0], kernels[49]);
+}
+
+/// Computing sublayers again in the backward pass changes no bit.
+#[test]
+fn gradient_checkpointing_changes_nothing() {
+    for position in [NormPosition::Post, NormPosition::Pre] {
+        let mut spec = spec(|model| model.norm_position = position);
+        let kept = train(&spec, Path::Kernels, 3);
+        spec.train.gradient_checkpointing = true;
+        assert_eq!(train(&spec, Path::Kernels, 3), kept);
+    }
 }
 
 /// Losses and weights are the same bits at any number of threads, also where products are long enough that their sums
