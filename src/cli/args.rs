@@ -1,9 +1,12 @@
 //! The command line as it is typed.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::runner::provenance::cores;
 use crate::types::RunId;
 
 /// Declare a sweep over small masked language models, train it, compare it honestly, reproduce any run bit for bit.
@@ -60,6 +63,8 @@ pub enum Command {
     Reproduce(Reproduce),
     /// Check this machine, this program and the store
     Doctor(Doctor),
+    /// Measure training steps of known shapes on this machine
+    Bench(Bench),
     /// Execute one run (what `run` starts)
     #[command(hide = true)]
     Worker(Worker),
@@ -94,9 +99,9 @@ pub struct Plan {
 pub struct Run {
     #[command(flatten)]
     pub experiment: ExperimentFile,
-    /// Runs at a time
-    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: u16,
+    /// Runs at a time; `auto` takes as many as there are cores, each with a thread of its own, which wastes least
+    #[arg(long, short, value_name = "N", default_value = "1")]
+    pub jobs: Jobs,
     /// Threads a run; by default the cores are divided among the jobs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
@@ -185,6 +190,62 @@ pub struct Worker {
     /// Stop after this step
     #[arg(long)]
     pub until: Option<u64>,
+}
+
+/// How many runs are executed at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jobs {
+    Auto,
+    Count(NonZeroU16),
+}
+
+impl Jobs {
+    /// Runs at a time for so many runs in all.
+    pub fn count(self, runs: usize) -> usize {
+        match self {
+            Self::Auto => cores().min(runs).max(1),
+            Self::Count(count) => usize::from(count.get()),
+        }
+    }
+}
+
+impl FromStr for Jobs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "auto" => Ok(Self::Auto),
+            Ok(count) => Ok(Self::Count(count)),
+            Err(_) => Err("a number from 1 to 65535, or `auto`".to_owned()),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Shapes to measure; all of them when none is named
+    #[arg(value_name = "SHAPE")]
+    pub shapes: Vec<String>,
+    /// Measured steps, after two that warm up
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub steps: u16,
+    /// Sequences a step, in place of the shape's own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch_size: Option<u16>,
+    /// What to compute on, as `train.device`
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
+    /// By burn's own operations instead of the kernels, also on `flex`
+    #[arg(long)]
+    pub composed: bool,
+    /// Compute sublayers again in the backward pass, as `train.gradient_checkpointing`
+    #[arg(long)]
+    pub gradient_checkpointing: bool,
+    /// Show where a step's time goes, kernel by kernel
+    #[arg(long)]
+    pub profile: bool,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 /// Whether the answer is for a program.

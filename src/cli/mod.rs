@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => commands::compare(&context, arguments),
         Command::Reproduce(arguments) => commands::reproduce(&context, arguments),
         Command::Doctor(arguments) => commands::doctor(&context, arguments),
+        Command::Bench(arguments) => commands::bench(&context, arguments),
         Command::Worker(arguments) => commands::worker(&context, arguments),
     };
     match result {

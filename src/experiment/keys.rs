@@ -238,8 +238,9 @@ static KEYS: &[Key] = &[
     key("train.checkpoint_every", COUNT, "500", "Steps between checkpoints"),
     key("train.keep_checkpoints", Integer { min: 1, max: 10_000 }, "2", "The newest so many checkpoints are kept, and the best"),
     key("train.seed", SEED, "0", "The first seed; replicates count up from it"),
-    key("train.device", Choice { choices: &["flex"], planned: &["tch", "cuda", "wgpu", "vulkan"] }, "'flex'", "What the run computes on"),
+    key("train.device", one_of(&["flex", "tch", "tch_cuda", "cuda", "wgpu", "vulkan"]), "'flex'", "What the run computes on; see `ablate doctor`"),
     key("train.isa", one_of(&["native", "avx512", "avx2"]), "'native'", "The instruction set of the matrix kernels"),
+    key("train.gradient_checkpointing", Bool, "false", "Whether the backward pass computes sublayers again to save memory"),
 
     without_default("sweep.halving.min_steps", COUNT, "Cells are compared after so many steps, and the best go on: asynchronous successive halving"),
     key("sweep.halving.reduction_factor", Integer { min: 2, max: 1000 }, "3", "One in so many cells goes on, for so many times the steps"),

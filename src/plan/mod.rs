@@ -8,8 +8,8 @@ mod check;
 mod dead;
 mod estimate;
 mod expand;
-mod halving;
 mod explain;
+mod halving;
 mod parameters;
 mod resolve;
 mod run_spec;
@@ -18,12 +18,12 @@ mod sharing;
 pub use check::read;
 pub use estimate::{Estimate, Measured, estimate};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};
-pub use halving::HalvingSpec;
 pub use explain::{Explanation, Layer, explain};
+pub use halving::HalvingSpec;
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef};
 pub use run_spec::{
-    Activation, CorpusFormat, DataSpec, DemoSpec, DeviceKind, Isa, Masking, ModelSpec, NormPosition, Nsp,
+    Activation, CorpusFormat, DataSpec, DemoSpec, DeviceKind, Isa, Masking, ModelSpec, NUMERICS, NormPosition, Nsp,
     ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec,
     SpecError, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
 };

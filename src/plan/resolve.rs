@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
 use super::run_spec::{
-    CorpusFormat, DataSpec, DemoSpec, ModelSpec, ObjectiveSpec, OptimizerSpec, RunSpec, SPEC_SCHEMA, ScheduleSpec,
-    Stage, TokenizerSpec, TrainSpec, canonical_lines,
+    CorpusFormat, DataSpec, DemoSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, RunSpec, SPEC_SCHEMA,
+    ScheduleSpec, Stage, TokenizerSpec, TrainSpec, canonical_lines,
 };
 use crate::experiment::{Diagnostic, Setting, Settings, keys};
 use crate::types::{ContentHash, ContentHasher, Seed, SpecHash};
@@ -127,7 +127,8 @@ impl Resolver {
         });
         let head = canonical_lines("", &json!({ "schema": SPEC_SCHEMA, "stage": Stage::Pretrain }));
         let mut hasher = ContentHasher::new();
-        for lines in [&data.canonical, &model.canonical, &objective.canonical, &optimizer.canonical] {
+        let numerics = canonical_lines("", &json!({ "numerics": NUMERICS }));
+        for lines in [&data.canonical, &model.canonical, &numerics, &objective.canonical, &optimizer.canonical] {
             hasher.update(lines.as_bytes());
         }
         for lines in [&schedule.canonical, &head, &tokenizer.canonical, &train.canonical] {
@@ -135,6 +136,7 @@ impl Resolver {
         }
         let spec = RunSpec {
             schema: SPEC_SCHEMA,
+            numerics: NUMERICS,
             stage: Stage::Pretrain,
             data: data.value.clone(),
             tokenizer: tokenizer.value.clone(),

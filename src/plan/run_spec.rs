@@ -18,6 +18,11 @@ use crate::types::{ContentHash, Seed, SpecHash};
 /// The version of the specification's shape. Readers accept every version up to this one; writers write this one.
 pub const SPEC_SCHEMA: u32 = 1;
 
+/// The version of the arithmetic: the partitions, the orders of sums and the numbering of random draws that the bits of a run
+/// rest on. It is raised whenever the same specification would come out with other bits, so that old results are never
+/// taken for new ones. 1: sequences padded to the longest of the batch; 2: sequences end to end.
+pub const NUMERICS: u32 = 2;
+
 /// The key that names the corpus for people; the identity of a corpus is `data.corpus_hash` alone.
 const LABEL_KEY: &str = "data.corpus";
 
@@ -26,6 +31,9 @@ const LABEL_KEY: &str = "data.corpus";
 pub struct RunSpec {
     /// [`SPEC_SCHEMA`] at the time of writing.
     pub schema: u32,
+    /// [`NUMERICS`] of the program that planned the run.
+    #[serde(default = "first_numerics", skip_serializing_if = "is_first_numerics")]
+    pub numerics: u32,
     pub stage: Stage,
     pub data: DataSpec,
     pub tokenizer: TokenizerSpec,
@@ -34,6 +42,15 @@ pub struct RunSpec {
     pub optimizer: OptimizerSpec,
     pub schedule: ScheduleSpec,
     pub train: TrainSpec,
+}
+
+/// Specifications from before there was a number: their bytes, and so their hashes, stay what they were.
+fn first_numerics() -> u32 {
+    1
+}
+
+fn is_first_numerics(numerics: &u32) -> bool {
+    *numerics == first_numerics()
 }
 
 /// What a run does with its model.
@@ -289,6 +306,9 @@ pub struct TrainSpec {
     pub seed: Seed,
     pub device: DeviceKind,
     pub isa: Isa,
+    /// Whether the backward pass computes sublayers again instead of keeping what they need: less memory, the same bits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gradient_checkpointing: bool,
 }
 
 /// How long a run trains.
@@ -303,8 +323,40 @@ pub enum TrainLength {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceKind {
-    /// burn's pure-Rust CPU backend: the only device under the bitwise promise.
+    /// burn's pure-Rust CPU backend with the kernels of this program: the only device under the bitwise promise.
     Flex,
+    /// libtorch on the CPU.
+    Tch,
+    /// libtorch on the first CUDA GPU.
+    TchCuda,
+    /// The first CUDA GPU, by burn's own kernels.
+    Cuda,
+    /// The best graphics device, by WebGPU.
+    Wgpu,
+    /// The best graphics device, by Vulkan.
+    Vulkan,
+}
+
+impl DeviceKind {
+    /// All devices that a specification can name.
+    pub const ALL: [Self; 6] = [Self::Flex, Self::Tch, Self::TchCuda, Self::Cuda, Self::Wgpu, Self::Vulkan];
+
+    /// The name in experiment files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flex => "flex",
+            Self::Tch => "tch",
+            Self::TchCuda => "tch_cuda",
+            Self::Cuda => "cuda",
+            Self::Wgpu => "wgpu",
+            Self::Vulkan => "vulkan",
+        }
+    }
+
+    /// Whether runs on it are under the bitwise promise.
+    pub fn is_bitwise(self) -> bool {
+        self == Self::Flex
+    }
 }
 
 /// The instruction set that the matrix kernels use.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::run_spec::{RunSpec, ScheduleKind, TrainLength, Warmup};
+use super::run_spec::{DeviceKind, RunSpec, ScheduleKind, TrainLength, Warmup};
 use super::{Plan, PlannedRun};
 use crate::types::SpecHash;
 
@@ -28,13 +28,18 @@ pub struct Savings {
 impl RunSpec {
     /// The run's trajectory, and its steps; none where the end of the run is looked at before it.
     ///
-    /// That is so for lengths in epochs, for schedules that fall towards the end, and for a warmup that is a share of all
+    /// That is so on devices that do not promise their bits, for lengths in epochs, for schedules that fall towards the end, and for a warmup that is a share of all
     /// steps or is cut short by the end.
     pub fn trajectory(&self) -> Option<(Trajectory, u64)> {
         let TrainLength::Steps(steps) = self.train.length else { return None };
+        if self.train.device != DeviceKind::Flex {
+            return None;
+        }
         let looks_ahead = match self.schedule.kind {
-            ScheduleKind::Constant | ScheduleKind::Noam => false,
-            ScheduleKind::Linear | ScheduleKind::Cosine => true,
+            ScheduleKind::Constant | ScheduleKind::Noam | ScheduleKind::Plateau | ScheduleKind::ConstantThenNoam => {
+                false
+            }
+            ScheduleKind::Linear | ScheduleKind::Cosine | ScheduleKind::Wsd => true,
         };
         let warmup_is_fixed = match self.schedule.warmup {
             Warmup::Steps(warmup) => warmup <= steps,

@@ -168,10 +168,10 @@ fn a_corpus_that_is_not_there_is_reported_where_it_is_named() {
 #[test]
 fn every_setting_reaches_the_specification() {
     let mut leaves = BTreeSet::new();
-    for rest in ["", "train.epochs = 2\nschedule.warmup_steps = 3"] {
+    for rest in ["", "train.epochs = 2\nschedule.warmup_steps = 3\ntrain.gradient_checkpointing = true"] {
         leaves.extend(spec(rest).leaves().into_iter().map(|(key, _)| key));
     }
-    let own = ["schema", "stage", "data.corpus_hash", "data.demo.documents", "data.demo.seed"];
+    let own = ["schema", "numerics", "stage", "data.corpus_hash", "data.demo.documents", "data.demo.seed"];
     let elsewhere = ["model.preset", "data.demo_documents", "data.demo_seed"];
     let settings = keys::all().filter(|key| key.is_setting() && !elsewhere.contains(&key.name));
     let expected: BTreeSet<String> = settings.map(|key| key.name.to_owned()).chain(own.map(str::to_owned)).collect();

@@ -1,5 +1,6 @@
 //! The clock: the only place that reads it.
 
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::types::Timestamp;
@@ -9,6 +10,12 @@ use crate::types::Timestamp;
 pub fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Seconds since some fixed moment of this process.
+pub fn monotonic_secs() -> f64 {
+    static START: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
+    START.elapsed_secs()
 }
 
 /// Measures how long something takes, whatever happens to the system's time.

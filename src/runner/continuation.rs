@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::provenance::{Machine, Program, Provenance};
+use super::provenance::{Program, Provenance};
 use crate::plan::{RunSpec, Trajectory};
 use crate::store::{ChainDigest, Event, Index, RunDir, RunQuery, RunRow, RunState, Store, StoreError};
 use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
+use crate::trainer::device;
 use crate::trainer::recorder::Chain;
 use crate::types::{ContentHash, RunId, Step};
 
@@ -83,7 +84,7 @@ pub fn find(
 
 fn is_this_programs(run: &RunDir) -> bool {
     let provenance = run.read_provenance().ok().and_then(|json| serde_json::from_value::<Provenance>(json).ok());
-    provenance.is_some_and(|its| its.program == Program::this() && its.machine.isa == Machine::this(1).isa)
+    provenance.is_some_and(|its| its.program == Program::this() && its.machine.isa == device::kernel_isa())
 }
 
 /// Brings the run `dir` to where its origin stands: appends the events through `append`, then writes the checkpoints.

@@ -5,6 +5,7 @@
 //! end of standard input, which means "stop", the other. [`continuation`] lets a run go on where a shorter one ends;
 //! [`queue`] says what may be executed when, and `halving` which cells are worth their last steps.
 
+pub mod bench;
 pub mod clock;
 pub mod continuation;
 pub mod corpora;
@@ -14,5 +15,6 @@ pub mod progress;
 pub mod provenance;
 pub mod queue;
 pub mod reproduce;
+pub mod self_test;
 pub mod stop;
 pub mod worker;

@@ -95,15 +95,15 @@ impl Program {
 }
 
 impl Machine {
-    /// This machine, for a run that computes with `threads` threads.
-    pub fn this(threads: usize) -> Self {
+    /// This machine, for a run that computes with `threads` threads on `device`.
+    pub fn this(threads: usize, device: &str) -> Self {
         Self {
             host: first_line(Path::new("/proc/sys/kernel/hostname")).unwrap_or_else(|| "unknown".into()),
             os: os(),
             cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.into()),
             cores: cores(),
             threads,
-            device: "flex".into(),
+            device: device.into(),
             isa: device::kernel_isa().into(),
         }
     }
@@ -116,7 +116,7 @@ impl Provenance {
             schema: PROVENANCE_SCHEMA,
             spec_hash: spec.hash(),
             program: Program::this(),
-            machine: Machine::this(threads),
+            machine: Machine::this(threads, spec.train.device.name()),
             corpus: CorpusOrigin { hash: spec.data.corpus_hash, beside: beside.map(Path::to_owned) },
             command: command.to_vec(),
             planned_at: now,

@@ -20,7 +20,7 @@ use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunStat
 use crate::trainer::SPECIALS;
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
-use crate::trainer::device::{self, IsaUnavailable};
+use crate::trainer::device::{self, DeviceError};
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::trainer::step_loop::{Corpus, Outcome, TrainError, train};
 use crate::types::{ContentHash, MetricName, RunId, Step};
@@ -67,7 +67,7 @@ enum RunError {
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     #[error(transparent)]
-    Isa(#[from] IsaUnavailable),
+    Device(#[from] DeviceError),
     #[error(transparent)]
     Train(#[from] TrainError),
     #[error(transparent)]
@@ -112,7 +112,7 @@ fn execute(
     recorder: &mut StoreRecorder,
 ) -> Result<Outcome, RunError> {
     let spec = dir.read_spec()?;
-    device::check_isa(spec.train.isa)?;
+    device::check(&spec)?;
     Progress::Phase("preparing data".into()).tell();
     record_execution(provenance, recorder)?;
     let beside = provenance.corpus.beside.as_deref();
@@ -152,7 +152,7 @@ fn take_over(
 /// Records who executes the run now. The provenance tells who planned it; a run that goes on under another program or
 /// instruction set is outside the bitwise promise, and says so.
 fn record_execution(planned: &Provenance, recorder: &mut StoreRecorder) -> Result<(), StoreError> {
-    let (program, machine) = (Program::this(), Machine::this(rayon::current_num_threads()));
+    let (program, machine) = (Program::this(), Machine::this(rayon::current_num_threads(), &planned.machine.device));
     for (what, then, now) in [
         ("commit", &planned.program.commit, &program.commit),
         ("lock file", &planned.program.lock_hash, &program.lock_hash),

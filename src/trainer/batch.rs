@@ -1,32 +1,30 @@
-//! Batches: masked instances side by side, padded to a common length, as host arrays and as tensors.
+//! Batches: masked instances laid end to end.
 //!
-//! Shapes: B batch, S sequence (the longest of the batch, rounded up to a multiple of 8), M masked rows of the batch.
+//! Shapes: R rows (tokens of the batch), B sequences, M masked rows of the batch.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::instance::{Instance, Instances, Permutation, SpecialIds, TokenDocuments};
+use super::kernels::Path;
 use super::masking::{self, MaskSpec, Masked, Shown};
 use super::model::Tokens;
 use super::rng::{Purpose, Stream};
+use super::sequences::Sequences;
 use crate::plan::Masking;
 use crate::types::Seed;
-
-/// Sequence lengths are rounded up to this, so that kernels meet few different shapes.
-const LENGTH_MULTIPLE: usize = 8;
 
 /// A batch on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// S: the padded length.
-    pub width: usize,
-    /// Token ids after masking, B x S.
-    pub ids: Vec<i32>,
-    /// Segment ids, B x S.
-    pub segments: Vec<i32>,
-    /// Tokens in each sequence.
-    pub lengths: Vec<u32>,
-    /// Row `b S + s` of each selected token, ascending.
+    /// What the encoder reads: tokens after masking.
+    pub tokens: Tokens,
+    /// The row of each selected token, ascending.
     pub rows: Vec<i32>,
     /// The token that stood there.
     pub labels: Vec<i32>,
@@ -37,26 +35,23 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Puts masked instances side by side.
-    pub fn collate(items: &[(Instance, Vec<Masked>)], specials: SpecialIds) -> Self {
-        let longest = items.iter().map(|(instance, _)| instance.tokens.len()).max().unwrap_or(0);
-        let width = longest.next_multiple_of(LENGTH_MULTIPLE);
+    /// Lays masked instances end to end.
+    pub fn collate(items: &[(Instance, Vec<Masked>)]) -> Self {
+        let sequences = Arc::new(Sequences::new(items.iter().map(|(instance, _)| instance.tokens.len())));
+        let segments = |instance: &Instance| instance.segments.iter().map(|&s| u32::from(s)).collect::<Vec<_>>();
+        let tokens = Tokens {
+            ids: items.iter().flat_map(|(instance, _)| instance.tokens.iter().copied()).collect(),
+            segments: items.iter().flat_map(|(instance, _)| segments(instance)).collect(),
+            sequences: sequences.clone(),
+        };
         let mut batch = Self {
-            width,
-            ids: vec![specials.pad as i32; items.len() * width],
-            segments: vec![0; items.len() * width],
-            lengths: items.iter().map(|(instance, _)| instance.tokens.len() as u32).collect(),
+            tokens,
             rows: Vec::new(),
             labels: Vec::new(),
             shown: Vec::new(),
             nsp_labels: items.iter().filter_map(|(i, _)| i.is_next).map(|next| i32::from(!next)).collect(),
         };
-        for (b, (instance, masked)) in items.iter().enumerate() {
-            let start = b * width;
-            for (i, (&token, &segment)) in instance.tokens.iter().zip(&instance.segments).enumerate() {
-                batch.ids[start + i] = token as i32;
-                batch.segments[start + i] = i32::from(segment);
-            }
+        for ((_, masked), start) in items.iter().zip(sequences.starts()) {
             for m in masked {
                 batch.rows.push((start + m.position as usize) as i32);
                 batch.labels.push(m.label as i32);
@@ -66,16 +61,19 @@ impl Batch {
         batch
     }
 
-    /// Real tokens in the batch, padding left out.
-    pub fn real_tokens(&self) -> u64 {
-        self.lengths.iter().map(|&length| u64::from(length)).sum()
+    /// Of the places that attention computes for, the share that holds a token: all of them by the kernels; composed
+    /// operations pad each sequence to the longest.
+    pub fn real_token_share(&self, path: Path) -> f64 {
+        let sequences = &self.tokens.sequences;
+        match path {
+            Path::Kernels => 1.0,
+            Path::Composed => sequences.rows() as f64 / (sequences.len() * sequences.longest()).max(1) as f64,
+        }
     }
 
-    /// What the encoder reads.
-    pub fn tokens(&self, device: &Device) -> Tokens {
-        let shape = [self.lengths.len(), self.width];
-        let matrix = |values: &[i32]| Tensor::<2, Int>::from_data(TensorData::new(values.to_vec(), shape), device);
-        Tokens { ids: matrix(&self.ids), segments: matrix(&self.segments), lengths: self.lengths.clone() }
+    /// Tokens in the batch; none of them is padding.
+    pub fn real_tokens(&self) -> u64 {
+        self.tokens.sequences.rows() as u64
     }
 }
 
@@ -100,13 +98,29 @@ impl<D: TokenDocuments + ?Sized> Batches<'_, D> {
     /// gap, so a batch may hold the end of one and the start of the next.
     pub fn at(&self, step: u64) -> Batch {
         let first = step * self.batch_size as u64;
-        self.range(first..first + self.batch_size as u64)
+        // One after the other: the threads of the pool are busy with the step before.
+        let items: Vec<_> = (first..first + self.batch_size as u64).map(|place| self.item(place)).collect();
+        Batch::collate(&items)
+    }
+
+    /// Makes the batches of `steps`, in their order, on a thread of its own that stays one ahead of whoever takes them.
+    /// It ends when it has made them all, or when nobody takes them any more.
+    pub fn ahead<'scope>(&'scope self, steps: Range<u64>, scope: &'scope Scope<'scope, '_>) -> Receiver<Batch> {
+        let (sender, receiver) = sync_channel(1);
+        scope.spawn(move || {
+            for step in steps {
+                if sender.send(self.at(step)).is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
     }
 
     /// The instances at `places` of the endless sequence of epochs.
-    pub fn range(&self, places: std::ops::Range<u64>) -> Batch {
+    pub fn range(&self, places: Range<u64>) -> Batch {
         let items: Vec<_> = places.into_par_iter().map(|place| self.item(place)).collect();
-        Batch::collate(&items, self.specials)
+        Batch::collate(&items)
     }
 
     fn item(&self, place: u64) -> (Instance, Vec<Masked>) {

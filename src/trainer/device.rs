@@ -1,31 +1,190 @@
-//! Devices: which this program can train on, and with which instruction set its matrix kernels run.
+//! Devices: which this program was built with, which work here, and with which instruction set its matrix kernels run.
+//!
+//! `flex` is in every build. The others are features of the package, and a specification that asks for one is refused
+//! where the program lacks it or the machine does not bear it: nothing is replaced in silence.
+
+use burn::tensor::{Device, Tensor};
 
 use super::kernels::isa::InstructionSet;
-use crate::plan::Isa;
+use crate::plan::{DeviceKind, Isa, NUMERICS, RunSpec, TrainSpec};
 
 /// The instruction set that matrix products run with on this CPU.
 pub fn kernel_isa() -> &'static str {
     InstructionSet::in_use().name()
 }
 
-/// A specification asks for kernels that this CPU or this program does not have.
+/// Why a specification cannot be computed by this program, here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "train.isa = \"{asked}\", but matrix products run with {available} on this CPU, and those of evaluation and of the NSP \
-     head cannot be pinned yet; use a CPU whose widest instruction set is {asked}, or train.isa = \"native\""
-)]
-pub struct IsaUnavailable {
-    asked: &'static str,
-    available: &'static str,
+pub enum DeviceError {
+    #[error(
+        "train.device = \"{device}\", which this program was built without; build it with `cargo build --release --features \
+         {feature}` (README, \"Devices\"), or use \"flex\""
+    )]
+    NotBuilt { device: &'static str, feature: &'static str },
+    #[error("train.device = \"{device}\" does not work on this machine: {reason}; `ablate doctor` tells what does")]
+    Broken { device: &'static str, reason: String },
+    #[error(
+        "train.isa = \"{asked}\", but matrix products run with {available} on this CPU, and those of evaluation and of the \
+         NSP head cannot be pinned yet; use a CPU whose widest instruction set is {asked}, or train.isa = \"native\""
+    )]
+    Isa { asked: &'static str, available: &'static str },
+    #[error(
+        "the specification was planned under numerics {asked}, and this program computes by numerics {NUMERICS}, which gives \
+         other bits; use the version of the program that its provenance names, or run its experiment file anew"
+    )]
+    Numerics { asked: u32 },
 }
 
-/// Checks that the kernels run with what the specification asks for.
-pub fn check_isa(asked: Isa) -> Result<(), IsaUnavailable> {
-    let name = match asked {
-        Isa::Native => return Ok(()),
-        Isa::Avx512 => "avx512",
-        Isa::Avx2 => "avx2",
+/// Checks that this program can compute what `spec` asks for, on this machine.
+pub fn check(spec: &RunSpec) -> Result<(), DeviceError> {
+    if spec.numerics != NUMERICS {
+        return Err(DeviceError::Numerics { asked: spec.numerics });
+    }
+    let asked = match spec.train.isa {
+        Isa::Native => None,
+        Isa::Avx512 => Some("avx512"),
+        Isa::Avx2 => Some("avx2"),
     };
     let available = kernel_isa();
-    if name == available { Ok(()) } else { Err(IsaUnavailable { asked: name, available }) }
+    match asked {
+        Some(asked) if asked != available => return Err(DeviceError::Isa { asked, available }),
+        _ => {}
+    }
+    open(spec.train.device).map(drop)
+}
+
+/// The feature of the package that brings a device; `None` for the one that is always there.
+pub fn feature(kind: DeviceKind) -> Option<&'static str> {
+    match kind {
+        DeviceKind::Flex => None,
+        DeviceKind::Tch | DeviceKind::TchCuda => Some("tch"),
+        DeviceKind::Cuda => Some("cuda"),
+        DeviceKind::Wgpu => Some("wgpu"),
+        DeviceKind::Vulkan => Some("vulkan"),
+    }
+}
+
+/// The device, once it has computed something.
+///
+/// # Errors
+/// When the program was built without it, or when it does not work.
+pub fn open(kind: DeviceKind) -> Result<Device, DeviceError> {
+    let missing = || DeviceError::NotBuilt { device: kind.name(), feature: feature(kind).unwrap_or_default() };
+    let make = constructor(kind).ok_or_else(missing)?;
+    if kind == DeviceKind::Flex {
+        return Ok(make());
+    }
+    let attempt = quietly(|| {
+        let device = make();
+        let twos = Tensor::<2>::ones([8, 8], &device) * 2.0;
+        let product: f32 = twos.clone().matmul(twos).sum().into_scalar();
+        (device, product)
+    });
+    match attempt {
+        Ok((device, 2048.0)) => Ok(device),
+        Ok((_, wrong)) => {
+            let reason = format!("a small matrix product came out as {wrong}, not 2048");
+            Err(DeviceError::Broken { device: kind.name(), reason })
+        }
+        Err(reason) => Err(DeviceError::Broken { device: kind.name(), reason }),
+    }
+}
+
+/// The device as training uses it: it records gradients, and where burn composes the model and the specification asks for
+/// it, forgets activations that are cheap to compute again. (The kernels of Flex do the latter themselves.)
+pub fn open_for_training(train: &TrainSpec) -> Result<Device, DeviceError> {
+    let device = open(train.device)?.autodiff();
+    let by_burn = train.gradient_checkpointing && train.device != DeviceKind::Flex;
+    Ok(if by_burn { device.gradient_checkpointing() } else { device })
+}
+
+/// A product of two square matrices on a device, to be timed: what the self-test measures devices with.
+pub struct SquareProduct {
+    device: Device,
+    side: usize,
+    factors: [Tensor<2>; 2],
+}
+
+impl SquareProduct {
+    /// Two factors of `side` rows and columns.
+    pub fn new(device: Device, side: usize) -> Self {
+        let factors = [0.5, 2.0].map(|value| Tensor::<2>::full([side, side], value, &device));
+        Self { device, side, factors }
+    }
+
+    /// Floating-point operations of one product.
+    pub fn flops(&self) -> f64 {
+        2.0 * (self.side as f64).powi(3)
+    }
+
+    /// Computes the product `times` times and waits for the last.
+    pub fn compute(&self, times: usize) {
+        let [a, b] = &self.factors;
+        let last = (0..times).map(|_| a.clone().matmul(b.clone())).last();
+        // Reading one element waits for it, on every device.
+        if let Some(product) = last {
+            let _: f32 = product.slice([0..1, 0..1]).into_scalar();
+        }
+        let _ = self.device.sync();
+    }
+}
+
+/// How a device is made; `None` where the program was built without it.
+#[allow(deprecated)] // libtorch's devices, in the last minor version that has them
+fn constructor(kind: DeviceKind) -> Option<fn() -> Device> {
+    match kind {
+        DeviceKind::Flex => Some(Device::flex),
+        #[cfg(feature = "tch")]
+        DeviceKind::Tch => Some(Device::libtorch),
+        #[cfg(feature = "tch")]
+        DeviceKind::TchCuda => Some(|| Device::libtorch_cuda(0usize)),
+        #[cfg(feature = "cuda")]
+        DeviceKind::Cuda => Some(|| Device::cuda(0usize)),
+        #[cfg(feature = "wgpu")]
+        DeviceKind::Wgpu => Some(|| Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+        #[cfg(feature = "vulkan")]
+        DeviceKind::Vulkan => Some(|| Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
+        #[allow(unreachable_patterns)] // with every feature on
+        _ => None,
+    }
+}
+
+/// Runs what may panic inside a backend; the panic's message instead of its report.
+fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    std::panic::set_hook(report);
+    result.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        text.and_then(|text| text.lines().next()).unwrap_or("it gave no reason").to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trainer::model::tests::tiny_spec;
+
+    #[test]
+    fn flex_is_always_there_and_what_is_not_built_says_how_to_build_it() {
+        assert!(open(DeviceKind::Flex).is_ok());
+        for kind in DeviceKind::ALL.into_iter().filter(|&kind| constructor(kind).is_none()) {
+            let error = open(kind).unwrap_err().to_string();
+            assert!(error.contains(kind.name()) && error.contains(feature(kind).unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_specification_of_other_numerics_is_refused() {
+        assert_eq!(check(&tiny_spec()), Ok(()));
+        let old = RunSpec { numerics: 1, ..tiny_spec() };
+        assert_eq!(check(&old), Err(DeviceError::Numerics { asked: 1 }));
+    }
+
+    #[test]
+    fn a_panic_becomes_a_reason() {
+        assert_eq!(quietly(|| 1), Ok(1));
+        assert_eq!(quietly(|| panic!("no adapter\nmore")), Err::<(), _>("no adapter".to_owned()));
+    }
 }

@@ -45,7 +45,7 @@ impl ValidSet {
     pub fn evaluate(&self, model: &Bert, spec: &RunSpec, device: &Device) -> Vec<(MetricName, f64)> {
         let mut mlm = Tally::default();
         for batch in &self.mlm {
-            let hidden = model.encode(&batch.tokens(device), &spec.model, None);
+            let hidden = model.encode(&batch.tokens, &spec.model, None);
             let logits = model.mlm_logits(hidden, int_tensor(&batch.rows, device), &spec.model);
             for (score, &shown) in score_rows(logits, &batch.labels).into_iter().zip(&batch.shown) {
                 mlm.add(score, Some(shown));
@@ -53,8 +53,8 @@ impl ValidSet {
         }
         let mut nsp = Tally::default();
         for batch in &self.nsp {
-            let hidden = model.encode(&batch.tokens(device), &spec.model, None);
-            let Some(logits) = model.nsp_logits(hidden) else { continue };
+            let hidden = model.encode(&batch.tokens, &spec.model, None);
+            let Some(logits) = model.nsp_logits(hidden, &batch.tokens.sequences) else { continue };
             score_rows(logits, &batch.nsp_labels).into_iter().for_each(|score| nsp.add(score, None));
         }
         let mut metrics = vec![

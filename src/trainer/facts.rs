@@ -20,7 +20,7 @@ pub fn record<D: TokenDocuments + ?Sized>(
     recorder: &mut dyn Recorder,
 ) -> Result<(), RecordError> {
     let sample = batches.range(0..SAMPLE.min(batches.instances.len() as u64));
-    let rates = Rates::of(&sample, batches.specials.first_ordinary as i32);
+    let rates = Rates::of(&sample, batches.specials.first_ordinary);
     recorder.fact("train_instances", json!(batches.instances.len()))?;
     recorder.fact("skipped_documents", json!(batches.instances.skipped_documents()))?;
     recorder.fact("valid_masked_tokens", json!(valid.masked_tokens()))?;
@@ -28,7 +28,7 @@ pub fn record<D: TokenDocuments + ?Sized>(
     recorder.fact("mask_token_rate", json!(rates.shown_as(&sample, Shown::Mask)))?;
     recorder.fact("random_token_rate", json!(rates.shown_as(&sample, Shown::Random)))?;
     recorder.fact("mean_length", json!(rates.mean_length))?;
-    recorder.fact("real_token_share", json!(rates.real_share))?;
+    recorder.fact("padding_avoided", json!(rates.padding_avoided))?;
     if (rates.masked - spec.objective.mask_ratio).abs() > 0.02 {
         let (measured, asked) = (rates.masked, spec.objective.mask_ratio);
         recorder.warning(&format!("{measured:.3} of the tokens are masked, not the asked {asked}"))?;
@@ -44,20 +44,20 @@ struct Rates {
     /// Selected tokens, as a share of the ordinary ones.
     masked: f64,
     mean_length: f64,
-    /// Real tokens, as a share of all places when every sequence is padded to the longest.
-    real_share: f64,
+    /// The share of padding if every sequence were padded to the longest.
+    padding_avoided: f64,
 }
 
 impl Rates {
-    fn of(batch: &Batch, first_ordinary: i32) -> Self {
+    fn of(batch: &Batch, first_ordinary: u32) -> Self {
         // A place is ordinary if an ordinary token is shown there, or if it was selected and shows [MASK].
-        let shown_ordinary = batch.ids.iter().filter(|&&id| id >= first_ordinary).count();
+        let shown_ordinary = batch.tokens.ids.iter().filter(|&&id| id >= first_ordinary).count();
         let hidden = batch.shown.iter().filter(|&&shown| shown == Shown::Mask).count();
-        let real = batch.real_tokens() as f64;
+        let (real, sequences) = (batch.real_tokens() as f64, &batch.tokens.sequences);
         Self {
             masked: batch.rows.len() as f64 / (shown_ordinary + hidden) as f64,
-            mean_length: real / batch.lengths.len() as f64,
-            real_share: real / batch.ids.len() as f64,
+            mean_length: real / sequences.len() as f64,
+            padding_avoided: 1.0 - real / (sequences.len() * sequences.longest()) as f64,
         }
     }
 

@@ -18,6 +18,7 @@ mod probes;
 pub mod recorder;
 pub mod rng;
 pub mod schedule;
+pub mod sequences;
 pub mod step_loop;
 pub mod tokenizer;
 

@@ -48,11 +48,12 @@ struct Pair {
 
 fn pairs(batch: &Batch) -> Vec<Pair> {
     let pair = |(i, &label): (usize, &i32)| {
-        let row = i * batch.width..i * batch.width + batch.lengths[i] as usize;
-        let ids = batch.ids[row.clone()].iter().zip(&batch.segments[row]);
-        let b: Vec<u32> = ids.filter(|&(_, &segment)| segment == 1).map(|(&id, _)| id as u32).collect();
+        let rows = batch.tokens.sequences.rows_of(i);
+        let length = rows.len() as u32;
+        let ids = batch.tokens.ids[rows.clone()].iter().zip(&batch.tokens.segments[rows]);
+        let b: Vec<u32> = ids.filter(|&(_, &segment)| segment == 1).map(|(&id, _)| id).collect();
         let b_length = b.len() as u32;
-        Pair { b, lengths: [batch.lengths[i] - b_length, b_length], negative: label == 1 }
+        Pair { b, lengths: [length - b_length, b_length], negative: label == 1 }
     };
     batch.nsp_labels.iter().enumerate().map(pair).collect()
 }

@@ -10,15 +10,17 @@ use burn::tensor::Device;
 
 use super::batch::{Batch, Batches, int_tensor};
 use super::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};
+use super::device::DeviceError;
 use super::evaluation::ValidSet;
 use super::instance::{InstanceSpec, Instances, SpecialIds, TokenDocuments};
+use super::kernels::Path as KernelPath;
 use super::masking::MaskSpec;
-use super::model::sublayer::DropoutSite;
+use super::model::sublayer::TrainingPass;
 use super::model::{Bert, head, parameters};
 use super::optimizer::AdamW;
 use super::recorder::{Chain, RecordError, Recorder};
 use super::schedule::{Plateau, Schedule};
-use super::{facts, probes};
+use super::{device, facts, probes};
 use crate::plan::{Nsp, RunSpec, TrainLength};
 use crate::types::{ContentHash, MetricName, Step};
 
@@ -51,6 +53,8 @@ pub enum TrainError {
     )]
     TooFewDocuments { side: &'static str, documents: usize },
     #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error("cannot record: {0}")]
     Record(RecordError),
@@ -69,7 +73,7 @@ pub fn train<D: TokenDocuments + ?Sized>(
     checkpoints: &Path,
     recorder: &mut dyn Recorder,
 ) -> Result<Outcome, TrainError> {
-    let device = Device::flex().autodiff();
+    let device = device::open_for_training(&spec.train)?;
     check_documents(spec, corpus.train.documents(), corpus.valid.documents())?;
     let batches = train_batches(spec, corpus)?;
     let valid = ValidSet::new(corpus.valid, corpus.specials, spec);
@@ -91,42 +95,46 @@ pub fn train<D: TokenDocuments + ?Sized>(
     let names = StepNames::new();
     let mut clock = recorder.elapsed_secs();
 
-    while state.step.0 < steps {
-        let t = state.step.0;
-        let batch = batches.at(t);
-        let lr = spec.optimizer.lr * schedule.factor(t) * state.plateau.scale;
+    std::thread::scope(|scope| {
+        let ahead = batches.ahead(state.step.0..steps, scope);
+        while state.step.0 < steps {
+            let t = state.step.0;
+            let batch = ahead.recv().expect("invariant: a batch is made for every step");
+            let lr = spec.optimizer.lr * schedule.factor(t) * state.plateau.scale;
 
-        let (losses, gradients) = forward_backward(&model, spec, &batch, t, &device);
-        let grad_norm = state.optimizer.step(&mut state.parameters, &gradients, lr);
-        parameters::recycle(gradients);
-        model = model.with_parameters(&state.parameters, &device);
+            let (losses, gradients) = forward_backward(&model, spec, &batch, t, &device);
+            let grad_norm = state.optimizer.step(&mut state.parameters, &gradients, lr);
+            parameters::recycle(gradients);
+            model = model.with_parameters(&state.parameters, &device);
 
-        state.step = Step(t + 1);
-        state.tokens += batch.real_tokens();
-        check_finite(state.step, &[("train/loss", losses.total), ("train/grad_norm", grad_norm)])?;
-        let now = recorder.elapsed_secs();
-        let speed = batch.real_tokens() as f64 / (now - clock).max(1e-9);
-        clock = now;
-        let metrics = names.metrics(&losses, lr, grad_norm, state.tokens, speed);
-        state.chain.extend(state.step, &metrics);
-        recorder.step(state.step, state.chain.hash(), &metrics)?;
+            state.step = Step(t + 1);
+            state.tokens += batch.real_tokens();
+            check_finite(state.step, &[("train/loss", losses.total), ("train/grad_norm", grad_norm)])?;
+            let now = recorder.elapsed_secs();
+            let speed = batch.real_tokens() as f64 / (now - clock).max(1e-9);
+            clock = now;
+            let share = batch.real_token_share(model.path());
+            let metrics = names.metrics(&losses, lr, grad_norm, state.tokens, share, speed);
+            state.chain.extend(state.step, &metrics);
+            recorder.step(state.step, state.chain.hash(), &metrics)?;
 
-        let last = state.step.0 == steps;
-        if last || state.step.0.is_multiple_of(spec.train.eval_every) {
-            evaluate(&model, spec, &valid, &mut state, &folder, recorder)?;
+            let last = state.step.0 == steps;
+            if last || state.step.0.is_multiple_of(spec.train.eval_every) {
+                evaluate(&model, spec, &valid, &device, &mut state, &folder, recorder)?;
+            }
+            let stop = !last && recorder.stop_requested();
+            if last || stop || state.step.0.is_multiple_of(spec.train.checkpoint_every) {
+                let weights = folder.save(&state.checkpoint(spec), spec.train.keep_checkpoints)?;
+                recorder.checkpoint(state.step, &folder.path(state.step), weights)?;
+            }
+            if stop {
+                return Ok(Outcome::Interrupted { step: state.step });
+            }
+            clock += recorder.elapsed_secs() - now;
         }
-        let stop = !last && recorder.stop_requested();
-        if last || stop || state.step.0.is_multiple_of(spec.train.checkpoint_every) {
-            let weights = folder.save(&state.checkpoint(spec), spec.train.keep_checkpoints)?;
-            recorder.checkpoint(state.step, &folder.path(state.step), weights)?;
-        }
-        if stop {
-            return Ok(Outcome::Interrupted { step: state.step });
-        }
-        clock += recorder.elapsed_secs() - now;
-    }
-    let weights = parameters::digest(&state.parameters);
-    Ok(Outcome::Finished { steps: state.step, chain: state.chain.hash(), weights })
+        let weights = parameters::digest(&state.parameters);
+        Ok(Outcome::Finished { steps: state.step, chain: state.chain.hash(), weights })
+    })
 }
 
 /// All that changes from step to step.
@@ -171,11 +179,24 @@ pub fn forward_backward(
     t: u64,
     device: &Device,
 ) -> (Losses, Vec<parameters::Parameter>) {
-    let dropout = DropoutSite { seed: spec.train.seed, step: t };
-    let hidden = model.encode(&batch.tokens(device), &spec.model, Some(dropout));
+    forward_backward_by(model.path(), model, spec, batch, t, device)
+}
+
+/// [`forward_backward`] by the kernels or by burn's own operations, which agree to rounding.
+pub fn forward_backward_by(
+    path: KernelPath,
+    model: &Bert,
+    spec: &RunSpec,
+    batch: &Batch,
+    t: u64,
+    device: &Device,
+) -> (Losses, Vec<parameters::Parameter>) {
+    let (seed, gradient_checkpointing) = (spec.train.seed, spec.train.gradient_checkpointing);
+    let pass = TrainingPass { seed, step: t, gradient_checkpointing };
+    let hidden = model.encode_by(path, &batch.tokens, &spec.model, Some(pass));
     let (rows, labels) = (int_tensor(&batch.rows, device), int_tensor(&batch.labels, device));
-    let mlm = model.mlm_loss(hidden.clone(), rows, labels, &spec.model);
-    let nsp = model.nsp_logits(hidden).map(|logits| {
+    let mlm = model.mlm_loss_by(path, hidden.clone(), rows, labels, &spec.model);
+    let nsp = model.nsp_logits(hidden, &batch.tokens.sequences).map(|logits| {
         // A plain sum of few numbers: burn's sums over very many depend on the thread count.
         head::cross_entropy(logits, int_tensor(&batch.nsp_labels, device)).sum() / batch.nsp_labels.len() as f64
     });
@@ -271,11 +292,12 @@ fn evaluate(
     model: &Bert,
     spec: &RunSpec,
     valid: &ValidSet,
+    device: &Device,
     state: &mut State,
     folder: &CheckpointDir,
     recorder: &mut dyn Recorder,
 ) -> Result<(), TrainError> {
-    let metrics = valid.evaluate(&model.valid(), spec, &Device::flex());
+    let metrics = valid.evaluate(&model.valid(), spec, &device.clone().inner());
     state.chain.extend(state.step, &metrics);
     recorder.evaluation(state.step, &metrics)?;
     let value = |name: &str| metrics.iter().find(|(found, _)| found.as_str() == name).map(|&(_, value)| value);
@@ -297,19 +319,28 @@ fn check_finite(step: Step, values: &[(&'static str, f64)]) -> Result<(), TrainE
 }
 
 /// The names of a step's metrics, parsed once.
-struct StepNames([MetricName; 7]);
+struct StepNames([MetricName; 8]);
 
 impl StepNames {
     fn new() -> Self {
         let names = ["train/loss", "train/mlm_loss", "train/nsp_loss", "train/lr", "train/grad_norm", "train/tokens"];
         let name = |text: &str| text.parse().expect("invariant: the metric names above are valid");
         let [loss, mlm, nsp, lr, norm, tokens] = names.map(name);
-        Self([loss, mlm, nsp, lr, norm, tokens, name("time/tokens_per_s")])
+        Self([loss, mlm, nsp, lr, norm, tokens, name("train/real_token_share"), name("time/tokens_per_s")])
     }
 
-    fn metrics(&self, losses: &Losses, lr: f64, norm: f64, tokens: u64, speed: f64) -> Vec<(MetricName, f64)> {
-        let values =
-            [Some(losses.total), Some(losses.mlm), losses.nsp, Some(lr), Some(norm), Some(tokens as f64), Some(speed)];
+    fn metrics(
+        &self,
+        losses: &Losses,
+        lr: f64,
+        norm: f64,
+        tokens: u64,
+        share: f64,
+        speed: f64,
+    ) -> Vec<(MetricName, f64)> {
+        let first = [Some(losses.total), Some(losses.mlm), losses.nsp];
+        let rest = [lr, norm, tokens as f64, share, speed].map(Some);
+        let values = first.into_iter().chain(rest);
         self.0.iter().zip(values).filter_map(|(name, value)| Some((name.clone(), value?))).collect()
     }
 }

@@ -7,7 +7,9 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::runner::provenance::{Machine, Program, cores};
+use crate::runner::self_test::{self, DeviceTest};
 use crate::store::{Index, RunQuery, Store, StoreError};
+use crate::trainer::device::kernel_isa;
 
 /// One thing that was looked at.
 struct Finding {
@@ -18,7 +20,9 @@ struct Finding {
 
 /// Prints what was found; fails when something would keep runs from working.
 pub fn doctor(context: &Context, arguments: &args::Doctor) -> Result<(), CliError> {
-    let findings = [program(), machine(), device(), data(context), store(context)];
+    let mut findings = vec![program(), machine()];
+    findings.extend(self_test::devices().iter().map(device));
+    findings.extend([data(context), store(context)]);
     let healthy = findings.iter().all(|finding| finding.fine);
     if arguments.json.wanted {
         let findings = findings.iter().map(|f| json!({ "name": f.name, "fine": f.fine, "text": f.text }));
@@ -43,15 +47,24 @@ fn program() -> Finding {
 }
 
 fn machine() -> Finding {
-    let Machine { host, os, cpu, .. } = Machine::this(cores());
+    let Machine { host, os, cpu, .. } = Machine::this(cores(), "flex");
     Finding { name: "machine", fine: true, text: format!("{host}: {cpu}, {} cores, {os}", cores()) }
 }
 
-fn device() -> Finding {
-    let isa = Machine::this(cores()).isa;
-    let text =
-        format!("flex (CPU), matrix kernels with {isa}; the only device of this program, under the bitwise promise");
-    Finding { name: "device", fine: true, text }
+/// A device that the program lacks is no problem: nothing needs it until an experiment asks for it.
+fn device(test: &DeviceTest) -> Finding {
+    let found = match &test.finding {
+        self_test::Finding::Works { gflops } => format!("{gflops:.0} GFLOP/s in matrix products (f32)"),
+        self_test::Finding::NotBuilt { feature } => {
+            format!("not in this program; `cargo build --release --features {feature}` adds it")
+        }
+        self_test::Finding::Broken { reason } => format!("does not work here: {reason}"),
+    };
+    let promise = match test.device {
+        "flex" => format!("; matrix kernels with {}, under the bitwise promise", kernel_isa()),
+        _ => String::new(),
+    };
+    Finding { name: "device", fine: true, text: format!("{}: {found}{promise}", test.device) }
 }
 
 fn data(context: &Context) -> Finding {

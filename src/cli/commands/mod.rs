@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod compare;
 mod diff;
 mod doctor;
@@ -11,6 +12,7 @@ mod run;
 mod show;
 mod worker;
 
+pub use bench::bench;
 pub use compare::compare;
 pub use diff::diff;
 pub use doctor::doctor;

@@ -28,7 +28,7 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
     let tasks = tasks(&loaded);
     prepare(context, &loaded, &store)?;
     let options = Options {
-        jobs: usize::from(arguments.jobs),
+        jobs: arguments.jobs.count(tasks.len()),
         threads: arguments.threads.map(usize::from),
         retry: arguments.retry,
         sharing: !arguments.no_sharing,
@@ -92,7 +92,7 @@ fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliE
     let cache = store.root().join("cache");
     let mut seen = BTreeSet::new();
     for run in loaded.plan.runs() {
-        device::check_isa(run.spec.train.isa).map_err(CliError::request)?;
+        device::check(&run.spec).map_err(CliError::request)?;
         let what = format!("{:?} {:?} {:?}", run.spec.data, run.spec.tokenizer, run.spec.objective.nsp);
         if !seen.insert(what) {
             continue;

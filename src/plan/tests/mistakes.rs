@@ -41,7 +41,7 @@ warmup_steps = 10
 batch_size = 0
 eval_every = "often"
 seq_len = 1024
-device = "cuda"
+device = "gpu"
 [sweep.grid]
 "train.seed" = [1, 2]
 "tokenizer.vocab_size" = []
@@ -75,7 +75,7 @@ task = "ner"
     x.toml:26:14: error: `train.batch_size` must be a whole number, at least 1 and at most 1048576, not 0 (`train.batch_size`: Sequences a step)
     x.toml:27:14: error: `train.eval_every` must be a whole number, at least 1, not the text "often" (`train.eval_every`: Steps between evaluations)
     x.toml:28:11: error: `train.seq_len` 1024 is longer than `model.max_position_embeddings` 512 (shorten the sequences to 512, or give the model 1024 positions)
-    x.toml:29:10: error: `train.device = "cuda"` is not supported yet (`train.device` must be "flex")
+    x.toml:29:10: error: `train.device` cannot be the text "gpu" (did you mean "wgpu"?)
     x.toml:31:1: error: `train.seed` cannot be swept (seeds repeat a cell, they are no axis: `[sweep.replicates]` with `seeds = 3`)
     x.toml:32:26: error: the axis `tokenizer.vocab_size` is empty (give it values, or take it out)
     x.toml:33:25: error: the axis `optimizer.lr` has the value 0.001 twice

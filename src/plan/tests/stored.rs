@@ -35,6 +35,7 @@ fn the_canonical_bytes_are_these() {
     model.position_embedding_type=absolute
     model.tie_word_embeddings=true
     model.type_vocab_size=2
+    numerics=2
     objective.mask_ratio=1.5e-1
     objective.mask_token_prob=8e-1
     objective.masking.copies=10
@@ -69,13 +70,14 @@ fn the_canonical_bytes_are_these() {
     train.seq_len=128
     train.steps=1000
     ");
-    insta::assert_snapshot!(spec.hash(), @"41f2a8547256e8c8bf5ad7ecbfbd3ce226524c459c3fb8165baa5be16ca9cfb1");
+    insta::assert_snapshot!(spec.hash(), @"33ce1ea7b6b2777e5eb25c7aa5fc7d3da2ea441a278f6aa4c8e728ef973620f2");
 }
 
 #[test]
 fn the_stored_file_reads_like_an_experiment() {
     insta::assert_snapshot!(spec("").to_toml().expect("TOML"), @r#"
     schema = 1
+    numerics = 2
     stage = "pretrain"
 
     [data]
@@ -196,23 +198,33 @@ fn settings_that_came_later_count_when_they_are_used() {
     assert_ne!(changed.hash(), spec("schedule.kind = \"plateau\"").hash());
 }
 
+/// A specification from before the number of the arithmetic is read as it was, under its old hash, and is another run.
+#[test]
+fn a_specification_without_numerics_is_of_the_first() {
+    let text = spec("").to_toml().expect("TOML");
+    let old = RunSpec::from_toml(&text.replace("numerics = 2\n", "")).expect("a specification");
+    assert_eq!(old.numerics, 1);
+    assert!(!old.canonical().contains("numerics"));
+    assert_ne!(old.hash(), spec("").hash());
+}
+
 #[test]
 fn what_is_no_specification_says_why() {
     let text = spec("").to_toml().expect("TOML");
     let refused = |text: &str| RunSpec::from_toml(text).expect_err("no specification").to_string();
     insta::assert_snapshot!(refused(&text.replace("schema = 1", "schema = 2")), @"the specification has schema 2, and this program reads up to 1: use a newer one");
     insta::assert_snapshot!(refused(&text.replace("mask_ratio", "mask_ration")), @r"
-    not a run specification: TOML parse error at line 43, column 1
+    not a run specification: TOML parse error at line 44, column 1
        |
-    43 | [objective]
+    44 | [objective]
        | ^^^^^^^^^^^
     missing field `mask_ratio`
     ");
     insta::assert_snapshot!(refused(&text.replace("lowercase = false", "lowercase = false\nuppercase = true")), @"the specification has the unknown key `tokenizer.uppercase`: did you mean `tokenizer.lowercase`?");
     insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"adam\"")), @r#"
-    not a run specification: TOML parse error at line 53, column 8
+    not a run specification: TOML parse error at line 54, column 8
        |
-    53 | kind = "adam"
+    54 | kind = "adam"
        |        ^^^^^^
     unknown variant `adam`, expected `adamw`
     "#);

@@ -1,10 +1,13 @@
 //! The attention sublayer in one operation: projections, scaled masked softmax with dropout on the probabilities, context
 //! and output projection, in the frame of dropout, residual sum and LayerNorm.
 //!
-//! Keys past a sequence's length are left out of the sums rather than masked, and rows past it get a context of zero.
+//! Sequences lie end to end, and each attends to itself at its own length: nothing is masked, for nothing is padded.
 //! Probabilities are kept with their sign bit set where dropout dropped them, so the backward pass draws nothing.
 //!
-//! Shapes: B batch, S sequence, R = B S rows, D hidden, H heads, K head width.
+//! Shapes: R rows (tokens of the batch), L rows of one sequence, D hidden, H heads, K head width.
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::dropout::Mask;
 use super::isa::vectorised;
@@ -13,19 +16,17 @@ use super::matrix::{Matrix, MatrixMut};
 use super::operation::Kernel;
 use super::pool::Buffer;
 use super::residual::{FrameRows, Norm, Residual, VectorGradients};
-use super::shards::{Shards, parallel, sum_in_order, together, weight_gradients};
+use super::shards::{BatchShards, SHARDS, parallel, sum_in_order, together, weight_gradients};
+use crate::trainer::sequences::Sequences;
 
 /// The sublayer. Inputs: x `[R, D]`; weight `[H K, D]` and bias `[H K]` of query, key and value; weight `[D, H K]` and
 /// bias `[D]` of the output; LayerNorm gain and offset `[D]`.
 #[derive(Debug)]
 pub struct Attention {
-    /// Sequences and tokens in each.
-    pub batch: [usize; 2],
+    pub sequences: Arc<Sequences>,
     pub hidden: usize,
     pub heads: usize,
     pub head_width: usize,
-    /// Real tokens of each sequence.
-    pub lengths: Vec<usize>,
     pub probabilities: Mask,
     pub residual: Residual,
 }
@@ -39,7 +40,7 @@ pub struct Saved {
     weights: Buffer,
     /// Queries, keys and values side by side, `[R, 3 H K]`.
     projected: Buffer,
-    /// `[B, H, S, S]`.
+    /// For each sequence `[H, L, L]`, rows a score stride apart.
     probabilities: Buffer,
     /// `[R, H K]`.
     context: Buffer,
@@ -49,21 +50,22 @@ pub struct Saved {
 }
 
 impl Kernel for Attention {
+    const NAME: &'static str = "attention";
     type Saved = Saved;
 
     fn shape(&self) -> Vec<usize> {
-        vec![self.batch[0], self.batch[1], self.hidden]
+        vec![self.sequences.rows(), self.hidden]
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> (Buffer, Saved) {
-        let ([b, s], d, w) = (self.batch, self.hidden, self.width());
-        let (rows, norm, shards) = (b * s, self.norm(inputs), Shards::new(b));
-        let entered_width = if self.residual.is_pre() { s * d } else { 0 };
+        let (rows, d, w) = (self.sequences.rows(), self.hidden, self.width());
+        let (norm, shards) = (self.norm(inputs), BatchShards::new(&self.sequences));
+        let entered_width = if self.residual.is_pre() { d } else { 0 };
         let mut saved = Saved {
-            entered: Buffer::new(b * entered_width),
+            entered: Buffer::new(rows * entered_width),
             weights: concatenate([inputs[1], inputs[3], inputs[5]]),
             projected: Buffer::new(rows * 3 * w),
-            probabilities: Buffer::new(b * self.heads * s * s),
+            probabilities: Buffer::new(self.heads * self.sequences.scores()[self.sequences.len()]),
             context: Buffer::new(rows * w),
             normal: Buffer::new(rows * d),
             inverse: Buffer::new(rows),
@@ -72,67 +74,76 @@ impl Kernel for Attention {
         let mut output = Buffer::new(rows * d);
         let weights = &saved.weights;
         let tasks = together!(
-            shards.ranges(),
-            shards.split(inputs[0], s * d),
-            shards.split_mut(&mut saved.entered, entered_width),
-            shards.split_mut(&mut saved.projected, s * 3 * w),
-            shards.split_mut(&mut saved.probabilities, self.heads * s * s),
-            shards.split_mut(&mut saved.context, s * w),
-            shards.split_mut(&mut saved.normal, s * d),
-            shards.split_mut(&mut saved.inverse, s),
-            shards.split_mut(&mut output, s * d),
+            shards.sequences.ranges(),
+            shards.rows.split(inputs[0], d),
+            shards.rows.split_mut(&mut saved.entered, entered_width),
+            shards.rows.split_mut(&mut saved.projected, 3 * w),
+            shards.scores.split_mut(&mut saved.probabilities, self.heads),
+            shards.rows.split_mut(&mut saved.context, w),
+            shards.rows.split_mut(&mut saved.normal, d),
+            shards.rows.split_mut(&mut saved.inverse, 1),
+            shards.rows.split_mut(&mut output, d),
         );
         parallel(tasks, |(range, x, entered, projected, kept, context, normal, inverse, output)| {
             let mut frame = FrameRows { normal, inverse, output };
-            let rows = range.len() * s;
+            let (first_row, rows) = (self.sequences.starts()[range.start], x.len() / d);
             let input = self.residual.enter(x, norm, &mut frame, entered);
             let mut product = MatrixMut::new(projected, rows, 3 * w);
             product.product(Matrix::new(input, rows, d), Matrix::new(weights, 3 * w, d).t(), false);
             add_bias(projected, &biases);
-            let mut dropped = Buffer::new(s * s);
-            let sequences = projected.chunks(s * 3 * w).zip(kept.chunks_mut(self.heads * s * s));
-            for ((sequence, (projected, kept)), context) in range.clone().zip(sequences).zip(context.chunks_mut(s * w))
-            {
+            let mut dropped = Buffer::new(self.largest_score_matrix(range));
+            let (mut projected, mut kept, mut contexts) = (&*projected, kept, &mut *context);
+            for sequence in range.clone() {
+                let length = self.sequences.length(sequence);
+                let projected = projected.split_off(..length * 3 * w).expect("invariant: a shard's rows");
+                let kept = kept.split_off_mut(..self.scores_of(sequence)).expect("invariant: a shard's scores");
+                let context = contexts.split_off_mut(..length * w).expect("invariant: a shard's rows");
                 self.attend(sequence, projected, kept, &mut dropped, context);
             }
             let mut product = MatrixMut::new(self.residual.branch(&mut frame), rows, d);
             product.product(Matrix::new(context, rows, w), Matrix::new(inputs[7], d, w).t(), false);
-            self.residual.leave(x, inputs[8], norm, range.start * s, &mut frame);
+            self.residual.leave(x, inputs[8], norm, first_row, &mut frame);
         });
         (output, saved)
     }
 
     fn backward(&self, inputs: &[&[f32]], saved: Saved, output: &[f32]) -> Vec<Buffer> {
-        let ([b, s], d, w) = (self.batch, self.hidden, self.width());
-        let (rows, norm, shards) = (b * s, self.norm(inputs), Shards::new(b));
+        let (rows, d, w) = (self.sequences.rows(), self.hidden, self.width());
+        let (norm, shards) = (self.norm(inputs), BatchShards::new(&self.sequences));
         let mut dx = Buffer::new(rows * d);
         let mut branch = Buffer::new(rows * d);
         let mut projected = Buffer::new(rows * 3 * w);
-        let mut sums = vec![(VectorGradients::zeros(d), vec![0.0; 3 * w]); shards.ranges().len()];
+        let mut sums = vec![(VectorGradients::zeros(d), vec![0.0; 3 * w]); SHARDS];
         let weights = &saved.weights;
         let tasks = together!(
-            shards.ranges(),
-            shards.split(output, s * d),
-            shards.split(&saved.normal, s * d),
-            shards.split(&saved.inverse, s),
-            shards.split(&saved.probabilities, self.heads * s * s),
-            shards.split(&saved.projected, s * 3 * w),
-            shards.split_mut(&mut dx, s * d),
-            shards.split_mut(&mut branch, s * d),
-            shards.split_mut(&mut projected, s * 3 * w),
+            shards.sequences.ranges(),
+            shards.rows.split(output, d),
+            shards.rows.split(&saved.normal, d),
+            shards.rows.split(&saved.inverse, 1),
+            shards.scores.split(&saved.probabilities, self.heads),
+            shards.rows.split(&saved.projected, 3 * w),
+            shards.rows.split_mut(&mut dx, d),
+            shards.rows.split_mut(&mut branch, d),
+            shards.rows.split_mut(&mut projected, 3 * w),
             &mut sums,
         );
         parallel(tasks, |(range, output, normal, inverse, kept, forward, dx, branch, projected, sums)| {
-            let (rows, frame) = (range.len() * s, (normal, inverse));
-            self.residual.leave_backward(output, frame, norm, range.start * s, branch, dx, &mut sums.0);
+            let (rows, frame) = (inverse.len(), (normal, inverse));
+            let first_row = self.sequences.starts()[range.start];
+            self.residual.leave_backward(output, frame, norm, first_row, branch, dx, &mut sums.0);
             let mut context = Buffer::new(rows * w);
             let mut product = MatrixMut::new(&mut context, rows, w);
             product.product(Matrix::new(branch, rows, d), Matrix::new(inputs[7], d, w), false);
-            let mut scratch = [Buffer::new(s * s), Buffer::new(s * s)];
-            let sequences = forward.chunks(s * 3 * w).zip(kept.chunks(self.heads * s * s));
-            let gradients = context.chunks(s * w).zip(projected.chunks_mut(s * 3 * w));
-            for ((sequence, forward), gradients) in range.clone().zip(sequences).zip(gradients) {
-                self.attend_backward(sequence, forward, gradients, &mut scratch);
+            let mut scratch = [(); 2].map(|()| Buffer::new(self.largest_score_matrix(range)));
+            let (mut forward, mut kept, mut contexts) = (forward, kept, &*context);
+            let mut slopes = &mut *projected;
+            for sequence in range.clone() {
+                let (length, rows) = (self.sequences.length(sequence), "invariant: a shard's rows");
+                let forward = forward.split_off(..length * 3 * w).expect(rows);
+                let kept = kept.split_off(..self.scores_of(sequence)).expect("invariant: a shard's scores");
+                let context = contexts.split_off(..length * w).expect(rows);
+                let slopes = slopes.split_off_mut(..length * 3 * w).expect(rows);
+                self.attend_backward(sequence, (forward, kept), (context, slopes), &mut scratch);
             }
             accumulate_rows(&mut sums.1, projected);
             let (projected, weights) = (Matrix::new(projected, rows, 3 * w), Matrix::new(weights, 3 * w, d));
@@ -185,18 +196,27 @@ impl Attention {
         1.0 / (self.head_width as f32).sqrt()
     }
 
+    /// Scores of all heads of a sequence.
+    fn scores_of(&self, sequence: usize) -> usize {
+        self.heads * self.sequences.length(sequence) * self.sequences.score_stride(sequence)
+    }
+
+    /// Scores of one head of the longest of some sequences.
+    fn largest_score_matrix(&self, sequences: &Range<usize>) -> usize {
+        sequences.clone().map(|b| self.sequences.length(b) * self.sequences.score_stride(b)).max().unwrap_or(0)
+    }
+
     /// The context of one sequence.
     ///
     /// # Shapes
-    /// - projected: `[S, 3 H K]`; kept (the probabilities): `[H, S, S]`; dropped: scratch `[S, S]`; context: `[S, H K]`
+    /// - projected: `[L, 3 H K]`; kept (the probabilities): `[H, L, L]`; dropped: scratch `[L, L]`; context: `[L, H K]`
     fn attend(&self, sequence: usize, projected: &[f32], kept: &mut [f32], dropped: &mut [f32], context: &mut [f32]) {
-        let (s, k, w) = (self.batch[1], self.head_width, self.width());
-        let length = self.lengths[sequence];
-        context[length * w..].fill(0.0);
-        for (head, kept) in kept.chunks_mut(s * s).enumerate() {
+        let (k, w) = (self.head_width, self.width());
+        let (length, s) = (self.sequences.length(sequence), self.sequences.score_stride(sequence));
+        for (head, kept) in kept.chunks_mut((length * s).max(1)).enumerate() {
             let part = |i: usize| Matrix::strided(&projected[i * w + head * k..], length, k, 3 * w);
             MatrixMut::strided(kept, length, length, s).product(part(0), part(1).t(), false);
-            let first = ((sequence * self.heads + head) * s * s) as u64;
+            let first = self.sequences.first_score(sequence, head, self.heads) as u64;
             softmax(kept, [length, s], self.scale(), &self.probabilities, first, dropped);
             let mut context = MatrixMut::strided(&mut context[head * k..], length, k, w);
             context.product(Matrix::strided(dropped, length, length, s), part(2), false);
@@ -211,10 +231,9 @@ impl Attention {
         (context, projected): (&[f32], &mut [f32]),
         [dropped, scores]: &mut [Buffer; 2],
     ) {
-        let (s, k, w) = (self.batch[1], self.head_width, self.width());
-        let length = self.lengths[sequence];
-        projected[length * 3 * w..].fill(0.0);
-        for (head, kept) in kept.chunks(s * s).enumerate() {
+        let (k, w) = (self.head_width, self.width());
+        let (length, s) = (self.sequences.length(sequence), self.sequences.score_stride(sequence));
+        for (head, kept) in kept.chunks((length * s).max(1)).enumerate() {
             let part = |i: usize| Matrix::strided(&forward[i * w + head * k..], length, k, 3 * w);
             let slopes = Matrix::strided(&context[head * k..], length, k, w);
             MatrixMut::strided(scores, length, length, s).product(slopes, part(2).t(), false);

@@ -3,7 +3,9 @@
 //! The gradient of a table adds up the rows that were read from it, each in the order of the tokens: tasks own ranges of
 //! the vocabulary, so no two of them write one row.
 //!
-//! Shapes: B batch, S sequence, D hidden, V vocabulary.
+//! Shapes: R rows (tokens of the batch), D hidden, V vocabulary.
+
+use std::sync::Arc;
 
 use super::dropout::Mask;
 use super::isa::vectorised;
@@ -11,26 +13,27 @@ use super::math::{accumulate, multiply_by};
 use super::operation::Kernel;
 use super::pool::Buffer;
 use super::residual::{Norm, VectorGradients, normalise, normalise_backward};
-use super::shards::{SHARDS, Shards, parallel, sum_in_order, together};
+use super::shards::{BatchShards, SHARDS, Shards, parallel, sum_in_order, together};
+use crate::trainer::sequences::Sequences;
 
-/// The embeddings. Inputs: words `[V, D]`, positions `[at least S, D]`, segments `[.., D]`, and with LayerNorm its gain
+/// The embeddings. Inputs: words `[V, D]`, positions `[at least the longest sequence, D]`, segments `[.., D]`, and with LayerNorm its gain
 /// and offset `[D]`.
 #[derive(Debug)]
 pub struct Embeddings {
-    /// Sequences and tokens in each.
-    pub batch: [usize; 2],
+    pub sequences: Arc<Sequences>,
     pub hidden: usize,
     /// Rows of the three tables.
     pub rows: [usize; 3],
-    /// Word and segment of each token, `[B, S]`.
+    /// Word, position and segment of each token, R each.
     pub words: Vec<u32>,
+    pub positions: Vec<u32>,
     pub segments: Vec<u32>,
     /// The LayerNorm's eps, where there is one.
     pub norm_eps: Option<f32>,
     pub mask: Mask,
 }
 
-/// Normalised rows `[B S, D]` and inverse deviations `[B S]`; empty without LayerNorm.
+/// Normalised rows `[R, D]` and inverse deviations `[R]`; empty without LayerNorm.
 #[derive(Debug)]
 pub struct Saved {
     normal: Buffer,
@@ -38,26 +41,27 @@ pub struct Saved {
 }
 
 impl Kernel for Embeddings {
+    const NAME: &'static str = "embeddings";
     type Saved = Saved;
 
     fn shape(&self) -> Vec<usize> {
-        vec![self.batch[0], self.batch[1], self.hidden]
+        vec![self.sequences.rows(), self.hidden]
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> (Buffer, Saved) {
-        let ([b, s], d) = (self.batch, self.hidden);
-        let (norm, shards) = (self.norm(inputs), Shards::new(b));
-        let mut output = Buffer::new(b * s * d);
-        let width = if norm.is_some() { s } else { 0 };
-        let mut saved = Saved { normal: Buffer::new(b * width * d), inverse: Buffer::new(b * width) };
+        let (rows, d) = (self.sequences.rows(), self.hidden);
+        let (norm, shards) = (self.norm(inputs), BatchShards::new(&self.sequences).rows);
+        let mut output = Buffer::new(rows * d);
+        let kept = usize::from(norm.is_some());
+        let mut saved = Saved { normal: Buffer::new(rows * kept * d), inverse: Buffer::new(rows * kept) };
         let tasks = together!(
             shards.ranges(),
-            shards.split_mut(&mut saved.normal, width * d),
-            shards.split_mut(&mut saved.inverse, width),
-            shards.split_mut(&mut output, s * d),
+            shards.split_mut(&mut saved.normal, kept * d),
+            shards.split_mut(&mut saved.inverse, kept),
+            shards.split_mut(&mut output, d),
         );
         parallel(tasks, |(range, normal, inverse, output)| {
-            let first = range.start * s;
+            let first = range.start;
             match norm {
                 Some(norm) => {
                     self.gather(inputs, first, normal);
@@ -71,33 +75,33 @@ impl Kernel for Embeddings {
     }
 
     fn backward(&self, inputs: &[&[f32]], saved: Saved, output: &[f32]) -> Vec<Buffer> {
-        let ([b, s], d) = (self.batch, self.hidden);
-        let (norm, shards) = (self.norm(inputs), Shards::new(b));
-        let width = if norm.is_some() { s } else { 0 };
-        let mut slopes = Buffer::new(b * s * d);
+        let (rows, d) = (self.sequences.rows(), self.hidden);
+        let (norm, shards) = (self.norm(inputs), BatchShards::new(&self.sequences).rows);
+        let kept = usize::from(norm.is_some());
+        let mut slopes = Buffer::new(rows * d);
         let mut sums = vec![VectorGradients::zeros(d); SHARDS];
         let tasks = together!(
             shards.ranges(),
-            shards.split(output, s * d),
-            shards.split(&saved.normal, width * d),
-            shards.split(&saved.inverse, width),
-            shards.split_mut(&mut slopes, s * d),
+            shards.split(output, d),
+            shards.split(&saved.normal, kept * d),
+            shards.split(&saved.inverse, kept),
+            shards.split_mut(&mut slopes, d),
             &mut sums,
         );
         parallel(tasks, |(range, output, normal, inverse, slopes, sums)| match norm {
             Some(norm) => {
                 let mut dropped = Buffer::copy_of(output);
-                self.drop(range.start * s, &mut dropped);
+                self.drop(range.start, &mut dropped);
                 normalise_backward(&dropped, normal, inverse, norm.gain, slopes, &mut sums.gain, &mut sums.offset);
             }
             None => {
                 slopes.copy_from_slice(output);
-                self.drop(range.start * s, slopes);
+                self.drop(range.start, slopes);
             }
         });
         let mut gradients = vec![
             scatter(&slopes, d, self.rows[0], &self.words),
-            scatter(&slopes, d, self.rows[1], &(0..b * s).map(|token| (token % s) as u32).collect::<Vec<_>>()),
+            scatter(&slopes, d, self.rows[1], &self.positions),
             scatter(&slopes, d, self.rows[2], &self.segments),
         ];
         if norm.is_some() {
@@ -118,8 +122,9 @@ impl Embeddings {
         let d = self.hidden;
         let row = |table: usize, i: usize| &tables[table][i * d..(i + 1) * d];
         for (token, sum) in (first..).zip(sums.chunks_exact_mut(d)) {
-            let (word, segment) = (self.words[token] as usize, self.segments[token] as usize);
-            add_three(row(0, word), row(1, token % self.batch[1]), row(2, segment), sum);
+            let [word, position, segment] =
+                [&self.words, &self.positions, &self.segments].map(|ids| ids[token] as usize);
+            add_three(row(0, word), row(1, position), row(2, segment), sum);
         }
     }
 

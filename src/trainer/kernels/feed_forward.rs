@@ -3,20 +3,22 @@
 //!
 //! Shapes: R rows (tokens of the batch), D hidden, F intermediate.
 
+use std::sync::Arc;
+
 use super::math::{accumulate_rows, activate_rows, multiply_by};
 use super::matrix::{Matrix, MatrixMut};
 use super::operation::Kernel;
 use super::pool::Buffer;
 use super::residual::{FrameRows, Norm, Residual, VectorGradients};
-use super::shards::{Shards, parallel, sum_in_order, together, transposed, weight_gradients};
+use super::shards::{BatchShards, parallel, sum_in_order, together, transposed, weight_gradients};
 use crate::plan::Activation;
+use crate::trainer::sequences::Sequences;
 
 /// The sublayer. Inputs: x `[R, D]`, weight `[F, D]` and bias `[F]`, weight `[D, F]` and bias `[D]`, LayerNorm gain and
 /// offset `[D]`.
 #[derive(Debug)]
 pub struct FeedForward {
-    /// Sequences and tokens in each.
-    pub batch: [usize; 2],
+    pub sequences: Arc<Sequences>,
     pub hidden: usize,
     pub intermediate: usize,
     pub activation: Activation,
@@ -37,19 +39,20 @@ pub struct Saved {
 }
 
 impl Kernel for FeedForward {
+    const NAME: &'static str = "feed-forward";
     type Saved = Saved;
 
     fn shape(&self) -> Vec<usize> {
-        vec![self.batch[0], self.batch[1], self.hidden]
+        vec![self.sequences.rows(), self.hidden]
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> (Buffer, Saved) {
         let (&[x, inner, inner_bias, outer, outer_bias, _, _], norm) =
             (inputs.as_array().expect("invariant: seven"), self.norm(inputs));
-        let ([b, s], d, f) = (self.batch, self.hidden, self.intermediate);
-        let rows = b * s;
+        let (rows, d, f) = (self.sequences.rows(), self.hidden, self.intermediate);
+        let entered_width = if self.residual.is_pre() { d } else { 0 };
         let mut saved = Saved {
-            entered: Buffer::new(if self.residual.is_pre() { rows * d } else { 0 }),
+            entered: Buffer::new(rows * entered_width),
             active: Buffer::new(rows * f),
             derivatives: Buffer::new(rows * f),
             normal: Buffer::new(rows * d),
@@ -57,54 +60,53 @@ impl Kernel for FeedForward {
         };
         let mut output = Buffer::new(rows * d);
         let outer = transposed(outer, d, f);
-        let shards = Shards::new(b);
-        let entered_width = if self.residual.is_pre() { s * d } else { 0 };
+        let shards = BatchShards::new(&self.sequences).rows;
         let tasks = together!(
             shards.ranges(),
-            shards.split(x, s * d),
+            shards.split(x, d),
             shards.split_mut(&mut saved.entered, entered_width),
-            shards.split_mut(&mut saved.active, s * f),
-            shards.split_mut(&mut saved.derivatives, s * f),
-            shards.split_mut(&mut saved.normal, s * d),
-            shards.split_mut(&mut saved.inverse, s),
-            shards.split_mut(&mut output, s * d),
+            shards.split_mut(&mut saved.active, f),
+            shards.split_mut(&mut saved.derivatives, f),
+            shards.split_mut(&mut saved.normal, d),
+            shards.split_mut(&mut saved.inverse, 1),
+            shards.split_mut(&mut output, d),
         );
         parallel(tasks, |(range, x, entered, active, derivatives, normal, inverse, output)| {
             let mut frame = FrameRows { normal, inverse, output };
-            let rows = range.len() * s;
+            let rows = range.len();
             let input = self.residual.enter(x, norm, &mut frame, entered);
             let mut product = MatrixMut::new(active, rows, f);
             product.product(Matrix::new(input, rows, d), Matrix::new(inner, f, d).t(), false);
             activate_rows(self.activation, active, inner_bias, derivatives);
             let mut product = MatrixMut::new(self.residual.branch(&mut frame), rows, d);
             product.product(Matrix::new(active, rows, f), Matrix::new(&outer, f, d), false);
-            self.residual.leave(x, outer_bias, norm, range.start * s, &mut frame);
+            self.residual.leave(x, outer_bias, norm, range.start, &mut frame);
         });
         (output, saved)
     }
 
     fn backward(&self, inputs: &[&[f32]], saved: Saved, output: &[f32]) -> Vec<Buffer> {
         let (&[x, inner, _, outer, _, _, _], norm) = (inputs.as_array().expect("invariant: seven"), self.norm(inputs));
-        let ([b, s], d, f) = (self.batch, self.hidden, self.intermediate);
-        let (rows, shards) = (b * s, Shards::new(b));
+        let (rows, d, f) = (self.sequences.rows(), self.hidden, self.intermediate);
+        let shards = BatchShards::new(&self.sequences).rows;
         let mut dx = Buffer::new(rows * d);
         let mut branch = Buffer::new(rows * d);
         let mut active = Buffer::new(rows * f);
         let mut sums = vec![(VectorGradients::zeros(d), vec![0.0; f]); shards.ranges().len()];
         let tasks = together!(
             shards.ranges(),
-            shards.split(output, s * d),
-            shards.split(&saved.normal, s * d),
-            shards.split(&saved.inverse, s),
-            shards.split(&saved.derivatives, s * f),
-            shards.split_mut(&mut dx, s * d),
-            shards.split_mut(&mut branch, s * d),
-            shards.split_mut(&mut active, s * f),
+            shards.split(output, d),
+            shards.split(&saved.normal, d),
+            shards.split(&saved.inverse, 1),
+            shards.split(&saved.derivatives, f),
+            shards.split_mut(&mut dx, d),
+            shards.split_mut(&mut branch, d),
+            shards.split_mut(&mut active, f),
             &mut sums,
         );
         parallel(tasks, |(range, output, normal, inverse, derivatives, dx, branch, active, sums)| {
-            let (rows, kept) = (range.len() * s, (normal, inverse));
-            self.residual.leave_backward(output, kept, norm, range.start * s, branch, dx, &mut sums.0);
+            let (rows, kept) = (range.len(), (normal, inverse));
+            self.residual.leave_backward(output, kept, norm, range.start, branch, dx, &mut sums.0);
             let mut product = MatrixMut::new(active, rows, f);
             product.product(Matrix::new(branch, rows, d), Matrix::new(outer, d, f), false);
             multiply_by(active, derivatives);

@@ -71,6 +71,7 @@ struct Part {
 }
 
 impl Kernel for MaskedLoss {
+    const NAME: &'static str = "MLM head and loss";
     type Saved = Saved;
 
     fn shape(&self) -> Vec<usize> {

@@ -15,6 +15,7 @@ mod math;
 mod matrix;
 mod operation;
 pub mod pool;
+pub mod profile;
 mod residual;
 mod shards;
 
@@ -22,6 +23,7 @@ use burn::backend::DispatchTensor;
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor};
 
+use self::operation::Between;
 use super::model::sublayer::{Sublayer, sites};
 use super::model::{Attention, Bert, Embeddings, FeedForward, LayerNorm, Tokens};
 use crate::plan::ModelSpec;
@@ -45,15 +47,16 @@ impl Path {
     }
 }
 
-/// The embeddings through LayerNorm and dropout: `[B, S, D]`. `positions` holds a row for each position, `[>= S, D]`.
-pub fn embeddings(weights: &Embeddings, positions: Tensor<2>, tokens: &Tokens, sublayer: &Sublayer) -> Tensor<3> {
+/// The embeddings through LayerNorm and dropout: `[R, D]`. `positions` holds a row for each position of the longest sequence.
+pub fn embeddings(weights: &Embeddings, positions: Tensor<2>, tokens: &Tokens, sublayer: &Sublayer) -> Tensor<2> {
     let [words, d] = weights.word_embeddings.weight.dims();
     let kernel = embedding::Embeddings {
-        batch: tokens.ids.dims(),
+        sequences: tokens.sequences.clone(),
         hidden: d,
         rows: [words, positions.dims()[0], weights.token_type_embeddings.weight.dims()[0]],
-        words: integers(tokens.ids.clone()),
-        segments: integers(tokens.segments.clone()),
+        words: tokens.ids.clone(),
+        positions: tokens.sequences.positions(),
+        segments: tokens.segments.clone(),
         norm_eps: weights.layer_norm.is_some().then_some(sublayer.model.layer_norm_eps as f32),
         mask: sublayer.mask(sublayer.model.hidden_dropout_prob, sites::EMBEDDINGS),
     };
@@ -63,18 +66,17 @@ pub fn embeddings(weights: &Embeddings, positions: Tensor<2>, tokens: &Tokens, s
         value(&weights.token_type_embeddings.weight),
     ];
     inputs.extend(weights.layer_norm.iter().flat_map(norm_values));
-    operation::apply(kernel, inputs)
+    operation::apply(kernel, inputs, Between::Keep)
 }
 
 /// The attention sublayer of layer `layer`; `None` where a projection has no bias, which the kernel does not know.
-pub fn attention(hidden: &Tensor<3>, weights: &Attention, layer: usize, sublayer: &Sublayer) -> Option<Tensor<3>> {
-    let ([b, s, d], model) = (hidden.dims(), sublayer.model);
+pub fn attention(hidden: &Tensor<2>, weights: &Attention, layer: usize, sublayer: &Sublayer) -> Option<Tensor<2>> {
+    let ([_, d], model) = (hidden.dims(), sublayer.model);
     let kernel = attention::Attention {
-        batch: [b, s],
+        sequences: sublayer.sequences.clone(),
         hidden: d,
         heads: model.num_attention_heads,
         head_width: model.attention_head_size,
-        lengths: sublayer.lengths.iter().map(|&length| s.min(length as usize)).collect(),
         probabilities: sublayer.mask(model.attention_probs_dropout_prob, sites::probabilities(layer)),
         residual: residual(sublayer, sites::attention(layer)),
     };
@@ -83,14 +85,14 @@ pub fn attention(hidden: &Tensor<3>, weights: &Attention, layer: usize, sublayer
         inputs.extend([value(&projection.weight), value(projection.bias.as_ref()?)]);
     }
     inputs.extend(norm_values(&weights.layer_norm));
-    Some(operation::apply(kernel, inputs))
+    Some(operation::apply(kernel, inputs, between(sublayer)))
 }
 
 /// The feed-forward sublayer of layer `layer`; `None` where a projection has no bias, which the kernel does not know.
-pub fn feed_forward(hidden: &Tensor<3>, weights: &FeedForward, layer: usize, sublayer: &Sublayer) -> Option<Tensor<3>> {
-    let ([b, s, d], model) = (hidden.dims(), sublayer.model);
+pub fn feed_forward(hidden: &Tensor<2>, weights: &FeedForward, layer: usize, sublayer: &Sublayer) -> Option<Tensor<2>> {
+    let ([_, d], model) = (hidden.dims(), sublayer.model);
     let kernel = feed_forward::FeedForward {
-        batch: [b, s],
+        sequences: sublayer.sequences.clone(),
         hidden: d,
         intermediate: model.intermediate_size,
         activation: model.hidden_act,
@@ -101,14 +103,14 @@ pub fn feed_forward(hidden: &Tensor<3>, weights: &FeedForward, layer: usize, sub
         inputs.extend([value(&projection.weight), value(projection.bias.as_ref()?)]);
     }
     inputs.extend(norm_values(&weights.layer_norm));
-    Some(operation::apply(kernel, inputs))
+    Some(operation::apply(kernel, inputs, between(sublayer)))
 }
 
 /// The mean cross-entropy in nats of the masked `rows` against their `labels`: `[1]`, and 0 where nothing is masked.
 /// `None` where the transform has no bias, which the kernel does not know.
 pub fn masked_loss(
     bert: &Bert,
-    hidden: &Tensor<3>,
+    hidden: &Tensor<2>,
     rows: &Tensor<1, Int>,
     labels: &Tensor<1, Int>,
     model: &ModelSpec,
@@ -130,7 +132,38 @@ pub fn masked_loss(
         inputs.extend([value(&transform.dense.weight), value(transform.dense.bias.as_ref()?)]);
         inputs.extend(norm_values(&transform.layer_norm));
     }
-    Some(operation::apply(kernel, inputs))
+    // Its backward pass comes first of all: computing it again would save nothing.
+    Some(operation::apply(kernel, inputs, Between::Keep))
+}
+
+/// Multiplies square matrices, one pair a thread: what the peak of a machine is measured with.
+#[derive(Debug)]
+pub struct Squares {
+    side: usize,
+    factors: Vec<f32>,
+    products: Vec<Vec<f32>>,
+}
+
+impl Squares {
+    /// A pair of factors for all threads, and a product for each.
+    pub fn new(side: usize) -> Self {
+        let n = side * side;
+        Self { side, factors: vec![0.5; n], products: vec![vec![0.0; n]; rayon::current_num_threads()] }
+    }
+
+    /// Computes each product once; returns the floating-point operations.
+    pub fn multiply(&mut self) -> f64 {
+        let (side, factor) = (self.side, matrix::Matrix::new(&self.factors, self.side, self.side));
+        shards::parallel(&mut self.products, |product| {
+            matrix::MatrixMut::new(product, side, side).product(factor, factor.t(), false);
+        });
+        2.0 * (side as f64).powi(3) * self.products.len() as f64
+    }
+}
+
+fn between(sublayer: &Sublayer) -> Between {
+    let recompute = sublayer.training.is_some_and(|training| training.gradient_checkpointing);
+    if recompute { Between::Recompute } else { Between::Keep }
 }
 
 /// The frame of the sublayer whose dropout is drawn at `site`.

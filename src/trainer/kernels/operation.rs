@@ -20,12 +20,16 @@ use burn::backend::{
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::pool::{self, Buffer};
+use super::profile::{Pass, timed};
 
 /// The most inputs that a kernel has (attention: hidden states, four projections with biases, a LayerNorm).
 const PARENTS: usize = 11;
 
 /// A differentiable function of f32 arrays with one output.
 pub trait Kernel: fmt::Debug + Send + Sync + 'static {
+    /// What a profile calls it.
+    const NAME: &'static str;
+
     /// What the forward pass keeps for the backward pass.
     type Saved: Send + 'static;
 
@@ -59,21 +63,31 @@ pub fn runs_on(device: &Device) -> bool {
     supports(&Tensor::<1>::zeros([1], device).into_dispatch())
 }
 
+/// What becomes of what a kernel's forward pass computed on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// It is kept for the backward pass.
+    Keep,
+    /// It is dropped, and the backward pass computes it again, to the same bits: gradient checkpointing (Chen et al. 2016).
+    Recompute,
+}
+
 /// Applies `kernel` to `inputs`, as one node of the autodiff graph where one of them is tracked.
 ///
 /// # Panics
 /// When an input is not on a device of which [`runs_on`] is true.
-pub fn apply<K: Kernel, const D: usize>(kernel: K, inputs: Vec<DispatchTensor>) -> Tensor<D> {
+pub fn apply<K: Kernel, const D: usize>(kernel: K, inputs: Vec<DispatchTensor>, between: Between) -> Tensor<D> {
     let tracked = inputs.iter().any(|input| input.autodiff != DispatchAutodiffContext::Disabled);
     if !tracked {
         let inputs: Vec<FlexTensor> = inputs.into_iter().map(plain).collect();
-        let (output, _) = kernel.forward(&slices(&inputs));
+        let (output, _) = forward(&kernel, &inputs);
         return Tensor::from_primitive::<Flex>(tensor(output, kernel.shape()));
     }
     assert!(inputs.len() <= PARENTS, "invariant: a kernel has at most {PARENTS} inputs");
     let mut parents: Vec<TrackedTensor> = inputs.into_iter().map(lifted).collect();
     let inputs: Vec<FlexTensor> = parents.iter().map(|parent| contiguous(parent.primitive().clone())).collect();
-    let (output, saved) = kernel.forward(&slices(&inputs));
+    let (output, saved) = forward(&kernel, &inputs);
+    let saved = (between == Between::Keep).then_some(saved);
     let output = tensor(output, kernel.shape());
     while parents.len() < PARENTS {
         parents.push(TrackedTensor::new(FlexTensor::from_data(TensorData::from([0f32]))));
@@ -83,7 +97,7 @@ pub fn apply<K: Kernel, const D: usize>(kernel: K, inputs: Vec<DispatchTensor>) 
     let step = Step::<K>(PhantomData);
     let output = match Backward::<Flex, PARENTS>::prepare::<NoCheckpointing>(step, guards).compute_bound().stateful() {
         OpsKind::Tracked(prepared) => {
-            let saved = Arc::new(Mutex::new(Some(saved)));
+            let saved = Arc::new(Mutex::new(saved));
             prepared.finish(State { kernel: Arc::new(kernel), inputs, saved }, output)
         }
         OpsKind::UnTracked(prepared) => prepared.finish(output),
@@ -100,7 +114,7 @@ impl<K> fmt::Debug for Step<K> {
     }
 }
 
-/// What the backward step needs. burn asks for a clonable state; the saved values are taken once.
+/// What the backward step needs. burn asks for a clonable state; the saved values are taken once, where there are any.
 struct State<K: Kernel> {
     kernel: Arc<K>,
     inputs: Vec<FlexTensor>,
@@ -126,8 +140,10 @@ impl<K: Kernel> Backward<Flex, PARENTS> for Step<K> {
         let output = contiguous(gradients.consume::<Flex>(&ops.node));
         let State { kernel, inputs, saved } = ops.state;
         let saved = saved.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let saved = saved.expect("invariant: burn runs a backward step once");
-        let found = kernel.backward(&slices(&inputs), saved, slices(std::slice::from_ref(&output))[0]);
+        let saved = saved.unwrap_or_else(|| forward(&*kernel, &inputs).1);
+        let found = timed(K::NAME, Pass::Backward, || {
+            kernel.backward(&slices(&inputs), saved, slices(std::slice::from_ref(&output))[0])
+        });
         assert_eq!(found.len(), inputs.len(), "invariant: a kernel gives a gradient for each input");
         for ((parent, input), gradient) in ops.parents.iter().zip(&inputs).zip(found) {
             if let Some(node) = parent {
@@ -137,6 +153,10 @@ impl<K: Kernel> Backward<Flex, PARENTS> for Step<K> {
         }
         inputs.into_iter().chain([output]).for_each(recycle);
     }
+}
+
+fn forward<K: Kernel>(kernel: &K, inputs: &[FlexTensor]) -> (Buffer, K::Saved) {
+    timed(K::NAME, Pass::Forward, || kernel.forward(&slices(inputs)))
 }
 
 fn tensor(values: Buffer, shape: Vec<usize>) -> FlexTensor {

@@ -1,7 +1,7 @@
 //! Fixed parts of the work, never thread counts, decide the order of sums.
 //!
-//! A batch is cut into [`SHARDS`] runs of whole sequences; a weight gradient is cut into tiles of its own shape. Each
-//! part is computed serially, and what parts have in common is added up in their order.
+//! A batch is cut into [`SHARDS`] runs of whole sequences with nearly the same number of tokens; a weight gradient is cut
+//! into tiles of its own shape. Each part is computed serially, and what parts have in common is added up in their order.
 
 use std::ops::Range;
 
@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::math::accumulate;
 use super::matrix::{Matrix, MatrixMut};
 use super::pool::Buffer;
+use crate::trainer::sequences::Sequences;
 
 /// Runs of sequences that a batch is cut into. Changing it changes the bits of every run.
 pub const SHARDS: usize = 8;
@@ -29,6 +30,11 @@ impl Shards {
         Self { ranges: std::array::from_fn(|i| i * n / SHARDS..(i + 1) * n / SHARDS) }
     }
 
+    /// From the places in `starts` that bound the shards to what lies there.
+    fn between(bounds: &[usize; SHARDS + 1], starts: &[usize]) -> Self {
+        Self { ranges: std::array::from_fn(|i| starts[bounds[i]]..starts[bounds[i + 1]]) }
+    }
+
     /// The run of each shard.
     pub fn ranges(&self) -> &[Range<usize>; SHARDS] {
         &self.ranges
@@ -46,6 +52,36 @@ impl Shards {
             values = rest;
             part
         })
+    }
+}
+
+/// A batch cut into shards of whole sequences: a function of the lengths alone.
+#[derive(Clone, Debug)]
+pub struct BatchShards {
+    /// The sequences of each shard.
+    pub sequences: Shards,
+    /// The rows of each shard.
+    pub rows: Shards,
+    /// The scores of each shard, for one head.
+    pub scores: Shards,
+}
+
+impl BatchShards {
+    /// Shard i begins with the sequence whose first row is nearest to the i-th eighth of all rows.
+    pub fn new(sequences: &Sequences) -> Self {
+        let starts = sequences.starts();
+        let nearest = |row: usize| {
+            let after = starts.partition_point(|&start| start < row);
+            if after > 0 && row - starts[after - 1] < starts[after] - row { after - 1 } else { after }
+        };
+        let mut bounds: [usize; SHARDS + 1] = std::array::from_fn(|i| nearest(i * sequences.rows() / SHARDS));
+        bounds[SHARDS] = sequences.len();
+        let numbers: Vec<usize> = (0..=sequences.len()).collect();
+        Self {
+            sequences: Shards::between(&bounds, &numbers),
+            rows: Shards::between(&bounds, starts),
+            scores: Shards::between(&bounds, sequences.scores()),
+        }
     }
 }
 
@@ -127,6 +163,27 @@ mod tests {
             assert!((0..rows * columns).all(|i| once[i % columns * rows + i / columns] == values[i]));
             assert_eq!(&*transposed(&once, columns, rows), values);
         }
+    }
+
+    /// Every sequence lies in one shard, and no shard is off its share of the rows by more than the longest sequence.
+    #[test]
+    fn shards_of_a_batch_are_whole_sequences_of_nearly_equal_rows() {
+        let mut lengths: Vec<Vec<usize>> =
+            vec![vec![], vec![7], vec![3, 0, 5], vec![128; 64], vec![16; 9], vec![0, 4, 0]];
+        lengths.extend((1..200).map(|n| (0..n).map(|i| 1 + i * 7919 % 128).collect()));
+        for lengths in lengths {
+            let sequences = Sequences::new(lengths.iter().copied());
+            let shards = BatchShards::new(&sequences);
+            let all: Vec<usize> = shards.sequences.ranges().iter().cloned().flatten().collect();
+            assert_eq!(all, (0..lengths.len()).collect::<Vec<_>>());
+            let share = sequences.rows() as f64 / SHARDS as f64;
+            for (range, rows) in shards.sequences.ranges().iter().zip(shards.rows.ranges()) {
+                assert_eq!(rows.len(), lengths[range.clone()].iter().sum::<usize>());
+                assert!((rows.len() as f64 - share).abs() <= sequences.longest() as f64 + 1.0, "{lengths:?}");
+            }
+        }
+        let even = BatchShards::new(&Sequences::new([32; 64]));
+        assert_eq!(even.sequences.ranges(), Shards::new(64).ranges());
     }
 
     #[test]

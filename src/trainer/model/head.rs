@@ -1,23 +1,23 @@
 //! The heads and their losses: masked-language modelling on the masked rows only, and next-sentence prediction.
 //!
-//! Shapes: B batch, S sequence, D hidden, V vocabulary, M masked rows.
+//! Shapes: R rows (tokens of the batch), B sequences, D hidden, V vocabulary, M masked rows.
 
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::{Bert, sublayer};
 use crate::plan::ModelSpec;
 use crate::trainer::kernels::{self, Path};
+use crate::trainer::sequences::Sequences;
 
 impl Bert {
     /// Logits over the vocabulary for the chosen rows of the encoder's output.
     ///
     /// # Shapes
-    /// - hidden: `[B, S, D]`; rows: `[M]`, each `b S + s`; output: `[M, V]`
-    pub fn mlm_logits(&self, hidden: Tensor<3>, rows: Tensor<1, Int>, model: &ModelSpec) -> Tensor<2> {
-        let [b, s, d] = hidden.dims();
-        let mut chosen = hidden.reshape([b * s, d]).select(0, rows);
+    /// - hidden: `[R, D]`; rows: `[M]`; output: `[M, V]`
+    pub fn mlm_logits(&self, hidden: Tensor<2>, rows: Tensor<1, Int>, model: &ModelSpec) -> Tensor<2> {
+        let mut chosen = hidden.select(0, rows);
         if let Some(transform) = &self.mlm.transform {
-            let inner = sublayer::dense(chosen.unsqueeze::<3>(), &transform.dense).squeeze_dim::<2>(0);
+            let inner = sublayer::dense(chosen, &transform.dense);
             let inner = sublayer::activate(inner, model.hidden_act);
             chosen = sublayer::layer_norm(inner, &transform.layer_norm, model.layer_norm_eps);
         }
@@ -32,10 +32,10 @@ impl Bert {
     /// The mean cross-entropy in nats of the masked rows: what training minimises, without making the logits a tensor.
     ///
     /// # Shapes
-    /// - hidden: `[B, S, D]`; rows, labels: `[M]`, as in [`mlm_logits`](Self::mlm_logits); output: `[1]`
+    /// - hidden: `[R, D]`; rows, labels: `[M]`, as in [`mlm_logits`](Self::mlm_logits); output: `[1]`
     pub fn mlm_loss(
         &self,
-        hidden: Tensor<3>,
+        hidden: Tensor<2>,
         rows: Tensor<1, Int>,
         labels: Tensor<1, Int>,
         model: &ModelSpec,
@@ -47,7 +47,7 @@ impl Bert {
     pub fn mlm_loss_by(
         &self,
         path: Path,
-        hidden: Tensor<3>,
+        hidden: Tensor<2>,
         rows: Tensor<1, Int>,
         labels: Tensor<1, Int>,
         model: &ModelSpec,
@@ -62,12 +62,12 @@ impl Bert {
 
     /// Logits for (B follows A, B does not follow A), from the first token of each sequence: `[B, 2]`.
     /// `None` where the model has no NSP head.
-    pub fn nsp_logits(&self, hidden: Tensor<3>) -> Option<Tensor<2>> {
+    pub fn nsp_logits(&self, hidden: Tensor<2>, sequences: &Sequences) -> Option<Tensor<2>> {
         let head = self.nsp.as_ref()?;
-        let [b, _, d] = hidden.dims();
-        let first = hidden.slice([0..b, 0..1, 0..d]);
-        let pooled = sublayer::dense(first, &head.pooler).tanh();
-        Some(sublayer::dense(pooled, &head.classifier).squeeze_dim::<2>(1))
+        let first: Vec<i32> = sequences.starts()[..sequences.len()].iter().map(|&row| row as i32).collect();
+        let first = Tensor::from_data(TensorData::from(first.as_slice()), &hidden.device());
+        let pooled = sublayer::dense(hidden.select(0, first), &head.pooler).tanh();
+        Some(sublayer::dense(pooled, &head.classifier))
     }
 }
 

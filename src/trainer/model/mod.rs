@@ -4,23 +4,28 @@
 //! readable elsewhere. The modules hold weights only; what they compute is in [`sublayer`], where a whole sublayer
 //! (attention or feed-forward, through dropout, residual and LayerNorm) is one function, and in [`head`].
 //!
-//! Shapes: B batch, S sequence, D hidden, H heads, K head width, F intermediate, V vocabulary, M masked rows.
+//! Shapes: R rows (tokens of the batch), D hidden, H heads, K head width, F intermediate, V vocabulary, M masked rows.
 
 pub mod head;
+mod padding;
 pub mod parameters;
 pub mod sublayer;
 #[cfg(test)]
 pub mod tests;
 
+use std::sync::Arc;
+
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::plan::{ModelSpec, NormPosition, Nsp, PositionEmbedding, RunSpec};
 use crate::types::Seed;
 
 use super::kernels::{self, Path};
+use super::sequences::Sequences;
+use padding::Padding;
 use parameters::Initializer;
-use sublayer::{DropoutSite, Sublayer};
+use sublayer::{Sublayer, TrainingPass};
 
 /// A weight matrix `[out, in]` and an optional bias `[out]`.
 #[derive(Module, Debug)]
@@ -111,15 +116,15 @@ pub struct Bert {
     pub nsp: Option<NspHead>,
 }
 
-/// A batch of token sequences as the encoder reads them.
-#[derive(Clone, Debug)]
+/// A batch of token sequences as the encoder reads them, end to end on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
-    /// Token ids, `[B, S]`.
-    pub ids: Tensor<2, Int>,
-    /// Segment ids (0 for A, 1 for B), `[B, S]`.
-    pub segments: Tensor<2, Int>,
-    /// Tokens in each sequence; what comes after is padding and is never attended to.
-    pub lengths: Vec<u32>,
+    /// Token ids, R of them.
+    pub ids: Vec<u32>,
+    /// Segment ids (0 for A, 1 for B), R of them.
+    pub segments: Vec<u32>,
+    /// Where each sequence lies.
+    pub sequences: Arc<Sequences>,
 }
 
 impl Bert {
@@ -166,12 +171,12 @@ impl Bert {
         Self { embeddings, layers, norm, mlm, nsp }
     }
 
-    /// Runs the embeddings and the encoder. `dropout` is `None` for evaluation.
+    /// Runs the embeddings and the encoder. `training` is `None` for evaluation.
     ///
     /// # Shapes
-    /// - output: `[B, S, D]`; rows past a sequence's length hold no meaning
-    pub fn encode(&self, tokens: &Tokens, model: &ModelSpec, dropout: Option<DropoutSite>) -> Tensor<3> {
-        self.encode_by(self.path(), tokens, model, dropout)
+    /// - output: `[R, D]`, a row for each token
+    pub fn encode(&self, tokens: &Tokens, model: &ModelSpec, training: Option<TrainingPass>) -> Tensor<2> {
+        self.encode_by(self.path(), tokens, model, training)
     }
 
     /// How this model's operations are computed where it lives.
@@ -180,8 +185,16 @@ impl Bert {
     }
 
     /// [`encode`](Self::encode) by the kernels or by burn's own operations, which agree to rounding.
-    pub fn encode_by(&self, path: Path, tokens: &Tokens, model: &ModelSpec, dropout: Option<DropoutSite>) -> Tensor<3> {
-        let sublayer = Sublayer { model, lengths: &tokens.lengths, dropout, path };
+    pub fn encode_by(
+        &self,
+        path: Path,
+        tokens: &Tokens,
+        model: &ModelSpec,
+        training: Option<TrainingPass>,
+    ) -> Tensor<2> {
+        let device = self.embeddings.word_embeddings.weight.val().device();
+        let padding = (path == Path::Composed).then(|| Padding::new(&tokens.sequences, &device));
+        let sublayer = Sublayer { model, sequences: &tokens.sequences, padding: padding.as_ref(), training, path };
         let mut hidden = self.embeddings.forward(tokens, &sublayer);
         for (i, layer) in self.layers.iter().enumerate() {
             hidden = sublayer.attention(hidden, &layer.attention, i);
@@ -195,26 +208,23 @@ impl Bert {
 }
 
 impl Embeddings {
-    /// The sum of the three embeddings, normalised if so asked, through dropout: `[B, S, D]`.
-    fn forward(&self, tokens: &Tokens, sublayer: &Sublayer) -> Tensor<3> {
-        let [b, s] = tokens.ids.dims();
-        let d = self.word_embeddings.weight.dims()[1];
+    /// The sum of the three embeddings, normalised if so asked, through dropout: `[R, D]`.
+    fn forward(&self, tokens: &Tokens, sublayer: &Sublayer) -> Tensor<2> {
+        let words = self.word_embeddings.weight.val();
+        let (d, device) = (words.dims()[1], words.device());
+        let positions = match &self.position_embeddings {
+            Some(table) => table.weight.val(),
+            None => sinusoidal_positions(tokens.sequences.longest(), d, &device),
+        };
         if sublayer.path == Path::Kernels {
-            let positions = match &self.position_embeddings {
-                Some(table) => table.weight.val(),
-                None => sinusoidal_positions(s, d, &tokens.ids.device()),
-            };
             return kernels::embeddings(self, positions, tokens, sublayer);
         }
-        let rows = |table: &Embedding, ids: &Tensor<2, Int>| {
-            table.weight.val().select(0, ids.clone().reshape([b * s])).reshape([b, s, d])
+        let rows = |table: Tensor<2>, ids: &[u32]| {
+            let ids = TensorData::new(ids.iter().map(|&id| id as i32).collect::<Vec<_>>(), [ids.len()]);
+            table.select(0, Tensor::<1, Int>::from_data(ids, &device))
         };
-        let positions = match &self.position_embeddings {
-            Some(table) => table.weight.val().slice([0..s, 0..d]),
-            None => sinusoidal_positions(s, d, &tokens.ids.device()),
-        };
-        let sum = rows(&self.word_embeddings, &tokens.ids) + positions.unsqueeze::<3>();
-        let sum = sum + rows(&self.token_type_embeddings, &tokens.segments);
+        let sum = rows(words, &tokens.ids) + rows(positions, &tokens.sequences.positions());
+        let sum = sum + rows(self.token_type_embeddings.weight.val(), &tokens.segments);
         let normed = match &self.layer_norm {
             Some(norm) => sublayer::layer_norm(sum, norm, sublayer.model.layer_norm_eps),
             None => sum,

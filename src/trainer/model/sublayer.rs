@@ -3,29 +3,33 @@
 //! Post-LN is `LayerNorm(x + Dropout(f(x)))` as in BERT; pre-LN is `x + Dropout(f(LayerNorm(x)))`. Dropout draws from
 //! the counter-based stream of its step and site, so it depends on nothing that was drawn before.
 //!
-//! Shapes: B batch, S sequence, D hidden, H heads, K head width, F intermediate.
+//! Shapes: R rows (tokens of the batch), B sequences, S places of the longest, D hidden, H heads, K head width.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData, activation};
 use rayon::prelude::*;
 
+use super::padding::Padding;
 use super::{Attention, Dense, FeedForward, LayerNorm};
 use crate::plan::{Activation, ModelSpec, NormPosition};
 use crate::trainer::kernels::{self, Mask, Path};
 use crate::trainer::rng::{Dropout, Purpose, Stream};
+use crate::trainer::sequences::Sequences;
 use crate::types::Seed;
 
-/// Added to the score of a padded key: far below every real score, yet finite.
-const MASKED_SCORE: f32 = -1e9;
-
-/// Where in a run dropout is drawn: the step's streams, one for each site of the network.
+/// A forward pass that trains: where in the run dropout is drawn (the step's streams, one for each site of the network), and
+/// what is kept for the backward pass.
 #[derive(Clone, Copy, Debug)]
-pub struct DropoutSite {
+pub struct TrainingPass {
     pub seed: Seed,
     /// The step under way, counted from 0.
     pub step: u64,
+    /// Whether the backward pass computes sublayers again rather than keeping what they need.
+    pub gradient_checkpointing: bool,
 }
 
-impl DropoutSite {
+impl TrainingPass {
     /// The stream of one of the [`sites`].
     fn stream(self, site: usize) -> Stream {
         Stream::new(self.seed, Purpose::Dropout, self.step, site as u64)
@@ -57,10 +61,11 @@ pub mod sites {
 #[derive(Clone, Copy, Debug)]
 pub struct Sublayer<'a> {
     pub model: &'a ModelSpec,
-    /// Tokens in each sequence, B numbers.
-    pub lengths: &'a [u32],
+    pub sequences: &'a Arc<Sequences>,
+    /// Where the sublayers are composed of burn's operations.
+    pub padding: Option<&'a Padding>,
     /// `None`: evaluation, nothing is dropped.
-    pub dropout: Option<DropoutSite>,
+    pub training: Option<TrainingPass>,
     pub path: Path,
 }
 
@@ -68,38 +73,37 @@ impl Sublayer<'_> {
     /// Multi-head self-attention of layer `layer` through dropout, residual and LayerNorm.
     ///
     /// # Shapes
-    /// - hidden, output: `[B, S, D]`
-    pub fn attention(&self, hidden: Tensor<3>, weights: &Attention, layer: usize) -> Tensor<3> {
+    /// - hidden, output: `[R, D]`
+    pub fn attention(&self, hidden: Tensor<2>, weights: &Attention, layer: usize) -> Tensor<2> {
         if self.path == Path::Kernels
             && let Some(output) = kernels::attention(&hidden, weights, layer, self)
         {
             return output;
         }
+        let padding = match self.padding {
+            Some(padding) => padding.clone(),
+            None => Padding::new(self.sequences, &hidden.device()),
+        };
         self.residual(hidden, &weights.layer_norm, sites::attention(layer), |x| {
-            let [b, s, _] = x.dims();
+            let [b, s] = padding.shape();
             let (h, k) = (self.model.num_attention_heads, self.model.attention_head_size);
-            // [B, S, H K] -> [B, H, S, K]
-            let heads = |projection: &Dense| dense(x.clone(), projection).reshape([b, s, h, k]).swap_dims(1, 2);
+            // [R, H K] -> [B, S, H K] -> [B, H, S, K]
+            let heads =
+                |projection: &Dense| padding.pad(dense(x.clone(), projection)).reshape([b, s, h, k]).swap_dims(1, 2);
             let (query, key, value) = (heads(&weights.query), heads(&weights.key), heads(&weights.value));
             // [B, H, S, S]
-            let scores = query.matmul(key.transpose()) / (k as f64).sqrt();
-            let scores = match self.key_mask(s, &x.device()) {
-                Some(mask) => scores + mask,
-                None => scores,
-            };
-            let probabilities = activation::softmax(scores, 3);
-            let probabilities =
-                self.drop(probabilities, self.model.attention_probs_dropout_prob, sites::probabilities(layer));
+            let scores = padding.mask(query.matmul(key.transpose()) / (k as f64).sqrt());
+            let probabilities = self.drop_probabilities(activation::softmax(scores, 3), &padding, layer);
             let context = probabilities.matmul(value).swap_dims(1, 2).reshape([b, s, h * k]);
-            dense(context, &weights.output)
+            dense(padding.unpad(context), &weights.output)
         })
     }
 
     /// The two-layer feed-forward network of layer `layer` through dropout, residual and LayerNorm.
     ///
     /// # Shapes
-    /// - hidden, output: `[B, S, D]`
-    pub fn feed_forward(&self, hidden: Tensor<3>, weights: &FeedForward, layer: usize) -> Tensor<3> {
+    /// - hidden, output: `[R, D]`
+    pub fn feed_forward(&self, hidden: Tensor<2>, weights: &FeedForward, layer: usize) -> Tensor<2> {
         if self.path == Path::Kernels
             && let Some(output) = kernels::feed_forward(&hidden, weights, layer, self)
         {
@@ -112,25 +116,25 @@ impl Sublayer<'_> {
     }
 
     /// Dropout on the embeddings.
-    pub fn embedding_dropout(&self, hidden: Tensor<3>) -> Tensor<3> {
+    pub fn embedding_dropout(&self, hidden: Tensor<2>) -> Tensor<2> {
         self.drop(hidden, self.model.hidden_dropout_prob, sites::EMBEDDINGS)
     }
 
     /// The dropout of a site in the form that the kernels read.
     pub fn mask(&self, p: f64, site: usize) -> Mask {
-        Mask::new(p, self.dropout.map(|draws| draws.stream(site)))
+        Mask::new(p, self.training.map(|pass| pass.stream(site)))
     }
 
     /// Wraps `function` in dropout (at `site`), the residual sum and the layer normalisation.
     fn residual(
         &self,
-        hidden: Tensor<3>,
+        hidden: Tensor<2>,
         norm: &LayerNorm,
         site: usize,
-        function: impl FnOnce(Tensor<3>) -> Tensor<3>,
-    ) -> Tensor<3> {
+        function: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
         let eps = self.model.layer_norm_eps;
-        let branch = |x: Tensor<3>| self.drop(function(x), self.model.hidden_dropout_prob, site);
+        let branch = |x: Tensor<2>| self.drop(function(x), self.model.hidden_dropout_prob, site);
         match self.model.norm_position {
             NormPosition::Post => layer_norm(hidden.clone() + branch(hidden), norm, eps),
             NormPosition::Pre => hidden.clone() + branch(layer_norm(hidden, norm, eps)),
@@ -138,35 +142,43 @@ impl Sublayer<'_> {
     }
 
     /// Zeroes elements with probability `p` and scales up the rest, in the row-major order of the elements.
-    fn drop<const N: usize>(&self, tensor: Tensor<N>, p: f64, site: usize) -> Tensor<N> {
-        let dropout = Dropout::new(p);
-        match self.dropout {
-            Some(draws) if dropout.is_active() => {
-                let mask = dropout_mask(tensor.shape().num_elements(), dropout, draws.stream(site));
-                let mask = Tensor::<1>::from_data(TensorData::from(mask.as_slice()), &tensor.device());
-                let shape = tensor.dims();
-                tensor * mask.reshape(shape)
-            }
-            _ => tensor,
+    fn drop(&self, tensor: Tensor<2>, p: f64, site: usize) -> Tensor<2> {
+        let n = tensor.shape().num_elements();
+        match self.draw(n, p, site) {
+            Some(mask) => times(tensor, mask),
+            None => tensor,
         }
     }
 
-    /// 0 for a real key, [`MASKED_SCORE`] for padding: `[B, 1, 1, S]`; `None` when nothing is padded.
-    fn key_mask(&self, s: usize, device: &Device) -> Option<Tensor<4>> {
-        if self.lengths.iter().all(|&length| length as usize == s) {
-            return None;
+    /// Dropout on attention probabilities `[B, H, S, S]`, in the order of the scores of [`Sequences`].
+    fn drop_probabilities(&self, probabilities: Tensor<4>, padding: &Padding, layer: usize) -> Tensor<4> {
+        let heads = self.model.num_attention_heads;
+        let n = heads * self.sequences.scores()[self.sequences.len()];
+        match self.draw(n, self.model.attention_probs_dropout_prob, sites::probabilities(layer)) {
+            Some(mask) => times(probabilities, padding.spread_scores(&mask, heads)),
+            None => probabilities,
         }
-        let row = |&length: &u32| (0..s).map(move |i| if i < length as usize { 0.0 } else { MASKED_SCORE });
-        let mask: Vec<f32> = self.lengths.iter().flat_map(row).collect();
-        Some(Tensor::<1>::from_floats(mask.as_slice(), device).reshape([self.lengths.len(), 1, 1, s]))
+    }
+
+    /// The factors of the first `n` elements of a site; `None` where nothing is dropped.
+    fn draw(&self, n: usize, p: f64, site: usize) -> Option<Vec<f32>> {
+        let dropout = Dropout::new(p);
+        let pass = self.training.filter(|_| dropout.is_active())?;
+        Some(dropout_mask(n, dropout, pass.stream(site)))
     }
 }
 
+/// The elements of `tensor`, each times its factor.
+fn times<const N: usize>(tensor: Tensor<N>, factors: Vec<f32>) -> Tensor<N> {
+    let factors = Tensor::<N>::from_data(TensorData::new(factors, tensor.dims()), &tensor.device());
+    tensor * factors
+}
+
 /// `x W^T + b` on the last axis.
-pub fn dense(x: Tensor<3>, weights: &Dense) -> Tensor<3> {
-    let product = x.matmul(weights.weight.val().transpose().unsqueeze::<3>());
+pub fn dense(x: Tensor<2>, weights: &Dense) -> Tensor<2> {
+    let product = x.matmul(weights.weight.val().transpose());
     match &weights.bias {
-        Some(bias) => product + bias.val().unsqueeze::<3>(),
+        Some(bias) => product + bias.val().unsqueeze::<2>(),
         None => product,
     }
 }

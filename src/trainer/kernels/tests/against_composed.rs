@@ -1,16 +1,19 @@
 //! Whole models by the kernels and by burn's composed operations: losses, gradients and fifty steps of training; and by
 //! the kernels at one, two and three threads.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::json;
 
 use super::super::Path;
 use crate::plan::{Activation, ModelSpec, NormPosition, PositionEmbedding, RunSpec};
 use crate::trainer::model::parameters::{Parameter, digest};
-use crate::trainer::model::sublayer::DropoutSite;
+use crate::trainer::model::sublayer::TrainingPass;
 use crate::trainer::model::{Bert, Tokens, head};
 use crate::trainer::optimizer::AdamW;
 use crate::trainer::rng::{Draws, Purpose, Stream};
+use crate::trainer::sequences::Sequences;
 use crate::types::{ContentHash, Seed};
 
 fn spec(change: impl FnOnce(&mut ModelSpec)) -> RunSpec {
@@ -39,7 +42,7 @@ fn spec(change: impl FnOnce(&mut ModelSpec)) -> RunSpec {
     spec
 }
 
-/// A batch of random tokens, some sequences padded.
+/// A batch of random tokens, in sequences of several lengths.
 struct Batch {
     tokens: Tokens,
     rows: Vec<i32>,
@@ -51,29 +54,29 @@ fn ints<const D: usize>(values: &[i32], shape: [usize; D], device: &Device) -> T
     Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
 }
 
-fn batch(spec: &RunSpec, step: u64, device: &Device) -> Batch {
+fn batch(spec: &RunSpec, step: u64) -> Batch {
     let (b, s, v) = (spec.train.batch_size, spec.train.seq_len, spec.tokenizer.vocab_size as u32);
     let mut draws: Draws = Stream::new(Seed(8), Purpose::Pair, step, 0).draws();
-    let ids: Vec<i32> = (0..b * s).map(|_| draws.below(v) as i32).collect();
-    let segments: Vec<i32> = (0..b * s).map(|i| i32::from(i % s > s / 2)).collect();
-    let lengths: Vec<u32> = (0..b).map(|i| s as u32 - (i % 3) as u32 * 2).collect();
-    let rows: Vec<i32> = (0..b).flat_map(|i| [i * s + 1, i * s + 5]).map(|row| row as i32).collect();
+    let sequences = Arc::new(Sequences::new((0..b).map(|i| s - i % 3 * 2)));
+    let ids: Vec<u32> = (0..sequences.rows()).map(|_| draws.below(v)).collect();
+    let segments = sequences.positions().into_iter().map(|i| u32::from(i as usize > s / 2)).collect();
+    let rows: Vec<i32> = (0..b).flat_map(|b| [1, 5].map(|i| (sequences.starts()[b] + i) as i32)).collect();
     // Half of what is to be predicted can be learned from its token.
-    let labels = rows.iter().map(|&row| (ids[row as usize] * 7 + 1) % v as i32).collect();
+    let labels = rows.iter().map(|&row| ((ids[row as usize] * 7 + 1) % v) as i32).collect();
     let nsp = (0..b).map(|_| draws.below(2) as i32).collect();
-    let tokens = Tokens { ids: ints(&ids, [b, s], device), segments: ints(&segments, [b, s], device), lengths };
+    let tokens = Tokens { ids, segments, sequences };
     Batch { tokens, rows, labels, nsp }
 }
 
 /// Loss and gradients of one step.
 fn step(bert: &Bert, spec: &RunSpec, path: Path, step: u64, device: &Device) -> (f32, Vec<Parameter>) {
-    let batch = batch(spec, step, device);
-    let dropout = Some(DropoutSite { seed: Seed(spec.train.seed.0), step });
+    let (batch, gradient_checkpointing) = (batch(spec, step), spec.train.gradient_checkpointing);
+    let dropout = Some(TrainingPass { seed: spec.train.seed, step, gradient_checkpointing });
     let hidden = bert.encode_by(path, &batch.tokens, &spec.model, dropout);
     let m = batch.rows.len();
     let (rows, labels) = (ints(&batch.rows, [m], device), ints(&batch.labels, [m], device));
     let mut loss = bert.mlm_loss_by(path, hidden.clone(), rows, labels, &spec.model);
-    if let Some(logits) = bert.nsp_logits(hidden) {
+    if let Some(logits) = bert.nsp_logits(hidden, &batch.tokens.sequences) {
         loss = loss + head::cross_entropy(logits, ints(&batch.nsp, [batch.nsp.len()], device)).mean();
     }
     let gradients = bert.gradients(loss.backward());
@@ -130,16 +133,15 @@ fn evaluation_draws_nothing_and_agrees() {
     let device = Device::flex();
     let spec = spec(|_| ());
     let bert = Bert::new(&spec, &device);
-    let batch = batch(&spec, 0, &device);
+    let batch = batch(&spec, 0);
     let hidden = |path| {
         let hidden = bert.encode_by(path, &batch.tokens, &spec.model, None);
         hidden.into_data().try_into_vec::<f32>().unwrap()
     };
     let (kernels, composed) = (hidden(Path::Kernels), hidden(Path::Composed));
-    let (s, d) = (spec.train.seq_len, spec.model.hidden_size);
-    for (i, (x, y)) in kernels.iter().zip(&composed).enumerate() {
-        let is_padding = i / d % s >= batch.tokens.lengths[i / d / s] as usize;
-        assert!(is_padding || (x - y).abs() < 2e-5, "{x}, not {y}");
+    assert_eq!(kernels.len(), batch.tokens.sequences.rows() * spec.model.hidden_size);
+    for (x, y) in kernels.iter().zip(&composed) {
+        assert!((x - y).abs() < 2e-5, "{x}, not {y}");
     }
 }
 
@@ -169,6 +171,17 @@ fn fifty_steps_of_training_agree() {
         assert!((loss / expected - 1.0).abs() < 1e-5, "step {t}: {loss}, not {expected}");
     }
     assert!(kernels[49] < kernels[0], "nothing was learned: {} to {}", kernels[0], kernels[49]);
+}
+
+/// Computing sublayers again in the backward pass changes no bit.
+#[test]
+fn gradient_checkpointing_changes_nothing() {
+    for position in [NormPosition::Post, NormPosition::Pre] {
+        let mut spec = spec(|model| model.norm_position = position);
+        let kept = train(&spec, Path::Kernels, 3);
+        spec.train.gradient_checkpointing = true;
+        assert_eq!(train(&spec, Path::Kernels, 3), kept);
+    }
 }
 
 /// Losses and weights are the same bits at any number of threads, also where products are long enough that their sums

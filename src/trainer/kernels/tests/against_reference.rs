@@ -1,5 +1,7 @@
 //! Each kernel against plain f64 loops: its output, and every element of every gradient by central differences.
 
+use std::sync::Arc;
+
 use super::super::dropout::Mask;
 use super::super::operation::Kernel;
 use super::super::residual::Residual;
@@ -7,6 +9,7 @@ use super::super::{attention, embedding, feed_forward, masked_loss};
 use super::reference::{self, Factors, Frame};
 use crate::plan::{Activation, NormPosition};
 use crate::trainer::rng::{Purpose, Stream};
+use crate::trainer::sequences::Sequences;
 use crate::types::Seed;
 
 const EPS: f64 = 1e-5;
@@ -23,6 +26,10 @@ fn mask(p: f64, site: u64) -> Mask {
     Mask::new(p, Some(stream(site)))
 }
 
+fn sequences<const B: usize>(lengths: [usize; B]) -> Arc<Sequences> {
+    Arc::new(Sequences::new(lengths))
+}
+
 /// Inputs of the given lengths, drawn from a normal distribution, in f32 so that both sides read the same numbers.
 fn draw(lengths: &[usize]) -> Vec<Vec<f32>> {
     let mut draws = Stream::new(Seed(2), Purpose::Init, 0, 0).draws();
@@ -30,25 +37,18 @@ fn draw(lengths: &[usize]) -> Vec<Vec<f32>> {
 }
 
 /// Holds `kernel` to `reference`: output within 1e-5, gradients of a random weighting of the output within 1e-4 of the
-/// largest. `live` tells which outputs have a meaning.
-fn check<K: Kernel>(
-    kernel: K,
-    inputs: Vec<Vec<f32>>,
-    live: impl Fn(usize) -> bool,
-    reference: impl Fn(&[Vec<f64>]) -> Vec<f64>,
-) {
+/// largest.
+fn check<K: Kernel>(kernel: K, inputs: Vec<Vec<f32>>, reference: impl Fn(&[Vec<f64>]) -> Vec<f64>) {
     let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
     let (output, saved) = kernel.forward(&slices);
     let mut wide: Vec<Vec<f64>> = inputs.iter().map(|v| v.iter().map(|&x| f64::from(x)).collect()).collect();
     let expected = reference(&wide);
-    for (i, (x, e)) in output.iter().zip(&expected).enumerate().filter(|(i, _)| live(*i)) {
+    for (i, (x, e)) in output.iter().zip(&expected).enumerate() {
         assert!((f64::from(*x) - e).abs() < 1e-5 * e.abs().max(1.0), "{kernel:?}: output {i} is {x}, not {e}");
     }
     let weights: Vec<f32> = draw(&[output.len()]).remove(0);
-    let weights: Vec<f32> = weights.iter().enumerate().map(|(i, &w)| if live(i) { w } else { 0.0 }).collect();
-    let objective = |inputs: &[Vec<f64>]| -> f64 {
-        reference(inputs).iter().zip(&weights).map(|(y, w)| if *w == 0.0 { 0.0 } else { y * f64::from(*w) }).sum()
-    };
+    let objective =
+        |inputs: &[Vec<f64>]| -> f64 { reference(inputs).iter().zip(&weights).map(|(y, w)| y * f64::from(*w)).sum() };
     let gradients = kernel.backward(&slices, saved, &weights);
     assert_eq!(gradients.len(), inputs.len());
     for (which, gradient) in gradients.iter().enumerate() {
@@ -75,7 +75,7 @@ fn check<K: Kernel>(
 
 #[test]
 fn feed_forward_and_its_gradients() {
-    let ([b, s], d, f) = ([3, 5], 6, 9);
+    let (sequences, d, f) = (sequences([5, 2, 8]), 6, 9);
     for (position, activation, p) in [
         (NormPosition::Post, Activation::Gelu, 0.1),
         (NormPosition::Pre, Activation::GeluNew, 0.5),
@@ -83,53 +83,46 @@ fn feed_forward_and_its_gradients() {
     ] {
         let frame = Frame { position, eps: EPS, factors: factors(p, 3) };
         let kernel = feed_forward::FeedForward {
-            batch: [b, s],
+            sequences: sequences.clone(),
             hidden: d,
             intermediate: f,
             activation,
             residual: Residual { position, eps: EPS as f32, mask: mask(p, 3) },
         };
-        check(
-            kernel,
-            draw(&[b * s * d, f * d, f, d * f, d, d, d]),
-            |_| true,
-            |v| {
-                reference::framed(&v[0], &v[5], &v[6], frame, |x| {
-                    let inner = reference::dense(x, &v[1], &v[2]);
-                    let inner: Vec<f64> = inner.iter().map(|&x| reference::activate(x, activation)).collect();
-                    reference::dense(&inner, &v[3], &v[4])
-                })
-            },
-        );
+        check(kernel, draw(&[sequences.rows() * d, f * d, f, d * f, d, d, d]), |v| {
+            reference::framed(&v[0], &v[5], &v[6], frame, |x| {
+                let inner = reference::dense(x, &v[1], &v[2]);
+                let inner: Vec<f64> = inner.iter().map(|&x| reference::activate(x, activation)).collect();
+                reference::dense(&inner, &v[3], &v[4])
+            })
+        });
     }
 }
 
 #[test]
 fn attention_and_its_gradients() {
-    // A head width other than D / H, a length that is no multiple of the draws of a block, and padding.
+    // A head width other than D / H, and lengths that are no multiples of the draws of a block.
     for (position, p, h, k, lengths) in [
-        (NormPosition::Post, 0.2, 2, 3, vec![5, 3]),
+        (NormPosition::Post, 0.2, 2, 3, vec![5, 3, 9]),
         (NormPosition::Pre, 0.0, 3, 4, vec![5, 5]),
         (NormPosition::Post, 0.5, 1, 5, vec![1, 4]),
     ] {
-        let ([b, s], d, w) = ([2, 5], 6, h * k);
+        let (sequences, d, w) = (Arc::new(Sequences::new(lengths)), 6, h * k);
         let frame = Frame { position, eps: EPS, factors: factors(p, 2) };
         let kernel = attention::Attention {
-            batch: [b, s],
+            sequences: sequences.clone(),
             hidden: d,
             heads: h,
             head_width: k,
-            lengths: lengths.clone(),
             probabilities: mask(p, 1),
             residual: Residual { position, eps: EPS as f32, mask: mask(p, 2) },
         };
-        let live = |i: usize| i / d % s < lengths[i / d / s];
-        let inputs = draw(&[b * s * d, w * d, w, w * d, w, w * d, w, d * w, d, d, d]);
-        check(kernel, inputs, live, |v| {
+        let inputs = draw(&[sequences.rows() * d, w * d, w, w * d, w, w * d, w, d * w, d, d, d]);
+        check(kernel, inputs, |v| {
             reference::framed(&v[0], &v[9], &v[10], frame, |x| {
                 let project = |i: usize| reference::dense(x, &v[i], &v[i + 1]);
                 let projections = [&*project(1), &*project(3), &*project(5)];
-                let context = reference::context(projections, [b, s, h, k], &lengths, factors(p, 1));
+                let context = reference::context(projections, [h, k], &sequences, factors(p, 1));
                 reference::dense(&context, &v[7], &v[8])
             })
         });
@@ -138,41 +131,38 @@ fn attention_and_its_gradients() {
 
 #[test]
 fn embeddings_and_their_gradients() {
-    let ([b, s], d, rows) = ([3, 4], 5, [11, 6, 2]);
-    let words: Vec<u32> = (0..b * s).map(|i| (i * i % rows[0]) as u32).collect();
-    let segments: Vec<u32> = (0..b * s).map(|i| (i % 4 / 2) as u32).collect();
+    let (sequences, d, rows) = (sequences([4, 1, 6]), 5, [11, 6, 2]);
+    let (n, positions) = (sequences.rows(), sequences.positions());
+    let words: Vec<u32> = (0..n).map(|i| (i * i % rows[0]) as u32).collect();
+    let segments: Vec<u32> = (0..n).map(|i| (i % 4 / 2) as u32).collect();
     for norm_eps in [Some(EPS as f32), None] {
         let (w, g) = (words.clone(), segments.clone());
         let kernel = embedding::Embeddings {
-            batch: [b, s],
+            sequences: sequences.clone(),
             hidden: d,
             rows,
             words: w,
+            positions: positions.clone(),
             segments: g,
             norm_eps,
             mask: mask(0.3, 0),
         };
         let mut lengths = rows.map(|rows| rows * d).to_vec();
         lengths.extend(norm_eps.iter().flat_map(|_| [d, d]));
-        check(
-            kernel,
-            draw(&lengths),
-            |_| true,
-            |v| {
-                let element = |i: usize| {
-                    let (token, j) = (i / d, i % d);
-                    v[0][words[token] as usize * d + j]
-                        + v[1][token % s * d + j]
-                        + v[2][segments[token] as usize * d + j]
-                };
-                let sum: Vec<f64> = (0..b * s * d).map(element).collect();
-                let zeros = vec![0.0; sum.len()];
-                let frame = Frame { position: NormPosition::Pre, eps: EPS, factors: factors(0.3, 0) };
-                let normed = if v.len() == 5 { reference::layer_norm(&sum, &v[3], &v[4], EPS) } else { sum };
-                // A residual sum with nothing is dropout alone.
-                reference::framed(&zeros, &vec![1.0; d], &vec![0.0; d], frame, |_| normed.clone())
-            },
-        );
+        check(kernel, draw(&lengths), |v| {
+            let element = |i: usize| {
+                let (token, j) = (i / d, i % d);
+                v[0][words[token] as usize * d + j]
+                    + v[1][positions[token] as usize * d + j]
+                    + v[2][segments[token] as usize * d + j]
+            };
+            let sum: Vec<f64> = (0..n * d).map(element).collect();
+            let zeros = vec![0.0; sum.len()];
+            let frame = Frame { position: NormPosition::Pre, eps: EPS, factors: factors(0.3, 0) };
+            let normed = if v.len() == 5 { reference::layer_norm(&sum, &v[3], &v[4], EPS) } else { sum };
+            // A residual sum with nothing is dropout alone.
+            reference::framed(&zeros, &vec![1.0; d], &vec![0.0; d], frame, |_| normed.clone())
+        });
     }
 }
 
@@ -197,24 +187,19 @@ fn the_masked_loss_and_its_gradients() {
         let mut lengths = vec![rows_in_batch * d, v * d];
         lengths.extend(has_bias.then_some(v));
         lengths.extend(transform.iter().flat_map(|_| [d * d, d, d, d]));
-        check(
-            kernel,
-            draw(&lengths),
-            |_| true,
-            |inputs| {
-                let mut chosen: Vec<f64> =
-                    rows.iter().flat_map(|&r| inputs[0][r as usize * d..(r as usize + 1) * d].to_vec()).collect();
-                let mut rest = &inputs[2..];
-                let none = vec![0.0; v];
-                let bias = if has_bias { &rest[0] } else { &none };
-                rest = &rest[usize::from(has_bias)..];
-                if let Some(activation) = transform {
-                    let inner = reference::dense(&chosen, &rest[0], &rest[1]);
-                    let inner: Vec<f64> = inner.iter().map(|&x| reference::activate(x, activation)).collect();
-                    chosen = reference::layer_norm(&inner, &rest[2], &rest[3], EPS);
-                }
-                vec![reference::mean_cross_entropy(&reference::dense(&chosen, &inputs[1], bias), &labels)]
-            },
-        );
+        check(kernel, draw(&lengths), |inputs| {
+            let mut chosen: Vec<f64> =
+                rows.iter().flat_map(|&r| inputs[0][r as usize * d..(r as usize + 1) * d].to_vec()).collect();
+            let mut rest = &inputs[2..];
+            let none = vec![0.0; v];
+            let bias = if has_bias { &rest[0] } else { &none };
+            rest = &rest[usize::from(has_bias)..];
+            if let Some(activation) = transform {
+                let inner = reference::dense(&chosen, &rest[0], &rest[1]);
+                let inner: Vec<f64> = inner.iter().map(|&x| reference::activate(x, activation)).collect();
+                chosen = reference::layer_norm(&inner, &rest[2], &rest[3], EPS);
+            }
+            vec![reference::mean_cross_entropy(&reference::dense(&chosen, &inputs[1], bias), &labels)]
+        });
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::plan::{Activation, NormPosition};
 use crate::trainer::rng::{Dropout, Stream};
+use crate::trainer::sequences::Sequences;
 
 /// Dropout factors of a site, by element.
 #[derive(Clone, Copy)]
@@ -69,23 +70,25 @@ pub fn framed(x: &[f64], gain: &[f64], offset: &[f64], frame: Frame, f: impl Fn(
     }
 }
 
-/// The context of multi-head attention. `batch` is (B, S, H, K); the result is `[B, S, H K]`, zero past each length.
+/// The context of multi-head attention, H heads of width K: `[R, H K]`.
 pub fn context(
     [query, key, value]: [&[f64]; 3],
-    [b, s, h, k]: [usize; 4],
-    lengths: &[usize],
+    [h, k]: [usize; 2],
+    sequences: &Sequences,
     factors: Factors,
 ) -> Vec<f64> {
     let w = h * k;
-    let mut out = vec![0.0; b * s * w];
-    for (sequence, head) in (0..b).flat_map(|sequence| (0..h).map(move |head| (sequence, head))) {
-        let at = |token: usize, j: usize| (sequence * s + token) * w + head * k + j;
-        for i in 0..lengths[sequence] {
+    let mut out = vec![0.0; sequences.rows() * w];
+    for (sequence, head) in (0..sequences.len()).flat_map(|sequence| (0..h).map(move |head| (sequence, head))) {
+        let length = sequences.length(sequence);
+        let at = |token: usize, j: usize| (sequences.starts()[sequence] + token) * w + head * k + j;
+        for i in 0..length {
             let score = |j: usize| (0..k).map(|c| query[at(i, c)] * key[at(j, c)]).sum::<f64>() / (k as f64).sqrt();
-            let exponentials: Vec<f64> = (0..lengths[sequence]).map(|j| score(j).exp()).collect();
+            let exponentials: Vec<f64> = (0..length).map(|j| score(j).exp()).collect();
             let total: f64 = exponentials.iter().sum();
             for (j, e) in exponentials.iter().enumerate() {
-                let p = e / total * factors.of(((sequence * h + head) * s + i) * s + j);
+                let p = e / total
+                    * factors.of(sequences.first_score(sequence, head, h) + i * sequences.score_stride(sequence) + j);
                 (0..k).for_each(|c| out[at(i, c)] += p * value[at(j, c)]);
             }
         }

@@ -46,18 +46,21 @@ impl<'a> Reference<'a> {
             .nsp_labels
             .iter()
             .enumerate()
-            .map(|(b, &label)| cross_entropy(&self.nsp_logits(&hidden[b * batch.width]), label as usize))
+            .map(|(b, &label)| {
+                cross_entropy(&self.nsp_logits(&hidden[batch.tokens.sequences.starts()[b]]), label as usize)
+            })
             .sum::<f64>()
             / batch.nsp_labels.len() as f64;
         mlm + nsp
     }
 
-    /// The encoder's output, row `b S + s`.
+    /// The encoder's output, a row for each token.
     pub fn encode(&self, batch: &Batch) -> Rows {
         let model = &self.spec.model;
         let d = model.hidden_size;
+        let positions = batch.tokens.sequences.positions();
         let row = |i: usize| -> Vec<f64> {
-            let position = i % batch.width;
+            let position = positions[i] as usize;
             (0..d)
                 .map(|j| {
                     let place = match model.position_embedding_type {
@@ -69,13 +72,16 @@ impl<'a> Reference<'a> {
                             if j % 2 == 0 { angle.sin() } else { angle.cos() }
                         }
                     };
-                    self.at("bert.embeddings.word_embeddings.weight", batch.ids[i] as usize * d + j)
+                    self.at("bert.embeddings.word_embeddings.weight", batch.tokens.ids[i] as usize * d + j)
                         + place
-                        + self.at("bert.embeddings.token_type_embeddings.weight", batch.segments[i] as usize * d + j)
+                        + self.at(
+                            "bert.embeddings.token_type_embeddings.weight",
+                            batch.tokens.segments[i] as usize * d + j,
+                        )
                 })
                 .collect()
         };
-        let mut hidden: Rows = (0..batch.ids.len()).map(row).collect();
+        let mut hidden: Rows = (0..batch.tokens.ids.len()).map(row).collect();
         if model.embedding_layer_norm {
             hidden = self.norm(&hidden, "bert.embeddings.LayerNorm");
         }
@@ -119,26 +125,27 @@ impl<'a> Reference<'a> {
 
     fn attention(&self, x: &Rows, batch: &Batch, name: &str, site: usize) -> Rows {
         let model = &self.spec.model;
-        let (s, heads, k) = (batch.width, model.num_attention_heads, model.attention_head_size);
+        let (sequences, heads, k) = (&batch.tokens.sequences, model.num_attention_heads, model.attention_head_size);
         let project = |part: &str| self.dense(x, &format!("{name}.attention.self.{part}"));
         let (query, key, value) = (project("query"), project("key"), project("value"));
         let mut context = vec![vec![0.0; heads * k]; x.len()];
-        for (b, &length) in batch.lengths.iter().enumerate() {
+        for (b, length) in sequences.lengths().enumerate() {
+            let first = sequences.starts()[b];
             for h in 0..heads {
-                for i in 0..s {
+                for i in 0..length {
                     let score = |j: usize| -> f64 {
-                        let dot: f64 = (h * k..h * k + k).map(|c| query[b * s + i][c] * key[b * s + j][c]).sum();
+                        let dot: f64 = (h * k..h * k + k).map(|c| query[first + i][c] * key[first + j][c]).sum();
                         dot / (k as f64).sqrt()
                     };
-                    let scores: Vec<f64> = (0..length as usize).map(score).collect();
+                    let scores: Vec<f64> = (0..length).map(score).collect();
                     let peak = scores.iter().copied().fold(f64::MIN, f64::max);
                     let total: f64 = scores.iter().map(|v| (v - peak).exp()).sum();
                     for (j, v) in scores.iter().enumerate() {
-                        let element = ((b * heads + h) * s + i) * s + j;
+                        let element = sequences.first_score(b, h, heads) + i * sequences.score_stride(b) + j;
                         let kept = self.kept(element, model.attention_probs_dropout_prob, site);
                         let probability = (v - peak).exp() / total * kept;
                         for c in h * k..h * k + k {
-                            context[b * s + i][c] += probability * value[b * s + j][c];
+                            context[first + i][c] += probability * value[first + j][c];
                         }
                     }
                 }
