@@ -80,12 +80,13 @@ pub fn planned(path: &str) -> Option<&'static str> {
 }
 
 /// Keys of which at most one may be given: giving one on the command line takes the other back.
-pub const EXCLUSIVE: &[[&str; 2]] =
-    &[["train.steps", "train.epochs"], ["schedule.warmup_ratio", "schedule.warmup_steps"]];
+pub const EXCLUSIVE: &[&[&str]] =
+    &[&["train.steps", "train.epochs", "train.budget"], &["schedule.warmup_ratio", "schedule.warmup_steps"]];
 
-/// The other key of an exclusive pair.
-pub fn rival(name: &str) -> Option<&'static str> {
-    EXCLUSIVE.iter().find(|pair| pair.contains(&name)).map(|[a, b]| if name == *a { *b } else { *a })
+/// The keys that a key excludes.
+pub fn rivals(name: &str) -> impl Iterator<Item = &'static str> {
+    let group = EXCLUSIVE.iter().find(|group| group.contains(&name)).copied().unwrap_or_default();
+    group.iter().copied().filter(move |other| *other != name)
 }
 
 /// The metrics that a run records.
@@ -229,8 +230,9 @@ static KEYS: &[Key] = &[
     later("schedule.plateau_patience", Integer { min: 0, max: i64::MAX }, "10", "Evaluations without improvement that plateau waits through"),
     later("schedule.plateau_threshold", Float(Bounds::below(0.0, 1.0)), "1e-4", "The share by which the valid loss must fall to count as improvement"),
 
-    key("train.steps", COUNT, "1000", "Optimizer steps; excludes epochs"),
-    without_default("train.epochs", Float(ANY), "Passes over the train instances; excludes steps"),
+    key("train.steps", COUNT, "1000", "Optimizer steps; excludes epochs and budget"),
+    without_default("train.epochs", Float(ANY), "Passes over the train instances; excludes steps and budget"),
+    without_default("train.budget", Kind::Budget, "What a run may cost, in place of steps and epochs"),
     key("train.batch_size", SIZE, "32", "Sequences a step"),
     key("train.seq_len", Integer { min: 8, max: 1 << 20 }, "128", "Tokens a sequence, special tokens included"),
     key("train.eval_every", COUNT, "100", "Steps between evaluations"),
@@ -272,9 +274,8 @@ mod tests {
             assert!(SECTIONS.contains(&section), "{section} is no section");
             assert!(planned(key.name).is_none() && !key.doc.is_empty() && !key.doc.ends_with('.'));
         }
-        for name in EXCLUSIVE.iter().flatten() {
-            let back = rival(name).and_then(rival);
-            assert_eq!(back, Some(*name));
+        for name in EXCLUSIVE.iter().copied().flatten() {
+            assert!(find(name).is_some() && rivals(name).all(|rival| rivals(rival).any(|back| back == *name)));
         }
         assert!(METRICS.iter().all(|name| name.parse::<crate::types::MetricName>().is_ok()));
     }

@@ -5,6 +5,7 @@
 //! `--set` arguments, the values of the axes, what is computed from them. What an experiment amounts to is for `plan` to say: [`read`] therefore
 //! gives a [`Draft`], which `plan::read` checks cell by cell and releases. How axes become cells is in `plan::expand`.
 
+mod budget;
 mod codec;
 mod decimal;
 mod diagnostic;
@@ -18,6 +19,7 @@ mod suggest;
 mod sweep;
 mod value;
 
+pub use budget::Budget;
 pub use codec::{CodecError, read as read_toml, write as write_toml};
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Place, Severity, Source, Sources};
 pub use expression::Expression;

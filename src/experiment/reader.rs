@@ -279,9 +279,8 @@ impl Reader {
         {
             self.problems.push(conflict(format!("`{}` is given twice", key.name), &setting, previous));
         }
-        if let Some(rival) = keys::rival(key.name)
-            && let Some(previous) = self.given.get(rival)
-        {
+        for rival in keys::rivals(key.name) {
+            let Some(previous) = self.given.get(rival) else { continue };
             if may_replace(previous) {
                 self.given.remove(rival);
             } else {

@@ -95,15 +95,13 @@ fn base(given: &BTreeMap<&'static str, Setting>, named: Option<&Setting>, broken
     }
     for name in broken {
         base.remove(name);
-        keys::rival(name).map(|rival| base.remove(rival));
+        keys::rivals(name).for_each(|rival| drop(base.remove(rival)));
     }
     base
 }
 
 fn put(base: &mut Base, name: &'static str, setting: Setting) {
-    if let Some(rival) = keys::rival(name) {
-        base.remove(rival);
-    }
+    keys::rivals(name).for_each(|rival| drop(base.remove(rival)));
     if keys::is_setting(name) {
         base.insert(name, setting);
     }
@@ -150,13 +148,13 @@ impl<'e> Settings<'e> {
         self.faults.iter().map(|(_, fault)| fault)
     }
 
-    /// The setting of a key; nothing when it has none (an optional key, the other of an exclusive pair).
+    /// The setting of a key; nothing when it has none (an optional key, one that another excludes).
     pub fn get(&self, key: &str) -> Option<&Setting> {
         let own = |name: &str| self.own.iter().find(|(own, _)| *own == name).map(|(_, setting)| &**setting);
-        own(key).or_else(|| match keys::rival(key) {
-            _ if self.faults.iter().any(|(name, _)| *name == key) => None,
-            Some(rival) if own(rival).is_some() => None,
-            _ => self.base.get(key),
+        own(key).or_else(|| {
+            let is_out =
+                self.faults.iter().any(|(name, _)| *name == key) || keys::rivals(key).any(|rival| own(rival).is_some());
+            if is_out { None } else { self.base.get(key) }
         })
     }
 

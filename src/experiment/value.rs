@@ -7,6 +7,7 @@ use std::fmt;
 
 use toml::de::DeValue;
 
+use super::budget::Budget;
 use super::{presets, suggest};
 
 /// The largest seed: whole numbers up to here are exact in every reader of JSON.
@@ -22,6 +23,8 @@ pub enum Value {
     List(Vec<Value>),
     /// `{ copies = n }`, for `objective.masking`.
     Copies(u32),
+    /// What a run may cost, for `train.budget`.
+    Budget(Budget),
     /// Switched off: absent from the run's specification.
     Off,
 }
@@ -36,6 +39,7 @@ impl Value {
             Self::Text(value) => value.as_str().into(),
             Self::List(items) => items.iter().filter_map(Self::to_json).collect(),
             Self::Copies(copies) => serde_json::json!({ "copies": copies }),
+            Self::Budget(budget) => budget.to_json(),
             Self::Off => return None,
         })
     }
@@ -55,6 +59,7 @@ impl fmt::Display for Value {
                 write!(f, "[{}]", items.join(", "))
             }
             Self::Copies(copies) => write!(f, "{copies} copies"),
+            Self::Budget(budget) => write!(f, "{budget}"),
             Self::Off => f.write_str("off"),
         }
     }
@@ -85,6 +90,8 @@ pub enum Kind {
     Betas,
     /// `"dynamic"`, `"static"` or `{ copies = n }`.
     Masking,
+    /// `{ tokens = N }`, `{ flops = N }` or `{ seconds = N, flops_per_second = N }`.
+    Budget,
     /// How many seeds, or which.
     Seeds,
     /// A list of some of these words.
@@ -146,6 +153,9 @@ impl fmt::Display for Kind {
             Self::Preset => f.write_str(&alternatives(&presets::names())),
             Self::Betas => f.write_str("two numbers, each at least 0 and less than 1, like [0.9, 0.999]"),
             Self::Masking => f.write_str("\"dynamic\", \"static\" or { copies = N }"),
+            Self::Budget => f.write_str(
+                "{ tokens = N }, { flops = N }, or { seconds = N, flops_per_second = N } with the speed to count with",
+            ),
             Self::Seeds => f.write_str("how many seeds, at least 1, or a list of distinct whole numbers"),
             Self::Words(words) => write!(f, "a list of {}", alternatives(words)),
         }
@@ -185,6 +195,7 @@ impl Kind {
                 Some(copies) => Ok(Value::Copies(copies)),
                 None => choice(value, &["dynamic", "static"], &[]),
             },
+            Self::Budget => Budget::read(value).map(Value::Budget).ok_or_else(wrong),
             Self::Seeds => seeds(value).ok_or_else(wrong),
             Self::Words(words) => {
                 let items = value.as_array().ok_or_else(wrong)?;
@@ -204,7 +215,7 @@ fn integer(value: &DeValue<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-fn float(value: &DeValue<'_>, bounds: Bounds) -> Option<f64> {
+pub(super) fn float(value: &DeValue<'_>, bounds: Bounds) -> Option<f64> {
     let number = match value {
         DeValue::Float(number) => number.as_str().parse().ok()?,
         _ => integer(value)? as f64,

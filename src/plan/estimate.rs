@@ -54,7 +54,7 @@ pub fn estimate(spec: &RunSpec, measured: Measured) -> Estimate {
         parameters,
         steps,
         tokens,
-        flops: steps.map(|steps| 3.0 * forward_flops(spec) * steps as f64 * batch as f64),
+        flops: steps.map(|steps| step_flops(spec) * steps as f64),
         checkpoint_bytes,
         disk_bytes: checkpoint_bytes * (spec.train.keep_checkpoints as u64 + 1),
         duration_secs: tokens.zip(measured.tokens_per_sec).map(|(tokens, speed)| tokens as f64 / speed),
@@ -67,6 +67,11 @@ fn steps(spec: &RunSpec, train_instances: Option<u64>) -> Option<u64> {
         TrainLength::Epochs(epochs) => train_instances
             .map(|instances| (epochs * instances as f64 / spec.train.batch_size as f64).round().max(1.0) as u64),
     }
+}
+
+/// Operations of one training step, forward and backward.
+pub(super) fn step_flops(spec: &RunSpec) -> f64 {
+    3.0 * forward_flops(spec) * spec.train.batch_size as f64
 }
 
 /// Operations of a forward pass over one full sequence.

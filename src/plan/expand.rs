@@ -247,7 +247,10 @@ impl Expander<'_> {
     /// Keys that exclude each other may both vary, but nowhere together.
     fn check_rivals(&mut self) {
         let axes = &self.experiment.axes;
-        for [first, second] in keys::EXCLUSIVE {
+        let pairs = keys::EXCLUSIVE.iter().flat_map(|group| {
+            group.iter().enumerate().flat_map(|(i, first)| group[i + 1..].iter().map(move |second| (*first, *second)))
+        });
+        for (first, second) in pairs {
             let at = |name: &str| axes.iter().position(|axis| axis.key.name == name);
             let (Some(a), Some(b)) = (at(first), at(second)) else { continue };
             if self.points.iter().any(|point| point.get(a).is_some() && point.get(b).is_some()) {

@@ -124,6 +124,7 @@ pub fn plan<E: fmt::Display>(
         let Some(facts) = facts else { continue };
         let run = |&seed: &Seed| {
             let (spec, hash) = resolver.spec(&settings, facts, seed);
+            problems.extend(resolve::blame_budget(&settings, &spec).filter(|problem| !problems.contains(problem)));
             PlannedRun { seed, spec, hash }
         };
         let runs = experiment.seeds.iter().map(run).collect();

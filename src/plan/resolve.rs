@@ -11,11 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
+use super::estimate::step_flops;
 use super::run_spec::{
     CorpusFormat, DataSpec, DemoSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, RunSpec, SPEC_SCHEMA,
-    ScheduleSpec, Stage, TokenizerSpec, TrainSpec, canonical_lines,
+    ScheduleSpec, Stage, TokenizerSpec, TrainLength, TrainSpec, canonical_lines,
 };
-use crate::experiment::{Diagnostic, Setting, Settings, keys};
+use crate::experiment::{Budget, Diagnostic, Setting, Settings, Value, keys};
 use crate::types::{ContentHash, ContentHasher, Seed, SpecHash};
 
 /// A corpus as an experiment names it: all that its bytes depend on.
@@ -80,6 +81,25 @@ pub(super) fn blame_corpus(settings: &Settings<'_>, message: String) -> Diagnost
     Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "this corpus")
 }
 
+/// The steps of a run that a budget pays for.
+fn steps_for(budget: &Budget, spec: &RunSpec) -> u64 {
+    let tokens = (spec.train.batch_size * spec.train.seq_len) as f64;
+    budget.steps(tokens, step_flops(spec))
+}
+
+/// An error where a budget does not pay for one step.
+pub(super) fn blame_budget(settings: &Settings<'_>, spec: &RunSpec) -> Option<Diagnostic> {
+    let setting = settings.get("train.budget")?;
+    let Value::Budget(budget) = &setting.value else { return None };
+    if steps_for(budget, spec) > 0 {
+        return None;
+    }
+    let problem = Diagnostic::error(format!("`train.budget` {budget} does not pay for one step"));
+    let tokens = spec.train.batch_size * spec.train.seq_len;
+    let help = format!("a step takes {tokens} tokens and {:.2e} FLOPs", step_flops(spec));
+    Some(problem.at(setting.place.clone().unwrap_or((0..0).into()), "this budget").help(help))
+}
+
 /// Makes specifications, section by section.
 ///
 /// The cells of a large sweep differ in few settings, so most sections of most cells have been made before: they are
@@ -122,19 +142,19 @@ impl Resolver {
         let optimizer = part(&mut self.optimizer, "optimizer", settings, "", nothing);
         let schedule = part(&mut self.schedule, "schedule", settings, "", nothing);
         let tokenizer = part(&mut self.tokenizer, "tokenizer", settings, "", nothing);
+        let budget = match settings.get("train.budget").map(|setting| &setting.value) {
+            Some(Value::Budget(budget)) => Some(*budget),
+            _ => None,
+        };
         let train = part(&mut self.train, "train", settings, &seed.to_string(), |fields| {
             fields.insert("seed".to_owned(), json!(seed));
+            if fields.remove("budget").is_some() {
+                fields.insert("steps".to_owned(), json!(1));
+            }
         });
         let head = canonical_lines("", &json!({ "schema": SPEC_SCHEMA, "stage": Stage::Pretrain }));
         let mut hasher = ContentHasher::new();
-        let numerics = canonical_lines("", &json!({ "numerics": NUMERICS }));
-        for lines in [&data.canonical, &model.canonical, &numerics, &objective.canonical, &optimizer.canonical] {
-            hasher.update(lines.as_bytes());
-        }
-        for lines in [&schedule.canonical, &head, &tokenizer.canonical, &train.canonical] {
-            hasher.update(lines.as_bytes());
-        }
-        let spec = RunSpec {
+        let mut spec = RunSpec {
             schema: SPEC_SCHEMA,
             numerics: NUMERICS,
             stage: Stage::Pretrain,
@@ -146,6 +166,19 @@ impl Resolver {
             schedule: schedule.value.clone(),
             train: train.value.clone(),
         };
+        if let Some(budget) = budget {
+            let steps = steps_for(&budget, &spec).max(1);
+            spec.train.length = TrainLength::Steps(steps);
+            let hash = spec.hash();
+            return (spec, hash);
+        }
+        let numerics = canonical_lines("", &json!({ "numerics": NUMERICS }));
+        for lines in [&data.canonical, &model.canonical, &numerics, &objective.canonical, &optimizer.canonical] {
+            hasher.update(lines.as_bytes());
+        }
+        for lines in [&schedule.canonical, &head, &tokenizer.canonical, &train.canonical] {
+            hasher.update(lines.as_bytes());
+        }
         (spec, SpecHash(hasher.finish()))
     }
 }

@@ -10,6 +10,7 @@ use crate::types::ContentHash;
 
 mod algebra;
 mod bases;
+mod budgets;
 mod explained;
 mod mistakes;
 mod overrides;
@@ -172,7 +173,7 @@ fn every_setting_reaches_the_specification() {
         leaves.extend(spec(rest).leaves().into_iter().map(|(key, _)| key));
     }
     let own = ["schema", "numerics", "stage", "data.corpus_hash", "data.demo.documents", "data.demo.seed"];
-    let elsewhere = ["model.preset", "data.demo_documents", "data.demo_seed"];
+    let elsewhere = ["model.preset", "data.demo_documents", "data.demo_seed", "train.budget"];
     let settings = keys::all().filter(|key| key.is_setting() && !elsewhere.contains(&key.name));
     let expected: BTreeSet<String> = settings.map(|key| key.name.to_owned()).chain(own.map(str::to_owned)).collect();
     let betas = |key: String| key.trim_end_matches(".0").trim_end_matches(".1").to_owned();

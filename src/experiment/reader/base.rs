@@ -139,7 +139,7 @@ impl Reader {
                 || self.sweep.always().any(|axis| axis.key.name == name)
                 || self.sweep.derives.iter().any(|derive| derive.key.name == name)
         };
-        says(name) || keys::rival(name).is_some_and(says)
+        says(name) || keys::rivals(name).any(says)
     }
 
     /// Whether a farther file's choice of an axis for the figures means one that is an axis no more.

@@ -55,9 +55,9 @@ impl Reader {
             conditions.chain(self.sweep.excludes.iter().flat_map(|exclude| &exclude.matches)).collect();
         for (i, derive) in derives.iter().enumerate() {
             let name = derive.key.name;
-            let rival = keys::rival(name);
-            let given = [Some(name), rival].into_iter().flatten().find_map(|name| self.given.get(name)).map(place_of);
-            let swept = self.axes.iter().find(|axis| axis.key.name == name || Some(axis.key.name) == rival);
+            let names: Vec<&str> = std::iter::once(name).chain(keys::rivals(name)).collect();
+            let given = names.iter().find_map(|name| self.given.get(name)).map(place_of);
+            let swept = self.axes.iter().find(|axis| names.contains(&axis.key.name));
             let again = derives[..i].iter().find(|other| other.key.name == name).map(|other| other.place.clone());
             if let Some(other) = given.or(swept.map(|axis| axis.place.clone())).or(again) {
                 let problem = Diagnostic::error(format!("`{name}` is computed, so it can have no other value"));

@@ -169,8 +169,8 @@ impl Reader {
             }
         }
         for (i, (key, setting)) in row.iter().enumerate() {
-            let rival = keys::rival(key.name);
-            if let Some((other, its)) = row[..i].iter().find(|(other, _)| Some(other.name) == rival) {
+            let is_rival = |other: &&'static Key| keys::rivals(key.name).any(|rival| rival == other.name);
+            if let Some((other, its)) = row[..i].iter().find(|(other, _)| is_rival(other)) {
                 let message = format!("`{}` and `{}` exclude each other", other.name, key.name);
                 self.problems.push(conflict(message, setting, its).help("take one of them out"));
             }
@@ -327,7 +327,7 @@ impl Reader {
 
     /// Like any argument, an axis wins over what the file says of its key.
     fn forget_file(&mut self, key: &'static Key) {
-        for name in [Some(key.name), keys::rival(key.name)].into_iter().flatten() {
+        for name in std::iter::once(key.name).chain(keys::rivals(key.name)) {
             if matches!(self.given.get(name), Some(Setting { place: Some(Place::File { .. }), .. })) {
                 self.given.remove(name);
             }
@@ -414,14 +414,17 @@ impl Reader {
                     .at(axis.place.clone(), "swept here");
                 self.problems.push(problem.help("take one of them out"));
             }
-            let Some(rival) = keys::rival(axis.key.name) else { continue };
             let position = axis.key.position();
-            let swept = self.sweep.always().find(|other| other.key.name == rival && other.key.position() < position);
-            let place = self.given.get(rival).map(place_of).or(swept.map(|other| other.place.clone()));
-            if let Some(place) = place {
-                let message = format!("`{}` and `{rival}` exclude each other", axis.key.name);
-                let problem = Diagnostic::error(message).at(place, "this one").at(axis.place.clone(), "and this axis");
-                self.problems.push(problem.help("take one of them out"));
+            for rival in keys::rivals(axis.key.name) {
+                let is_it = |other: &&Column| other.key.name == rival && other.key.position() < position;
+                let swept = self.sweep.always().find(is_it);
+                let place = self.given.get(rival).map(place_of).or(swept.map(|other| other.place.clone()));
+                if let Some(place) = place {
+                    let message = format!("`{}` and `{rival}` exclude each other", axis.key.name);
+                    let problem = Diagnostic::error(message).at(place, "this one");
+                    let problem = problem.at(axis.place.clone(), "and this axis");
+                    self.problems.push(problem.help("take one of them out"));
+                }
             }
         }
     }

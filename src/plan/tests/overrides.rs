@@ -44,7 +44,7 @@ fn mistakes_name_the_argument() {
     let sets = ["train.steps=many", "train.step=3", "train.epochs=1", "schedule.warmup_steps=-1", "nsp=off", "model"];
     let sets = sets.map(str::to_owned);
     insta::assert_snapshot!(read(&file(""), "x.toml", &sets, &mut alone).expect_err("mistakes"), @r#"
-    --set train.steps=many: error: `train.steps` must be a whole number, at least 1, not the text "many" (`train.steps`: Optimizer steps; excludes epochs)
+    --set train.steps=many: error: `train.steps` must be a whole number, at least 1, not the text "many" (`train.steps`: Optimizer steps; excludes epochs and budget)
     --set train.step=3: error: unknown key `train.step` (did you mean `train.steps`?)
     --set schedule.warmup_steps=-1: error: `schedule.warmup_steps` must be a whole number, at least 0, not -1 (`schedule.warmup_steps`: The warmup in steps; excludes warmup_ratio)
     --set nsp=off: error: unknown key `nsp` (did you mean `objective.nsp`?)
