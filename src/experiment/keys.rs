@@ -125,13 +125,13 @@ const SECTIONS: &[&str] = &[
     "sweep.exclude",
     "sweep.include",
     "sweep.derive",
+    "sweep.random",
     "sweep.replicates",
     "report",
 ];
 
 const PLANNED: &[(&str, &str)] = &[
     ("finetune", "only pretraining runs can be declared"),
-    ("sweep.random", "write the cells out with the other parts of [sweep]"),
     ("sweep.halving", "write the cells out with the other parts of [sweep]"),
     ("sweep.replicates.paired", "replicates are always paired: every cell has the same seeds"),
     ("objective.whole_word", "masks are drawn by token: take the key out"),
@@ -229,6 +229,10 @@ static KEYS: &[Key] = &[
     key("train.seed", SEED, "0", "The first seed; replicates count up from it"),
     key("train.device", Choice { choices: &["flex"], planned: &["tch", "cuda", "wgpu", "vulkan"] }, "'flex'", "What the run computes on"),
     key("train.isa", one_of(&["native", "avx512", "avx2"]), "'native'", "The instruction set of the matrix kernels"),
+
+    without_default("sweep.random.n", Integer { min: 1, max: 100_000 }, "How many rows are drawn"),
+    key("sweep.random.seed", SEED, "0", "Another seed draws other rows"),
+    key("sweep.random.sampler", one_of(&["sobol", "uniform"]), "'sobol'", "Evenly spread quasi-random rows, or independent ones"),
 
     key("sweep.replicates.seeds", Seeds, "1", "How many seeds each cell runs with, counted from train.seed, or which"),
 

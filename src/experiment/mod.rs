@@ -11,9 +11,11 @@ mod diagnostic;
 mod expression;
 pub mod keys;
 mod presets;
+mod random;
 mod range;
 mod reader;
 mod settings;
+mod sobol;
 mod suggest;
 mod sweep;
 mod value;
@@ -23,6 +25,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Label, Place, Severity, Source, So
 pub use expression::Expression;
 pub use keys::Key;
 pub use presets::names as preset_names;
+pub use random::Random;
 pub use reader::{LoadBase, read};
 pub use settings::Settings;
 pub use suggest::{nearest, nearest_key};
@@ -106,6 +109,7 @@ pub enum Part {
     Zip,
     When,
     Include,
+    Random,
     Derive,
 }
 
@@ -144,6 +148,7 @@ impl fmt::Display for Part {
             Self::Zip => "[[sweep.zip]]",
             Self::When => "[[sweep.when]]",
             Self::Include => "[[sweep.include]]",
+            Self::Random => "[sweep.random]",
             Self::Derive => "[sweep.derive]",
         })
     }

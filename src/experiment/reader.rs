@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source, Sources};
 use super::keys::{self, Key};
+use super::random::Drawn;
 use super::sweep::Sweep;
 use super::value::{Rejection, Value, describe};
 use super::{Axis, Draft, Experiment, Goal, Part, Report, Said, Setting, settings, suggest};
@@ -18,6 +19,7 @@ use crate::types::Seed;
 
 mod base;
 mod derive;
+mod random;
 mod sweep;
 
 pub use base::LoadBase;
@@ -43,6 +45,8 @@ struct Reader {
     file: usize,
     given: BTreeMap<&'static str, Setting>,
     sweep: Sweep,
+    /// What `[sweep.random]` draws.
+    drawn: Vec<Drawn>,
     /// What varies: known once all is read.
     axes: Vec<Axis>,
     baseline: Vec<(&'static Key, Setting)>,
@@ -70,6 +74,7 @@ struct Node<'a, 'i> {
 enum Target {
     Base,
     Axis,
+    Drawn,
     Derive,
     Baseline,
 }
@@ -78,6 +83,8 @@ impl Target {
     fn of(path: &str) -> (Self, &str) {
         if let Some(key) = path.strip_prefix("sweep.grid.") {
             (Self::Axis, key)
+        } else if let Some(key) = path.strip_prefix("sweep.random.").filter(|_| keys::find(path).is_none()) {
+            (Self::Drawn, key)
         } else if let Some(key) = path.strip_prefix("sweep.derive.") {
             (Self::Derive, key)
         } else if let Some(key) = path.strip_prefix("experiment.baseline.") {
@@ -211,6 +218,7 @@ impl Reader {
             match target {
                 Target::Base => self.take_base(key, node),
                 Target::Axis => self.take_axis(key, node),
+                Target::Drawn => self.take_drawn(key, node),
                 Target::Derive => self.take_derive(key, node),
                 Target::Baseline => self.take_baseline(key, node),
             }
@@ -244,7 +252,7 @@ impl Reader {
             let (section, _) = keys::split(name);
             let siblings: Vec<&str> =
                 keys::all().map(|key| keys::split(key.name)).filter(|key| key.0 == section).map(|key| key.1).collect();
-            match base::meant(&node.path).or_else(|| suggest::nearest_key(name)) {
+            match base::meant(&node.path).or_else(|| random::meant(&node.path)).or_else(|| suggest::nearest_key(name)) {
                 Some(key) => problem.help(format!("did you mean `{key}`?")),
                 None if !siblings.is_empty() => problem.help(format!("[{section}] has {}", siblings.join(", "))),
                 None => problem.help("a key is written section.key, like `objective.mask_ratio`"),
@@ -306,6 +314,7 @@ impl Reader {
     }
 
     fn finish(mut self, source: Sources) -> Draft {
+        self.draw();
         self.sweep.sort();
         self.axes = self.sweep.axes();
         self.check_sources();

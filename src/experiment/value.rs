@@ -7,6 +7,7 @@ use std::fmt;
 
 use toml::de::DeValue;
 
+use super::decimal::Decimal;
 use super::{presets, suggest};
 
 /// The largest seed: whole numbers up to here are exact in every reader of JSON.
@@ -191,6 +192,13 @@ impl Kind {
                 items.iter().map(|item| choice(item.get_ref(), words, &[])).collect::<Result<_, _>>().map(Value::List)
             }
         }
+    }
+
+    /// The value that a number is for this kind.
+    pub(super) fn number(&self, number: Decimal) -> Result<Value, Rejection> {
+        let text = number.to_string();
+        let written = DeValue::parse(&text).expect("invariant: a decimal is written as TOML");
+        self.read(written.get_ref())
     }
 
     /// Reads an argument of the command line: TOML where it is TOML of this kind, a bare word or path otherwise.

@@ -12,7 +12,9 @@ mod algebra;
 mod bases;
 mod explained;
 mod mistakes;
+mod oracle;
 mod overrides;
+mod random;
 mod stored;
 mod typos;
 
