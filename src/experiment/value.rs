@@ -158,6 +158,8 @@ impl fmt::Display for Kind {
 pub enum Rejection {
     /// It is known by name, and of the future.
     NotSupportedYet(String),
+    /// It is a list with this item twice.
+    Twice(String),
     /// It is none of the kind's values; perhaps the nearest right one.
     Wrong { found: String, nearest: Option<String> },
 }
@@ -186,7 +188,7 @@ impl Kind {
                 Some(copies) => Ok(Value::Copies(copies)),
                 None => choice(value, &["dynamic", "static"], &[]),
             },
-            Self::Seeds => seeds(value).ok_or_else(wrong),
+            Self::Seeds => seeds(value),
             Self::Words(words) => {
                 let items = value.as_array().ok_or_else(wrong)?;
                 items.iter().map(|item| choice(item.get_ref(), words, &[])).collect::<Result<_, _>>().map(Value::List)
@@ -248,15 +250,19 @@ fn copies(value: &DeValue<'_>) -> Option<u32> {
     u32::try_from(copies).ok().filter(|&copies| copies > 0)
 }
 
-fn seeds(value: &DeValue<'_>) -> Option<Value> {
+fn seeds(value: &DeValue<'_>) -> Result<Value, Rejection> {
+    let wrong = || Rejection::Wrong { found: describe(value), nearest: None };
     let Some(items) = value.as_array() else {
-        return integer(value).filter(|count| (1..=10_000).contains(count)).map(Value::Integer);
+        let count = integer(value).filter(|count| (1..=10_000).contains(count));
+        return count.map(Value::Integer).ok_or_else(wrong);
     };
     let seeds: Option<Vec<i64>> =
         items.iter().map(|item| integer(item.get_ref()).filter(|seed| (0..=MAX_SEED).contains(seed))).collect();
-    let seeds = seeds.filter(|seeds| !seeds.is_empty())?;
-    let distinct = seeds.iter().enumerate().all(|(i, seed)| !seeds[..i].contains(seed));
-    distinct.then(|| Value::List(seeds.into_iter().map(Value::Integer).collect()))
+    let seeds = seeds.filter(|seeds| !seeds.is_empty()).ok_or_else(wrong)?;
+    match seeds.iter().enumerate().find(|(i, seed)| seeds[..*i].contains(seed)) {
+        Some((_, seed)) => Err(Rejection::Twice(format!("the seed {seed}"))),
+        None => Ok(Value::List(seeds.into_iter().map(Value::Integer).collect())),
+    }
 }
 
 fn alternatives(words: &[&str]) -> String {

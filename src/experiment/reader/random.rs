@@ -1,7 +1,7 @@
 //! Reads `[sweep.random]`: how many rows are drawn, and what from.
 
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::{Node, Reader, describe, explain};
 use crate::experiment::decimal::Decimal;
@@ -20,6 +20,11 @@ pub(super) fn meant(path: &str) -> Option<&'static str> {
     let words = OWN.map(|own| own.rsplit('.').next().unwrap_or(own));
     let word = suggest::nearest(name, words)?;
     OWN.into_iter().find(|own| own.ends_with(&format!(".{word}")))
+}
+
+/// Whether a table is meant as what values are drawn from.
+pub(super) fn is_drawn(table: &DeTable<'_>) -> bool {
+    table.iter().any(|(name, _)| WORDS.contains(&name.get_ref().as_ref()))
 }
 
 impl Reader {
