@@ -74,9 +74,10 @@ pub fn sections() -> impl Iterator<Item = &'static str> {
     SECTIONS.iter().copied()
 }
 
-/// Why `path` is not supported yet, when it is a name of the format's future.
+/// Why `path` is not supported yet, when it is a name of the format's future or below one.
 pub fn planned(path: &str) -> Option<&'static str> {
-    PLANNED.iter().find(|(name, _)| *name == path).map(|(_, why)| *why)
+    let is_within = |name: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    PLANNED.iter().find(|(name, _)| is_within(name)).map(|(_, why)| *why)
 }
 
 /// Keys of which at most one may be given: giving one on the command line takes the other back.
@@ -129,6 +130,7 @@ const SECTIONS: &[&str] = &[
     "sweep.exclude",
     "sweep.include",
     "sweep.derive",
+    "sweep.random",
     "sweep.replicates",
     "sweep.halving",
     "report",
@@ -136,8 +138,6 @@ const SECTIONS: &[&str] = &[
 
 const PLANNED: &[(&str, &str)] = &[
     ("finetune", "only pretraining runs can be declared"),
-    ("sweep.random", "write the cells out with the other parts of [sweep]"),
-    ("sweep.replicates.paired", "replicates are always paired: every cell has the same seeds"),
     ("objective.whole_word", "masks are drawn by token: take the key out"),
 ];
 
@@ -244,9 +244,15 @@ static KEYS: &[Key] = &[
     key("train.isa", one_of(&["native", "avx512", "avx2"]), "'native'", "The instruction set of the matrix kernels"),
     key("train.gradient_checkpointing", Bool, "false", "Whether the backward pass computes sublayers again to save memory"),
 
+    without_default("sweep.random.n", Integer { min: 1, max: 100_000 }, "How many rows are drawn"),
+    key("sweep.random.seed", SEED, "0", "Another seed draws other rows"),
+    key("sweep.random.sampler", one_of(&["sobol", "uniform"]), "'sobol'", "Evenly spread quasi-random rows, or independent ones"),
+
     without_default("sweep.halving.min_steps", COUNT, "Cells are compared after so many steps, and the best go on: asynchronous successive halving"),
     key("sweep.halving.reduction_factor", Integer { min: 2, max: 1000 }, "3", "One in so many cells goes on, for so many times the steps"),
+
     key("sweep.replicates.seeds", Seeds, "1", "How many seeds each cell runs with, counted from train.seed, or which"),
+    key("sweep.replicates.paired", Bool, "true", "Whether every cell has the same seeds, so that differences are paired; always so"),
 
     key("report.figures", Words(FIGURES), "['curves', 'axes', 'effects', 'schedules', 'parameters', 'time']", "The figures that a comparison draws"),
     without_default("report.colour_by", Text, "The axis that is told by colour; the first one when not given"),

@@ -12,9 +12,11 @@ mod diagnostic;
 mod expression;
 pub mod keys;
 mod presets;
+mod random;
 mod range;
 mod reader;
 mod settings;
+mod sobol;
 mod suggest;
 mod sweep;
 mod value;
@@ -25,6 +27,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Label, Place, Severity, Source, So
 pub use expression::Expression;
 pub use keys::Key;
 pub use presets::names as preset_names;
+pub use random::Random;
 pub use reader::{LoadBase, read};
 pub use settings::Settings;
 pub use suggest::{nearest, nearest_key};
@@ -108,6 +111,7 @@ pub enum Part {
     Zip,
     When,
     Include,
+    Random,
     Derive,
 }
 
@@ -146,6 +150,7 @@ impl fmt::Display for Part {
             Self::Zip => "[[sweep.zip]]",
             Self::When => "[[sweep.when]]",
             Self::Include => "[[sweep.include]]",
+            Self::Random => "[sweep.random]",
             Self::Derive => "[sweep.derive]",
         })
     }

@@ -149,17 +149,12 @@ fn number(table: &DeTable<'_>, word: &str) -> Result<Decimal, Fault> {
 
 fn ends(table: &DeTable<'_>, word: &str) -> Result<(Decimal, Decimal), Fault> {
     let value: &Spanned<DeValue<'_>> = &table[word];
-    two_numbers(value.get_ref()).ok_or_else(|| {
+    let items = value.get_ref().as_array().filter(|items| items.len() == 2);
+    let ends = items.and_then(|items| Some((decimal(items[0].get_ref())?, decimal(items[1].get_ref())?)));
+    ends.filter(|ends| ends.0 != ends.1).ok_or_else(|| {
         let help = format!("as in {{ {word} = [1e-4, 1e-2], n = 5 }}");
         Fault::new(format!("`{word}` must be two different numbers"), help).at(value.span())
     })
-}
-
-/// A list of two numbers that differ.
-pub(super) fn two_numbers(value: &DeValue<'_>) -> Option<(Decimal, Decimal)> {
-    let items = value.as_array().filter(|items| items.len() == 2)?;
-    let ends = (decimal(items[0].get_ref())?, decimal(items[1].get_ref())?);
-    (ends.0 != ends.1).then_some(ends)
 }
 
 fn count(table: &DeTable<'_>) -> Result<usize, Fault> {

@@ -7,17 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source, Sources};
 use super::keys::{self, Key};
+use super::random::Drawn;
 use super::sweep::Sweep;
 use super::value::{Rejection, Value, describe};
-use super::{Axis, Draft, Experiment, Goal, Part, Report, Said, Setting, settings, suggest};
+use super::{Axis, Draft, Experiment, Goal, Part, Report, Said, Setting, range, settings, suggest};
 use crate::types::Seed;
 
 mod base;
 mod derive;
+mod random;
 mod sweep;
 
 pub use base::LoadBase;
@@ -43,6 +45,8 @@ struct Reader {
     file: usize,
     given: BTreeMap<&'static str, Setting>,
     sweep: Sweep,
+    /// What `[sweep.random]` draws.
+    drawn: Vec<Drawn>,
     /// What varies: known once all is read.
     axes: Vec<Axis>,
     baseline: Vec<(&'static Key, Setting)>,
@@ -70,6 +74,7 @@ struct Node<'a, 'i> {
 enum Target {
     Base,
     Axis,
+    Drawn,
     Derive,
     Baseline,
 }
@@ -78,6 +83,8 @@ impl Target {
     fn of(path: &str) -> (Self, &str) {
         if let Some(key) = path.strip_prefix("sweep.grid.") {
             (Self::Axis, key)
+        } else if let Some(key) = path.strip_prefix("sweep.random.").filter(|_| keys::find(path).is_none()) {
+            (Self::Drawn, key)
         } else if let Some(key) = path.strip_prefix("sweep.derive.") {
             (Self::Derive, key)
         } else if let Some(key) = path.strip_prefix("experiment.baseline.") {
@@ -158,6 +165,10 @@ impl<'a, 'i> Node<'a, 'i> {
     }
 }
 
+fn is_below(path: &str, table: &str) -> bool {
+    path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'))
+}
+
 fn join(parent: &str, name: &str) -> String {
     if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
 }
@@ -167,6 +178,9 @@ fn explain(key: &Key, rejection: Rejection, value: &DeValue<'_>) -> Diagnostic {
     match rejection {
         Rejection::NotSupportedYet(word) => Diagnostic::error(format!("`{name} = \"{word}\"` is not supported yet"))
             .help(format!("`{name}` must be {}", key.kind)),
+        Rejection::Twice(item) => {
+            Diagnostic::error(format!("`{name}` has {item} twice")).help(format!("`{name}` must be {}", key.kind))
+        }
         Rejection::Wrong { found, nearest: Some(word) } => {
             Diagnostic::error(format!("`{name}` cannot be {found}")).help(format!("did you mean \"{word}\"?"))
         }
@@ -204,6 +218,10 @@ impl Reader {
         } else if node.argument.is_some() && name == base::KEY {
             let problem = Diagnostic::error("`base` is no argument: a file says itself what it builds on");
             self.problems.push(problem.at(node.at.clone(), "this argument").help("write `base = \"...\"` in the file"));
+        } else if let Some((list, _)) = sweep::List::ALL.iter().find(|(list, _)| is_below(&node.path, list)) {
+            let problem = Diagnostic::error(format!("`{list}` is a list of tables, and an argument gives it whole"));
+            let help = format!("write --set '{list}=[{{ ... }}]', or change the file");
+            self.problems.push(problem.at(node.at.clone(), "this argument").help(help));
         } else if let Some(why) = keys::planned(name) {
             let problem = Diagnostic::error(format!("`{name}` is not supported yet"));
             self.problems.push(problem.at(node.at.clone(), "of a later version").help(why));
@@ -211,6 +229,7 @@ impl Reader {
             match target {
                 Target::Base => self.take_base(key, node),
                 Target::Axis => self.take_axis(key, node),
+                Target::Drawn => self.take_drawn(key, node),
                 Target::Derive => self.take_derive(key, node),
                 Target::Baseline => self.take_baseline(key, node),
             }
@@ -232,7 +251,8 @@ impl Reader {
         let tables = node.value.get_ref().as_array();
         let is_list =
             tables.is_some_and(|items| !items.is_empty() && items.iter().all(|item| item.get_ref().is_table()));
-        let problem = if (is_list || node.value.get_ref().is_table()) && node.argument.is_none() {
+        let is_table = node.value.get_ref().as_table().is_some_and(|table| !is_value(table));
+        let problem = if (is_list || is_table) && node.argument.is_none() {
             let (open, close) = if is_list { ("[[", "]]") } else { ("[", "]") };
             let problem = Diagnostic::error(format!("unknown table `{open}{}{close}`", node.path));
             match suggest::nearest(&node.path, keys::sections()) {
@@ -244,7 +264,7 @@ impl Reader {
             let (section, _) = keys::split(name);
             let siblings: Vec<&str> =
                 keys::all().map(|key| keys::split(key.name)).filter(|key| key.0 == section).map(|key| key.1).collect();
-            match base::meant(&node.path).or_else(|| suggest::nearest_key(name)) {
+            match base::meant(&node.path).or_else(|| random::meant(&node.path)).or_else(|| suggest::nearest_key(name)) {
                 Some(key) => problem.help(format!("did you mean `{key}`?")),
                 None if !siblings.is_empty() => problem.help(format!("[{section}] has {}", siblings.join(", "))),
                 None => problem.help("a key is written section.key, like `objective.mask_ratio`"),
@@ -305,6 +325,7 @@ impl Reader {
     }
 
     fn finish(mut self, source: Sources) -> Draft {
+        self.draw();
         self.sweep.sort();
         self.axes = self.sweep.axes();
         self.check_sources();
@@ -360,6 +381,13 @@ impl Reader {
     }
 
     fn seeds(&mut self) -> Vec<Seed> {
+        if let Some(paired) =
+            self.given.get("sweep.replicates.paired").filter(|paired| paired.value == Value::Bool(false))
+        {
+            let message = "`sweep.replicates.paired = false` is not offered: every cell runs with the same seeds";
+            let problem = Diagnostic::error(message).at(place_of(paired), "this value");
+            self.problems.push(problem.help("take it out: with the same seeds, fewer of them tell cells apart"));
+        }
         let integer = |value: &Value| match value {
             Value::Integer(number) => Some(number.unsigned_abs()),
             _ => None,
@@ -392,6 +420,11 @@ impl Reader {
             _ => Vec::new(),
         }
     }
+}
+
+/// Whether a table is a value, or values: not the keys of a section.
+fn is_value(table: &DeTable<'_>) -> bool {
+    range::is_range(table) || random::is_drawn(table) || table.contains_key("copies")
 }
 
 fn usual_goal(metric: &str) -> Goal {

@@ -7,8 +7,6 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use toml::de::DeValue;
-
 use super::decimal::Decimal;
 use super::{Derive, Diagnostic, Experiment, Key, Kind, Point, Setting, Value, keys, presets, range};
 
@@ -119,9 +117,7 @@ impl<'e> Settings<'e> {
             let problem = Diagnostic::error(format!("`{}` cannot be computed: {}", derive.key.name, mistake.message));
             problem.at(derive.part(&mistake.span), "here").help(format!("in the cell where {}", self.inputs(derive)))
         })?;
-        let text = value.to_string();
-        let written = DeValue::parse(&text).expect("invariant: a decimal is written as TOML");
-        let value = derive.key.kind.read(written.get_ref()).map_err(|_| {
+        let value = derive.key.kind.number(value).map_err(|_| {
             let (name, kind, shown) = (derive.key.name, derive.key.kind, range::rounded(value));
             let problem = Diagnostic::error(format!("`{name}` must be {kind}, and is computed as {shown}"));
             let is_fraction = matches!(kind, Kind::Integer { .. }) && value.as_integer().is_none();

@@ -12,7 +12,7 @@ use super::diagnostic::Place;
 use super::expression::Expression;
 use super::keys::{self, Key};
 use super::value::Value;
-use super::{Axis, Point, Setting};
+use super::{Axis, Point, Random, Setting};
 
 /// The parts of a sweep, as declared.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Sweep {
     pub grid: Vec<Column>,
     /// `[[sweep.zip]]`: each one axis of correlated values.
     pub zips: Vec<Zip>,
+    /// `[sweep.random]`: rows that are drawn.
+    pub random: Option<Random>,
     /// `[[sweep.when]]`: axes that exist only where a condition holds.
     pub whens: Vec<When>,
     /// `[[sweep.exclude]]`: cells that are left out.
@@ -115,7 +117,8 @@ impl Sweep {
 
     /// The columns whose key has a value at every point of the product.
     pub fn always(&self) -> impl Iterator<Item = &Column> {
-        self.grid.iter().chain(self.zips.iter().flat_map(|zip| &zip.columns))
+        let zips = self.zips.iter().flat_map(|zip| &zip.columns);
+        self.grid.iter().chain(zips).chain(self.random.iter().flat_map(|random| &random.axes))
     }
 
     /// The columns of `[[sweep.when]]`.
@@ -232,7 +235,8 @@ fn compare_rows(a: &[(&Key, Setting)], b: &[(&Key, Setting)]) -> Ordering {
     pairs.fold(Ordering::Equal, Ordering::then).then(a.len().cmp(&b.len()))
 }
 
-fn compare_values(a: &Value, b: &Value) -> Ordering {
+/// Numbers by size, anything else by its text.
+pub(super) fn compare_values(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Integer(a), Value::Integer(b)) => a.cmp(b),
         (Value::Float(a), Value::Float(b)) => a.total_cmp(b),

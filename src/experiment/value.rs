@@ -8,6 +8,7 @@ use std::fmt;
 use toml::de::DeValue;
 
 use super::budget::Budget;
+use super::decimal::Decimal;
 use super::{presets, suggest};
 
 /// The largest seed: whole numbers up to here are exact in every reader of JSON.
@@ -167,6 +168,8 @@ impl fmt::Display for Kind {
 pub enum Rejection {
     /// It is known by name, and of the future.
     NotSupportedYet(String),
+    /// It is a list with this item twice.
+    Twice(String),
     /// It is none of the kind's values; perhaps the nearest right one.
     Wrong { found: String, nearest: Option<String> },
 }
@@ -196,12 +199,19 @@ impl Kind {
                 None => choice(value, &["dynamic", "static"], &[]),
             },
             Self::Budget => Budget::read(value).map(Value::Budget).ok_or_else(wrong),
-            Self::Seeds => seeds(value).ok_or_else(wrong),
+            Self::Seeds => seeds(value),
             Self::Words(words) => {
                 let items = value.as_array().ok_or_else(wrong)?;
                 items.iter().map(|item| choice(item.get_ref(), words, &[])).collect::<Result<_, _>>().map(Value::List)
             }
         }
+    }
+
+    /// The value that a number is for this kind.
+    pub(super) fn number(&self, number: Decimal) -> Result<Value, Rejection> {
+        let text = number.to_string();
+        let written = DeValue::parse(&text).expect("invariant: a decimal is written as TOML");
+        self.read(written.get_ref())
     }
 
     /// Reads an argument of the command line: TOML where it is TOML of this kind, a bare word or path otherwise.
@@ -251,15 +261,19 @@ fn copies(value: &DeValue<'_>) -> Option<u32> {
     u32::try_from(copies).ok().filter(|&copies| copies > 0)
 }
 
-fn seeds(value: &DeValue<'_>) -> Option<Value> {
+fn seeds(value: &DeValue<'_>) -> Result<Value, Rejection> {
+    let wrong = || Rejection::Wrong { found: describe(value), nearest: None };
     let Some(items) = value.as_array() else {
-        return integer(value).filter(|count| (1..=10_000).contains(count)).map(Value::Integer);
+        let count = integer(value).filter(|count| (1..=10_000).contains(count));
+        return count.map(Value::Integer).ok_or_else(wrong);
     };
     let seeds: Option<Vec<i64>> =
         items.iter().map(|item| integer(item.get_ref()).filter(|seed| (0..=MAX_SEED).contains(seed))).collect();
-    let seeds = seeds.filter(|seeds| !seeds.is_empty())?;
-    let distinct = seeds.iter().enumerate().all(|(i, seed)| !seeds[..i].contains(seed));
-    distinct.then(|| Value::List(seeds.into_iter().map(Value::Integer).collect()))
+    let seeds = seeds.filter(|seeds| !seeds.is_empty()).ok_or_else(wrong)?;
+    match seeds.iter().enumerate().find(|(i, seed)| seeds[..*i].contains(seed)) {
+        Some((_, seed)) => Err(Rejection::Twice(format!("the seed {seed}"))),
+        None => Ok(Value::List(seeds.into_iter().map(Value::Integer).collect())),
+    }
 }
 
 fn alternatives(words: &[&str]) -> String {

@@ -4,11 +4,12 @@
 //!
 //! 1. `[sweep.grid]`: the product of all axes, the first one of the key table varying slowest
 //! 2. `[[sweep.zip]]`: times the rows of each zip, as of one axis
-//! 3. `[[sweep.when]]`: where its condition holds, a point becomes one for each combination of its grid; a condition on
+//! 3. `[sweep.random]`: times the rows that are drawn, as of one more zip
+//! 4. `[[sweep.when]]`: where its condition holds, a point becomes one for each combination of its grid; a condition on
 //!    an axis of another `when` is looked at after that one
-//! 4. `[[sweep.exclude]]`: points that match are taken out
-//! 5. `[[sweep.include]]`: rows are added at the end; where there is nothing but rows, they are the sweep
-//! 6. points that are there already are taken out
+//! 5. `[[sweep.exclude]]`: points that match are taken out
+//! 6. `[[sweep.include]]`: rows are added at the end; where there is nothing but rows, they are the sweep
+//! 7. points that are there already are taken out
 //!
 //! Replicates come after all stages and are no axis. A condition on an axis that is absent does not hold, and one on a
 //! key that does not vary looks at what the cell has through all its layers.
@@ -37,6 +38,8 @@ pub struct Tally {
     pub grid: Vec<usize>,
     /// The rows of each zip.
     pub zips: Vec<usize>,
+    /// The rows that are drawn.
+    pub random: Option<usize>,
     /// The points of the product.
     pub product: usize,
     /// Points that conditional axes added; absent where the sweep has none. So are the next two.
@@ -75,6 +78,7 @@ impl fmt::Display for Tally {
             factors.push(format!("grid {}", sizes(&self.grid)));
         }
         factors.extend(self.zips.iter().map(|rows| format!("zip {rows}")));
+        factors.extend(self.random.map(|rows| format!("random {rows}")));
         let mut stages = Vec::new();
         stages.extend(self.when.map(|n| format!("when +{n}")));
         let excludes: Vec<String> = self.excludes.iter().map(|(n, because)| format!("-{n} ({because})")).collect();
@@ -113,9 +117,12 @@ impl Expander<'_> {
         let sweep = &self.experiment.sweep;
         let grid: Vec<Choices> = sweep.grid.iter().map(|column| self.rows(std::slice::from_ref(column))).collect();
         let zips: Vec<Choices> = sweep.zips.iter().map(|zip| self.rows(&zip.columns)).collect();
+        let random: Vec<Choices> = sweep.random.iter().map(|random| self.rows(&random.columns)).collect();
+        self.tally.random = random.first().map(Vec::len);
         self.tally.grid = grid.iter().map(Vec::len).collect();
         self.tally.zips = zips.iter().map(Vec::len).collect();
-        let factors: Vec<Choices> = grid.into_iter().chain(zips).filter(|choices| !choices.is_empty()).collect();
+        let factors: Vec<Choices> =
+            grid.into_iter().chain(zips).chain(random).filter(|choices| !choices.is_empty()).collect();
         let size = factors.iter().try_fold(1usize, |size, choices| size.checked_mul(choices.len()));
         if size.is_none_or(|size| size > MAX_CELLS) {
             self.problems.push(self.too_many_in_product());
@@ -312,8 +319,8 @@ impl Expander<'_> {
     }
 
     fn too_many_in_product(&self) -> Diagnostic {
-        let Tally { grid, zips, .. } = &self.tally;
-        let counts: Vec<String> = grid.iter().chain(zips).map(usize::to_string).collect();
+        let Tally { grid, zips, random, .. } = &self.tally;
+        let counts: Vec<String> = grid.iter().chain(zips).chain(random).map(usize::to_string).collect();
         let message = format!("the sweep has {} cells, more than {MAX_CELLS}", counts.join(" x "));
         let problem = Diagnostic::error(message).help("take values out, or cut the sweep into several experiments");
         self.experiment

@@ -78,6 +78,8 @@ fn layer_name(said: &Said) -> String {
 struct Counts {
     /// By value, where the key is an axis of the cell.
     of_axis: BTreeMap<String, usize>,
+    /// The values of the axis that come from one place, for what is drawn.
+    values: Vec<(Option<Place>, String)>,
     /// By place, preset and value elsewhere.
     others: BTreeMap<(Option<Place>, Option<&'static str>, String), usize>,
     absent: usize,
@@ -85,7 +87,9 @@ struct Counts {
 
 impl Counts {
     fn new(experiment: &Experiment, key: &'static Key, points: &[Point]) -> Self {
-        let mut counts = Self { of_axis: BTreeMap::new(), others: BTreeMap::new(), absent: 0 };
+        let mut counts = Self { of_axis: BTreeMap::new(), values: Vec::new(), others: BTreeMap::new(), absent: 0 };
+        let axis = experiment.axis(key.name).map_or(&[][..], |axis| &axis.values);
+        counts.values = axis.iter().map(|setting| (setting.place.clone(), setting.value.to_string())).collect();
         let default = key.default_value().map(|value| Setting { value, place: None, preset: None });
         for point in points {
             let cell = experiment.settings(point);
@@ -114,6 +118,10 @@ impl Counts {
         match said.part {
             // An argument may fix an axis at one value.
             Part::Value | Part::Derive if !is_live => self.at(&said.place).map(|(_, n)| n).sum(),
+            Part::Random if is_live => {
+                let drawn = self.values.iter().filter(|(place, _)| place.as_ref() == Some(&said.place));
+                drawn.filter_map(|(_, value)| self.of_axis.get(value)).sum()
+            }
             _ if is_live => self.of_axis.get(&said.text).copied().unwrap_or(0),
             _ => 0,
         }

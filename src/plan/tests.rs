@@ -13,7 +13,9 @@ mod bases;
 mod budgets;
 mod explained;
 mod mistakes;
+mod oracle;
 mod overrides;
+mod random;
 mod stored;
 mod typos;
 

@@ -158,8 +158,7 @@ fn all_mistakes_of_a_file_are_reported_in_one_pass() {
     20 │ [sweep.replicates]
        ╰────
      help: `optimizer.lr`: The peak learning rate
-     × `sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers, not
-     │ the list [1, 2, 1]
+     × `sweep.replicates.seeds` has the seed 1 twice
        ╭─[bad.toml:21:9]
     20 │ [sweep.replicates]
     21 │ seeds = [1, 2, 1]
@@ -167,7 +166,7 @@ fn all_mistakes_of_a_file_are_reported_in_one_pass() {
        ·             ╰── this value
     22 │ [sweep.zip]
        ╰────
-     help: `sweep.replicates.seeds`: How many seeds each cell runs with, counted from train.seed, or which
+     help: `sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers
      × `sweep.zip` must be a list of tables, not a table
        ╭─[bad.toml:22:8]
     21 │ seeds = [1, 2, 1]

@@ -106,12 +106,14 @@ impl Reader {
         let given: Vec<(&str, Setting)> =
             base.given.into_iter().filter(|(name, value)| !self.says(name) && !self.has_fixed(name, value)).collect();
         let grid: Vec<_> = base.sweep.grid.into_iter().filter(|axis| !self.says(axis.key.name)).collect();
+        let drawn: Vec<_> = base.drawn.into_iter().filter(|drawn| !self.says(drawn.key.name)).collect();
         let derives: Vec<_> = base.sweep.derives.into_iter().filter(|derive| !self.says(derive.key.name)).collect();
         let is_open =
             |name: &str| !self.given.contains_key(name) && self.baseline.iter().all(|(other, _)| other.name != name);
         let baseline: Vec<_> = base.baseline.into_iter().filter(|(key, _)| is_open(key.name)).collect();
         self.given.extend(given);
         self.sweep.grid.extend(grid);
+        self.drawn.extend(drawn);
         self.sweep.derives.extend(derives);
         self.baseline.extend(baseline);
         for list in base.lists {
@@ -137,6 +139,7 @@ impl Reader {
             self.given.contains_key(name)
                 || self.broken.contains(name)
                 || self.sweep.always().any(|axis| axis.key.name == name)
+                || self.drawn.iter().any(|drawn| drawn.key.name == name)
                 || self.sweep.derives.iter().any(|derive| derive.key.name == name)
         };
         says(name) || keys::rivals(name).any(says)

@@ -9,7 +9,7 @@ use super::{Node, Reader, conflict, describe, explain, place_of};
 use crate::experiment::decimal::Decimal;
 use crate::experiment::keys::{self, Key};
 use crate::experiment::sweep::{Column, Exclude, Include, Sweep, Term, When, Zip};
-use crate::experiment::{Diagnostic, Part, Place, Setting, range, suggest};
+use crate::experiment::{Diagnostic, Part, Place, Setting, Value, range, suggest};
 
 /// The lists of tables below `[sweep]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -266,7 +266,7 @@ impl Reader {
     }
 
     /// Whether a key may be part of a sweep; it is reported where not.
-    fn may_vary(&mut self, key: &'static Key, node: &Node<'_, '_>) -> bool {
+    pub(super) fn may_vary(&mut self, key: &'static Key, node: &Node<'_, '_>) -> bool {
         if key.is_setting() && key.name != "train.seed" {
             return true;
         }
@@ -283,12 +283,15 @@ impl Reader {
     /// An argument for a swept key fixes the axis at one value, or gives it other values.
     pub(super) fn narrows_axis(&mut self, key: &'static Key, node: &Node<'_, '_>) -> bool {
         let Sweep { zips, whens, .. } = &self.sweep;
-        let zipped = zips.iter().flat_map(|zip| &zip.columns).map(|column| (column, "[[sweep.zip]]"));
-        let conditional = whens.iter().flat_map(|when| &when.grid).map(|column| (column, "[[sweep.when]]"));
-        if let Some((column, part)) = zipped.chain(conditional).find(|(column, _)| column.key.name == key.name) {
-            let message = format!("`{}` is varied by a `{part}`, and cannot be fixed alone", key.name);
+        let zipped =
+            zips.iter().flat_map(|zip| &zip.columns).map(|column| (column.key, &column.place, "a `[[sweep.zip]]`"));
+        let drawn = self.drawn.iter().map(|drawn| (drawn.key, &drawn.at, "`[sweep.random]`"));
+        let conditional =
+            whens.iter().flat_map(|when| &when.grid).map(|column| (column.key, &column.place, "a `[[sweep.when]]`"));
+        if let Some((_, place, part)) = zipped.chain(conditional).chain(drawn).find(|(its, ..)| its.name == key.name) {
+            let message = format!("`{}` is varied by {part}, and cannot be fixed alone", key.name);
             let problem =
-                Diagnostic::error(message).at(node.at.clone(), "this argument").at(column.place.clone(), "varied here");
+                Diagnostic::error(message).at(node.at.clone(), "this argument").at(place.clone(), "varied here");
             self.problems
                 .push(problem.help("an argument can fix axes of [sweep.grid]; change the file for the others"));
             return true;
@@ -326,7 +329,7 @@ impl Reader {
     }
 
     /// Like any argument, an axis wins over what the file says of its key.
-    fn forget_file(&mut self, key: &'static Key) {
+    pub(super) fn forget_file(&mut self, key: &'static Key) {
         for name in std::iter::once(key.name).chain(keys::rivals(key.name)) {
             if matches!(self.given.get(name), Some(Setting { place: Some(Place::File { .. }), .. })) {
                 self.given.remove(name);
@@ -342,6 +345,23 @@ impl Reader {
             self.broken.insert(key.name);
         }
         Column { key, place: node.at.clone(), values }
+    }
+
+    /// What a key is chosen from, each value once.
+    pub(super) fn list_of_choices(
+        &mut self,
+        key: &'static Key,
+        node: &Node<'_, '_>,
+        list: &Spanned<DeValue<'_>>,
+    ) -> Vec<Value> {
+        let node = Node {
+            file: node.file,
+            path: node.path.clone(),
+            at: node.at.clone(),
+            value: list,
+            argument: node.argument.map(|(typed, _)| (typed, None)),
+        };
+        self.values(key, &node, Values::Distinct).into_iter().map(|setting| setting.value).collect()
     }
 
     /// The good values of a list; the others are noted.
@@ -386,7 +406,8 @@ impl Reader {
         let Sweep { grid, zips, .. } = &self.sweep;
         let grid = grid.iter().map(|column| (column, "[sweep.grid]"));
         let zips = zips.iter().flat_map(|zip| &zip.columns).map(|column| (column, "a [[sweep.zip]]"));
-        let always: Vec<(&Column, &str)> = grid.chain(zips).collect();
+        let drawn = self.sweep.random.iter().flat_map(|random| &random.axes).map(|column| (column, "[sweep.random]"));
+        let always: Vec<(&Column, &str)> = grid.chain(zips).chain(drawn).collect();
         let sometimes: Vec<(&Column, &str)> =
             self.sweep.sometimes().map(|column| (column, "a [[sweep.when]]")).collect();
         let mut problems = Vec::new();

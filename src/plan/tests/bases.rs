@@ -1,6 +1,6 @@
 //! `base = "other.toml"`: files that build on files.
 
-use super::{Plan, facts};
+use super::{Plan, QUICKSTART, facts};
 use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{plan, read};
 
@@ -93,6 +93,22 @@ exclude = []
     assert_eq!(spec.train.length, crate::plan::TrainLength::Epochs(2.0), "steps and epochs exclude each other");
     assert_eq!(spec.objective.nsp, crate::plan::Nsp::Swap, "a value takes the axis of a base away");
     assert_eq!(plan.baseline, Some(3), "and out of its baseline");
+}
+
+#[test]
+fn the_shipped_example_has_every_part() {
+    let algebra = include_str!("../../../experiments/algebra.toml");
+    let files = [("algebra.toml", algebra), ("quickstart.toml", QUICKSTART)];
+    let experiment = layered(&files, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(experiment.warnings.is_empty());
+    let plan = planned(&files, &[]);
+    insta::assert_snapshot!(plan.tally, @"grid 3 x 2 x zip 2 x random 2 = 24, when +12, exclude -6 (known from the quickstart), include +1, duplicates -0 = 31 cells");
+    assert_eq!((plan.baseline, plan.runs().len()), (Some(plan.cells.len() - 1), 3 * plan.cells.len()));
+    insta::assert_snapshot!([0, 3, 30].map(|i: usize| plan.cells[i].label.as_str()).join("\n"), @r"
+    preset=nano hidden_act=relu hidden_dropout_prob=0.123259 mask_ratio=0.1 nsp=off lr=0.002 weight_decay=0.0072346 batch_size=28
+    preset=micro hidden_act=gelu hidden_dropout_prob=0.170247 mask_ratio=0.1 nsp=off lr=0.001 weight_decay=0.0539903 batch_size=40
+    preset=nano mask_ratio=0.15 nsp=off
+    ");
 }
 
 #[test]

@@ -83,7 +83,7 @@ task = "ner"
     x.toml:34:1: error: unknown key `optimiser.eps` (did you mean `optimizer.eps`?)
     x.toml:35:19: error: the axis `schedule.kind` must be a list of values, not the text "linear" (write the values in brackets)
     x.toml:37:1: error: the lists of a `[[sweep.zip]]` must be of one length: `train.steps` differs (the first values go together, then the second, and so on)
-    x.toml:40:9: error: `sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers, not the list [1, 1] (`sweep.replicates.seeds`: How many seeds each cell runs with, counted from train.seed, or which)
+    x.toml:40:9: error: `sweep.replicates.seeds` has the seed 1 twice (`sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers)
     x.toml:42:13: error: `report.colour_by` must name an axis of the sweep, not "nsp" (the axes are tokenizer.vocab_size, optimizer.lr, schedule.kind)
     x.toml:44:2: error: `finetune` is not supported yet (only pretraining runs can be declared)
     --set train.batch_size=-1: error: `train.batch_size` must be a whole number, at least 1 and at most 1048576, not -1 (`train.batch_size`: Sequences a step)

@@ -33,6 +33,14 @@ fn a_swept_key_is_fixed_or_given_other_values() {
 }
 
 #[test]
+fn a_list_of_tables_is_given_whole() {
+    let zip = "sweep.zip=[{ \"model.preset\" = [\"nano\", \"micro\"], optimizer.lr = [2e-3, 1e-3] }]";
+    assert_eq!(planned(&file(""), &[zip]).tally.to_string(), "zip 2 = 2 cells");
+    let exclude = "sweep.exclude=[{ match = { \"schedule.kind\" = \"cosine\" }, because = \"known\" }]";
+    assert_eq!(planned(QUICKSTART, &[exclude, "sweep.replicates.paired=true"]).cells.len(), 8);
+}
+
+#[test]
 fn narrowing_may_leave_no_baseline() {
     let narrowed = experiment(QUICKSTART, &["objective.mask_ratio=0.4"]);
     assert!(narrowed.baseline.is_none());
@@ -50,6 +58,21 @@ fn mistakes_name_the_argument() {
     --set nsp=off: error: unknown key `nsp` (did you mean `objective.nsp`?)
     --set model: error: `--set` takes KEY=VALUE (write for example --set train.steps=100)
     "#);
+    let sets = [
+        "sweep.zip.optimizer.lr=[1, 2]",
+        "sweep.when={}",
+        "finetune.task=ner",
+        "sweep.replicates.paired=false",
+        "sweep.replicates.seeds=[3, 4, 3]",
+    ];
+    let sets = sets.map(str::to_owned);
+    insta::assert_snapshot!(read(&file(""), "x.toml", &sets, &mut alone).expect_err("mistakes"), @r"
+    --set sweep.zip.optimizer.lr=[1, 2]: error: `sweep.zip` is a list of tables, and an argument gives it whole (write --set 'sweep.zip=[{ ... }]', or change the file)
+    --set sweep.when={}: error: `sweep.when` must be a list of tables, not a table (write `[[sweep.when]]` above each, and its keys below)
+    --set finetune.task=ner: error: `finetune.task` is not supported yet (only pretraining runs can be declared)
+    --set sweep.replicates.seeds=[3, 4, 3]: error: `sweep.replicates.seeds` has the seed 3 twice (`sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers)
+    --set sweep.replicates.paired=false: error: `sweep.replicates.paired = false` is not offered: every cell runs with the same seeds (take it out: with the same seeds, fewer of them tell cells apart)
+    ");
     let both = ["train.steps=3".to_owned(), "train.epochs=3".to_owned()];
     insta::assert_snapshot!(read(&file(""), "x.toml", &both, &mut alone).expect_err("mistakes"), @"--set train.steps=3: error: `train.steps` and `train.epochs` exclude each other (take one of them out)");
 }
