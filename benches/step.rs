@@ -12,7 +12,7 @@ use ablate::trainer::kernels::Path;
 use ablate::trainer::model::parameters::recycle;
 use ablate::trainer::model::sublayer::DropoutSite;
 use ablate::trainer::model::{Bert, Tokens, head};
-use ablate::trainer::optimizer::AdamW;
+use ablate::trainer::optimizer::Optimizer;
 use ablate::trainer::rng::{Draws, Purpose, Stream};
 use ablate::types::{ContentHash, Seed};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -58,7 +58,7 @@ fn measure(name: &str, shape: Shape, path: Path, steps: usize) -> serde_json::Va
     let spec = spec(shape);
     let mut bert = Bert::new(&spec, &device);
     let mut parameters = bert.parameters();
-    let mut optimizer = AdamW::new(&spec.optimizer, &parameters);
+    let mut optimizer = Optimizer::new(&spec.optimizer, &parameters);
     let mut times: Vec<[f64; PARTS.len()]> = Vec::new();
     let mut cpu_ms: Vec<f64> = Vec::new();
     let mut last_loss = f32::NAN;

@@ -16,7 +16,6 @@ use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
 use crate::plan::parameter_count;
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
-use crate::trainer::SPECIALS;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, IsaUnavailable};
 use crate::trainer::recorder::{RecordError, Recorder};
@@ -109,7 +108,8 @@ fn execute(
     let data = corpora::prepare(&spec, beside, &order.data_root, &order.runs.join("cache"))?;
     record_data(&data, recorder)?;
     recorder.append(&fact("parameters", json!(parameter_count(&spec).total())))?;
-    let corpus = Corpus { train: &data.train, valid: &data.valid, specials: SPECIALS };
+    let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
+    let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
     Progress::Phase("training".into()).tell();
     Ok(train(&spec, &corpus, &dir.checkpoints_path(), recorder)?)
 }

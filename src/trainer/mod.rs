@@ -20,8 +20,3 @@ pub mod rng;
 pub mod schedule;
 pub mod step_loop;
 pub mod tokenizer;
-
-use instance::SpecialIds;
-
-/// The special tokens of every tokenizer: [PAD] [UNK] [CLS] [SEP] [MASK] come first, in this order.
-pub const SPECIALS: SpecialIds = SpecialIds { pad: 0, cls: 2, sep: 3, mask: 4, first_ordinary: 5 };

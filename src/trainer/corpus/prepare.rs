@@ -137,9 +137,10 @@ pub fn prepare(request: &Request<'_>, cache: &Path) -> Result<PreparedData, Prep
 /// Names the tokenizer of a request by all that shapes it.
 fn tokenizer_key(request: &Request<'_>) -> ContentHash {
     let tokenizer = request.tokenizer;
+    let separator = tokenizer.separator.as_ref().map(|text| format!(" {text:?}")).unwrap_or_default();
     ContentHash::of(
         format!(
-            "tokenizer {TRAINER_VERSION} {} {:?} {} {} {} {}",
+            "tokenizer {TRAINER_VERSION} {} {:?} {} {} {} {}{separator}",
             split_name(request.data),
             tokenizer.kind,
             tokenizer.vocab_size,
@@ -192,7 +193,7 @@ impl Preparation<'_> {
     fn build_tokenizer(&mut self, path: &Path) -> Result<Tokenizer, PrepareError> {
         let spec = self.request.tokenizer;
         let (corpus, split) = self.survey()?;
-        let mut words = WordCounts::new(spec.lowercase);
+        let mut words = WordCounts::new(spec);
         corpus.for_each_batch::<PrepareError>(|batch| {
             let is_learnt_from = |document: &&Document| split.is_learnt_from(Fingerprint::of(document));
             let learnt: Vec<_> = batch.par_iter().filter(is_learnt_from).flat_map_iter(|d| &d.sentences).collect();
@@ -284,6 +285,7 @@ mod tests {
             min_frequency: 2,
             limit_alphabet: 6_000,
             lowercase: false,
+            separator: None,
         }
     }
 
