@@ -32,6 +32,9 @@ pub fn main() -> ExitCode {
         Command::Diff(arguments) => commands::diff(&context, arguments),
         Command::Compare(arguments) => commands::compare(&context, arguments),
         Command::Reproduce(arguments) => commands::reproduce(&context, arguments),
+        Command::FillMask(arguments) => commands::fill_mask_of(&context, arguments),
+        Command::Tokenizer(arguments) => commands::tokenizer(&context, arguments),
+        Command::Export(arguments) => commands::export(&context, arguments),
         Command::Doctor(arguments) => commands::doctor(&context, arguments),
         Command::Worker(arguments) => commands::worker(&context, arguments),
     };

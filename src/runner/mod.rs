@@ -11,4 +11,5 @@ pub mod progress;
 pub mod provenance;
 pub mod reproduce;
 pub mod stop;
+pub mod trained;
 pub mod worker;

@@ -9,6 +9,8 @@ pub mod corpus;
 pub mod device;
 pub mod evaluation;
 mod facts;
+pub mod fill_mask;
+pub mod hugging_face;
 pub mod instance;
 pub mod kernels;
 pub mod masking;

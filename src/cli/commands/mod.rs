@@ -3,19 +3,25 @@
 mod compare;
 mod diff;
 mod doctor;
+mod export;
+mod fill_mask;
 mod list;
 mod plan;
 mod reproduce;
 mod run;
 mod show;
+mod tokenizer;
 mod worker;
 
 pub use compare::compare;
 pub use diff::diff;
 pub use doctor::doctor;
+pub use export::export;
+pub use fill_mask::fill_mask_of;
 pub use list::list;
 pub use plan::plan;
 pub use reproduce::reproduce;
 pub use run::run;
 pub use show::show;
+pub use tokenizer::tokenizer;
 pub use worker::worker;
