@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::runner::provenance::cores;
+use crate::runner::trained::Which;
 use crate::types::RunId;
 
 /// Declare a sweep over small masked language models, train it, compare it honestly, reproduce any run bit for bit.
@@ -61,6 +62,12 @@ pub enum Command {
     Compare(Compare),
     /// Execute a finished run again and prove that it comes out the same
     Reproduce(Reproduce),
+    /// What a trained model expects behind each [MASK] of a text
+    FillMask(FillMask),
+    /// Train, inspect and compare tokenizers
+    Tokenizer(Tokenizer),
+    /// Write a trained model for other programs
+    Export(Export),
     /// Check this machine, this program and the store
     Doctor(Doctor),
     /// Measure training steps of known shapes on this machine
@@ -174,6 +181,117 @@ pub struct Reproduce {
     /// Threads to compute with; the result does not depend on them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub struct FillMask {
+    /// A run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The text, with [MASK] where the model is to guess
+    #[arg(value_name = "TEXT")]
+    pub text: String,
+    /// Guesses for each mask
+    #[arg(long, short = 'k', value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub top: u16,
+    /// Take the checkpoint with the lowest valid loss, not the last one
+    #[arg(long)]
+    pub best: bool,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// A run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// For which program
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// The folder, which must be new or empty [default: RUN-hf]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Take the checkpoint with the lowest valid loss, not the last one
+    #[arg(long)]
+    pub best: bool,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// What a model is exported for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Hugging Face's transformers
+    Hf,
+}
+
+impl FillMask {
+    /// The checkpoint that is meant.
+    pub fn which(&self) -> Which {
+        which(self.best)
+    }
+}
+
+impl Export {
+    /// The checkpoint that is meant.
+    pub fn which(&self) -> Which {
+        which(self.best)
+    }
+}
+
+fn which(best: bool) -> Which {
+    if best { Which::Best } else { Which::Last }
+}
+
+#[derive(Debug, Args)]
+pub struct Tokenizer {
+    #[command(subcommand)]
+    pub command: TokenizerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenizerCommand {
+    /// Train every tokenizer of an experiment
+    Train(TokenizerTrain),
+    /// Show the pieces of words
+    Inspect(TokenizerInspect),
+    /// Compare the tokenizers of an experiment on its held-out text
+    Compare(TokenizerCompare),
+}
+
+#[derive(Debug, Args)]
+pub struct TokenizerTrain {
+    #[command(flatten)]
+    pub experiment: ExperimentFile,
+    /// Where tokenizer.json is written; of several tokenizers, each in a folder of its own
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub struct TokenizerInspect {
+    /// A tokenizer.json, or a run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "TOKENIZER")]
+    pub tokenizer: String,
+    /// The text whose words are cut
+    #[arg(value_name = "TEXT", required = true)]
+    pub text: Vec<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub struct TokenizerCompare {
+    #[command(flatten)]
+    pub experiment: ExperimentFile,
+    /// A word whose pieces are shown too
+    #[arg(long = "word", value_name = "WORD")]
+    pub words: Vec<String>,
     #[command(flatten)]
     pub json: Json,
 }

@@ -9,7 +9,8 @@ use super::printer::Printer;
 use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{self, Plan};
 use crate::runner::corpora;
-use crate::store::Store;
+use crate::runner::trained::{self, Trained, TrainedError, Which};
+use crate::store::{Store, StoredRun};
 
 /// The surroundings of a command.
 #[derive(Debug)]
@@ -74,6 +75,19 @@ impl Context {
         let beside = std::path::absolute(&arguments.file).ok().and_then(|path| path.parent().map(Path::to_owned));
         let plan = plan::plan(&experiment, |corpus| corpora::look_up(corpus, beside.as_deref(), &self.data_root))?;
         Ok(Loaded { experiment, plan, beside })
+    }
+
+    /// The folder of tokenizers and token files in the store, which is made when it is not there.
+    pub fn cache(&self) -> Result<PathBuf, CliError> {
+        Ok(self.store()?.root().join("cache"))
+    }
+
+    /// The model that a run trained.
+    pub fn trained(&self, run: &StoredRun, which: Which) -> Result<Trained, CliError> {
+        trained::load(run, which, &self.data_root, &self.cache()?).map_err(|error| match error {
+            TrainedError::NoCheckpoint { .. } => CliError::request(error),
+            _ => CliError::work(error),
+        })
     }
 
     /// Where an experiment's comparison is written unless the command line says otherwise: a folder below the store,

@@ -136,10 +136,7 @@ const SECTIONS: &[&str] = &[
     "report",
 ];
 
-const PLANNED: &[(&str, &str)] = &[
-    ("finetune", "only pretraining runs can be declared"),
-    ("objective.whole_word", "masks are drawn by token: take the key out"),
-];
+const PLANNED: &[(&str, &str)] = &[("finetune", "only pretraining runs can be declared")];
 
 const ANY: Bounds = Bounds::between(0.0, f64::INFINITY);
 const FROM_ZERO: Bounds = Bounds::below(0.0, f64::INFINITY);
@@ -180,11 +177,12 @@ static KEYS: &[Key] = &[
     key("data.demo_documents", Integer { min: 2, max: 100_000_000 }, "2000", "Documents of the built-in corpus"),
     key("data.demo_seed", SEED, "0", "The seed of the built-in corpus"),
 
-    key("tokenizer.kind", Choice { choices: &["wordpiece"], planned: &["bpe", "unigram"] }, "'wordpiece'", "The tokenizer's algorithm"),
-    key("tokenizer.vocab_size", Integer { min: 16, max: 1 << 24 }, "8000", "Entries of the vocabulary, the five special tokens included"),
+    key("tokenizer.kind", one_of(&["wordpiece", "bpe", "unigram", "character"]), "'wordpiece'", "The tokenizer's algorithm"),
+    key("tokenizer.vocab_size", Integer { min: 16, max: 1 << 24 }, "8000", "Entries of the vocabulary, the special tokens included: five with wordpiece, seven with the others"),
     key("tokenizer.min_frequency", COUNT, "2", "A pair that occurs less often is not merged"),
     key("tokenizer.limit_alphabet", COUNT, "6000", "At most so many different characters enter the alphabet"),
     key("tokenizer.lowercase", Bool, "false", "Whether text is lower-cased first"),
+    without_default("tokenizer.separator", Text, "What cuts words into morphemes, in text that was analysed beforehand"),
 
     without_default("model.preset", Preset, "A known model; single keys win over it"),
     key("model.hidden_size", SIZE, "128", "Width of the model"),
@@ -214,13 +212,23 @@ static KEYS: &[Key] = &[
     key("objective.nsp", one_of(&["off", "random", "swap"]), "'off'", "Next-sentence prediction: off, against another document, or against the swapped pair"),
     key("objective.nsp_negative_prob", Float(INSIDE), "0.5", "The share of pairs that are not consecutive"),
     key("objective.short_seq_prob", Float(SHARE), "0.1", "The share of pairs built to a shorter random length"),
+    later("objective.whole_word", Bool, "false", "Whether words are selected as a whole"),
+    later("objective.mask_dice", one_of(&["token", "word"]), "'token'", "Whether each token of a whole word has its own dice for [MASK], random or kept, or the word one"),
+    later("objective.mask_replacement", Bool, "false", "Whether tokens are drawn with replacement, as long8v/torch_study does by mistake"),
+    later("objective.mlm_weight", Float(FROM_ZERO), "1.0", "What the MLM loss is multiplied with"),
+    later("objective.mlm_mean", one_of(&["masked", "positions"]), "'masked'", "Whether the MLM loss is a mean over the masked tokens, or over all positions"),
+    later("objective.nsp_weight", Float(FROM_ZERO), "1.0", "What the NSP loss is multiplied with"),
+    without_default("objective.nsp_negative_documents", Integer { min: 1, max: 1 << 31 }, "Negatives come from the first so many documents only, as Chuck2Win/BERT does by mistake"),
+    later("objective.nsp_double_softmax", Bool, "false", "Whether a second softmax stands in the NSP loss, as in AIFFEL's TensorFlow model by mistake"),
 
-    key("optimizer.kind", Choice { choices: &["adamw"], planned: &["adam", "lamb", "lion", "sgd", "muon", "adafactor"] }, "'adamw'", "The optimizer"),
+    key("optimizer.kind", Choice { choices: &["adamw", "adam", "lamb"], planned: &["lion", "sgd", "muon", "adafactor"] }, "'adamw'", "The optimizer"),
     key("optimizer.lr", Float(ANY), "5e-4", "The peak learning rate"),
     key("optimizer.betas", Betas, "[0.9, 0.999]", "Decay rates of the two moments"),
     key("optimizer.eps", Float(ANY), "1e-8", "Added to the root of the second moment"),
-    key("optimizer.weight_decay", Float(FROM_ZERO), "0.01", "Decoupled decay; none on biases and LayerNorm"),
-    key("optimizer.clip_norm", FloatOrOff(ANY), "1.0", "The largest global gradient norm"),
+    key("optimizer.weight_decay", Float(FROM_ZERO), "0.01", "Decay: decoupled in adamw, L2 in adam"),
+    later("optimizer.decay_exempt", one_of(&["bias_and_norm", "bias", "nothing"]), "'bias_and_norm'", "What has no weight decay"),
+    key("optimizer.clip_norm", FloatOrOff(ANY), "1.0", "The largest gradient norm"),
+    later("optimizer.clip_scope", one_of(&["global", "per_tensor"]), "'global'", "Whether the norm is of all gradients together, or of each tensor's"),
 
     key("schedule.kind", one_of(&["constant", "linear", "cosine", "noam", "wsd", "plateau", "constant_then_noam"]), "'linear'", "The learning rate after the warmup"),
     key("schedule.warmup_ratio", Float(SHARE), "0.1", "The warmup as a share of all steps; excludes warmup_steps"),
@@ -234,6 +242,7 @@ static KEYS: &[Key] = &[
     without_default("train.epochs", Float(ANY), "Passes over the train instances; excludes steps and budget"),
     without_default("train.budget", Kind::Budget, "What a run may cost, in place of steps and epochs"),
     key("train.batch_size", SIZE, "32", "Sequences a step"),
+    later("train.gradient_accumulation_steps", SIZE, "1", "Batches whose mean gradient makes a step"),
     key("train.seq_len", Integer { min: 8, max: 1 << 20 }, "128", "Tokens a sequence, special tokens included"),
     key("train.eval_every", COUNT, "100", "Steps between evaluations"),
     key("train.eval_instances", COUNT, "512", "Valid instances an evaluation"),

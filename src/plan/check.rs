@@ -7,7 +7,7 @@
 use super::dead::DeadAxes;
 use super::expand::expand;
 use crate::experiment::{
-    self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity,
+    self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity, Value,
 };
 
 /// Reads an experiment file, those that it builds on and the `KEY=VALUE` arguments of `--set`, and checks every cell.
@@ -77,6 +77,8 @@ const LAWS: &[Law] = &[
     warmup_ends,
     demo_has_a_format,
     decay_follows_warmup,
+    words_are_drawn_once,
+    separators_are_no_letters,
 ];
 
 fn heads_divide_width(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -135,6 +137,25 @@ fn decay_follows_warmup(cell: &Settings<'_>) -> Option<Diagnostic> {
         format!("`schedule.warmup_ratio` {warmup} and `schedule.decay_ratio` {decay} add up to more than all steps");
     let keys = ["schedule.warmup_ratio", "schedule.decay_ratio"];
     Some(blame(cell, message, &keys).help("a tenth of the steps each is usual"))
+}
+
+fn words_are_drawn_once(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let keys = ["objective.whole_word", "objective.mask_replacement"];
+    let is_on = |key: &str| cell.get(key).is_some_and(|setting| setting.value == Value::Bool(true));
+    keys.into_iter().all(is_on).then(|| {
+        let message = "`objective.whole_word` and `objective.mask_replacement` cannot be had together".to_owned();
+        blame(cell, message, &keys).help("the system that draws with replacement draws tokens: take one of them out")
+    })
+}
+
+fn separators_are_no_letters(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let separator = cell.text("tokenizer.separator")?;
+    let is_plain = |c: char| ('가'..='힣').contains(&c) || c.is_ascii_digit() || c.is_ascii_lowercase();
+    if !separator.chars().all(is_plain) && !separator.contains(char::is_whitespace) {
+        return None;
+    }
+    let message = format!("`tokenizer.separator` \"{separator}\" could be part of a word, or is white space");
+    Some(blame(cell, message, &["tokenizer.separator"]).help("take a sign that the text has nowhere else, like \"/\""))
 }
 
 fn demo_has_a_format(cell: &Settings<'_>) -> Option<Diagnostic> {

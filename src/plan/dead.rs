@@ -1,6 +1,6 @@
 //! Dead axes: a key that is varied where no run would read it. Its cells would be one run under several names.
 
-use crate::experiment::{Axis, Diagnostic, Experiment, Point, Settings};
+use crate::experiment::{Axis, Diagnostic, Experiment, Point, Settings, Value};
 
 /// Where a key is not read, and what would be.
 struct Rule {
@@ -13,9 +13,43 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule {
-        keys: &["objective.nsp_negative_prob", "objective.short_seq_prob", "model.nsp_head_bias"],
+        keys: &[
+            "objective.nsp_negative_prob",
+            "objective.short_seq_prob",
+            "objective.nsp_weight",
+            "objective.nsp_double_softmax",
+            "model.nsp_head_bias",
+        ],
         is_dead: |cell| (cell.text("objective.nsp")? == "off").then(|| "`objective.nsp` is off".to_owned()),
         condition: r#""objective.nsp" = ["random", "swap"]"#,
+    },
+    Rule {
+        keys: &["objective.nsp_negative_documents"],
+        is_dead: |cell| unless(cell, "objective.nsp", "random"),
+        condition: r#""objective.nsp" = "random""#,
+    },
+    Rule {
+        keys: &["objective.mask_dice"],
+        is_dead: |cell| {
+            let whole = &cell.get("objective.whole_word")?.value;
+            (*whole == Value::Bool(false)).then(|| "`objective.whole_word` is false".to_owned())
+        },
+        condition: r#""objective.whole_word" = true"#,
+    },
+    Rule {
+        keys: &["optimizer.clip_scope"],
+        is_dead: |cell| {
+            let norm = &cell.get("optimizer.clip_norm")?.value;
+            (*norm == Value::Off).then(|| "`optimizer.clip_norm` is off".to_owned())
+        },
+        condition: r#""optimizer.clip_norm" = 1.0"#,
+    },
+    Rule {
+        keys: &["optimizer.decay_exempt"],
+        is_dead: |cell| {
+            (cell.float("optimizer.weight_decay")? == 0.0).then(|| "`optimizer.weight_decay` is 0".to_owned())
+        },
+        condition: r#""optimizer.weight_decay" = 0.01"#,
     },
     Rule {
         keys: &["schedule.plateau_factor", "schedule.plateau_patience", "schedule.plateau_threshold"],
@@ -26,6 +60,14 @@ const RULES: &[Rule] = &[
         keys: &["schedule.decay_ratio"],
         is_dead: |cell| unless(cell, "schedule.kind", "wsd"),
         condition: r#""schedule.kind" = "wsd""#,
+    },
+    Rule {
+        keys: &["tokenizer.min_frequency"],
+        is_dead: |cell| {
+            let kind = cell.text("tokenizer.kind").filter(|kind| matches!(*kind, "unigram" | "character"))?;
+            Some(format!("`tokenizer.kind` is {kind}"))
+        },
+        condition: r#""tokenizer.kind" = ["wordpiece", "bpe"]"#,
     },
     Rule {
         keys: &["data.demo_documents", "data.demo_seed"],

@@ -47,7 +47,7 @@ pub struct Estimate {
 pub fn estimate(spec: &RunSpec, measured: Measured) -> Estimate {
     let parameters = parameter_count(spec);
     let steps = steps(spec, measured.train_instances);
-    let batch = spec.train.batch_size as u64;
+    let batch = (spec.train.batch_size * spec.train.gradient_accumulation_steps) as u64;
     let tokens = steps.map(|steps| steps * batch * spec.train.seq_len as u64);
     let checkpoint_bytes = 3 * 4 * parameters.total();
     Estimate {
@@ -64,8 +64,10 @@ pub fn estimate(spec: &RunSpec, measured: Measured) -> Estimate {
 fn steps(spec: &RunSpec, train_instances: Option<u64>) -> Option<u64> {
     match spec.train.length {
         TrainLength::Steps(steps) => Some(steps),
-        TrainLength::Epochs(epochs) => train_instances
-            .map(|instances| (epochs * instances as f64 / spec.train.batch_size as f64).round().max(1.0) as u64),
+        TrainLength::Epochs(epochs) => {
+            let batch = (spec.train.batch_size * spec.train.gradient_accumulation_steps) as f64;
+            train_instances.map(|instances| (epochs * instances as f64 / batch).round().max(1.0) as u64)
+        }
     }
 }
 

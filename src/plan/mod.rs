@@ -23,9 +23,10 @@ pub use halving::HalvingSpec;
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef};
 pub use run_spec::{
-    Activation, CorpusFormat, DataSpec, DemoSpec, DeviceKind, Isa, Masking, ModelSpec, NUMERICS, NormPosition, Nsp,
-    ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec,
-    SpecError, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
+    Activation, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa, MaskDice, Masking, MlmMean,
+    ModelSpec, NUMERICS, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, RunSpec,
+    SPEC_SCHEMA, ScheduleKind, ScheduleSpec, SpecError, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec,
+    Warmup,
 };
 
 pub use sharing::{Savings, Trajectory, predecessors};

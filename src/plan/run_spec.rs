@@ -105,19 +105,25 @@ pub struct DemoSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenizerSpec {
     pub kind: TokenizerKind,
-    /// Entries of the vocabulary, the five special tokens included.
+    /// Entries of the vocabulary, the special tokens included: five with WordPiece, seven with the others.
     pub vocab_size: usize,
     /// A pair that occurs less often is not merged.
     pub min_frequency: u64,
     /// At most so many different characters enter the alphabet.
     pub limit_alphabet: usize,
     pub lowercase: bool,
+    /// What cuts words into morphemes in text that was analysed beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenizerKind {
     Wordpiece,
+    Bpe,
+    Unigram,
+    Character,
 }
 
 /// The shape of the BERT. Its vocabulary is the tokenizer's.
@@ -196,6 +202,51 @@ pub struct ObjectiveSpec {
     pub nsp_negative_prob: f64,
     /// The share of pairs built to a shorter random length, as in BERT's data script.
     pub short_seq_prob: f64,
+    /// Whether words are selected as a whole.
+    #[serde(default = "later::whole_word")]
+    pub whole_word: bool,
+    /// What is shown in place of a whole word is decided once, or for each of its tokens.
+    #[serde(default = "later::mask_dice")]
+    pub mask_dice: MaskDice,
+    /// Whether tokens are drawn with replacement, as long8v/torch_study does; fewer are then selected than asked.
+    #[serde(default = "later::mask_replacement")]
+    pub mask_replacement: bool,
+    /// What the MLM loss is multiplied with.
+    #[serde(default = "later::mlm_weight")]
+    pub mlm_weight: f64,
+    /// What the summed MLM loss is divided by.
+    #[serde(default = "later::mlm_mean")]
+    pub mlm_mean: MlmMean,
+    /// What the NSP loss is multiplied with.
+    #[serde(default = "later::nsp_weight")]
+    pub nsp_weight: f64,
+    /// Negatives come from the first so many documents only (chuck2win/BERT: 33, by mistake); absent: from all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nsp_negative_documents: Option<usize>,
+    /// Whether a softmax stands before the softmax of the NSP loss, as in the AIFFEL course's TensorFlow model: the loss
+    /// of a perfect predictor is then 0.3133.
+    #[serde(default = "later::nsp_double_softmax")]
+    pub nsp_double_softmax: bool,
+}
+
+/// How many dice decide what is shown in place of a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskDice {
+    /// One each token (BERT).
+    Token,
+    /// One each word (AIFFEL).
+    Word,
+}
+
+/// What the MLM loss is a mean over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MlmMean {
+    /// The masked tokens (BERT).
+    Masked,
+    /// All positions of the batch at full length, masked or not (the AIFFEL course's TensorFlow model).
+    Positions,
 }
 
 /// When masks are drawn anew.
@@ -229,11 +280,39 @@ pub struct OptimizerSpec {
     pub lr: f64,
     pub betas: [f64; 2],
     pub eps: f64,
-    /// Decoupled weight decay; biases and LayerNorm parameters have none.
+    /// Weight decay: decoupled in `adamw`, added to the gradient in `adam`, to the direction in `lamb`.
     pub weight_decay: f64,
-    /// Gradients are scaled down to this global L2 norm; absent: never.
+    /// What has no weight decay.
+    #[serde(default = "later::decay_exempt")]
+    pub decay_exempt: DecayExempt,
+    /// Gradients are scaled down to this L2 norm; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// What the norm is of.
+    #[serde(default = "later::clip_scope")]
+    pub clip_scope: ClipScope,
+}
+
+/// Parameters without weight decay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecayExempt {
+    /// Biases and the gains of LayerNorm, as in BERT.
+    BiasAndNorm,
+    /// Biases only: what comes of excluding `LayerNorm.weight` by a name that the model does not have.
+    Bias,
+    /// Everything decays, as in an optimizer without parameter groups.
+    Nothing,
+}
+
+/// What gradients are clipped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClipScope {
+    /// The norm of all gradients together.
+    Global,
+    /// Each parameter's own norm.
+    PerTensor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,6 +320,10 @@ pub struct OptimizerSpec {
 pub enum OptimizerKind {
     /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
     Adamw,
+    /// Adam with L2 regularisation (Kingma & Ba 2015), as `torch.optim.Adam`.
+    Adam,
+    /// Layerwise adaptive moments (You et al. 2020).
+    Lamb,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -291,8 +374,11 @@ pub enum Warmup {
 pub struct TrainSpec {
     #[serde(flatten)]
     pub length: TrainLength,
-    /// Sequences a step.
+    /// Sequences a forward pass; those of a step are `gradient_accumulation_steps` times as many.
     pub batch_size: usize,
+    /// Forward and backward passes whose mean gradient makes a step.
+    #[serde(default = "later::gradient_accumulation_steps")]
+    pub gradient_accumulation_steps: usize,
     /// Tokens a sequence, specials included.
     pub seq_len: usize,
     /// Steps between evaluations; the last step is always evaluated.
@@ -372,7 +458,7 @@ pub enum Isa {
 /// The defaults of settings that came after the first schema, as the key table has them: what a specification means that
 /// was stored before.
 mod later {
-    use super::{Value, keys};
+    use super::{ClipScope, DecayExempt, MaskDice, MlmMean, Value, keys};
 
     fn default<T: serde::de::DeserializeOwned>(key: &str) -> T {
         let value = keys::find(key).and_then(keys::Key::default_value).and_then(|value| value.to_json());
@@ -387,6 +473,16 @@ mod later {
     }
 
     defaults! {
+        whole_word: bool = "objective.whole_word";
+        mask_dice: MaskDice = "objective.mask_dice";
+        mask_replacement: bool = "objective.mask_replacement";
+        mlm_weight: f64 = "objective.mlm_weight";
+        mlm_mean: MlmMean = "objective.mlm_mean";
+        nsp_weight: f64 = "objective.nsp_weight";
+        nsp_double_softmax: bool = "objective.nsp_double_softmax";
+        decay_exempt: DecayExempt = "optimizer.decay_exempt";
+        clip_scope: ClipScope = "optimizer.clip_scope";
+        gradient_accumulation_steps: usize = "train.gradient_accumulation_steps";
         decay_ratio: f64 = "schedule.decay_ratio";
         plateau_factor: f64 = "schedule.plateau_factor";
         plateau_patience: u64 = "schedule.plateau_patience";

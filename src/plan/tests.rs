@@ -171,7 +171,9 @@ fn a_corpus_that_is_not_there_is_reported_where_it_is_named() {
 #[test]
 fn every_setting_reaches_the_specification() {
     let mut leaves = BTreeSet::new();
-    for rest in ["", "train.epochs = 2\nschedule.warmup_steps = 3\ntrain.gradient_checkpointing = true"] {
+    let optional = "train.epochs = 2\nschedule.warmup_steps = 3\ntrain.gradient_checkpointing = true\n\
+                    objective.nsp_negative_documents = 33\ntokenizer.separator = \"/\"";
+    for rest in ["", optional] {
         leaves.extend(spec(rest).leaves().into_iter().map(|(key, _)| key));
     }
     let own = ["schema", "numerics", "stage", "data.corpus_hash", "data.demo.documents", "data.demo.seed"];

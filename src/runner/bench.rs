@@ -17,7 +17,7 @@ use crate::trainer::kernels::profile::{self, Pass};
 use crate::trainer::kernels::{Path, Squares, pool};
 use crate::trainer::masking::Shown;
 use crate::trainer::model::{Bert, Tokens, parameters};
-use crate::trainer::optimizer::AdamW;
+use crate::trainer::optimizer::Optimizer;
 use crate::trainer::rng::{Purpose, Stream};
 use crate::trainer::sequences::Sequences;
 use crate::trainer::step_loop::forward_backward_by;
@@ -129,7 +129,7 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
     let mut model = Bert::new(&spec, &device);
     let path = if options.composed { Path::Composed } else { model.path() };
     let mut weights = model.parameters();
-    let mut optimizer = AdamW::new(&spec.optimizer, &weights);
+    let mut optimizer = Optimizer::new(&spec.optimizer, &weights);
     let (mut secs, mut laps, mut loss) = (Vec::new(), Laps::default(), f64::NAN);
     for t in 0..WARMUP + options.steps {
         if t == WARMUP {

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use crate::plan::{CorpusFacts, CorpusFormat, CorpusRef, RunSpec};
-use crate::trainer::corpus::{self, CorpusError, PrepareError, PreparedData, Request, Source, facts, locate};
+use crate::trainer::corpus::{
+    self, CorpusError, PrepareError, PreparedData, Request, Source, TextCounts, facts, locate,
+};
+use crate::trainer::tokenizer::Tokenizer;
 
 /// What there is under a corpus's name: its hash, format and size. Files are looked up beside the experiment file
 /// (`beside`) and then under the data root.
@@ -23,15 +26,45 @@ pub fn prepare(
     data_root: &Path,
     cache: &Path,
 ) -> Result<PreparedData, PrepareError> {
+    with_files(spec, beside, data_root, |request| corpus::prepare(request, cache))
+}
+
+/// The tokenizer of a run, from the cache if it is there.
+pub fn tokenizer(
+    spec: &RunSpec,
+    beside: Option<&Path>,
+    data_root: &Path,
+    cache: &Path,
+) -> Result<Tokenizer, PrepareError> {
+    with_files(spec, beside, data_root, |request| corpus::tokenizer(request, cache))
+}
+
+/// How well a tokenizer fits the held-out text of a run.
+pub fn measure(
+    spec: &RunSpec,
+    tokenizer: &Tokenizer,
+    beside: Option<&Path>,
+    data_root: &Path,
+) -> Result<TextCounts, CorpusError> {
+    with_files(spec, beside, data_root, |request| corpus::measure(request, tokenizer))
+}
+
+/// Does something with the files of a run's corpus, as far as they are there.
+fn with_files<T, E: From<CorpusError>>(
+    spec: &RunSpec,
+    beside: Option<&Path>,
+    data_root: &Path,
+    work: impl FnOnce(&Request<'_>) -> Result<T, E>,
+) -> Result<T, E> {
     let located = match spec.data.format {
         CorpusFormat::Demo => Ok(Vec::new()),
         _ => locate(&spec.data.corpus, beside, data_root),
     };
     let files = located.as_deref().unwrap_or_default();
-    let prepared = corpus::prepare(&Request { data: &spec.data, tokenizer: &spec.tokenizer, files }, cache);
+    let done = work(&Request { data: &spec.data, tokenizer: &spec.tokenizer, files });
     match located {
         // The cache may hold all that is needed of a corpus that is gone; if not, that it is gone is what is wrong.
-        Err(missing) if prepared.is_err() => Err(missing.into()),
-        _ => prepared,
+        Err(missing) if done.is_err() => Err(missing.into()),
+        _ => done,
     }
 }

@@ -17,4 +17,5 @@ pub mod queue;
 pub mod reproduce;
 pub mod self_test;
 pub mod stop;
+pub mod trained;
 pub mod worker;

@@ -17,7 +17,6 @@ use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
 use crate::plan::{RunSpec, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
-use crate::trainer::SPECIALS;
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, DeviceError};
@@ -120,7 +119,8 @@ fn execute(
     record_data(&data, recorder)?;
     recorder.append(&fact("parameters", json!(parameter_count(&spec).total())))?;
     take_over(dir, order, &spec, provenance, recorder)?;
-    let corpus = Corpus { train: &data.train, valid: &data.valid, specials: SPECIALS };
+    let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
+    let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
     Progress::Phase("training".into()).tell();
     Ok(train(&spec, &corpus, &dir.checkpoints_path(), recorder)?)
 }

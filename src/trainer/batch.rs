@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::instance::{Instance, Instances, Permutation, SpecialIds, TokenDocuments};
 use super::kernels::Path;
-use super::masking::{self, MaskSpec, Masked, Shown};
+use super::masking::{self, MaskSpec, Masked, Shown, Vocabulary};
 use super::model::Tokens;
 use super::rng::{Purpose, Stream};
 use super::sequences::Sequences;
@@ -89,6 +89,8 @@ pub struct Batches<'a, D: ?Sized> {
     pub mask: MaskSpec,
     pub masking: Masking,
     pub vocab: usize,
+    /// Of each id, whether it continues the word of the token before it.
+    pub continues: &'a [bool],
     pub batch_size: usize,
     pub seed: Seed,
 }
@@ -130,8 +132,8 @@ impl<D: TokenDocuments + ?Sized> Batches<'_, D> {
         let mut instance = self.instances.instance(epoch, index);
         let copy = masking::mask_copy(self.masking, epoch);
         let mut draws = Stream::new(self.seed, Purpose::Mask, copy, index as u64).draws();
-        let vocab = self.vocab as u32;
-        let masked = masking::mask_tokens(&mut instance.tokens, self.mask, self.specials, vocab, &mut draws);
+        let vocabulary = Vocabulary { specials: self.specials, size: self.vocab as u32, continues: self.continues };
+        let masked = masking::mask_tokens(&mut instance.tokens, self.mask, vocabulary, &mut draws);
         (instance, masked)
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::model::parameters::{self, Parameter};
-use super::optimizer::{AdamW, Moments};
+use super::optimizer::{Moments, Optimizer};
 use super::schedule::Plateau;
 use crate::plan::OptimizerSpec;
 use crate::types::{ContentHash, ContentHasher, SpecHash, Step};
@@ -36,7 +36,7 @@ pub struct Checkpoint {
     /// The state of the schedule, where it has one.
     pub plateau: Plateau,
     pub parameters: Vec<Parameter>,
-    pub optimizer: AdamW,
+    pub optimizer: Optimizer,
 }
 
 /// Why a checkpoint cannot be written or used.
@@ -183,7 +183,7 @@ pub fn read(path: &Path, spec: SpecHash, optimizer: &OptimizerSpec) -> Result<Ch
         best: f64::from_bits(number("best_bits")?),
         plateau: read_plateau(metadata.get("plateau")).ok_or_else(|| damaged("`plateau` is no state of a schedule"))?,
         parameters,
-        optimizer: AdamW::resume(optimizer, number("step")?, moments),
+        optimizer: Optimizer::resume(optimizer, number("step")?, moments),
     };
     if checkpoint.digest().to_string() != field("digest")? {
         return Err(damaged("its content does not match its digest"));
@@ -262,11 +262,10 @@ fn metadata(checkpoint: &Checkpoint) -> HashMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::OptimizerKind;
+    use crate::trainer::model::tests::tiny_spec;
 
     fn optimizer_spec() -> OptimizerSpec {
-        let betas = [0.9, 0.999];
-        OptimizerSpec { kind: OptimizerKind::Adamw, lr: 0.1, betas, eps: 1e-8, weight_decay: 0.01, clip_norm: None }
+        tiny_spec().optimizer
     }
 
     fn spec_hash() -> SpecHash {
@@ -288,7 +287,7 @@ mod tests {
             best: f64::INFINITY,
             plateau: Plateau { scale: 0.1, best: 1.5, waited: step },
             parameters,
-            optimizer: AdamW::resume(&optimizer_spec(), step, moments),
+            optimizer: Optimizer::resume(&optimizer_spec(), step, moments),
         }
     }
 

@@ -79,14 +79,21 @@ fn fixed_batches<D: TokenDocuments + ?Sized>(
     spec: &RunSpec,
     nsp: Nsp,
 ) -> Vec<Batch> {
-    let instance_spec =
-        InstanceSpec { nsp, negative_prob: 0.5, short_seq_prob: 0.0, seq_len: spec.train.seq_len, seed: VALID_SEED };
+    let instance_spec = InstanceSpec {
+        nsp,
+        negative_prob: 0.5,
+        negative_documents: None,
+        short_seq_prob: 0.0,
+        seq_len: spec.train.seq_len,
+        seed: VALID_SEED,
+    };
     let batches = Batches {
         instances: Instances::new(documents, specials, instance_spec),
         specials,
         mask: MaskSpec::EVALUATION,
         masking: Masking::Static,
         vocab: spec.tokenizer.vocab_size,
+        continues: &[],
         batch_size: spec.train.batch_size,
         seed: VALID_SEED,
     };

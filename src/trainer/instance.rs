@@ -66,6 +66,8 @@ pub struct Instance {
     pub segments: Vec<u8>,
     /// Whether B follows A; `None` for a packed sequence.
     pub is_next: Option<bool>,
+    /// The document that the B of a random negative comes from.
+    pub negative_document: Option<u32>,
 }
 
 /// How spans become instances.
@@ -73,6 +75,8 @@ pub struct Instance {
 pub struct InstanceSpec {
     pub nsp: Nsp,
     pub negative_prob: f64,
+    /// Negatives come from the first so many documents only; absent: from all.
+    pub negative_documents: Option<usize>,
     pub short_seq_prob: f64,
     /// Tokens a sequence, specials included.
     pub seq_len: usize,
@@ -210,7 +214,7 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
         }
         tokens.truncate(self.spec.seq_len - 1);
         tokens.push(self.specials.sep);
-        Instance { segments: vec![0; tokens.len()], tokens, is_next: None }
+        Instance { segments: vec![0; tokens.len()], tokens, ..Instance::default() }
     }
 
     fn pair(&self, span: Span, epoch: u64, index: usize) -> Instance {
@@ -223,19 +227,21 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
         let short_room = 2 + draws.below(room as u32 - 1) as usize;
         let room = if short { short_room } else { room };
 
-        let (mut a, mut b) = (Vec::new(), Vec::new());
+        let (mut a, mut b, mut source) = (Vec::new(), Vec::new(), None);
         (span.start..cut).for_each(|sentence| self.corpus.read_sentence(sentence as usize, &mut a));
         (cut..span.end).for_each(|sentence| self.corpus.read_sentence(sentence as usize, &mut b));
         match (is_next, self.spec.nsp) {
             (false, Nsp::Swap) => std::mem::swap(&mut a, &mut b),
             (false, _) => {
                 let fills = a.len() + b.len() >= self.spec.seq_len - 3;
-                b = self.another_documents_sentences(span.document as usize, b.len(), fills, &mut draws);
+                let (document, sentences) =
+                    self.another_documents_sentences(span.document as usize, b.len(), fills, &mut draws);
+                (b, source) = (sentences, Some(document));
             }
             (true, _) => {}
         }
         truncate_pair(&mut a, &mut b, room, &mut draws);
-        self.join(&a, &b, is_next)
+        Instance { negative_document: source, ..self.join(&a, &b, is_next) }
     }
 
     /// Sentences of another document in place of a true B of `length` tokens.
@@ -244,13 +250,23 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
     /// negative is cut to the very length of the true B; a shorter pair ends with a sentence, so its negative is
     /// whole sentences too. A document's first sentence is not taken, because a true B never has one. Documents
     /// that hold too little are drawn again, as in BERT's script, up to ten times.
-    fn another_documents_sentences(&self, this: usize, length: usize, fills: bool, draws: &mut Draws) -> Vec<u32> {
+    fn another_documents_sentences(
+        &self,
+        this: usize,
+        length: usize,
+        fills: bool,
+        draws: &mut Draws,
+    ) -> (u32, Vec<u32>) {
         const TRIES: usize = 10;
-        let others = u32::try_from(self.corpus.documents() - 1).expect("invariant: fewer than 2^32 documents");
-        let mut tokens = Vec::new();
+        let documents = self.spec.negative_documents.unwrap_or(usize::MAX).min(self.corpus.documents());
+        // Of the documents that may be drawn, this one is left out, unless it is the only one.
+        let leaves_out = this < documents && documents > 1;
+        let others = u32::try_from(documents - usize::from(leaves_out)).expect("invariant: fewer than 2^32 documents");
+        let (mut document, mut tokens) = (0, Vec::new());
         for _ in 0..TRIES {
             let other = draws.below(others) as usize;
-            let mut sentences = self.corpus.sentences(if other < this { other } else { other + 1 });
+            document = if leaves_out && other >= this { other + 1 } else { other };
+            let mut sentences = self.corpus.sentences(document);
             sentences.start += usize::from(sentences.len() > 1);
             let middle = sentences.start + draws.below(sentences.len().max(1) as u32) as usize;
             tokens = self.about(sentences, middle, length);
@@ -261,7 +277,7 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
         if fills {
             tokens.truncate(length);
         }
-        tokens
+        (document as u32, tokens)
     }
 
     /// Whole sentences from `middle` on, and where the document ends too soon also those before it, until they hold
@@ -290,7 +306,7 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
         tokens.extend_from_slice(b);
         tokens.push(self.specials.sep);
         segments.resize(tokens.len(), 1);
-        Instance { tokens, segments, is_next: Some(is_next) }
+        Instance { tokens, segments, is_next: Some(is_next), negative_document: None }
     }
 }
 
@@ -388,7 +404,7 @@ pub mod tests {
     pub const SPECIALS: SpecialIds = SpecialIds { pad: 0, cls: 2, sep: 3, mask: 4, first_ordinary: 5 };
 
     fn spec(nsp: Nsp, seq_len: usize) -> InstanceSpec {
-        InstanceSpec { nsp, negative_prob: 0.5, short_seq_prob: 0.1, seq_len, seed: Seed(3) }
+        InstanceSpec { nsp, negative_prob: 0.5, negative_documents: None, short_seq_prob: 0.1, seq_len, seed: Seed(3) }
     }
 
     fn sides(instance: &Instance) -> (Vec<u32>, Vec<u32>) {
@@ -422,6 +438,22 @@ pub mod tests {
         let n = 3.0 * instances.len() as f64;
         assert!((f64::from(positives) - n / 2.0).abs() < 4.0 * (n / 4.0).sqrt(), "{positives} positives of {n}");
         assert_eq!(instances.skipped_documents(), corpus.0.iter().filter(|d| d.len() < 2).count());
+    }
+
+    /// Chuck2Win/BERT draws negatives from the first 33 documents.
+    #[test]
+    fn negatives_can_be_held_to_the_first_documents() {
+        let corpus = Toy::random(200, 1);
+        let sources = |negative_documents| {
+            let spec = InstanceSpec { negative_documents, ..spec(Nsp::Random, 64) };
+            let instances = Instances::new(&corpus, SPECIALS, spec);
+            let source = |i| instances.instance(0, i).negative_document;
+            (0..instances.len()).filter_map(source).collect::<BTreeSet<_>>()
+        };
+        assert!(sources(Some(33)).iter().all(|&document| document < 33));
+        assert!(sources(Some(33)).len() > 20 && sources(None).len() > 60);
+        assert_eq!(sources(Some(1)), BTreeSet::from([0]));
+        assert_eq!(sources(Some(1000)), sources(None));
     }
 
     #[test]

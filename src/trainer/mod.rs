@@ -9,6 +9,8 @@ pub mod corpus;
 pub mod device;
 pub mod evaluation;
 mod facts;
+pub mod fill_mask;
+pub mod hugging_face;
 pub mod instance;
 pub mod kernels;
 pub mod masking;
@@ -21,8 +23,3 @@ pub mod schedule;
 pub mod sequences;
 pub mod step_loop;
 pub mod tokenizer;
-
-use instance::SpecialIds;
-
-/// The special tokens of every tokenizer: [PAD] [UNK] [CLS] [SEP] [MASK] come first, in this order.
-pub const SPECIALS: SpecialIds = SpecialIds { pad: 0, cls: 2, sep: 3, mask: 4, first_ordinary: 5 };

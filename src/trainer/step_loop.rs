@@ -4,9 +4,10 @@
 //! specification, the corpus and the state after step `t - 1`; a resumed run enters it in the middle and cannot tell.
 
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, activation};
 
 use super::batch::{Batch, Batches, int_tensor};
 use super::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};
@@ -17,11 +18,11 @@ use super::kernels::Path as KernelPath;
 use super::masking::MaskSpec;
 use super::model::sublayer::TrainingPass;
 use super::model::{Bert, head, parameters};
-use super::optimizer::AdamW;
+use super::optimizer::Optimizer;
 use super::recorder::{Chain, RecordError, Recorder};
 use super::schedule::{Plateau, Schedule};
 use super::{device, facts, probes};
-use crate::plan::{Nsp, RunSpec, TrainLength};
+use crate::plan::{MlmMean, Nsp, RunSpec, TrainLength, TrainSpec};
 use crate::types::{ContentHash, MetricName, Step};
 
 /// What a run trains on: both sides of a tokenized corpus.
@@ -29,6 +30,8 @@ pub struct Corpus<'a, D: ?Sized> {
     pub train: &'a D,
     pub valid: &'a D,
     pub specials: SpecialIds,
+    /// Of each id, whether it continues the word of the token before it.
+    pub continues: &'a [bool],
 }
 
 /// How a run ended.
@@ -81,7 +84,7 @@ pub fn train<D: TokenDocuments + ?Sized>(
         let fix = "raise data.valid_fraction or use a larger corpus";
         return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train.seq_len, fix });
     }
-    let steps = total_steps(&spec.train.length, batches.instances.len(), spec.train.batch_size);
+    let steps = total_steps(&spec.train, batches.instances.len());
     let schedule = Schedule::new(&spec.schedule, &spec.model, steps);
     let folder = CheckpointDir::new(checkpoints);
     recorder.planned_steps(steps)?;
@@ -96,24 +99,25 @@ pub fn train<D: TokenDocuments + ?Sized>(
     let mut clock = recorder.elapsed_secs();
 
     std::thread::scope(|scope| {
-        let ahead = batches.ahead(state.step.0..steps, scope);
+        let parts = spec.train.gradient_accumulation_steps as u64;
+        let ahead = batches.ahead(state.step.0 * parts..steps * parts, scope);
         while state.step.0 < steps {
             let t = state.step.0;
-            let batch = ahead.recv().expect("invariant: a batch is made for every step");
             let lr = spec.optimizer.lr * schedule.factor(t) * state.plateau.scale;
 
-            let (losses, gradients) = forward_backward(&model, spec, &batch, t, &device);
-            let grad_norm = state.optimizer.step(&mut state.parameters, &gradients, lr);
-            parameters::recycle(gradients);
+            let made = accumulate(&model, spec, &ahead, t, &device);
+            let grad_norm = state.optimizer.step(&mut state.parameters, &made.gradients, lr);
+            parameters::recycle(made.gradients);
             model = model.with_parameters(&state.parameters, &device);
 
             state.step = Step(t + 1);
-            state.tokens += batch.real_tokens();
+            state.tokens += made.tokens;
+            let losses = made.losses;
             check_finite(state.step, &[("train/loss", losses.total), ("train/grad_norm", grad_norm)])?;
             let now = recorder.elapsed_secs();
-            let speed = batch.real_tokens() as f64 / (now - clock).max(1e-9);
+            let speed = made.tokens as f64 / (now - clock).max(1e-9);
             clock = now;
-            let share = batch.real_token_share(model.path());
+            let share = made.tokens as f64 / made.places;
             let metrics = names.metrics(&losses, lr, grad_norm, state.tokens, share, speed);
             state.chain.extend(state.step, &metrics);
             recorder.step(state.step, state.chain.hash(), &metrics)?;
@@ -145,7 +149,7 @@ struct State {
     best: f64,
     plateau: Plateau,
     parameters: Vec<parameters::Parameter>,
-    optimizer: AdamW,
+    optimizer: Optimizer,
 }
 
 impl State {
@@ -163,7 +167,7 @@ impl State {
     }
 }
 
-/// The losses of one step, in nats: the sum that is minimised, and its parts.
+/// The losses of one step: the weighted sum that is minimised, and its parts, each the mean over its predictions in nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Losses {
     pub total: f64,
@@ -171,7 +175,54 @@ pub struct Losses {
     pub nsp: Option<f64>,
 }
 
-/// The losses of `batch` and their gradients, with the dropout of step `t`.
+/// What the batches of one step gave: means of losses and gradients, the real tokens, and the places that were computed.
+struct Made {
+    losses: Losses,
+    gradients: Vec<parameters::Parameter>,
+    tokens: u64,
+    places: f64,
+}
+
+/// The losses of step `t` and their gradients, as means over its batches, which come from `ahead`.
+fn accumulate(model: &Bert, spec: &RunSpec, ahead: &Receiver<Batch>, t: u64, device: &Device) -> Made {
+    let parts = spec.train.gradient_accumulation_steps as u64;
+    let part = |i: u64| {
+        let batch = ahead.recv().expect("invariant: a batch is made for every part of every step");
+        let (losses, gradients) = forward_backward(model, spec, &batch, i, device);
+        let tokens = batch.real_tokens();
+        Made { losses, gradients, tokens, places: tokens as f64 / batch.real_token_share(model.path()) }
+    };
+    let mut made = part(t * parts);
+    for i in t * parts + 1..(t + 1) * parts {
+        let more = part(i);
+        made.losses = made.losses.plus(&more.losses);
+        for (sum, more) in made.gradients.iter_mut().zip(&more.gradients) {
+            sum.values.iter_mut().zip(&more.values).for_each(|(sum, more)| *sum += more);
+        }
+        parameters::recycle(more.gradients);
+        made.tokens += more.tokens;
+        made.places += more.places;
+    }
+    if parts > 1 {
+        let share = 1.0 / parts as f64;
+        made.losses = made.losses.times(share);
+        made.gradients.iter_mut().flat_map(|sum| &mut sum.values).for_each(|value| *value *= share as f32);
+    }
+    made
+}
+
+impl Losses {
+    fn plus(&self, other: &Self) -> Self {
+        let nsp = self.nsp.zip(other.nsp).map(|(a, b)| a + b);
+        Self { total: self.total + other.total, mlm: self.mlm + other.mlm, nsp }
+    }
+
+    fn times(&self, share: f64) -> Self {
+        Self { total: self.total * share, mlm: self.mlm * share, nsp: self.nsp.map(|nsp| nsp * share) }
+    }
+}
+
+/// The losses of `batch` and their gradients, with the dropout of forward pass `t`.
 pub fn forward_backward(
     model: &Bert,
     spec: &RunSpec,
@@ -197,17 +248,31 @@ pub fn forward_backward_by(
     let (rows, labels) = (int_tensor(&batch.rows, device), int_tensor(&batch.labels, device));
     let mlm = model.mlm_loss_by(path, hidden.clone(), rows, labels, &spec.model);
     let nsp = model.nsp_logits(hidden, &batch.tokens.sequences).map(|logits| {
+        let logits = if spec.objective.nsp_double_softmax { activation::softmax(logits, 1) } else { logits };
         // A plain sum of few numbers: burn's sums over very many depend on the thread count.
         head::cross_entropy(logits, int_tensor(&batch.nsp_labels, device)).sum() / batch.nsp_labels.len() as f64
     });
     let total = match &nsp {
-        Some(nsp) => mlm.clone() + nsp.clone(),
-        None => mlm.clone(),
+        Some(nsp) => weighted(mlm.clone(), mlm_weight(spec, batch)) + weighted(nsp.clone(), spec.objective.nsp_weight),
+        None => weighted(mlm.clone(), mlm_weight(spec, batch)),
     };
     let gradients = model.gradients(total.backward());
-    let scalar = |tensor: burn::tensor::Tensor<1>| f64::from(tensor.into_scalar::<f32>());
+    let scalar = |tensor: Tensor<1>| f64::from(tensor.into_scalar::<f32>());
     let losses = Losses { total: scalar(total), mlm: scalar(mlm), nsp: nsp.map(scalar) };
     (losses, gradients)
+}
+
+/// What the mean MLM loss of the masked tokens counts in the sum.
+fn mlm_weight(spec: &RunSpec, batch: &Batch) -> f64 {
+    let positions = batch.tokens.sequences.len() * spec.train.seq_len;
+    match spec.objective.mlm_mean {
+        MlmMean::Masked => spec.objective.mlm_weight,
+        MlmMean::Positions => spec.objective.mlm_weight * batch.rows.len() as f64 / positions as f64,
+    }
+}
+
+fn weighted(loss: Tensor<1>, weight: f64) -> Tensor<1> {
+    if weight == 1.0 { loss } else { loss * weight }
 }
 
 /// Whether the documents suffice for what `spec` does with them.
@@ -229,6 +294,7 @@ fn train_batches<'a, D: TokenDocuments + ?Sized>(
     let instance_spec = InstanceSpec {
         nsp: spec.objective.nsp,
         negative_prob: spec.objective.nsp_negative_prob,
+        negative_documents: spec.objective.nsp_negative_documents,
         short_seq_prob: spec.objective.short_seq_prob,
         seq_len: spec.train.seq_len,
         seed: spec.train.seed,
@@ -244,14 +310,16 @@ fn train_batches<'a, D: TokenDocuments + ?Sized>(
         mask: MaskSpec::of(&spec.objective),
         masking: spec.objective.masking,
         vocab: spec.tokenizer.vocab_size,
+        continues: corpus.continues,
         batch_size: spec.train.batch_size,
         seed: spec.train.seed,
     })
 }
 
 /// Steps of a run: as asked, or as many as the asked epochs need.
-pub fn total_steps(length: &TrainLength, instances: usize, batch_size: usize) -> u64 {
-    match *length {
+pub fn total_steps(train: &TrainSpec, instances: usize) -> u64 {
+    let batch_size = train.batch_size * train.gradient_accumulation_steps;
+    match train.length {
         TrainLength::Steps(steps) => steps,
         TrainLength::Epochs(epochs) => (epochs * instances as f64 / batch_size as f64).ceil().max(1.0) as u64,
     }
@@ -279,7 +347,7 @@ fn resume_or_start(
         None => {
             recorder.resumed(Step(0))?;
             let parameters = Bert::new(spec, device).parameters();
-            let optimizer = AdamW::new(&spec.optimizer, &parameters);
+            let optimizer = Optimizer::new(&spec.optimizer, &parameters);
             let chain = Chain::start(spec.hash());
             let (best, plateau) = (f64::INFINITY, Plateau::default());
             Ok(State { step: Step(0), chain, tokens: 0, best, plateau, parameters, optimizer })
@@ -302,7 +370,10 @@ fn evaluate(
     recorder.evaluation(state.step, &metrics)?;
     let value = |name: &str| metrics.iter().find(|(found, _)| found.as_str() == name).map(|&(_, value)| value);
     let loss = value("valid/mlm_loss").unwrap_or(f64::NAN);
-    state.plateau.observe(&spec.schedule, spec.optimizer.lr, loss + value("valid/nsp_loss").unwrap_or(0.0));
+    state.plateau.observe(&spec.schedule, spec.optimizer.lr, {
+        let nsp = value("valid/nsp_loss").unwrap_or(0.0);
+        spec.objective.mlm_weight * loss + spec.objective.nsp_weight * nsp
+    });
     check_finite(state.step, &[("valid/mlm_loss", loss)])?;
     if loss < state.best {
         state.best = loss;

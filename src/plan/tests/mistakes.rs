@@ -33,7 +33,7 @@ mask_ratio = [0.15, 0.3]
 mask_token_prob = 0.9
 random_token_prob = 0.2
 [optimizer]
-kind = "lamb"
+kind = "lion"
 [schedule]
 warmup_ratio = 0.1
 warmup_steps = 10
@@ -67,10 +67,9 @@ task = "ner"
     x.toml:11:15: error: `model.hidden_size` 100 is not divisible by `model.num_attention_heads` 3 (the nearest widths that are: 99 and 102; or give `model.attention_head_size`)
     x.toml:13:23: error: `model.hidden_dropout_prob` must be a number at least 0 and less than 1, not 1.0 (`model.hidden_dropout_prob`: Dropout on embeddings and residual branches)
     x.toml:15:1: error: unknown key `objective.mask_ration` (did you mean `objective.mask_ratio`?)
-    x.toml:16:1: error: `objective.whole_word` is not supported yet (masks are drawn by token: take the key out)
     x.toml:17:14: error: `objective.mask_ratio` must be a number more than 0 and less than 1, not the list [0.15, 0.3] (to compare several values, write `"objective.mask_ratio" = [...]` under [sweep.grid])
     x.toml:18:19: error: `objective.mask_token_prob` 0.9 and `objective.random_token_prob` 0.2 add up to more than 1 (the rest of the selected tokens is kept; BERT has 0.8 and 0.1)
-    x.toml:21:8: error: `optimizer.kind = "lamb"` is not supported yet (`optimizer.kind` must be "adamw")
+    x.toml:21:8: error: `optimizer.kind = "lion"` is not supported yet (`optimizer.kind` must be "adamw", "adam" or "lamb")
     x.toml:23:16: error: `schedule.warmup_ratio` and `schedule.warmup_steps` exclude each other (take one of them out)
     x.toml:26:14: error: `train.batch_size` must be a whole number, at least 1 and at most 1048576, not 0 (`train.batch_size`: Sequences a step)
     x.toml:27:14: error: `train.eval_every` must be a whole number, at least 1, not the text "often" (`train.eval_every`: Steps between evaluations)

@@ -106,7 +106,7 @@ sampeler = "sobol"
     x.toml:8:11: error: `sweep.random.sampler` must be "sobol" or "uniform", not the text "halton" (`sweep.random.sampler`: Evenly spread quasi-random rows, or independent ones)
     x.toml:9:1: error: unknown key `sampeler` (did you mean `sweep.random.sampler`?)
     x.toml:11:34: error: `train.eval_every` takes whole numbers, which `uniform` does not draw (write `integer` for equal chances, or `log_uniform`)
-    x.toml:12:30: error: `train.steps` must be a whole number, at least 1, not 1.5 (`train.steps`: Optimizer steps; excludes epochs)
+    x.toml:12:30: error: `train.steps` must be a whole number, at least 1, not 1.5 (`train.steps`: Optimizer steps; excludes epochs and budget)
     x.toml:13:31: error: `integer` goes from a number to a larger one, not from 64 to 32 (write the smaller one first)
     x.toml:14:31: error: `objective.nsp` is not a number, and has no range (draw it by { choice = [VALUES] })
     x.toml:15:34: error: the axis `objective.masking` is empty (give it values, or take it out)

@@ -127,6 +127,13 @@ fn the_stored_file_reads_like_an_experiment() {
     nsp = "off"
     nsp_negative_prob = 0.5
     short_seq_prob = 0.1
+    whole_word = false
+    mask_dice = "token"
+    mask_replacement = false
+    mlm_weight = 1.0
+    mlm_mean = "masked"
+    nsp_weight = 1.0
+    nsp_double_softmax = false
 
     [optimizer]
     kind = "adamw"
@@ -134,7 +141,9 @@ fn the_stored_file_reads_like_an_experiment() {
     betas = [0.9, 0.999]
     eps = 0.00000001
     weight_decay = 0.01
+    decay_exempt = "bias_and_norm"
     clip_norm = 1.0
+    clip_scope = "global"
 
     [schedule]
     kind = "linear"
@@ -147,6 +156,7 @@ fn the_stored_file_reads_like_an_experiment() {
     [train]
     steps = 1000
     batch_size = 32
+    gradient_accumulation_steps = 1
     seq_len = 128
     eval_every = 100
     eval_instances = 512
@@ -221,12 +231,12 @@ fn what_is_no_specification_says_why() {
     missing field `mask_ratio`
     ");
     insta::assert_snapshot!(refused(&text.replace("lowercase = false", "lowercase = false\nuppercase = true")), @"the specification has the unknown key `tokenizer.uppercase`: did you mean `tokenizer.lowercase`?");
-    insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"adam\"")), @r#"
-    not a run specification: TOML parse error at line 54, column 8
+    insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"sgd\"")), @r#"
+    not a run specification: TOML parse error at line 61, column 8
        |
-    54 | kind = "adam"
-       |        ^^^^^^
-    unknown variant `adam`, expected `adamw`
+    61 | kind = "sgd"
+       |        ^^^^^
+    unknown variant `sgd`, expected one of `adamw`, `adam`, `lamb`
     "#);
     assert!(matches!(RunSpec::from_toml("schema = "), Err(SpecError::Malformed(_))));
 }

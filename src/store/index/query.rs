@@ -138,7 +138,7 @@ mod tests {
         check_error(
             "state=done",
             "`state=done` finds nothing: `done` is not a state; states are planned, running, finished, failed, \
-             interrupted, lost",
+             interrupted, stopped, lost",
         );
         check_error("mask_ratio=", "`mask_ratio=` finds nothing: a term is written key=value, without spaces");
         check_error("limit=all", "`limit=all` finds nothing: a limit is a count of runs, such as limit=20");

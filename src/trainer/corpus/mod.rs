@@ -7,6 +7,7 @@
 pub mod demo;
 mod error;
 mod locate;
+mod measure;
 mod prepare;
 mod read;
 mod sentences;
@@ -16,7 +17,8 @@ mod token_file;
 
 pub use error::CorpusError;
 pub use locate::locate;
-pub use prepare::{Notice, PrepareError, PreparedData, Request, SideStats, Stats, prepare};
+pub use measure::{TextCounts, measure};
+pub use prepare::{Notice, PrepareError, PreparedData, Request, SideStats, Stats, prepare, tokenizer};
 pub use read::{Document, Documents};
 pub use sentences::split_sentences;
 pub use source::{Corpus, Facts, Source, detect, facts};

@@ -109,13 +109,9 @@ pub enum PrepareError {
 /// When the corpus is not the one that was planned on, cannot be read or split, when its text does not fit the vocabulary,
 /// or when the cache cannot be written.
 pub fn prepare(request: &Request<'_>, cache: &Path) -> Result<PreparedData, PrepareError> {
-    let tokenizer_path = cache.join("tokenizers").join(format!("{}.json", tokenizer_key(request)));
     let mut notices = Vec::new();
     let mut work = Preparation { request, surveyed: None };
-    let tokenizer = match read_cached(&tokenizer_path, Tokenizer::load, &mut notices) {
-        Some(tokenizer) => tokenizer,
-        None => work.build_tokenizer(&tokenizer_path)?,
-    };
+    let tokenizer = work.tokenizer(cache, &mut notices)?;
     let tokenizer_hash = tokenizer.hash();
     let key = tokens_key(request, tokenizer_hash);
     let path = |side: &str| cache.join("tokens").join(format!("{key}.{side}.tok"));
@@ -134,12 +130,21 @@ pub fn prepare(request: &Request<'_>, cache: &Path) -> Result<PreparedData, Prep
     Ok(PreparedData { tokenizer, tokenizer_hash, train, valid, stats, notices })
 }
 
+/// The tokenizer of a run alone, from the cache folder if it is there.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn tokenizer(request: &Request<'_>, cache: &Path) -> Result<Tokenizer, PrepareError> {
+    Preparation { request, surveyed: None }.tokenizer(cache, &mut Vec::new())
+}
+
 /// Names the tokenizer of a request by all that shapes it.
 fn tokenizer_key(request: &Request<'_>) -> ContentHash {
     let tokenizer = request.tokenizer;
+    let separator = tokenizer.separator.as_ref().map(|text| format!(" {text:?}")).unwrap_or_default();
     ContentHash::of(
         format!(
-            "tokenizer {TRAINER_VERSION} {} {:?} {} {} {} {}",
+            "tokenizer {TRAINER_VERSION} {} {:?} {} {} {} {}{separator}",
             split_name(request.data),
             tokenizer.kind,
             tokenizer.vocab_size,
@@ -189,10 +194,18 @@ impl Preparation<'_> {
         Ok(self.surveyed.insert(surveyed))
     }
 
+    fn tokenizer(&mut self, cache: &Path, notices: &mut Vec<Notice>) -> Result<Tokenizer, PrepareError> {
+        let path = cache.join("tokenizers").join(format!("{}.json", tokenizer_key(self.request)));
+        match read_cached(&path, Tokenizer::load, notices) {
+            Some(tokenizer) => Ok(tokenizer),
+            None => self.build_tokenizer(&path),
+        }
+    }
+
     fn build_tokenizer(&mut self, path: &Path) -> Result<Tokenizer, PrepareError> {
         let spec = self.request.tokenizer;
         let (corpus, split) = self.survey()?;
-        let mut words = WordCounts::new(spec.lowercase);
+        let mut words = WordCounts::new(spec);
         corpus.for_each_batch::<PrepareError>(|batch| {
             let is_learnt_from = |document: &&Document| split.is_learnt_from(Fingerprint::of(document));
             let learnt: Vec<_> = batch.par_iter().filter(is_learnt_from).flat_map_iter(|d| &d.sentences).collect();
@@ -233,7 +246,7 @@ impl Preparation<'_> {
 }
 
 /// The corpus, if it is the one that was planned on, and its split.
-fn check_and_survey(request: &Request<'_>) -> Result<(Corpus, Split), CorpusError> {
+pub(super) fn check_and_survey(request: &Request<'_>) -> Result<(Corpus, Split), CorpusError> {
     let data = request.data;
     let source = match data.demo {
         Some(demo) if data.format == CorpusFormat::Demo => Source::Demo(demo),
@@ -284,6 +297,7 @@ mod tests {
             min_frequency: 2,
             limit_alphabet: 6_000,
             lowercase: false,
+            separator: None,
         }
     }
 

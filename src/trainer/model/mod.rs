@@ -233,8 +233,12 @@ impl Embeddings {
     }
 }
 
-/// The sines and cosines of Vaswani et al. 2017, section 3.5: `[S, D]`, sines in the even columns.
 fn sinusoidal_positions(s: usize, d: usize, device: &Device) -> Tensor<2> {
+    Tensor::<1>::from_floats(sinusoidal_table(s, d).as_slice(), device).reshape([s, d])
+}
+
+/// The sines and cosines of Vaswani et al. 2017, section 3.5: `[S, D]`, sines in the even columns.
+pub fn sinusoidal_table(s: usize, d: usize) -> Vec<f32> {
     let angle =
         |position: usize, column: usize| position as f64 / libm::pow(10_000.0, (column / 2 * 2) as f64 / d as f64);
     let value = |i: usize| {
@@ -242,6 +246,5 @@ fn sinusoidal_positions(s: usize, d: usize, device: &Device) -> Tensor<2> {
         let angle = angle(position, column);
         (if column % 2 == 0 { libm::sin(angle) } else { libm::cos(angle) }) as f32
     };
-    let values: Vec<f32> = (0..s * d).map(value).collect();
-    Tensor::<1>::from_floats(values.as_slice(), device).reshape([s, d])
+    (0..s * d).map(value).collect()
 }

@@ -1,22 +1,19 @@
 //! Learning a WordPiece vocabulary, deterministically.
 //!
-//! As in the `tokenizers` crate, this is byte-pair encoding (Sennrich, Haddow & Birch 2016) over characters of which all but
-//! a word's first carry `##`: the most frequent adjacent pair becomes a token, again and again. Ids are given in an order
-//! that the text alone decides, and ties go to the pair with the smaller ids, so the same text gives the same vocabulary in
-//! every process. The hard part is speed: a merge touches only the words that hold its pair, and a heap with outdated
-//! entries finds the next one.
+//! As in the `tokenizers` crate, this is byte-pair encoding ([`super::merges`]) over characters of which all but a word's
+//! first carry `##`. Ids are given in an order that the text alone decides, so the same text gives the same vocabulary in
+//! every process.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use super::{CONTINUATION, SPECIAL_TOKENS, TokenizerError};
+use super::TokenizerError;
+use super::convention::{BERT_TOKENS, CONTINUATION};
+use super::merges::{Merges, Pair};
+use super::words::by_frequency;
 use crate::plan::TokenizerSpec;
 
 /// The library's limit: a longer word is encoded as unknown whatever the vocabulary.
 const LONGEST_WORD: usize = 100;
-
-/// Two adjacent tokens of a word.
-type Pair = (u32, u32);
 
 /// Learns the vocabulary of `words`, which are in the order of their text, each once: special tokens, characters in sorted
 /// order, sorted characters inside words, then merges in the order in which they are learnt.
@@ -31,7 +28,7 @@ pub(super) fn learn(words: &[(String, u64)], spec: &TokenizerSpec) -> Result<Vec
     let inside: BTreeSet<char> = words.iter().flat_map(|(word, _)| word.chars().skip(1)).collect();
 
     let mut vocabulary = Vocabulary::default();
-    SPECIAL_TOKENS.iter().for_each(|token| vocabulary.add((*token).to_owned()));
+    BERT_TOKENS.iter().for_each(|token| vocabulary.add((*token).to_owned()));
     alphabet.iter().for_each(|character| vocabulary.add(character.to_string()));
     inside.iter().for_each(|character| vocabulary.add(format!("{CONTINUATION}{character}")));
     let needed = vocabulary.tokens.len();
@@ -40,7 +37,9 @@ pub(super) fn learn(words: &[(String, u64)], spec: &TokenizerSpec) -> Result<Vec
         return Err(TokenizerError::VocabularyTooSmall { asked: spec.vocab_size, characters, needed });
     }
 
-    let mut merges = Merges::new(&words, &vocabulary);
+    let mut inside = HashMap::new();
+    let first_tokens = words.iter().map(|(word, count)| (vocabulary.characters(word, &mut inside), *count));
+    let mut merges = Merges::new(first_tokens);
     while vocabulary.tokens.len() < spec.vocab_size {
         let Some(pair) = merges.next(spec.min_frequency.max(1)) else {
             let (asked, fills, min_frequency) = (spec.vocab_size, vocabulary.tokens.len(), spec.min_frequency);
@@ -52,15 +51,9 @@ pub(super) fn learn(words: &[(String, u64)], spec: &TokenizerSpec) -> Result<Vec
     Ok(vocabulary.tokens)
 }
 
-/// The characters of the words; of too many, the most frequent, ties to the smaller code point.
+/// The characters of the words; of too many, the most frequent.
 fn alphabet(words: &[(String, u64)], limit: usize) -> BTreeSet<char> {
-    let mut counts = BTreeMap::new();
-    for (word, count) in words {
-        word.chars().for_each(|character| *counts.entry(character).or_insert(0) += count);
-    }
-    let mut characters: Vec<_> = counts.into_iter().map(|(character, count)| (Reverse(count), character)).collect();
-    characters.sort_unstable();
-    characters.into_iter().take(limit).map(|(_, character)| character).collect()
+    by_frequency(words).into_iter().take(limit).map(|(character, _)| character).collect()
 }
 
 #[derive(Default)]
@@ -82,6 +75,14 @@ impl Vocabulary {
         self.ids[token]
     }
 
+    /// A word as its characters; `inside` remembers the ids of those that continue a word.
+    fn characters(&self, word: &str, inside: &mut HashMap<char, u32>) -> Box<[u32]> {
+        let continuation = |character: char| self.id(&format!("{CONTINUATION}{character}"));
+        let first = word.chars().take(1).map(|character| self.id(character.encode_utf8(&mut [0; 4])));
+        let rest = word.chars().skip(1).map(|c| *inside.entry(c).or_insert_with(|| continuation(c)));
+        first.chain(rest).collect()
+    }
+
     /// The id of the token that the pair makes.
     fn join(&mut self, (left, right): Pair) -> u32 {
         let [left, right] = [left, right].map(|id| self.tokens[id as usize].as_str());
@@ -91,133 +92,26 @@ impl Vocabulary {
     }
 }
 
-/// The words as tokens so far, and where each pair of tokens occurs.
-struct Merges {
-    words: Vec<Word>,
-    pairs: HashMap<Pair, Occurrences>,
-    /// Candidates by count, then smaller pair; a count may be outdated.
-    queue: BinaryHeap<(u64, Reverse<Pair>)>,
-}
-
-struct Word {
-    tokens: Box<[u32]>,
-    /// How many of `tokens` are left.
-    length: u8,
-    count: u64,
-}
-
-impl Word {
-    fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
-        self.tokens[..usize::from(self.length)].windows(2).map(|pair| (pair[0], pair[1]))
-    }
-
-    /// Replaces the pair by `merged` from left to right.
-    fn merge(&mut self, (left, right): Pair, merged: u32) {
-        let (mut to, mut from, length) = (0, 0, usize::from(self.length));
-        while from < length {
-            let is_pair = from + 1 < length && self.tokens[from] == left && self.tokens[from + 1] == right;
-            self.tokens[to] = if is_pair { merged } else { self.tokens[from] };
-            from += if is_pair { 2 } else { 1 };
-            to += 1;
-        }
-        self.length = to as u8;
-    }
-}
-
-#[derive(Default)]
-struct Occurrences {
-    count: u64,
-    /// Words that hold the pair, or once held it; the same word may be in here twice.
-    words: Vec<u32>,
-}
-
-impl Merges {
-    fn new(words: &[&(String, u64)], vocabulary: &Vocabulary) -> Self {
-        let mut merges = Self { words: Vec::new(), pairs: HashMap::new(), queue: BinaryHeap::new() };
-        let continuation = |character: char| vocabulary.id(&format!("{CONTINUATION}{character}"));
-        let mut inside = HashMap::new();
-        for (index, (text, count)) in words.iter().enumerate() {
-            let first = text.chars().take(1).map(|character| vocabulary.id(character.encode_utf8(&mut [0; 4])));
-            let rest = text.chars().skip(1).map(|c| *inside.entry(c).or_insert_with(|| continuation(c)));
-            let tokens: Box<[u32]> = first.chain(rest).collect();
-            let word = Word { length: tokens.len() as u8, tokens, count: *count };
-            for pair in word.pairs() {
-                merges.pairs.entry(pair).or_default().add(index as u32, *count);
-            }
-            merges.words.push(word);
-        }
-        merges.queue = merges.pairs.iter().map(|(&pair, found)| (found.count, Reverse(pair))).collect();
-        merges
-    }
-
-    /// The most frequent pair, if it occurs often enough.
-    fn next(&mut self, min_frequency: u64) -> Option<Pair> {
-        while let Some((count, Reverse(pair))) = self.queue.pop() {
-            let current = self.pairs.get(&pair).map_or(0, |found| found.count);
-            if current < min_frequency {
-                continue;
-            }
-            if current == count {
-                return Some(pair);
-            }
-            self.queue.push((current, Reverse(pair)));
-        }
-        None
-    }
-
-    fn apply(&mut self, pair: Pair, merged: u32) {
-        let Some(found) = self.pairs.remove(&pair) else { return };
-        let mut grown = BTreeSet::new();
-        for index in found.words {
-            let word = &mut self.words[index as usize];
-            if !word.pairs().any(|other| other == pair) {
-                continue;
-            }
-            for old in word.pairs() {
-                if let Some(found) = self.pairs.get_mut(&old) {
-                    found.count -= word.count;
-                }
-            }
-            word.merge(pair, merged);
-            for new in word.pairs() {
-                let found = self.pairs.entry(new).or_default();
-                if new.0 == merged || new.1 == merged {
-                    found.add(index, word.count);
-                    grown.insert(new);
-                } else {
-                    found.count += word.count;
-                }
-            }
-        }
-        self.queue.extend(grown.into_iter().map(|pair| (self.pairs[&pair].count, Reverse(pair))));
-    }
-}
-
-impl Occurrences {
-    fn add(&mut self, word: u32, count: u64) {
-        self.count += count;
-        if self.words.last() != Some(&word) {
-            self.words.push(word);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cmp::Reverse;
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::plan::TokenizerKind;
 
     fn spec(vocab_size: usize, min_frequency: u64, limit_alphabet: usize) -> TokenizerSpec {
-        TokenizerSpec { kind: TokenizerKind::Wordpiece, vocab_size, min_frequency, limit_alphabet, lowercase: false }
+        let (kind, lowercase) = (TokenizerKind::Wordpiece, false);
+        TokenizerSpec { kind, vocab_size, min_frequency, limit_alphabet, lowercase, separator: None }
     }
 
     /// The same law without any bookkeeping: every pair is counted anew for every merge.
     fn learn_slowly(words: &[(String, u64)], size: usize, min_frequency: u64) -> Vec<String> {
         let letters: BTreeSet<char> = words.iter().flat_map(|(word, _)| word.chars()).collect();
         let inside: BTreeSet<char> = words.iter().flat_map(|(word, _)| word.chars().skip(1)).collect();
-        let mut vocabulary: Vec<String> = SPECIAL_TOKENS.map(str::to_owned).to_vec();
+        let mut vocabulary: Vec<String> = BERT_TOKENS.map(str::to_owned).to_vec();
         vocabulary.extend(letters.iter().map(char::to_string));
         vocabulary.extend(inside.iter().map(|c| format!("##{c}")));
         let split = |word: &str| -> Vec<String> {

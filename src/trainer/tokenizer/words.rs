@@ -1,62 +1,129 @@
-//! Text to words, by BERT's rules as the library has them, and words to counts.
+//! Text to words, by the rules of a tokenizer's family, and words to counts.
+//!
+//! - BERT: the library's BERT normalizer and pre-tokenizer, except that accents are never stripped: stripping decomposes
+//!   Hangul into its letters.
+//! - SentencePiece: NFKC, white space and U+2581 to single spaces, words with U+2581 in front. Brackets stand alone,
+//!   so that no ordinary token can ever read `[MASK]`.
+//!
+//! A separator cuts words further where text was split into morphemes beforehand: `학교/에` with the separator `/`. In
+//! SentencePiece's family only the first morpheme of a word carries U+2581; in BERT's each is a word of its own.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 use tokenizers::normalizers::bert::BertNormalizer;
+use tokenizers::normalizers::replace::ReplacePattern;
+use tokenizers::normalizers::{Lowercase, NFKC, Replace, Sequence as Normalizers, Strip};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{
     NormalizedString, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    PreTokenizerWrapper, SplitDelimiterBehavior,
 };
 
-pub(super) const PRE_TOKENIZER: BertPreTokenizer = BertPreTokenizer;
+use super::convention::{Convention, WORD_START};
+use crate::plan::TokenizerSpec;
 
-/// BERT's normalizer, except that accents are never stripped: stripping decomposes Hangul into its letters.
-pub(super) fn normalizer(lowercase: bool) -> BertNormalizer {
-    BertNormalizer::new(true, true, Some(false), lowercase)
+/// How text becomes words.
+#[derive(Clone)]
+pub(super) struct Pipeline {
+    pub(super) convention: Convention,
+    pub(super) normalizer: NormalizerWrapper,
+    pub(super) pre_tokenizer: PreTokenizerWrapper,
 }
 
-/// The normalizer that a tokenizer was built with.
-pub(super) fn normalizer_of(tokenizer: &tokenizers::Tokenizer) -> Option<BertNormalizer> {
-    match tokenizer.get_normalizer() {
-        Some(NormalizerWrapper::BertNormalizer(normalizer)) => Some(*normalizer),
-        _ => None,
+impl Pipeline {
+    /// The pipeline of a tokenizer that is to be learnt.
+    pub(super) fn of(spec: &TokenizerSpec) -> Self {
+        let convention = Convention::of(spec.kind);
+        let separator = spec.separator.as_deref().map(separator);
+        match convention {
+            Convention::Bert => Self {
+                convention,
+                normalizer: BertNormalizer::new(true, true, Some(false), spec.lowercase).into(),
+                pre_tokenizer: match separator {
+                    None => BertPreTokenizer.into(),
+                    Some(split) => PreTokenizers::new(vec![split.into(), BertPreTokenizer.into()]).into(),
+                },
+            },
+            Convention::SentencePiece => {
+                let brackets = SplitPattern::Regex(r"[\[\]]".to_owned());
+                let brackets = Split::new(brackets, SplitDelimiterBehavior::Isolated, false).expect(LIBRARY);
+                let words = Metaspace::new(WORD_START, PrependScheme::Always, true);
+                let parts = [Some(words.into()), separator.map(Into::into), Some(brackets.into())];
+                let pre_tokenizer = PreTokenizers::new(parts.into_iter().flatten().collect()).into();
+                Self { convention, normalizer: sentence_piece_normalizer(spec.lowercase), pre_tokenizer }
+            }
+        }
     }
+
+    /// The normalised words of a piece between white space.
+    pub(super) fn words(&self, piece: &str) -> Vec<String> {
+        // The fast path holds for any separator: one that consists of letters is refused by the plan.
+        if piece.chars().all(|c| ('가'..='힣').contains(&c) || c.is_ascii_digit() || c.is_ascii_lowercase()) {
+            return vec![self.convention.plain_word(piece)];
+        }
+        let mut normalized = NormalizedString::from(piece);
+        self.normalizer.normalize(&mut normalized).expect(LIBRARY);
+        let mut split = PreTokenizedString::from(normalized);
+        self.pre_tokenizer.pre_tokenize(&mut split).expect(LIBRARY);
+        let splits = split.get_splits(OffsetReferential::Normalized, OffsetType::None);
+        splits.into_iter().map(|(word, _, _)| word.to_owned()).filter(|word| !word.is_empty()).collect()
+    }
+}
+
+const LIBRARY: &str = "invariant: the library's pipeline takes any text";
+
+fn separator(text: &str) -> Split {
+    let pattern = SplitPattern::String(text.to_owned());
+    Split::new(pattern, SplitDelimiterBehavior::Removed, false).expect(LIBRARY)
+}
+
+fn sentence_piece_normalizer(lowercase: bool) -> NormalizerWrapper {
+    let space = ReplacePattern::Regex(format!(r"[\s{WORD_START}]+"));
+    let space = Replace::new(space, " ").expect(LIBRARY);
+    let parts = [
+        Some(NFKC.into()),
+        lowercase.then(|| Lowercase.into()),
+        Some(space.into()),
+        Some(Strip::new(true, true).into()),
+    ];
+    Normalizers::new(parts.into_iter().flatten().collect()).into()
 }
 
 /// The parts of a text between white space, each of which the pipeline treats on its own.
 ///
-/// Three characters are white space to Rust and control characters, which are dropped, to the normalizer.
+/// Three characters are white space to Rust and control characters, which are dropped, to BERT's normalizer.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let separates = |c: char| c.is_whitespace() && !matches!(c, '\u{b}' | '\u{c}' | '\u{85}');
     text.split(separates).filter(|piece| !piece.is_empty())
 }
 
-/// The normalised words of a piece.
-pub(super) fn words(normalizer: &BertNormalizer, piece: &str) -> Vec<String> {
-    if piece.chars().all(|c| ('가'..='힣').contains(&c) || c.is_ascii_digit() || c.is_ascii_lowercase()) {
-        return vec![piece.to_owned()];
+/// The characters of some words with their counts: the most frequent first, ties by code point.
+pub(super) fn by_frequency(words: &[(String, u64)]) -> Vec<(char, u64)> {
+    let mut counts = BTreeMap::new();
+    for (word, count) in words {
+        word.chars().for_each(|character| *counts.entry(character).or_insert(0) += count);
     }
-    let library = "invariant: the library's BERT pipeline takes any text";
-    let mut normalized = NormalizedString::from(piece);
-    normalizer.normalize(&mut normalized).expect(library);
-    let mut split = PreTokenizedString::from(normalized);
-    PRE_TOKENIZER.pre_tokenize(&mut split).expect(library);
-    let splits = split.get_splits(OffsetReferential::Normalized, OffsetType::None);
-    splits.into_iter().map(|(word, _, _)| word.to_owned()).collect()
+    let mut characters: Vec<(char, u64)> = counts.into_iter().collect();
+    characters.sort_unstable_by_key(|&(character, count)| (Reverse(count), character));
+    characters
 }
 
 /// How often each word occurs in a text. The order in which text is added does not matter.
 #[derive(Clone)]
 pub struct WordCounts {
-    normalizer: BertNormalizer,
+    pipeline: Pipeline,
     counts: HashMap<String, u64>,
 }
 
 impl WordCounts {
     /// Counts nothing yet.
-    pub fn new(lowercase: bool) -> Self {
-        Self { normalizer: normalizer(lowercase), counts: HashMap::new() }
+    pub fn new(spec: &TokenizerSpec) -> Self {
+        Self { pipeline: Pipeline::of(spec), counts: HashMap::new() }
     }
 
     /// Adds the words of some texts, in parallel.
@@ -71,7 +138,7 @@ impl WordCounts {
         let words = pieces
             .into_par_iter()
             .fold(HashMap::new, |mut counts, (piece, count)| {
-                words(&self.normalizer, piece).into_iter().for_each(|word| *counts.entry(word).or_default() += count);
+                self.pipeline.words(piece).into_iter().for_each(|word| *counts.entry(word).or_default() += count);
                 counts
             })
             .reduce(HashMap::new, merged);

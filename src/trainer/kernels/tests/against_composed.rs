@@ -11,7 +11,7 @@ use crate::plan::{Activation, ModelSpec, NormPosition, PositionEmbedding, RunSpe
 use crate::trainer::model::parameters::{Parameter, digest};
 use crate::trainer::model::sublayer::TrainingPass;
 use crate::trainer::model::{Bert, Tokens, head};
-use crate::trainer::optimizer::AdamW;
+use crate::trainer::optimizer::Optimizer;
 use crate::trainer::rng::{Draws, Purpose, Stream};
 use crate::trainer::sequences::Sequences;
 use crate::types::{ContentHash, Seed};
@@ -150,7 +150,7 @@ fn train(spec: &RunSpec, path: Path, steps: u64) -> (Vec<f32>, ContentHash) {
     let device = Device::flex().autodiff();
     let mut bert = Bert::new(spec, &device);
     let mut parameters = bert.parameters();
-    let mut optimizer = AdamW::new(&spec.optimizer, &parameters);
+    let mut optimizer = Optimizer::new(&spec.optimizer, &parameters);
     let losses = (0..steps)
         .map(|t| {
             let (loss, gradients) = step(&bert, spec, path, t, &device);

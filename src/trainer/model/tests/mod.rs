@@ -36,6 +36,7 @@ pub fn tiny_spec() -> RunSpec {
             min_frequency: 2,
             limit_alphabet: 100,
             lowercase: false,
+            separator: None,
         },
         model: ModelSpec {
             hidden_size: 12,
@@ -66,6 +67,14 @@ pub fn tiny_spec() -> RunSpec {
             nsp: Nsp::Random,
             nsp_negative_prob: 0.5,
             short_seq_prob: 0.1,
+            whole_word: false,
+            mask_dice: MaskDice::Token,
+            mask_replacement: false,
+            mlm_weight: 1.0,
+            mlm_mean: MlmMean::Masked,
+            nsp_weight: 1.0,
+            nsp_negative_documents: None,
+            nsp_double_softmax: false,
         },
         optimizer: OptimizerSpec {
             kind: OptimizerKind::Adamw,
@@ -73,7 +82,9 @@ pub fn tiny_spec() -> RunSpec {
             betas: [0.9, 0.999],
             eps: 1e-8,
             weight_decay: 0.01,
+            decay_exempt: DecayExempt::BiasAndNorm,
             clip_norm: Some(1.0),
+            clip_scope: ClipScope::Global,
         },
         schedule: ScheduleSpec {
             kind: ScheduleKind::Linear,
@@ -86,6 +97,7 @@ pub fn tiny_spec() -> RunSpec {
         train: TrainSpec {
             length: TrainLength::Steps(10),
             batch_size: 3,
+            gradient_accumulation_steps: 1,
             seq_len: 24,
             eval_every: 5,
             eval_instances: 8,
@@ -138,13 +150,15 @@ fn batch(spec: &RunSpec) -> Batch {
     let instance_spec = InstanceSpec {
         nsp: spec.objective.nsp,
         negative_prob: 0.5,
+        negative_documents: None,
         short_seq_prob: 0.5,
         seq_len: spec.train.seq_len,
         seed: Seed(2),
     };
     let instances = Instances::new(&corpus, SPECIALS, instance_spec);
     let (mask, masking, vocab) = (MaskSpec::of(&spec.objective), Masking::Dynamic, spec.tokenizer.vocab_size);
-    let batches = Batches { instances, specials: SPECIALS, mask, masking, vocab, batch_size: 3, seed: Seed(2) };
+    let (specials, continues, seed) = (SPECIALS, &[][..], Seed(2));
+    let batches = Batches { instances, specials, mask, masking, vocab, continues, batch_size: 3, seed };
     batches.at(0)
 }
 
@@ -212,6 +226,30 @@ fn gradients_match_finite_differences() {
             }
         }
     }
+}
+
+/// The weighted sum of the losses is minimised; its parts are reported as they are.
+#[test]
+fn losses_are_weighted_as_asked() {
+    let losses = |change: fn(&mut ObjectiveSpec)| {
+        let mut spec = tiny_spec();
+        change(&mut spec.objective);
+        forward_backward(&Bert::new(&spec, &device()), &spec, &batch(&spec), 4, &device()).0
+    };
+    let plain = losses(|_| {});
+    let nsp = plain.nsp.unwrap();
+    let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
+    close(plain.total, plain.mlm + nsp);
+    let weighted = losses(|objective| (objective.mlm_weight, objective.nsp_weight) = (20.0, 0.5));
+    close(weighted.total, 20.0 * plain.mlm + 0.5 * nsp);
+    assert_eq!((weighted.mlm, weighted.nsp), (plain.mlm, plain.nsp));
+    let spec = tiny_spec();
+    let batch = batch(&spec);
+    let share = batch.rows.len() as f64 / (3 * spec.train.seq_len) as f64;
+    close(losses(|objective| objective.mlm_mean = MlmMean::Positions).total, share * plain.mlm + nsp);
+    // A softmax of a softmax leaves a perfect predictor at ln(1 + 1/e), and any at most at ln(1 + e).
+    let doubled = losses(|objective| objective.nsp_double_softmax = true).nsp.unwrap();
+    assert!((0.3132..1.3133).contains(&doubled) && (doubled - nsp).abs() > 1e-4, "{doubled}");
 }
 
 /// The head on the masked rows alone computes what the head on every position would, loss and gradients.

@@ -1,0 +1,94 @@
+//! `ablate export`: a trained model for other programs.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::args;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::printer::Style;
+use crate::runner::trained::Trained;
+use crate::store::StoredRun;
+use crate::trainer::hugging_face::{architecture, files};
+
+/// Writes the folder that Hugging Face's `transformers` loads.
+pub fn export(context: &Context, arguments: &args::Export) -> Result<(), CliError> {
+    let args::ExportFormat::Hf = arguments.format;
+    let store = context.existing_store()?;
+    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let folder = arguments.out.clone().unwrap_or_else(|| format!("{}-hf", run.id).into());
+    if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        let shown = folder.display();
+        return Err(CliError::request(format!("`{shown}` is not empty; name another folder with --out DIR")));
+    }
+    let trained = context.trained(&run, arguments.which())?;
+    let mut written = files(&trained.spec, &trained.weights, &trained.tokenizer).map_err(CliError::request)?;
+    written.push(("README.md", model_card(&run, &trained).into_bytes()));
+    write(&folder, &written)
+        .map_err(|error| CliError::work(format!("cannot write to `{}`: {error}", folder.display())))?;
+    let names: Vec<&str> = written.iter().map(|(name, _)| *name).collect();
+    if arguments.json.wanted {
+        context.printer.json(&json!({
+            "format": "ablate-export-1",
+            "run": run.id,
+            "step": trained.step,
+            "folder": folder,
+            "architecture": architecture(&trained.spec),
+            "files": names,
+        }));
+    } else {
+        context.printer.status(Style::Good, "Wrote", format!("{} of run {}", names.join(", "), run.id));
+        context.printer.data(folder.display());
+    }
+    Ok(())
+}
+
+/// The files appear together: they are written beside the folder, which is then put in its place.
+fn write(folder: &Path, files: &[(&str, Vec<u8>)]) -> std::io::Result<()> {
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)?;
+    let building = tempfile::Builder::new().prefix(".export-").tempdir_in(parent)?;
+    for (name, bytes) in files {
+        let mut file = fs::File::create(building.path().join(name))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+    }
+    if folder.exists() {
+        fs::remove_dir(folder)?;
+    }
+    fs::rename(building.keep(), folder)
+}
+
+/// What a person who finds the folder should know.
+fn model_card(run: &StoredRun, trained: &Trained) -> String {
+    let spec = &trained.spec;
+    let class = architecture(spec);
+    let last = |name: &str| {
+        let points = run.history.all_series().find(|(metric, _)| metric.as_str() == name)?.1;
+        Some(format!("| {name} | {:.4} |\n", points.last()?.value))
+    };
+    let metrics: String = ["valid/mlm_loss", "valid/masked_accuracy", "valid/nsp_accuracy"]
+        .iter()
+        .filter_map(|name| last(name))
+        .collect();
+    let floor = run.history.facts.get("unigram_entropy").and_then(serde_json::Value::as_f64);
+    let floor = floor.map(|floor| format!("| unigram entropy: the floor of the loss without context | {floor:.4} |\n"));
+    format!(
+        "---\nlibrary_name: transformers\ntags: [bert, fill-mask]\n---\n\n# A small BERT\n\nPretrained by `ablate` in run \
+         `{id}` on `{corpus}` (content hash `{hash}`), step {step}.\n\n```python\nfrom transformers import AutoTokenizer, \
+         {class}\n\ntokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\nmodel = \
+         {class}.from_pretrained(\"FOLDER\")\n```\n\n| of the last evaluation, held-out documents | |\n|---|---|\n{metrics}{floor}\n\
+         Label 1 of the sentence-pair head means that B does not follow A; negatives: `{nsp:?}`. Loss in nats, at 15 % \
+         masks.\n\n## Specification\n\n```toml\n{toml}```\n",
+        id = run.id,
+        corpus = spec.data.corpus,
+        hash = spec.data.corpus_hash,
+        step = trained.step,
+        floor = floor.unwrap_or_default(),
+        nsp = spec.objective.nsp,
+        toml = spec.to_toml().unwrap_or_default(),
+    )
+}

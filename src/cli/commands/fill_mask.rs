@@ -1,0 +1,48 @@
+//! `ablate fill-mask`: what a trained model expects behind each `[MASK]` of a text.
+
+use serde_json::json;
+
+use crate::cli::args;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::table::{Align, table};
+use crate::trainer::fill_mask::{Filled, Guess, fill_mask};
+
+/// Prints the most probable tokens for each mask.
+pub fn fill_mask_of(context: &Context, arguments: &args::FillMask) -> Result<(), CliError> {
+    let store = context.existing_store()?;
+    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let trained = context.trained(&run, arguments.which())?;
+    let top = usize::from(arguments.top);
+    let filled = fill_mask(&trained.spec, &trained.weights, &trained.tokenizer, &arguments.text, top)
+        .map_err(CliError::request)?;
+    if arguments.json.wanted {
+        context.printer.json(&json!({
+            "format": "ablate-fill-mask-1",
+            "run": run.id,
+            "step": trained.step,
+            "text": arguments.text,
+            "ids": filled.ids,
+            "masks": masks(&filled),
+            "nsp_logits": filled.nsp_logits,
+        }));
+        return Ok(());
+    }
+    for mask in &filled.masks {
+        let before: Vec<u32> = filled.ids[1..mask.position].to_vec();
+        let after: Vec<u32> = filled.ids[mask.position + 1..filled.ids.len() - 1].to_vec();
+        let columns = [("token", Align::Left), ("probability", Align::Right), ("text", Align::Left)];
+        let rows = mask.guesses.iter().map(|guess| {
+            let text = trained.tokenizer.decode(&[&before[..], &[guess.id], &after].concat());
+            vec![guess.token.clone(), format!("{:.4}", guess.probability), text]
+        });
+        context.printer.data(table(&columns, rows));
+    }
+    Ok(())
+}
+
+fn masks(filled: &Filled) -> Vec<serde_json::Value> {
+    let guess = |guess: &Guess| json!({ "id": guess.id, "token": guess.token, "probability": guess.probability, "logit": guess.logit });
+    let mask = |mask: &crate::trainer::fill_mask::Mask| json!({ "position": mask.position, "guesses": mask.guesses.iter().map(guess).collect::<Vec<_>>() });
+    filled.masks.iter().map(mask).collect()
+}

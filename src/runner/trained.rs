@@ -1,0 +1,83 @@
+//! Trained models: the weights of a run's checkpoint and the tokenizer that they belong to.
+
+use std::path::Path;
+
+use super::corpora;
+use super::provenance::Provenance;
+use crate::plan::RunSpec;
+use crate::store::StoredRun;
+use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
+use crate::trainer::corpus::PrepareError;
+use crate::trainer::model::parameters::Parameter;
+use crate::trainer::tokenizer::Tokenizer;
+use crate::types::{RunId, Step};
+
+/// Which of a run's checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The newest.
+    Last,
+    /// The one with the lowest valid MLM loss.
+    Best,
+}
+
+/// A model as a run left it.
+pub struct Trained {
+    pub spec: RunSpec,
+    /// The step that the weights are of.
+    pub step: Step,
+    pub weights: Vec<Parameter>,
+    pub tokenizer: Tokenizer,
+}
+
+/// Why there is no model to use.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainedError {
+    #[error("run {run} has no checkpoint yet; it has made {steps} steps")]
+    NoCheckpoint { run: RunId, steps: Step },
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error("the tokenizer of run {run} cannot be had: {source}")]
+    Tokenizer { run: RunId, source: PrepareError },
+    #[error(
+        "run {run} was trained with the tokenizer {trained}, and its data now give {found}: the ids would not mean the \
+         same; put the corpus back that it was trained on"
+    )]
+    OtherTokenizer { run: RunId, trained: String, found: String },
+}
+
+/// Weights and tokenizer of `run`; `cache` is the folder of the store's cache.
+///
+/// # Errors
+/// When there is no whole checkpoint, or not the tokenizer that the run was trained with.
+pub fn load(run: &StoredRun, which: Which, data_root: &Path, cache: &Path) -> Result<Trained, TrainedError> {
+    let folder = CheckpointDir::new(run.dir.checkpoints_path());
+    let last = folder.steps().last().map(|&step| folder.path(step));
+    let path = match which {
+        Which::Last => last,
+        Which::Best => Some(folder.best_path()).filter(|path| path.exists()).or(last),
+    };
+    let steps = run.history.last_step();
+    let path = path.ok_or_else(|| TrainedError::NoCheckpoint { run: run.id.clone(), steps })?;
+    let Checkpoint { step, parameters, .. } = checkpoint::read(&path, run.spec.hash(), &run.spec.optimizer)?;
+    let tokenizer = tokenizer(run, data_root, cache)?;
+    Ok(Trained { spec: run.spec.clone(), step, weights: parameters, tokenizer })
+}
+
+/// The tokenizer that `run` was trained with.
+///
+/// # Errors
+/// When neither cache nor corpus give it.
+pub fn tokenizer(run: &StoredRun, data_root: &Path, cache: &Path) -> Result<Tokenizer, TrainedError> {
+    let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
+    let beside = provenance.and_then(|provenance| provenance.corpus.beside);
+    let tokenizer = corpora::tokenizer(&run.spec, beside.as_deref(), data_root, cache)
+        .map_err(|source| TrainedError::Tokenizer { run: run.id.clone(), source })?;
+    let (trained, found) = (run.history.facts.get("tokenizer_hash"), tokenizer.hash().to_string());
+    match trained.and_then(|hash| hash.as_str()) {
+        Some(trained) if trained != found => {
+            Err(TrainedError::OtherTokenizer { run: run.id.clone(), trained: trained.to_owned(), found })
+        }
+        _ => Ok(tokenizer),
+    }
+}

@@ -1,0 +1,187 @@
+//! Export to Hugging Face's `transformers`: the files of a model folder that `BertForPreTraining.from_pretrained` loads with
+//! equal logits.
+//!
+//! Names and shapes of the weights are those of `transformers` already. What a model lacks that BERT has is written out
+//! where a value makes it the same function (a bias of zeros, the table of sinusoidal positions); a model that BERT cannot
+//! be is refused, with what keeps it from being one.
+
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+
+use super::model::parameters::Parameter;
+use super::model::sinusoidal_table;
+use super::tokenizer::Tokenizer;
+use crate::plan::{Activation, NormPosition, Nsp, PositionEmbedding, RunSpec};
+
+/// Why a model is none of `transformers`' BERTs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExportError {
+    #[error("`transformers` has no BERT with `{key}` = {value}: its BERT has {bert}")]
+    NotBert { key: &'static str, value: String, bert: String },
+    #[error("the weights cannot be written: {0}")]
+    Safetensors(String),
+}
+
+/// A file of a model folder: its name and its bytes.
+pub type File = (&'static str, Vec<u8>);
+
+/// The files of a model folder, the model card left out.
+///
+/// # Errors
+/// When the model is no BERT, as `transformers` has it.
+pub fn files(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenizer) -> Result<Vec<File>, ExportError> {
+    check(spec)?;
+    Ok(vec![
+        ("config.json", pretty(&config(spec))),
+        ("model.safetensors", safetensors(spec, weights)?),
+        ("tokenizer.json", tokenizer.json().as_bytes().to_vec()),
+        ("tokenizer_config.json", pretty(&tokenizer_config(spec, tokenizer))),
+    ])
+}
+
+/// The class of `transformers` that has all of the model's heads.
+pub fn architecture(spec: &RunSpec) -> &'static str {
+    if spec.objective.nsp == Nsp::Off { "BertForMaskedLM" } else { "BertForPreTraining" }
+}
+
+fn pretty(value: &Value) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("invariant: JSON values can be written");
+    text.push(b'\n');
+    text
+}
+
+/// Whether the model is a BERT.
+fn check(spec: &RunSpec) -> Result<(), ExportError> {
+    let model = &spec.model;
+    let of_bert = |is_bert: bool, key: &'static str, value: &dyn std::fmt::Display, bert: &dyn std::fmt::Display| {
+        let error = || ExportError::NotBert { key, value: value.to_string(), bert: bert.to_string() };
+        if is_bert { Ok(()) } else { Err(error()) }
+    };
+    of_bert(model.norm_position == NormPosition::Post, "model.norm_position", &"pre", &"post")?;
+    of_bert(model.embedding_layer_norm, "model.embedding_layer_norm", &false, &true)?;
+    of_bert(model.mlm_head_transform, "model.mlm_head_transform", &false, &true)?;
+    let width = model.hidden_size / model.num_attention_heads;
+    let is_divided = width * model.num_attention_heads == model.hidden_size && width == model.attention_head_size;
+    let bert = "hidden_size / num_attention_heads";
+    of_bert(is_divided, "model.attention_head_size", &model.attention_head_size, &bert)
+}
+
+fn config(spec: &RunSpec) -> Value {
+    let model = &spec.model;
+    let hidden_act = match model.hidden_act {
+        Activation::Gelu => "gelu",
+        Activation::GeluNew => "gelu_new",
+        Activation::Relu => "relu",
+    };
+    json!({
+        "architectures": [architecture(spec)],
+        "attention_probs_dropout_prob": model.attention_probs_dropout_prob,
+        "classifier_dropout": null,
+        "hidden_act": hidden_act,
+        "hidden_dropout_prob": model.hidden_dropout_prob,
+        "hidden_size": model.hidden_size,
+        "initializer_range": model.initializer_range,
+        "intermediate_size": model.intermediate_size,
+        "layer_norm_eps": model.layer_norm_eps,
+        "max_position_embeddings": model.max_position_embeddings,
+        "model_type": "bert",
+        "num_attention_heads": model.num_attention_heads,
+        "num_hidden_layers": model.num_hidden_layers,
+        "pad_token_id": 0,
+        "position_embedding_type": "absolute",
+        "tie_word_embeddings": model.tie_word_embeddings,
+        "torch_dtype": "float32",
+        "type_vocab_size": model.type_vocab_size,
+        "vocab_size": spec.tokenizer.vocab_size,
+    })
+}
+
+fn tokenizer_config(spec: &RunSpec, tokenizer: &Tokenizer) -> Value {
+    let mut config = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": spec.model.max_position_embeddings,
+        "clean_up_tokenization_spaces": false,
+    });
+    for token in tokenizer.convention().special_tokens() {
+        let name = token.trim_matches(['[', ']']).to_lowercase();
+        config[format!("{name}_token")] = json!(token);
+    }
+    config
+}
+
+fn safetensors(spec: &RunSpec, weights: &[Parameter]) -> Result<Vec<u8>, ExportError> {
+    let mut tensors = weights.to_vec();
+    let (model, vocab) = (&spec.model, spec.tokenizer.vocab_size);
+    let mut add = |name: &str, shape: Vec<usize>, values: Vec<f32>| {
+        if !tensors.iter().any(|tensor| tensor.name == name) {
+            tensors.push(Parameter { name: name.to_owned(), shape, values });
+        }
+    };
+    if model.position_embedding_type == PositionEmbedding::Sinusoidal {
+        let (positions, width) = (model.max_position_embeddings, model.hidden_size);
+        let table = sinusoidal_table(positions, width);
+        add("bert.embeddings.position_embeddings.weight", vec![positions, width], table);
+    }
+    add("cls.predictions.bias", vec![vocab], vec![0.0; vocab]);
+    if spec.objective.nsp != Nsp::Off {
+        add("cls.seq_relationship.bias", vec![2], vec![0.0; 2]);
+    }
+    // `transformers` has the bias of the projection under two names; not every version ties them.
+    let bias = tensors.iter().find(|tensor| tensor.name == "cls.predictions.bias").cloned();
+    tensors.extend(bias.map(|bias| Parameter { name: "cls.predictions.decoder.bias".to_owned(), ..bias }));
+    let views = tensors.iter().map(|tensor| {
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytemuck::cast_slice(&tensor.values))
+            .expect("invariant: a tensor has as many values as its shape");
+        (tensor.name.as_str(), view)
+    });
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    safetensors::serialize(views, Some(metadata)).map_err(|error| ExportError::Safetensors(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trainer::model::Bert;
+    use crate::trainer::model::tests::tiny_spec;
+    use burn::tensor::Device;
+    use safetensors::SafeTensors;
+
+    fn tensors(change: fn(&mut RunSpec)) -> Vec<(String, Vec<usize>)> {
+        let mut spec = tiny_spec();
+        change(&mut spec);
+        let weights = Bert::new(&spec, &Device::flex()).parameters();
+        let bytes = safetensors(&spec, &weights).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let mut list: Vec<_> = tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
+        list.sort();
+        list
+    }
+
+    /// What a model lacks and BERT has is written as a value that changes nothing.
+    #[test]
+    fn the_weights_are_all_that_bert_has() {
+        let whole = tensors(|_| {});
+        let lacking = tensors(|spec| {
+            spec.model.mlm_head_bias = false;
+            spec.model.nsp_head_bias = false;
+            spec.model.position_embedding_type = PositionEmbedding::Sinusoidal;
+        });
+        assert_eq!(whole, lacking);
+        assert!(whole.iter().any(|(name, shape)| name == "cls.predictions.decoder.bias" && shape == &[50]));
+        let without_pairs = tensors(|spec| spec.objective.nsp = Nsp::Off);
+        assert_eq!(whole.len() - without_pairs.len(), 4, "pooler and classifier");
+    }
+
+    #[test]
+    fn what_is_no_bert_is_refused_by_name() {
+        let refused = |change: fn(&mut RunSpec)| {
+            let mut spec = tiny_spec();
+            change(&mut spec);
+            check(&spec).unwrap_err().to_string()
+        };
+        insta::assert_snapshot!(refused(|spec| spec.model.norm_position = NormPosition::Pre), @"`transformers` has no BERT with `model.norm_position` = pre: its BERT has post");
+        insta::assert_snapshot!(refused(|spec| spec.model.mlm_head_transform = false), @"`transformers` has no BERT with `model.mlm_head_transform` = false: its BERT has true");
+        insta::assert_snapshot!(refused(|spec| spec.model.attention_head_size = 2), @"`transformers` has no BERT with `model.attention_head_size` = 2: its BERT has hidden_size / num_attention_heads");
+        assert!(check(&tiny_spec()).is_ok());
+    }
+}
