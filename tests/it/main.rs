@@ -12,6 +12,7 @@ mod bad_input;
 mod commands;
 mod damage;
 mod determinism;
+mod layers;
 mod support;
 mod tidy;
 mod tokenizer;
