@@ -1,8 +1,8 @@
 //! The experiment file: TOML text to an [`Experiment`], every mistake reported at its place in one pass.
 //!
 //! An experiment asks one question by a sweep: base settings, axes that are varied, seeds that repeat each cell. The
-//! settings of one cell come in layers, each over the one before: defaults of the key table, the model preset, the file,
-//! `--set` arguments, the values of the axes, what is computed from them. What an experiment amounts to is for `plan` to say: [`read`] therefore
+//! settings of one cell come in layers, each over the one before: defaults of the key table, the model preset, the file
+//! that this one builds on, the file, `--set` arguments, the values of the axes, what is computed from them. What an experiment amounts to is for `plan` to say: [`read`] therefore
 //! gives a [`Draft`], which `plan::read` checks cell by cell and releases. How axes become cells is in `plan::expand`.
 
 mod budget;

@@ -13,6 +13,7 @@ mod commands;
 mod damage;
 mod determinism;
 mod halving;
+mod layers;
 mod sharing;
 mod support;
 mod tidy;

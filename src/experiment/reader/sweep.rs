@@ -49,7 +49,10 @@ impl Reader {
         let Some(tables) = tables.filter(|tables| tables.iter().all(|table| table.get_ref().is_table())) else {
             let found = describe(node.value.get_ref());
             let problem = Diagnostic::error(format!("`{}` must be a list of tables, not {found}", node.path));
-            let help = format!("write `[[{}]]` above each, and its keys below", node.path);
+            let help = match node.argument {
+                None => format!("write `[[{}]]` above each, and its keys below", node.path),
+                Some(_) => format!("write --set '{}=[{{ ... }}]'", node.path),
+            };
             self.problems.push(problem.at(node.at.clone(), "this key").help(help));
             return;
         };
