@@ -309,7 +309,7 @@ impl Reader {
         let goal = match self.text("experiment.goal").as_str() {
             "maximize" => Goal::Maximize,
             "minimize" => Goal::Minimize,
-            _ => usual_goal(&metric),
+            _ => Goal::usual(&metric),
         };
         let experiment = Experiment {
             name: self.text("experiment.name"),
@@ -377,11 +377,6 @@ impl Reader {
             _ => Vec::new(),
         }
     }
-}
-
-fn usual_goal(metric: &str) -> Goal {
-    let more_is_better = metric.contains("accuracy") || matches!(metric, "train/tokens" | "time/tokens_per_s");
-    if more_is_better { Goal::Maximize } else { Goal::Minimize }
 }
 
 fn place_of(setting: &Setting) -> Place {
