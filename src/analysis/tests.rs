@@ -1,7 +1,7 @@
 //! What the statistics promise, checked over simulated sweeps whose truth is known.
 //!
 //! A promise is one of two: a false verdict in at most one sweep of twenty, over all that one table says; or an interval
-//! that holds the truth in 95 of 100. Each check runs over a few hundred sweeps always, and over 10,000 when asked for
+//! that holds the truth in 95 of 100. Each check runs over a hundred sweeps or so always, and over 10,000 when asked for
 //! with `--ignored`.
 
 use std::cell::RefCell;
@@ -139,7 +139,7 @@ fn check_false_verdicts(trials: usize) {
 
 #[test]
 fn false_verdicts_are_rare() {
-    check_false_verdicts(250);
+    check_false_verdicts(80);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn coverage(trials: usize) -> [(&'static str, f64); 4] {
         let parts = importance(comparison).unwrap().parts;
         for (name, variance) in ["size", "mask_ratio", "noise"].into_iter().zip(variances) {
             let part = parts.iter().find(|part| part.name == name).unwrap();
-            shares[3].count(part.row.interval.unwrap().contains(variance / variances.iter().sum::<f64>()));
+            shares[3].count(part.interval.unwrap().contains(variance / variances.iter().sum::<f64>()));
         }
     });
     let names = ["cell means", "differences", "marginal effects", "shares"];
@@ -188,7 +188,7 @@ fn check_coverage(trials: usize) {
 
 #[test]
 fn intervals_hold_the_truth() {
-    check_coverage(250);
+    check_coverage(80);
 }
 
 #[test]
@@ -227,12 +227,12 @@ fn check_winner_coverage(trials: usize) {
     println!("{trials} sweeps, the winner's interval holds the truth: raw {raw}, moved to the shrunken mean {moved}");
     let slack = 4.0 * (0.05 * 0.95 / trials as f64).sqrt();
     assert!(raw < 0.93 + slack, "the winner's raw interval is no 95 % interval: {raw}");
-    assert!(moved > 0.94 - slack.max(0.005), "the moved interval holds the truth too seldom: {moved}");
+    assert!(moved > 0.95 - slack, "the moved interval holds the truth too seldom: {moved}");
 }
 
 #[test]
 fn the_winners_interval_holds_after_shrinking() {
-    check_winner_coverage(250);
+    check_winner_coverage(150);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn the_winners_interval_holds_after_shrinking_over_many_sweeps() {
 fn marginal_intervals_are_too_narrow_where_a_seed_acts_on_one_size() {
     let world = World { seed_by_size_sd: 0.1, ..PAIRED };
     let mut share = Share::default();
-    simulate(2_000, world, size_and_mask, |comparison| {
+    simulate(1_000, world, size_and_mask, |comparison| {
         let effects = marginal_effects(comparison);
         share.count(effects[0].difference.unwrap().estimate.interval.unwrap().contains(-0.5));
     });
