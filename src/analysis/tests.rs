@@ -133,7 +133,6 @@ fn check_false_verdicts(trials: usize) {
     let most = 0.05 + 4.0 * (0.05 * 0.95 / trials as f64).sqrt();
     let rates = false_verdicts_of_nothing(trials).into_iter().chain(false_verdicts_beside_an_effect(trials));
     let rates = rates.collect::<Vec<_>>();
-    println!("{trials} sweeps, false verdicts: {rates:?}");
     assert!(rates.iter().all(|(_, rate)| *rate < most), "{rates:?}");
 }
 
@@ -177,7 +176,6 @@ fn coverage(trials: usize) -> [(&'static str, f64); 4] {
 
 fn check_coverage(trials: usize) {
     let rates = coverage(trials);
-    println!("{trials} sweeps, intervals that hold the truth: {rates:?}");
     let slack = 0.01_f64.max(4.0 * (0.05 * 0.95 / trials as f64).sqrt());
     for (name, rate) in rates {
         // Limits of a share are put together from those of its parts, and lie on the safe side.
@@ -224,7 +222,6 @@ fn winner_coverage(trials: usize) -> [f64; 2] {
 
 fn check_winner_coverage(trials: usize) {
     let [raw, moved] = winner_coverage(trials);
-    println!("{trials} sweeps, the winner's interval holds the truth: raw {raw}, moved to the shrunken mean {moved}");
     let slack = 4.0 * (0.05 * 0.95 / trials as f64).sqrt();
     assert!(raw < 0.93 + slack, "the winner's raw interval is no 95 % interval: {raw}");
     assert!(moved > 0.95 - slack, "the moved interval holds the truth too seldom: {moved}");
@@ -251,7 +248,6 @@ fn marginal_intervals_are_too_narrow_where_a_seed_acts_on_one_size() {
         let effects = marginal_effects(comparison);
         share.count(effects[0].difference.unwrap().estimate.interval.unwrap().contains(-0.5));
     });
-    println!("marginal coverage where the seed acts on one size: {}", share.value());
     assert!(share.value() < 0.9, "the caveat in `marginal_effects` is no longer needed: {}", share.value());
 }
 

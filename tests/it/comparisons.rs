@@ -25,7 +25,7 @@ fn names(axes: &Value) -> String {
 fn any_runs_are_compared_along_what_differs() {
     let workbench = workbench();
     let all = workbench.json("compare state=finished --json", "ablate-comparison-1");
-    assert_snapshot!(names(&all["axes"]), @r#""hidden_size" ["32","64"] with []; "mask_ratio" ["0.15","0.3"] with []"#);
+    assert_snapshot!(names(&all["axes"]), @r#""hidden_size" ["32","64"] with ["attention_head_size"]; "mask_ratio" ["0.15","0.3"] with []"#);
     assert_eq!(all["cells"].as_array().unwrap().len(), 4);
     assert!(all["cells"].as_array().unwrap().iter().all(|cell| cell["n"] == 2), "{all}");
     assert_eq!((&all["metric"], &all["goal"]), (&json!("valid/mlm_loss"), &json!("minimize")));
@@ -76,7 +76,15 @@ fn what_is_no_comparison_is_explained() {
         "compare state=finished --metric valid/mlm_los",
         "compare mask_ration=0.3",
     ];
-    assert_snapshot!(answers.map(refused).concat(), @"");
+    assert_snapshot!(answers.map(refused).concat(), @"
+    error: no run matches `state=failed`; `ablate list` shows all runs
+    error: `nobody` is no file, no experiment and no run id among the runs of `nobody`; `ablate list` shows all runs
+    error: the 2 runs that match `tiny mask_ratio=0.3` differ in nothing but the seed: they are one cell, and there is nothing to compare. Widen the query, or see a run with `ablate show [RUN]`
+    error: one run matches `hidden_size=64 mask_ratio=0.3 limit=1`: [RUN]. A comparison needs runs that differ; widen the query
+    error: --set train.steps=3 changes an experiment file; a query takes runs as they are: write KEY=VALUE alone
+    error: no run has recorded `valid/mlm_los`; recorded are time/tokens_per_s, train/grad_norm, train/loss, train/lr, train/mlm_loss, train/tokens, valid/accuracy_kept, valid/accuracy_mask, valid/accuracy_random, valid/masked_accuracy, valid/mlm_loss, valid/perplexity
+    error: `mask_ration=0.3` finds nothing: no run has a setting `mask_ration`; did you mean `objective.mask_ratio`?
+    ");
     assert!(refused("compare missing.toml").contains("cannot read the experiment file `missing.toml`"));
     assert!(!workbench.path("runs/reports/query state=failed").exists());
 }
@@ -87,7 +95,7 @@ fn reproductions_are_left_out_and_said_to_be() {
     let workbench = workbench();
     workbench.stdout("reproduce latest");
     let output = workbench.run("compare state=finished --json");
-    assert!(output.stderr.contains("1 run left out that reproduce another one"), "{}", output.stderr);
+    assert!(output.stderr.contains("1 run left out: runs that execute another one again"), "{}", output.stderr);
     let json: Value = serde_json::from_str(&output.stdout).unwrap();
     assert!(json["cells"].as_array().unwrap().iter().all(|cell| cell["seeds"].as_array().unwrap().len() == 2));
 }

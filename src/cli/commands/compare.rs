@@ -125,13 +125,10 @@ fn folder_name(query: &str) -> String {
 }
 
 fn say_left_out(context: &Context, reproductions: usize, repeated: usize) {
-    for (count, what) in
-        [(reproductions, "that reproduce another one"), (repeated, "whose specification has a better run")]
-    {
-        if count > 0 {
-            let runs = if count == 1 { "run" } else { "runs" };
-            context.printer.status(Style::Caution, "Note", format!("{count} {runs} left out {what}"));
-        }
+    let reasons = [(reproductions, "execute another one again"), (repeated, "repeat the specification of another one")];
+    for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
+        let runs = if count == 1 { "run" } else { "runs" };
+        context.printer.status(Style::Caution, "Note", format!("{count} {runs} left out: runs that {reason}"));
     }
 }
 
