@@ -62,6 +62,23 @@ pub struct Axis {
     /// colour when runs are missing.
     pub values: Vec<String>,
     pub kind: AxisKind,
+    /// Other settings that change whenever this one does, and with it: which of them is at work cannot be told.
+    pub also: Vec<String>,
+}
+
+impl Axis {
+    /// More numbers than a figure has room for, as drawn values are: they are a scale and not a list.
+    const LIST: usize = 8;
+
+    /// Whether its values are a scale rather than a list of settings that are compared with each other.
+    pub fn is_continuous(&self) -> bool {
+        self.kind == AxisKind::Numeric && self.values.len() > Self::LIST
+    }
+
+    /// `hidden_size (with intermediate_size)`.
+    pub fn name_in_full(&self) -> String {
+        if self.also.is_empty() { self.name.clone() } else { format!("{} (with {})", self.name, self.also.join(", ")) }
+    }
 }
 
 /// What the values of an axis mean, which decides how they are coloured.

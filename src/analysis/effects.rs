@@ -9,7 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::comparison::{CellKey, Comparison, Goal};
+use super::comparison::{Axis, CellKey, Comparison, Goal};
+use super::means::is_full_grid;
 use super::statistics::{PairedDifference, decimals_for, holm_in_family, pairs_needed};
 use crate::types::Seed;
 
@@ -133,7 +134,9 @@ pub fn against_baseline(comparison: &Comparison) -> Vec<Effect> {
 pub fn marginal_effects(comparison: &Comparison) -> Vec<Effect> {
     let outcomes = outcomes_by_cell(comparison);
     let mut effects = Vec::new();
-    for axis in &comparison.axes {
+    // Values that were drawn meet hardly any equal settings: a row for each would say nothing many times.
+    let is_list = |axis: &&Axis| !axis.is_continuous() || is_full_grid(comparison);
+    for axis in comparison.axes.iter().filter(is_list) {
         let Some(reference) = comparison.reference_value(axis) else { continue };
         for value in axis.values.iter().filter(|value| *value != reference) {
             let treated = outcomes.iter().filter(|(key, _)| key.value(&axis.name) == Some(value));

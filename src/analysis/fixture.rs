@@ -31,7 +31,12 @@ pub(crate) fn metric(name: &str) -> MetricName {
 }
 
 pub(crate) fn axis(name: &str, values: &[&str], kind: AxisKind) -> Axis {
-    Axis { name: name.to_owned(), values: values.iter().map(|&value| value.to_owned()).collect(), kind }
+    Axis {
+        name: name.to_owned(),
+        values: values.iter().map(|&value| value.to_owned()).collect(),
+        kind,
+        also: Vec::new(),
+    }
 }
 
 /// size x mask_ratio x nsp with seeds 1 to 3, where the run (mini, 0.30, random, seed 2) failed at step 640.

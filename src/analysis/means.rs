@@ -29,8 +29,8 @@ pub fn is_full_grid(comparison: &Comparison) -> bool {
             .iter()
             .all(|axis| cell.key.value(&axis.name).is_some_and(|v| axis.values.iter().any(|d| d == v)))
     };
-    let grid = comparison.axes.iter().map(|axis| axis.values.len()).product::<usize>();
-    cells.len() == grid && cells.iter().all(declared)
+    let grid = comparison.axes.iter().try_fold(1usize, |grid, axis| grid.checked_mul(axis.values.len()));
+    grid == Some(cells.len()) && cells.iter().all(declared)
 }
 
 #[cfg(test)]

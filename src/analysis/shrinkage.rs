@@ -29,7 +29,7 @@ pub struct Shrunken {
     /// The same, shrunken towards the fit.
     pub shrunken: f64,
     /// The winner's 95 % interval by Student's t, moved with its mean and widened for not knowing how far to move it
-    /// (Morris 1983). Absent for a winner with one seed. In simulated sweeps of 16 cells it holds the truth in 94 of 100;
+    /// (Morris 1983). Absent for a winner with one seed. In simulated sweeps of 16 cells it holds the truth in 95 of 100;
     /// the interval about the raw mean in 88.
     pub interval: Option<Interval>,
     /// The share of the distance from the fit that is kept, from 0 to 1.

@@ -24,6 +24,8 @@ pub struct SeedOutcome {
     pub reason: Option<String>,
     /// The outcome; absent unless the run finished with a finite value.
     pub value: Option<f64>,
+    /// The last step at which the metric was recorded, whatever became of the run.
+    pub last_step: Option<u64>,
 }
 
 /// One row of the table.
@@ -44,6 +46,7 @@ impl CellSummary {
             state: run.state,
             reason: run.reason.clone(),
             value: run.outcome(metric),
+            last_step: run.last(metric).map(|point| point.step),
         });
         let values = cell.outcomes(metric).into_values().collect::<Vec<_>>();
         Self { key: cell.key.clone(), outcomes: outcomes.collect(), estimate: Estimate::of(&values) }
@@ -51,9 +54,9 @@ impl CellSummary {
 
     /// What is missing, in words: `1 failed, 2 planned`; empty where every run counts.
     pub fn missing(&self) -> String {
-        let states = [RunState::Planned, RunState::Running, RunState::Failed, RunState::Interrupted, RunState::Lost];
+        let states = RunState::ALL.into_iter().filter(|state| *state != RunState::Finished);
         let count = |state| self.outcomes.iter().filter(|outcome| outcome.state == state).count();
-        let mut parts = states.map(|state| (count(state), state.to_string())).to_vec();
+        let mut parts = states.map(|state| (count(state), state.to_string())).collect::<Vec<_>>();
         let not_finite = |outcome: &&SeedOutcome| outcome.state == RunState::Finished && outcome.value.is_none();
         parts.push((self.outcomes.iter().filter(not_finite).count(), "without a finite value".to_owned()));
         let parts = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));

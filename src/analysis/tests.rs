@@ -1,7 +1,7 @@
 //! What the statistics promise, checked over simulated sweeps whose truth is known.
 //!
 //! A promise is one of two: a false verdict in at most one sweep of twenty, over all that one table says; or an interval
-//! that holds the truth in 95 of 100. Each check runs over a few hundred sweeps always, and over 10,000 when asked for
+//! that holds the truth in 95 of 100. Each check runs over a hundred sweeps or so always, and over 10,000 when asked for
 //! with `--ignored`.
 
 use std::cell::RefCell;
@@ -133,13 +133,12 @@ fn check_false_verdicts(trials: usize) {
     let most = 0.05 + 4.0 * (0.05 * 0.95 / trials as f64).sqrt();
     let rates = false_verdicts_of_nothing(trials).into_iter().chain(false_verdicts_beside_an_effect(trials));
     let rates = rates.collect::<Vec<_>>();
-    println!("{trials} sweeps, false verdicts: {rates:?}");
     assert!(rates.iter().all(|(_, rate)| *rate < most), "{rates:?}");
 }
 
 #[test]
 fn false_verdicts_are_rare() {
-    check_false_verdicts(250);
+    check_false_verdicts(80);
 }
 
 #[test]
@@ -168,7 +167,7 @@ fn coverage(trials: usize) -> [(&'static str, f64); 4] {
         let parts = importance(comparison).unwrap().parts;
         for (name, variance) in ["size", "mask_ratio", "noise"].into_iter().zip(variances) {
             let part = parts.iter().find(|part| part.name == name).unwrap();
-            shares[3].count(part.row.interval.unwrap().contains(variance / variances.iter().sum::<f64>()));
+            shares[3].count(part.interval.unwrap().contains(variance / variances.iter().sum::<f64>()));
         }
     });
     let names = ["cell means", "differences", "marginal effects", "shares"];
@@ -177,7 +176,6 @@ fn coverage(trials: usize) -> [(&'static str, f64); 4] {
 
 fn check_coverage(trials: usize) {
     let rates = coverage(trials);
-    println!("{trials} sweeps, intervals that hold the truth: {rates:?}");
     let slack = 0.01_f64.max(4.0 * (0.05 * 0.95 / trials as f64).sqrt());
     for (name, rate) in rates {
         // Limits of a share are put together from those of its parts, and lie on the safe side.
@@ -188,7 +186,7 @@ fn check_coverage(trials: usize) {
 
 #[test]
 fn intervals_hold_the_truth() {
-    check_coverage(250);
+    check_coverage(80);
 }
 
 #[test]
@@ -224,15 +222,14 @@ fn winner_coverage(trials: usize) -> [f64; 2] {
 
 fn check_winner_coverage(trials: usize) {
     let [raw, moved] = winner_coverage(trials);
-    println!("{trials} sweeps, the winner's interval holds the truth: raw {raw}, moved to the shrunken mean {moved}");
     let slack = 4.0 * (0.05 * 0.95 / trials as f64).sqrt();
     assert!(raw < 0.93 + slack, "the winner's raw interval is no 95 % interval: {raw}");
-    assert!(moved > 0.94 - slack.max(0.005), "the moved interval holds the truth too seldom: {moved}");
+    assert!(moved > 0.95 - slack, "the moved interval holds the truth too seldom: {moved}");
 }
 
 #[test]
 fn the_winners_interval_holds_after_shrinking() {
-    check_winner_coverage(250);
+    check_winner_coverage(150);
 }
 
 #[test]
@@ -247,11 +244,10 @@ fn the_winners_interval_holds_after_shrinking_over_many_sweeps() {
 fn marginal_intervals_are_too_narrow_where_a_seed_acts_on_one_size() {
     let world = World { seed_by_size_sd: 0.1, ..PAIRED };
     let mut share = Share::default();
-    simulate(2_000, world, size_and_mask, |comparison| {
+    simulate(1_000, world, size_and_mask, |comparison| {
         let effects = marginal_effects(comparison);
         share.count(effects[0].difference.unwrap().estimate.interval.unwrap().contains(-0.5));
     });
-    println!("marginal coverage where the seed acts on one size: {}", share.value());
     assert!(share.value() < 0.9, "the caveat in `marginal_effects` is no longer needed: {}", share.value());
 }
 

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::runner::provenance::cores;
 use crate::runner::trained::Which;
-use crate::types::RunId;
+use crate::types::{MetricName, RunId};
 
 /// Declare a sweep over small masked language models, train it, compare it honestly, reproduce any run bit for bit.
 #[derive(Debug, Parser)]
@@ -58,7 +58,7 @@ pub enum Command {
     Show(Show),
     /// Compare two runs: settings, results, provenance
     Diff(Diff),
-    /// Compare the runs of an experiment: tables, figures, report.html
+    /// Compare the runs of an experiment, or any runs: tables, figures, report.html
     Compare(Compare),
     /// Execute a finished run again and prove that it comes out the same
     Reproduce(Reproduce),
@@ -161,8 +161,18 @@ pub struct Diff {
 
 #[derive(Debug, Args)]
 pub struct Compare {
-    #[command(flatten)]
-    pub experiment: ExperimentFile,
+    /// An experiment file; or words of a query over the runs, as `list` takes them: ids, names, KEY=VALUE, state=finished
+    #[arg(value_name = "FILE|QUERY", required = true)]
+    pub what: Vec<String>,
+    /// Override a key of the file, as in --set train.steps=500
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// The metric that decides [default: the experiment's; valid/mlm_loss for a query]
+    #[arg(long, value_name = "METRIC")]
+    pub metric: Option<MetricName>,
+    /// Which way is better [default: the experiment's, or what is usual for the metric]
+    #[arg(long, value_enum)]
+    pub goal: Option<Goal>,
     /// Where figures and report are written [default: reports/NAME in the store]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -171,6 +181,13 @@ pub struct Compare {
     pub font: Option<PathBuf>,
     #[command(flatten)]
     pub json: Json,
+}
+
+/// Which direction of a metric is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Goal {
+    Minimize,
+    Maximize,
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,11 @@
-//! From a plan and a store to a comparison: which runs belong to it, what they recorded, and the floors to read it by.
+//! From a plan or a query and a store to a comparison: which runs belong to it, what they recorded, and the floors to read
+//! it by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::CliError;
-use crate::analysis::{Axis, AxisKind, Comparison, Floor, Goal, Point, RunData};
-use crate::experiment::{self, Value};
+use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Goal, Point, RunData, find_axes};
+use crate::experiment::{self, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, parameter_count};
 use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoredRun};
 use crate::types::{MetricName, SpecHash};
@@ -14,13 +15,7 @@ use super::context::Loaded;
 /// Reads the runs of a plan; a cell that nothing ran yet is there as planned.
 pub fn of_plan(loaded: &Loaded, store: &Store) -> Result<Comparison, CliError> {
     let Loaded { experiment, plan, .. } = loaded;
-    let mut best: BTreeMap<SpecHash, RunRow> = BTreeMap::new();
-    for row in Index::open(store)?.query(&RunQuery::default())?.into_iter().filter(|row| row.reproduces.is_none()) {
-        let better = best.get(&row.spec_hash).is_none_or(|known| rank(row.state) < rank(known.state));
-        if better {
-            best.insert(row.spec_hash, row);
-        }
-    }
+    let best = best_of_each(Index::open(store)?.query(&RunQuery::default())?);
     let mut runs = Vec::new();
     for cell in &plan.cells {
         for planned in &cell.runs {
@@ -49,15 +44,138 @@ pub fn of_plan(loaded: &Loaded, store: &Store) -> Result<Comparison, CliError> {
         experiment: experiment.name.clone(),
         question: experiment.question.clone(),
         metric: experiment.metric.clone(),
-        goal: match experiment.goal {
-            experiment::Goal::Minimize => Goal::Minimize,
-            experiment::Goal::Maximize => Goal::Maximize,
-        },
+        goal: goal(experiment.goal),
         axes: plan.axes.iter().map(axis).collect(),
         runs,
         baseline,
         floors,
     })
+}
+
+/// Runs that somebody asked for, and what was not taken of them.
+#[derive(Debug)]
+pub struct Found {
+    pub comparison: Comparison,
+    /// Runs that execute another one again.
+    pub reproductions: usize,
+    /// Runs of a specification of which another run is nearer to being finished.
+    pub repeated: usize,
+}
+
+/// Reads the runs that a query finds; the axes are the settings that differ between them, the seed left out.
+pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<Found, CliError> {
+    let text = words.join(" ");
+    let query: RunQuery = text.parse()?;
+    let rows = Index::open(store)?.query(&query)?;
+    let names = |row: &RunRow, word: &str| row.experiment.as_deref() == Some(word) || is_prefix(&row.id, word);
+    if let Some(word) = query.words.iter().find(|word| !rows.iter().any(|row| names(row, word))) {
+        let text = format!(
+            "`{word}` is no file, no experiment and no run id among the runs of `{text}`; `ablate list` shows all runs"
+        );
+        return Err(CliError::request(text));
+    }
+    if rows.is_empty() {
+        return Err(CliError::request(format!("no run matches `{text}`; `ablate list` shows all runs")));
+    }
+    let asked = rows.len();
+    let rows = rows.into_iter().filter(|row| row.reproduces.is_none()).collect::<Vec<_>>();
+    let (reproductions, originals) = (asked - rows.len(), rows.len());
+    let mut stored = best_of_each(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
+    stored.sort_by(|a, b| a.id.cmp(&b.id));
+    let (axes, mut runs) = arrange(&stored);
+    runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
+    if axes.is_empty() {
+        return Err(CliError::request(one_cell(&text, &stored, reproductions)));
+    }
+    let comparison = Comparison {
+        experiment: text.clone(),
+        question: format!("Runs that match `{text}`; the axes are the settings that differ between them."),
+        metric: metric.clone(),
+        goal: goal(experiment::Goal::usual(metric.as_str())),
+        axes,
+        floors: floors(&runs),
+        runs,
+        baseline: None,
+    };
+    Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
+}
+
+/// Axes from the settings that differ, and every run with its place on them.
+fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
+    let settings = stored.iter().map(settings).collect::<Vec<_>>();
+    let keys = settings.iter().flat_map(BTreeMap::keys).cloned().collect::<BTreeSet<_>>();
+    let mut keys = keys.into_iter().collect::<Vec<_>>();
+    keys.sort_by_key(|key| place(key));
+    let found = find_axes(&keys, &settings);
+    let all = found.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect::<Vec<_>>();
+    let mut names = keys::short_names(&all).into_iter();
+    let axes = found.iter().map(|axis| axis.named(&names.by_ref().take(axis.keys.len()).collect::<Vec<_>>()));
+    let axes = axes.collect::<Vec<_>>();
+    let of_run = |i: usize| {
+        let value = |(axis, found): (&Axis, &FoundAxis)| Some((axis.name.clone(), found.values[i].clone()?));
+        axes.iter().zip(&found).filter_map(value).collect()
+    };
+    let runs = stored.iter().enumerate().map(|(i, run)| run_data(run, of_run(i))).collect();
+    (axes, runs)
+}
+
+/// The settings of a run as a person would write them, the seed left out.
+fn settings(run: &StoredRun) -> BTreeMap<String, String> {
+    let spelled = |value: String| match value.parse::<f64>() {
+        Ok(number) if value.contains('e') => Value::Float(number).to_string(),
+        _ => value,
+    };
+    let leaves = run.spec.leaves().into_iter().filter(|(key, _)| key != "train.seed");
+    leaves.map(|(key, value)| (key, spelled(value))).collect()
+}
+
+/// Where a setting stands in the key table, which lists an array by the name of the whole; after all keys for one that is
+/// computed.
+fn place(key: &str) -> usize {
+    let whole = key.rsplit_once('.').map_or(key, |(whole, _)| whole);
+    keys::find(key).or_else(|| keys::find(whole)).map_or(usize::MAX, experiment::Key::position)
+}
+
+fn one_cell(query: &str, stored: &[StoredRun], reproductions: usize) -> String {
+    let others =
+        if reproductions > 0 { format!(" (and {reproductions} that reproduce others)") } else { String::new() };
+    match stored {
+        [] => format!("all runs that match `{query}` reproduce others; name the originals"),
+        [only] => format!(
+            "one run matches `{query}`{others}: {}. A comparison needs runs that differ; widen the query",
+            only.id
+        ),
+        many => format!(
+            "the {} runs that match `{query}`{others} differ in nothing but the seed: they are one cell, and there is nothing to \
+             compare. Widen the query, or see a run with `ablate show {}`",
+            many.len(),
+            many[0].id
+        ),
+    }
+}
+
+fn is_prefix(id: &crate::types::RunId, word: &str) -> bool {
+    id.as_str().starts_with(&word.to_lowercase())
+}
+
+/// Of several runs of one specification, the one nearest to being finished; reproductions do not count.
+fn best_of_each(rows: Vec<RunRow>) -> BTreeMap<SpecHash, RunRow> {
+    let mut best: BTreeMap<SpecHash, RunRow> = BTreeMap::new();
+    for row in rows.into_iter().filter(|row| row.reproduces.is_none()) {
+        let better = best.get(&row.spec_hash).is_none_or(|known| rank(row.state) < rank(known.state));
+        if better {
+            best.insert(row.spec_hash, row);
+        }
+    }
+    best
+}
+
+/// The goal in the words of the analysis.
+pub fn goal(goal: experiment::Goal) -> Goal {
+    match goal {
+        experiment::Goal::Minimize => Goal::Minimize,
+        experiment::Goal::Maximize => Goal::Maximize,
+    }
 }
 
 /// A stored run as analysis takes it, in the cell `axes`.
@@ -82,7 +200,7 @@ pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
     }
 }
 
-/// Of several runs of one specification, the one nearest to being finished counts.
+/// How far from being finished a state is.
 fn rank(state: RunState) -> u8 {
     match state {
         RunState::Finished => 0,
@@ -106,7 +224,12 @@ fn axis(axis: &PlanAxis) -> Axis {
     } else {
         AxisKind::Category
     };
-    Axis { name: axis.label.clone(), values: axis.values.iter().map(Value::to_string).collect(), kind }
+    Axis {
+        name: axis.label.clone(),
+        values: axis.values.iter().map(Value::to_string).collect(),
+        kind,
+        also: Vec::new(),
+    }
 }
 
 /// What costs no learning, from the facts that the runs measured: the mean over the runs that have the fact. Runs on

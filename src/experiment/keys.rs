@@ -69,6 +69,17 @@ pub fn split(name: &str) -> (&str, &str) {
     name.split_once('.').unwrap_or(("", name))
 }
 
+/// A short name for each of these keys: the last part where that is unique among them, the section for a key `kind`.
+pub fn short_names(keys: &[&str]) -> Vec<String> {
+    let short = |key: &&'_ str| match split(key) {
+        (section, "kind") => section.to_owned(),
+        (_, leaf) => leaf.to_owned(),
+    };
+    let all: Vec<String> = keys.iter().map(short).collect();
+    let is_unique = |name: &String| all.iter().filter(|other| *other == name).count() == 1;
+    keys.iter().zip(&all).map(|(key, name)| if is_unique(name) { name.clone() } else { (*key).to_owned() }).collect()
+}
+
 /// The tables that a file may have, by path.
 pub fn sections() -> impl Iterator<Item = &'static str> {
     SECTIONS.iter().copied()
@@ -109,9 +120,10 @@ pub const METRICS: &[&str] = &[
     "time/tokens_per_s",
 ];
 
-/// The figures that a comparison draws: learning curves, final metric by axis, learning rate by step, final metric by
-/// parameters, and by time.
-pub const FIGURES: &[&str] = &["curves", "axes", "effects", "schedules", "parameters", "time"];
+/// The figures that a comparison draws: learning curves, final metric by axis, importance of axes, paired effects, marginal
+/// means and interactions, Pareto fronts, parallel coordinates, learning rate by step, final metric by parameters, by time.
+pub const FIGURES: &[&str] =
+    &["curves", "axes", "importance", "effects", "means", "pareto", "parallel", "schedules", "parameters", "time"];
 
 const SECTIONS: &[&str] = &[
     "experiment",
@@ -263,7 +275,7 @@ static KEYS: &[Key] = &[
     key("sweep.replicates.seeds", Seeds, "1", "How many seeds each cell runs with, counted from train.seed, or which"),
     key("sweep.replicates.paired", Bool, "true", "Whether every cell has the same seeds, so that differences are paired; always so"),
 
-    key("report.figures", Words(FIGURES), "['curves', 'axes', 'effects', 'schedules', 'parameters', 'time']", "The figures that a comparison draws"),
+    key("report.figures", Words(FIGURES), "['curves', 'axes', 'importance', 'effects', 'means', 'pareto', 'parallel', 'schedules', 'parameters', 'time']", "The figures that a comparison draws"),
     without_default("report.colour_by", Text, "The axis that is told by colour; the first one when not given"),
     without_default("report.x", Text, "The axis of the figures of final values; every axis has one when not given"),
 ];

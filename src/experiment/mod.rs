@@ -156,6 +156,14 @@ impl fmt::Display for Part {
     }
 }
 
+impl Goal {
+    /// The goal that goes with a metric unless somebody says otherwise.
+    pub fn usual(metric: &str) -> Self {
+        let more_is_better = metric.contains("accuracy") || matches!(metric, "train/tokens" | "time/tokens_per_s");
+        if more_is_better { Self::Maximize } else { Self::Minimize }
+    }
+}
+
 impl Experiment {
     /// The axis of this key.
     pub fn axis(&self, key: &str) -> Option<&Axis> {

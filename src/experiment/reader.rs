@@ -344,7 +344,7 @@ impl Reader {
         let goal = match self.text("experiment.goal").as_str() {
             "maximize" => Goal::Maximize,
             "minimize" => Goal::Minimize,
-            _ => usual_goal(&metric),
+            _ => Goal::usual(&metric),
         };
         let experiment = Experiment {
             name: self.text("experiment.name"),
@@ -425,11 +425,6 @@ impl Reader {
 /// Whether a table is a value, or values: not the keys of a section.
 fn is_value(table: &DeTable<'_>) -> bool {
     range::is_range(table) || random::is_drawn(table) || table.contains_key("copies")
-}
-
-fn usual_goal(metric: &str) -> Goal {
-    let more_is_better = metric.contains("accuracy") || matches!(metric, "train/tokens" | "time/tokens_per_s");
-    if more_is_better { Goal::Maximize } else { Goal::Minimize }
 }
 
 fn place_of(setting: &Setting) -> Place {

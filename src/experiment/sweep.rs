@@ -196,17 +196,10 @@ impl Point {
     }
 }
 
-/// A short name for each axis: the last part of its key where that is unique, the section for a key `kind`.
+/// Gives each axis its short name.
 fn label(axes: &mut [Axis]) {
-    let short = |axis: &Axis| match keys::split(axis.key.name) {
-        (section, "kind") => section,
-        (_, leaf) => leaf,
-    };
-    let all: Vec<&str> = axes.iter().map(short).collect();
-    for (i, axis) in axes.iter_mut().enumerate() {
-        let is_unique = all.iter().filter(|other| **other == all[i]).count() == 1;
-        axis.label = if is_unique { all[i] } else { axis.key.name }.to_owned();
-    }
+    let names = keys::short_names(&axes.iter().map(|axis| axis.key.name).collect::<Vec<_>>());
+    axes.iter_mut().zip(names).for_each(|(axis, name)| axis.label = name);
 }
 
 fn sort_columns(columns: &mut [Column]) {

@@ -20,16 +20,14 @@ impl Palette {
         for axis in axes {
             for (index, value) in axis.values.iter().enumerate() {
                 let ink = match axis.kind {
-                    AxisKind::Numeric | AxisKind::Ordered => {
-                        Ink::Ramp { ramp, index: index as u8, of: axis.values.len() as u8 }
-                    }
-                    AxisKind::Category => Ink::Category(category + index as u8),
+                    AxisKind::Numeric | AxisKind::Ordered => ramp_ink(ramp, index, axis.values.len()),
+                    AxisKind::Category => Ink::Category(category + (index % 64) as u8),
                 };
                 inks.insert((axis.name.clone(), value.clone()), ink);
             }
             match axis.kind {
                 AxisKind::Numeric | AxisKind::Ordered => ramp += 1,
-                AxisKind::Category => category += axis.values.len() as u8,
+                AxisKind::Category => category = (category + axis.values.len().min(64) as u8) % 128,
             }
         }
         Self { inks }
@@ -39,4 +37,13 @@ impl Palette {
     pub fn ink(&self, axis: &str, value: &str) -> Ink {
         self.inks.get(&(axis.to_owned(), value.to_owned())).copied().unwrap_or(Ink::Text)
     }
+}
+
+/// A place on a ramp; more values than places share them.
+fn ramp_ink(ramp: u8, index: usize, of: usize) -> Ink {
+    const PLACES: usize = 64;
+    if of <= PLACES {
+        return Ink::Ramp { ramp, index: index as u8, of: of as u8 };
+    }
+    Ink::Ramp { ramp, index: (index * (PLACES - 1) / (of - 1)) as u8, of: PLACES as u8 }
 }

@@ -12,7 +12,7 @@ use super::theme::Theme;
 use super::ticks::{number, si};
 use crate::analysis::statistics::decimals_for;
 use crate::analysis::{
-    CellSummary, Comparison, Effect, Importance, NotFactorial, Part, RunData, RunState, Summary, Verdict,
+    CellSummary, Comparison, Effect, Importance, NoImportance, Part, RunData, RunState, Summary, Verdict,
     against_baseline, importance, marginal_effects, summarize,
 };
 use crate::types::RunId;
@@ -46,11 +46,15 @@ pub fn report_html(report: &Report<'_>) -> Result<String, RenderError> {
                 (cells_table(comparison, &summary))
                 (importance_table(&importance(comparison)))
                 (effects_table("What each axis does", "Mean paired difference between two values of an axis, all other \
-                    axes and the seed equal; one pair for each setting of the others and each seed. p is Student's, \
-                    corrected by Holm's method over the table; the exact p is of the sign-flip test.",
+                    axes and the seed equal; one pair for each setting of the others and each seed, taken for independent: \
+                    where a seed acts on one value of the axis in all settings alike, the interval is too narrow. p is \
+                    Student's, corrected by Holm's method over the table; the exact p is of the sign-flip test.",
                     &marginal_effects(comparison)))
-                (effects_table("Every cell against the baseline", "Rows name what differs from the baseline. Paired by seed, corrected over the table.",
-                    &against_baseline(comparison)))
+                (effects_table("Every cell against the baseline", "Rows name what differs from the baseline. Paired by seed, \
+                    corrected over the table.", &against_baseline(comparison)))
+                (effects_table("Every cell against the best", "Rows name what differs from the best cell, in order of rank. \
+                    Paired by seed; p is corrected over all pairs of cells, because the best was chosen by its outcome.",
+                    &summary.rivals))
                 (runs_table(comparison))
                 (provenance(report.provenance))
             }
@@ -59,30 +63,29 @@ pub fn report_html(report: &Report<'_>) -> Result<String, RenderError> {
     Ok(page.into_string())
 }
 
+/// The answer before everything else: what matters, by how much, what is best, how sure.
 fn answer(comparison: &Comparison, summary: &Summary) -> Markup {
-    let count = |state| comparison.runs.iter().filter(|run| run.state == state).count();
-    let finished = count(RunState::Finished);
+    let effects = marginal_effects(comparison);
     html! {
         header {
             p.kind { "Experiment" }
             h1 { (comparison.experiment) }
             @if !comparison.question.is_empty() { p.question { (comparison.question) } }
             div.answer {
+                @match importance(comparison) {
+                    Ok(found) => { h2 { "What matters" } p { (found.statement()) } },
+                    Err(NoImportance::NoAxis) => {},
+                    Err(why) => { h2 { "What matters" } p { (why) } },
+                }
+                @if !effects.is_empty() {
+                    h2 { "By how much" }
+                    ul { @for effect in &effects { li { (effect.sentence()) } } }
+                }
+                h2 { "What is best" }
                 p { (summary.statement()) }
                 @if let Some(text) = summary.rerun_statement() { p { (text) } }
-                ul { @for effect in marginal_effects(comparison) { li { (effect.sentence()) } } }
-                @match importance(comparison) {
-                    Ok(table) => p { (table.statement()) },
-                    Err(NotFactorial::NoAxis) => {},
-                    Err(why) => p { (why) },
-                }
-            }
-            p.note {
-                (finished) " of " (comparison.runs.len()) " runs finished"
-                @for state in [RunState::Failed, RunState::Stopped, RunState::Running, RunState::Interrupted, RunState::Lost, RunState::Planned] {
-                    @if count(state) > 0 { ", " (count(state)) " " (state) }
-                }
-                ". Metric: " code { (comparison.metric) } ", the last value of each finished run."
+                h2 { "How sure" }
+                p { (how_sure(comparison, summary)) }
             }
             @if !comparison.floors.is_empty() {
                 dl.floors {
@@ -94,6 +97,32 @@ fn answer(comparison: &Comparison, summary: &Summary) -> Markup {
             }
         }
     }
+}
+
+/// What the answer rests on, and what it leaves open.
+fn how_sure(comparison: &Comparison, summary: &Summary) -> String {
+    let count = |state| comparison.runs.iter().filter(|run| run.state == state).count();
+    let mut text = format!("{} of {} runs finished", count(RunState::Finished), comparison.runs.len());
+    for state in RunState::ALL.into_iter().filter(|&state| state != RunState::Finished && count(state) > 0) {
+        text += &format!(", {} {state}", count(state));
+    }
+    let seeds = summary.cells.iter().map(|cell| cell.estimate.map_or(0, |estimate| estimate.n));
+    let (low, high) = seeds.fold((usize::MAX, 0), |(low, high), n| (low.min(n), high.max(n)));
+    let seeds = match (low, high) {
+        (_, 0) => "no seed".to_owned(),
+        (1, 1) => "one seed".to_owned(),
+        (low, high) if low == high => format!("{high} seeds"),
+        (low, high) => format!("{low} to {high} seeds"),
+    };
+    text += &format!(
+        "; {} cells with {seeds} each. The metric is {}, the last value of each finished run. After \u{b1} stands half of a \
+         95 % interval by Student's t; runs of one seed are compared with each other, and a difference is called better or \
+         worse at the 5 % level after Holm's correction, so that in at most one report of twenty a table has a false verdict. \
+         What is inconclusive may still be there: it is only not seen in so few runs.",
+        summary.cells.len(),
+        comparison.metric,
+    );
+    text
 }
 
 fn figures(figures: &[Figure], svgs: &[String]) -> Markup {
@@ -115,8 +144,11 @@ fn cells_table(comparison: &Comparison, summary: &Summary) -> Markup {
     html! {
         section {
             h2 { "Cells" }
-            p.note { "Mean of " code { (summary.metric) } " with the half-width of its 95 % interval (Student's t); one \
-                      seed has none. Seeds in order; a run without a value says why." }
+            p.note { "Mean of " code { (summary.metric) } " over n finished seeds with the half-width of its 95 % interval \
+                      (Student's t); one seed has none. Every seed in order; a run without a value says what became of it." }
+            @for axis in comparison.axes.iter().filter(|axis| !axis.also.is_empty()) {
+                p.note { (axis.name) " stands for all that changes with it: " (axis.also.join(", ")) "." }
+            }
             div.wide { table {
                 thead { tr {
                     th { "rank" }
@@ -157,7 +189,10 @@ fn every_seed(cell: &CellSummary, decimals: usize) -> Markup {
             span.seed title={ "seed " (outcome.seed) } {
                 @match outcome.value {
                     Some(value) => (number(value, decimals)),
-                    None => span.bad { (outcome.state) },
+                    None => span.bad title=(outcome.reason.as_deref().unwrap_or_default()) {
+                        (outcome.state)
+                        @if let Some(step) = outcome.last_step { " after step " (number(step as f64, 0)) }
+                    },
                 }
             }
             " "
@@ -207,15 +242,17 @@ fn p(p: Option<f64>) -> String {
     p.map_or("\u{2013}".to_owned(), |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") })
 }
 
-fn importance_table(table: &Result<Importance, NotFactorial>) -> Markup {
+fn importance_table(table: &Result<Importance, NoImportance>) -> Markup {
     let Ok(table) = table else { return html! {} };
+    let has_rows = table.parts.iter().all(|part| part.row.is_some());
     let row = |part: &Part| {
         html! { tr {
             td { (part.name) }
-            td.number { (part.row.degrees) }
-            td.number { (format!("{:.4e}", part.row.mean_square())) }
-            td.number { (part.row.f.map_or("\u{2013}".to_owned(), |f| number(f, 2))) }
-            td.number { (p(part.adjusted_p.or(part.row.p))) }
+            @if has_rows {
+                td.number { (part.row.as_ref().map_or(0, |row| row.degrees)) }
+                td.number { (part.row.as_ref().and_then(|row| row.f).map_or("\u{2013}".to_owned(), |f| number(f, 2))) }
+            }
+            td.number { (p(part.shown_p())) }
             td.number { (part.share_in_words()) }
             td { span class=(if part.is_clear() { "good" } else { "open" }) { (part.word()) } }
         } }
@@ -223,13 +260,12 @@ fn importance_table(table: &Result<Importance, NotFactorial>) -> Markup {
     html! {
         section {
             h2 { "What matters" }
-            p.note { "Blocked analysis of variance with the interactions of two axes; " (table.basis()) " The share is omega \
-                squared among runs of one seed, with its 95 % interval; what a seed does to all cells alike is no part of \
-                it. p is of the F test, corrected by Holm's method over axes and interactions." }
+            p.note { (table.explanation()) " " (table.basis()) }
             div.wide { table {
                 thead { tr {
-                    th { "part" } th.number { "df" } th.number { "mean square" } th.number { "F" } th.number { "p (Holm)" }
-                    th.number { "share of variance" } th { "verdict" }
+                    th { "part" }
+                    @if has_rows { th.number { "df" } th.number { "F" } }
+                    th.number { "p (Holm)" } th.number { "share" } th { "verdict" }
                 } }
                 tbody { @for part in &table.parts { (row(part)) } }
             } }
@@ -316,7 +352,10 @@ h2{font-size:1.1rem;margin:2.6rem 0 .4rem}
 .kind{color:var(--muted);margin:0;font-size:.85rem}
 .question{font-size:1.05rem;color:var(--muted);margin:.2rem 0 1rem}
 .answer{font-size:1.05rem;background:var(--tint);border-left:4px solid var(--good);padding:.7rem 1rem;margin:1rem 0}
-.answer p{margin:0 0 .5rem}.answer ul{margin:0;padding-left:1.2rem;font-size:.9rem}
+.answer h2{font-size:.8rem;letter-spacing:.04em;text-transform:uppercase;color:var(--muted);margin:.9rem 0 .15rem}
+.answer h2:first-child{margin-top:.1rem}
+.answer p{margin:0 0 .5rem}.answer ul{margin:0 0 .5rem;padding-left:1.2rem}
+.answer p:last-child{font-size:.9rem;color:var(--muted);margin:0}
 .note,dd{color:var(--muted);font-size:.85rem}
 dl{margin:.6rem 0}dt{font-size:.9rem}dd{margin:0 0 .4rem}
 figure{margin:1.6rem 0;border:1px solid var(--line);border-radius:4px;overflow:hidden}
@@ -353,6 +392,19 @@ mod tests {
         let comparison = fixture::sweep();
         let html = page(&comparison);
         assert!(html.contains("Variance among runs of one seed: size 82 %") && html.contains("mask_ratio × nsp"));
+        for part in [
+            "What matters",
+            "By how much",
+            "What is best",
+            "How sure",
+            "23 of 24 runs finished, 1 failed",
+            "failed after step 600",
+        ] {
+            assert!(html.contains(part), "{part}");
+        }
+        for figure in ["what matters for", "against parameters", "by pairs of axes"] {
+            assert!(html.contains(figure), "{figure}");
+        }
         for run in &comparison.runs {
             assert!(html.contains(run.id.as_ref().unwrap().as_str()) && html.contains(&run.spec.0.short()));
         }
@@ -368,7 +420,25 @@ mod tests {
     fn a_sweep_with_holes_says_why_it_has_no_importance() {
         let mut comparison = fixture::sweep();
         comparison.runs.retain(|run| run.axis("nsp") == Some("off") || run.axis("size") == Some("tiny"));
-        assert!(page(&comparison).contains("the sweep is not a full factorial. Of the 8 combinations"));
+        let html = page(&comparison);
+        assert!(html.contains("of the 8 combinations of the axis values the sweep has 6, and PED-ANOVA takes 8 cells"));
+    }
+
+    /// Figures and page depend on the runs alone: to the last byte.
+    #[test]
+    fn the_same_runs_give_the_same_bytes() {
+        let comparison = fixture::sweep();
+        let svgs = |comparison: &Comparison| {
+            let figures = standard_figures(comparison, &Choice::default());
+            figures.iter().map(|figure| render_svg(figure).unwrap()).collect::<Vec<_>>()
+        };
+        let first = svgs(&comparison);
+        assert_eq!(first, svgs(&comparison.clone()));
+        let axes = ["size", "mask", "nsp", "schedule"];
+        let axes = axes.map(|name| fixture::axis(name, &["a", "b"], crate::analysis::AxisKind::Category)).to_vec();
+        let four = fixture::sweep_over("four", axes, 2);
+        let html = page(&four);
+        assert!(html.contains("every cell to its") && html == page(&four), "parallel coordinates are in the report");
     }
 
     #[test]

@@ -70,7 +70,10 @@ pub fn signed(value: f64, decimals: usize) -> String {
 /// `500`, `20k`, `1M`, `4.6M`: at most two significant digits, for ticks and table cells.
 pub fn si(value: f64) -> String {
     let (scaled, unit) = match value.abs() {
-        v if v >= 1e9 => (value / 1e9, "B"),
+        v if v >= 1e18 => (value / 1e18, "E"),
+        v if v >= 1e15 => (value / 1e15, "P"),
+        v if v >= 1e12 => (value / 1e12, "T"),
+        v if v >= 1e9 => (value / 1e9, "G"),
         v if v >= 1e6 => (value / 1e6, "M"),
         v if v >= 1e3 => (value / 1e3, "k"),
         _ => (value, ""),

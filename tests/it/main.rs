@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod commands;
+mod comparisons;
 mod damage;
 mod determinism;
 mod halving;

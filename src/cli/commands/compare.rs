@@ -1,27 +1,32 @@
-//! `ablate compare`: tables, figures and a report over the runs of an experiment.
+//! `ablate compare`: tables, figures and a report over the runs of an experiment, or over any runs.
+
+mod json;
+mod tables;
+mod wanted;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
-use crate::analysis::{
-    CellSummary, Comparison, NotFactorial, Part, Summary, importance, marginal_effects, plus_minus, summarize,
-};
+use crate::analysis::{Comparison, summarize};
 use crate::cli::args;
-use crate::cli::comparison;
+use crate::cli::comparison::{self, Found};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
-use crate::cli::format;
 use crate::cli::printer::Style;
-use crate::cli::table::{Align, table};
-use crate::experiment::Experiment;
-use crate::plot::charts::{Choice, standard_figures};
+use crate::experiment;
+use crate::plot::charts::standard_figures;
 use crate::plot::{ExtraFont, Figure, Report, Theme, render_png, render_svg, report_html};
 use crate::runner::clock;
 use crate::runner::provenance::Program;
 use crate::store::{Store, write_atomic};
+use crate::types::MetricName;
+use wanted::Wanted;
+
+/// The metric of a comparison that nobody declared one for.
+const USUAL_METRIC: &str = "experiment.metric";
+/// The characters that a report's folder has of its query at most.
+const LONGEST_NAME: usize = 60;
 
 /// How a comparison is shown.
 #[derive(Clone, Copy, Debug)]
@@ -34,135 +39,131 @@ pub struct Drawing<'a> {
     pub json: bool,
 }
 
-/// Compares the runs that an experiment file plans.
+/// Compares the runs that an experiment file plans, or those that a query finds.
 pub fn compare(context: &Context, arguments: &args::Compare) -> Result<(), CliError> {
-    let loaded = context.load(&arguments.experiment)?;
-    let store = context.existing_store()?;
     let drawing =
         Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: arguments.json.wanted };
-    draw(context, &loaded, &store, &drawing)
+    match file_of(arguments)? {
+        Some(file) => {
+            let loaded = context.load(&args::ExperimentFile { file, sets: arguments.sets.clone() })?;
+            let store = context.existing_store()?;
+            let mut comparison = comparison::of_plan(&loaded, &store)?;
+            decide(&mut comparison, arguments)?;
+            show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, &drawing)
+        }
+        None => {
+            let store = context.existing_store()?;
+            let Found { mut comparison, reproductions, repeated } =
+                comparison::of_query(&arguments.what, &metric_of(arguments)?, &store)?;
+            decide(&mut comparison, arguments)?;
+            say_left_out(context, reproductions, repeated);
+            show(context, &comparison, &Wanted::everything(), &folder_name(&comparison.experiment), &drawing)
+        }
+    }
+}
+
+/// Prints the tables of an experiment's comparison and writes figures and report.
+pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing) -> Result<(), CliError> {
+    let comparison = comparison::of_plan(loaded, store)?;
+    show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, drawing)
+}
+
+/// The experiment file, where the arguments name one: a single word that is a file, or ends as one.
+fn file_of(arguments: &args::Compare) -> Result<Option<PathBuf>, CliError> {
+    let file = match &arguments.what[..] {
+        [only] => Some(PathBuf::from(only)).filter(|path| path.is_file() || only.ends_with(".toml")),
+        _ => None,
+    };
+    match (&file, &arguments.sets[..], &arguments.what[..]) {
+        (None, [set, ..], _) => {
+            let text = format!(
+                "--set {set} changes an experiment file; a query takes runs as they are: write KEY=VALUE alone"
+            );
+            Err(CliError::request(text))
+        }
+        (None, [], [_, _, ..]) => {
+            let file = arguments.what.iter().find(|word| word.ends_with(".toml") && Path::new(word).is_file());
+            file.map_or(Ok(None), |file| {
+                let text =
+                    format!("`{file}` is a file, but not the only word: name one file, or a query without files");
+                Err(CliError::request(text))
+            })
+        }
+        _ => Ok(file),
+    }
+}
+
+fn metric_of(arguments: &args::Compare) -> Result<MetricName, CliError> {
+    let usual = || experiment::keys::find(USUAL_METRIC)?.default_value()?.to_string().parse().ok();
+    arguments.metric.clone().or_else(usual).ok_or_else(|| CliError::request("name a metric by --metric"))
+}
+
+/// Puts metric and goal of the command line over those of the experiment.
+fn decide(comparison: &mut Comparison, arguments: &args::Compare) -> Result<(), CliError> {
+    if let Some(metric) = &arguments.metric {
+        let recorded = comparison.runs.iter().flat_map(|run| run.series.keys()).collect::<BTreeSet<_>>();
+        if !recorded.is_empty() && !recorded.contains(metric) {
+            let names = recorded.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(CliError::request(format!("no run has recorded `{metric}`; recorded are {names}")));
+        }
+        comparison.metric = metric.clone();
+        comparison.goal = comparison::goal(experiment::Goal::usual(metric.as_str()));
+    }
+    if let Some(goal) = arguments.goal {
+        comparison.goal = comparison::goal(match goal {
+            args::Goal::Minimize => experiment::Goal::Minimize,
+            args::Goal::Maximize => experiment::Goal::Maximize,
+        });
+    }
+    Ok(())
+}
+
+/// The folder of a query's report: what was typed, without what a path would stumble over.
+fn folder_name(query: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "=._,-".contains(c) { c } else { '-' };
+    format!("query {}", query.chars().map(plain).take(LONGEST_NAME).collect::<String>())
+}
+
+fn say_left_out(context: &Context, reproductions: usize, repeated: usize) {
+    let reasons = [(reproductions, "execute another one again"), (repeated, "repeat the specification of another one")];
+    for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
+        let runs = if count == 1 { "run" } else { "runs" };
+        context.printer.status(Style::Caution, "Note", format!("{count} {runs} left out: runs that {reason}"));
+    }
 }
 
 /// Prints the tables and writes figures and report.
-pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing) -> Result<(), CliError> {
-    let comparison = comparison::of_plan(loaded, store)?;
-    let summary = summarize(&comparison);
-    let folder = context.report_folder(&loaded.experiment.name, drawing.out);
-    let report = write(context, loaded, &comparison, &folder, drawing)?;
+fn show(
+    context: &Context,
+    comparison: &Comparison,
+    wanted: &Wanted,
+    name: &str,
+    drawing: &Drawing,
+) -> Result<(), CliError> {
+    let summary = summarize(comparison);
+    let folder = context.report_folder(name, drawing.out);
+    let report = write(context, comparison, wanted, &folder, drawing)?;
     if drawing.json {
-        context.printer.json(&as_json(&comparison, &summary, &report));
+        context.printer.json(&json::comparison(comparison, &summary, &report));
     } else {
-        print(context, &comparison, &summary);
+        tables::print(context, comparison, &summary);
     }
     context.printer.status(Style::Good, "Drawn", report.display());
     Ok(())
 }
 
-fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
-    let printer = &context.printer;
-    let metric = comparison.metric.as_str();
-    let mut columns: Vec<(&str, Align)> =
-        comparison.axes.iter().map(|axis| (axis.name.as_str(), Align::Left)).collect();
-    columns.extend([
-        ("n", Align::Right),
-        (metric, Align::Right),
-        ("min", Align::Right),
-        ("max", Align::Right),
-        ("", Align::Left),
-    ]);
-    let rows = summary.cells.iter().map(|cell| {
-        let mut row: Vec<String> = cell.key.0.iter().map(|(_, value)| value.clone()).collect();
-        let estimate = cell.estimate.as_ref();
-        row.extend([
-            estimate.map_or(0, |e| e.n).to_string(),
-            estimate.map_or_else(|| "-".into(), plus_minus),
-            format::metric(estimate.map(|e| e.min)),
-            format::metric(estimate.map(|e| e.max)),
-            cell.missing(),
-        ]);
-        row
-    });
-    printer.data(format!("{}\n", table(&columns, rows)));
-    let effects = marginal_effects(comparison);
-    if !effects.is_empty() {
-        let columns =
-            [("effect on ", Align::Left), ("difference", Align::Right), ("pairs", Align::Right), ("", Align::Left)];
-        let rows = effects.iter().map(|effect| {
-            let interval = effect.difference.as_ref().map_or_else(|| "-".into(), |d| plus_minus(&d.estimate));
-            let advice = effect.verdict.advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
-            vec![effect.name(), interval, effect.blocks().to_string(), format!("{}{advice}", effect.verdict.word())]
-        });
-        printer.data(format!("{}\n", table(&columns, rows)));
-    }
-    print_importance(context, comparison);
-    for floor in &comparison.floors {
-        let reached = comparison.runs.iter().filter_map(|run| run.outcome(&floor.metric));
-        let best =
-            if floor.metric.as_str().ends_with("loss") { reached.reduce(f64::min) } else { reached.reduce(f64::max) };
-        let (metric, value) = (&floor.metric, format::metric(Some(floor.value)));
-        printer.data(format!("{metric}: {value} by {}, {} by the best run", floor.label, format::metric(best)));
-    }
-    printer.data(summary.statement());
-    if let Some(text) = summary.rerun_statement() {
-        printer.data(text);
-    }
-}
-
-/// The table of what matters, or why there is none.
-fn print_importance(context: &Context, comparison: &Comparison) {
-    let printer = &context.printer;
-    match importance(comparison) {
-        Ok(found) => {
-            let columns =
-                [("part", Align::Left), ("share of variance", Align::Right), ("p", Align::Right), ("", Align::Left)];
-            let rows = found.parts.iter().map(|part| {
-                let p = part.adjusted_p.or(part.row.p);
-                let p = p.map_or_else(|| "-".into(), |p| if p < 1e-4 { "< 0.0001".into() } else { format!("{p:.4}") });
-                vec![part.name.clone(), part.share_in_words(), p, part.word().to_owned()]
-            });
-            printer.data(format!("{}\n{} {}\n", table(&columns, rows), found.basis(), found.statement()));
-        }
-        Err(NotFactorial::NoAxis) => {}
-        Err(why) => printer.data(format!("{why}\n")),
-    }
-}
-
-fn importance_json(comparison: &Comparison) -> serde_json::Value {
-    let part = |part: &Part| {
-        json!({
-            "part": part.name,
-            "degrees": part.row.degrees,
-            "sum_of_squares": part.row.sum_of_squares,
-            "f": part.row.f,
-            "p": part.row.p,
-            "p_adjusted": part.adjusted_p,
-            "share": part.row.share,
-            "interval_95": part.row.interval.map(|i| json!([i.low, i.high])),
-            "verdict": part.word(),
-        })
-    };
-    match importance(comparison) {
-        Ok(table) => json!({
-            "parts": table.parts.iter().map(part).collect::<Vec<_>>(),
-            "seeds": table.seeds,
-            "seeds_left_out": table.left_out,
-        }),
-        Err(why) => json!({ "not_computed": why.to_string() }),
-    }
-}
-
 /// Writes every figure as SVG and PNG and the report; returns the report's path.
 fn write(
     context: &Context,
-    loaded: &Loaded,
     comparison: &Comparison,
+    wanted: &Wanted,
     folder: &Path,
     drawing: &Drawing,
 ) -> Result<PathBuf, CliError> {
     fs::create_dir_all(folder).map_err(|e| CliError::work(format!("cannot create `{}`: {e}", folder.display())))?;
     let font = drawing.font.map(read_font).transpose()?;
-    let mut figures = standard_figures(comparison, &choice(&loaded.experiment));
-    figures.retain(|figure| is_asked_for(&figure.name, &loaded.experiment));
+    let mut figures = standard_figures(comparison, &wanted.choice);
+    figures.retain(|figure| wanted.has(&figure.name));
     let put = |name: String, bytes: &[u8]| -> Result<(), CliError> {
         Ok(write_atomic(&folder.join(name), |file| file.write_all(bytes))?)
     };
@@ -215,31 +216,6 @@ fn read_font(path: &Path) -> Result<ExtraFont, CliError> {
     ExtraFont::new(bytes).map_err(|e| CliError::request(format!("`{}`: {e}", path.display())))
 }
 
-/// Whether `[report]` asks for the figure of this name.
-fn is_asked_for(name: &str, experiment: &Experiment) -> bool {
-    /// How the names of each kind of figure begin.
-    const KINDS: [(&str, &str); 7] = [
-        ("curves-", "curves"),
-        ("final-by-", "axes"),
-        ("effects", "effects"),
-        ("against-baseline", "effects"),
-        ("schedules", "schedules"),
-        ("loss-by-parameters", "parameters"),
-        ("loss-by-time", "time"),
-    ];
-    let report = &experiment.report;
-    let kind = KINDS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, kind)| *kind);
-    let kind_is_asked = kind.is_none_or(|kind| report.figures.iter().any(|figure| figure == kind));
-    let axis = report.x.and_then(|key| experiment.axis(key.name));
-    let is_other_axis = axis.is_some_and(|axis| name.strip_prefix("final-by-").is_some_and(|of| of != axis.label));
-    kind_is_asked && !is_other_axis
-}
-
-fn choice(experiment: &Experiment) -> Choice {
-    let label = |key: Option<&crate::experiment::Key>| Some(experiment.axis(key?.name)?.label.clone());
-    Choice { colour: label(experiment.report.colour_by), panel: None }
-}
-
 fn provenance(experiment: &str) -> Vec<(String, String)> {
     let Program { version, commit, dirty, .. } = Program::this();
     let commit = if dirty { format!("{commit} with changes") } else { commit };
@@ -251,56 +227,4 @@ fn provenance(experiment: &str) -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
-}
-
-fn as_json(comparison: &Comparison, summary: &Summary, report: &Path) -> serde_json::Value {
-    let cell = |cell: &CellSummary| {
-        let axes: serde_json::Map<_, _> = cell.key.0.iter().map(|(axis, value)| (axis.clone(), json!(value))).collect();
-        let estimate = cell.estimate.as_ref();
-        let interval = estimate.and_then(|e| e.interval).map(|i| json!([i.low, i.high]));
-        let seeds: Vec<_> = cell
-            .outcomes
-            .iter()
-            .map(|seed| json!({ "seed": seed.seed, "run": seed.id, "state": seed.state.to_string(), "value": seed.value }))
-            .collect();
-        json!({
-            "axes": axes,
-            "n": estimate.map_or(0, |e| e.n),
-            "mean": estimate.map(|e| e.mean),
-            "interval_95": interval,
-            "min": estimate.map(|e| e.min),
-            "max": estimate.map(|e| e.max),
-            "seeds": seeds,
-        })
-    };
-    let effects: Vec<_> = marginal_effects(comparison)
-        .iter()
-        .map(|effect| {
-            let estimate = effect.difference.as_ref().map(|d| &d.estimate);
-            json!({
-                "effect": effect.name(),
-                "pairs": effect.blocks(),
-                "difference": estimate.map(|e| e.mean),
-                "interval_95": estimate.and_then(|e| e.interval).map(|i| json!([i.low, i.high])),
-                "verdict": effect.verdict.word(),
-            })
-        })
-        .collect();
-    let floors: Vec<_> = comparison
-        .floors
-        .iter()
-        .map(|floor| json!({ "metric": floor.metric, "label": floor.label, "value": floor.value }))
-        .collect();
-    json!({
-        "format": "ablate-comparison-1",
-        "experiment": comparison.experiment,
-        "metric": comparison.metric,
-        "cells": summary.cells.iter().map(cell).collect::<Vec<_>>(),
-        "effects": effects,
-        "importance": importance_json(comparison),
-        "floors": floors,
-        "statement": summary.statement(),
-        "winner": summary.shrunken.map(|s| json!({ "raw": s.raw, "shrunken": s.shrunken, "kept": s.kept, "towards": s.towards.words() })),
-        "report": report,
-    })
 }

@@ -1,4 +1,4 @@
-//! Curves over steps, tokens or seconds: losses with their replicates, and learning-rate schedules.
+//! Curves over steps, tokens, compute or seconds: losses with their replicates, and learning-rate schedules.
 //!
 //! Every x is proportional to the step within a run: a batch has as many tokens at every step, and a run's time is taken
 //! to pass evenly, because the log keeps the time of a run and not of each step; the caption says so.
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::encoding::{Choice, Encoding, Group, empty_panel, metric_label, seed_count};
 use crate::analysis::series::{BandPoint, band, decimate, mean_curve, smooth};
 use crate::analysis::statistics::quantile;
-use crate::analysis::{Axis, Comparison, Point, RunData, RunState};
+use crate::analysis::{Axis, Comparison, Cost, Point, RunData, RunState};
 use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Label, Mark, Panel, PlotAxis, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, si};
@@ -45,6 +45,8 @@ pub enum Along {
     Steps,
     /// Tokens seen.
     Tokens,
+    /// Floating-point operations of training, as [`Cost::Flops`] estimates them.
+    Flops,
     /// Wall-clock time.
     Seconds,
 }
@@ -56,6 +58,7 @@ impl Along {
         let total = match self {
             Self::Steps => return Some(1.0),
             Self::Tokens => run.tokens as f64,
+            Self::Flops => Cost::Flops.of(run),
             Self::Seconds => run.elapsed_secs,
         };
         (last > 0.0 && total > 0.0).then(|| total / last)
@@ -65,6 +68,7 @@ impl Along {
         match self {
             Self::Steps => STEP_LABEL,
             Self::Tokens => "tokens seen",
+            Self::Flops => "training compute (FLOPs)",
             Self::Seconds => "wall-clock time of training (s)",
         }
     }
@@ -125,6 +129,7 @@ pub fn learning_curves(
         name: match along {
             Along::Steps => format!("curves-{}", metric.as_str().replace('/', "-")),
             Along::Tokens => format!("curves-{}-by-tokens", metric.as_str().replace('/', "-")),
+            Along::Flops => format!("curves-{}-by-compute", metric.as_str().replace('/', "-")),
             Along::Seconds => format!("curves-{}-by-time", metric.as_str().replace('/', "-")),
         },
         title: format!(
@@ -134,6 +139,7 @@ pub fn learning_curves(
             match along {
                 Along::Steps => "",
                 Along::Tokens => " over tokens",
+                Along::Flops => " over compute",
                 Along::Seconds => " over time",
             }
         ),
@@ -180,6 +186,9 @@ fn caption_of(
              each run thin."
         ),
     };
+    if along == Along::Flops {
+        caption += " Compute is taken as 6 × parameters × tokens.";
+    }
     if along == Along::Seconds {
         caption += " Time is taken to pass evenly over the steps of a run; it depends on the machine.";
     }
@@ -214,7 +223,7 @@ fn draw_replicates(group: &Group<'_>, runs: &[Drawn], panel: &mut Panel) -> usiz
             let stroke = Stroke { colour: group.pale(), width: 0.7, dash: Dash::Solid };
             panel.marks.push(Mark::Line { points: coordinates(&run.points, run.per_step), stroke });
         }
-        let is_dead = matches!(run.state, RunState::Failed | RunState::Interrupted | RunState::Lost);
+        let is_dead = !matches!(run.state, RunState::Planned | RunState::Running | RunState::Finished);
         if let (true, Some(last)) = (is_dead, run.points.last()) {
             let at = (last.step as f64 * run.per_step, last.value);
             panel.marks.push(Mark::Cross { at, colour: group.colour() });
@@ -274,7 +283,7 @@ fn ranges(curves: &[Drawn], along: Along, metric: &MetricName) -> Option<(PlotAx
     let top = if is_cut { settled_high } else { high };
     let pad = 0.05 * (top - low);
     let mut x = linear_axis(along.label(), first.min(0.0), last, 5);
-    if along == Along::Tokens {
+    if matches!(along, Along::Tokens | Along::Flops) {
         x.ticks.iter_mut().for_each(|tick| tick.text = si(tick.at));
     }
     Some((x, linear_axis(metric_label(metric), low - pad, top + pad, 5), is_cut))
@@ -424,6 +433,9 @@ mod tests {
         };
         assert_eq!(ends(&steps), [2_000.0, 2_000.0]);
         assert_eq!(ends(&tokens), [2_000.0 * 8_192.0, 2_000.0 * 16_384.0]);
+        let flops = [1_052_256.0 * 8_192.0, 4_551_936.0 * 16_384.0].map(|product| 6.0 * 2_000.0 * product);
+        let drawn = ends(&figure(Along::Flops));
+        assert!(drawn.iter().zip(flops).all(|(drawn, flops)| (drawn / flops - 1.0).abs() < 1e-12), "{drawn:?}");
     }
 
     #[test]

@@ -48,13 +48,14 @@ impl<'a> Encoding<'a> {
         };
         let chosen_panel = take(&named(&choice.panel));
         let colour = take(&named(&choice.colour))
-            .or_else(|| take(&|axis| axis.kind == AxisKind::Numeric))
+            .or_else(|| take(&|axis| axis.kind == AxisKind::Numeric && !axis.is_continuous()))
+            .or_else(|| take(&|axis| !axis.is_continuous()))
             .or_else(|| take(&|_| true));
         let is_short = |axis: &Axis| axis.values.len() <= 3;
         let dash = take(&|axis| is_short(axis) && axis.kind == AxisKind::Category).or_else(|| take(&is_short));
         let mut panels = chosen_panel.into_iter().collect::<Vec<_>>();
         while panels.len() < 2 {
-            let Some(axis) = take(&|_| true) else { break };
+            let Some(axis) = take(&|axis| !axis.is_continuous()) else { break };
             panels.push(axis);
         }
         Self { colour, dash, panels, rest: free }
@@ -64,7 +65,8 @@ impl<'a> Encoding<'a> {
     pub fn explanation(&self) -> String {
         let mut parts = Vec::new();
         if let Some(axis) = self.colour {
-            parts.push(format!("Colour: {}.", axis.name));
+            let scale = if axis.is_continuous() { " (dark: the last values)" } else { "" };
+            parts.push(format!("Colour: {}{scale}.", axis.name_in_full()));
         }
         if let Some(axis) = self.dash {
             let words = axis.values.iter().enumerate().map(|(i, value)| format!("{value} {}", Dash::nth(i).word()));
@@ -114,7 +116,8 @@ impl<'a> Encoding<'a> {
             let group = groups.entry((colour, dash)).or_insert_with(|| {
                 let value = |axis: Option<&Axis>, index: usize| axis.map(|axis| axis.values[index].clone());
                 let ink = self.colour.map_or(Ink::Text, |axis| palette.ink(&axis.name, &axis.values[colour]));
-                let label = value(self.colour, colour).into_iter().chain(value(self.dash, dash));
+                let listed = self.colour.filter(|axis| !axis.is_continuous());
+                let label = value(listed, colour).into_iter().chain(value(self.dash, dash));
                 let label = label.collect::<Vec<_>>().join(", ");
                 Group { cells: Vec::new(), ink, dash: Dash::nth(dash), dash_index: dash, label }
             });

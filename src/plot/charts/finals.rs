@@ -35,7 +35,7 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
     let outcomes = cells.iter().flat_map(|cell| cell.outcomes(&comparison.metric).into_values());
     let (y, is_cut) = value_axis(comparison, outcomes)?;
     let has_bars = encoding.rest.is_empty();
-    let mut counts = Vec::new();
+    let (mut counts, mut missing) = (Vec::new(), 0);
     let panels = encoding.panel_keys().into_iter().map(|(title, key)| {
         let mut panel = empty_panel(title, named_axis(&axis.name, &axis.values), y.clone());
         add_floors(comparison, &mut panel);
@@ -48,6 +48,7 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
             }
             counts.extend(columns.iter().map(|column| column.estimate.n));
             draw_group(group, &columns, has_bars, &mut panel);
+            missing += draw_missing(comparison, axis, group, dodge(i, groups.len()), &mut panel);
         }
         panel
     });
@@ -57,7 +58,7 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
         name: format!("final-by-{}", axis.name),
         title: format!("{}: final {} by {}", comparison.experiment, quantity(comparison), axis.name),
         subtitle: encoding.explanation(),
-        caption: caption(has_bars, &counts, is_cut, &names(&encoding.rest)),
+        caption: caption(has_bars, &counts, is_cut, &names(&encoding.rest)) + &missing_in_words(missing),
         height: height_for(rows),
         columns: encoding.columns(),
         panels,
@@ -115,6 +116,30 @@ fn draw_group(group: &Group<'_>, columns: &[Column], has_bars: bool, panel: &mut
     }
     if let (Some(last), false) = (columns.last(), group.label.is_empty()) {
         panel.labels.push(Label { y: last.estimate.mean, text: group.label.clone(), colour: group.colour() });
+    }
+}
+
+/// A cross at the frame where runs of a group have no result, whatever became of them; returns how many those are.
+fn draw_missing(comparison: &Comparison, axis: &Axis, group: &Group<'_>, dodge: f64, panel: &mut Panel) -> usize {
+    let worse = if comparison.goal.prefers(0.0, 1.0) { panel.y.high } else { panel.y.low };
+    let mut missing = 0;
+    for (i, value) in axis.values.iter().enumerate() {
+        let cells = group.cells.iter().filter(|cell| cell.key.value(&axis.name) == Some(value));
+        let runs = cells.flat_map(|cell| &cell.runs).filter(|run| run.outcome(&comparison.metric).is_none()).count();
+        if runs > 0 {
+            panel.marks.push(Mark::Cross { at: (i as f64 + dodge, worse), colour: group.colour() });
+            missing += runs;
+        }
+    }
+    missing
+}
+
+/// What crosses at the frame stand for.
+pub(super) fn missing_in_words(missing: usize) -> String {
+    match missing {
+        0 => String::new(),
+        1 => " A cross at the frame: 1 run has no result.".to_owned(),
+        many => format!(" A cross at the frame: runs without a result ({many})."),
     }
 }
 
@@ -179,6 +204,10 @@ mod tests {
         let dots = figure.panels.iter().flat_map(|panel| &panel.marks).filter(|mark| matches!(mark, Mark::Dot { .. }));
         assert_eq!(dots.count(), 23 + 8, "finished runs and means");
         assert!(figure.caption.contains("n = 2 to 3 seeds"), "{}", figure.caption);
+        let crosses =
+            figure.panels.iter().flat_map(|panel| &panel.marks).filter(|mark| matches!(mark, Mark::Cross { .. }));
+        assert_eq!(crosses.count(), 1, "the failed run");
+        assert!(figure.caption.ends_with("A cross at the frame: 1 run has no result."), "{}", figure.caption);
     }
 
     #[test]
@@ -186,7 +215,7 @@ mod tests {
         let mut comparison = fixture::sweep();
         comparison.runs.retain(|run| run.seed == Seed(1));
         let figure = final_by_axis(&comparison, &comparison.axes[1], &Choice::default()).unwrap();
-        assert!(figure.caption.ends_with("n = 1 seed: no interval can be given."), "{}", figure.caption);
+        assert!(figure.caption.contains("n = 1 seed: no interval can be given."), "{}", figure.caption);
         assert!(!figure.panels.iter().flat_map(|panel| &panel.marks).any(|mark| matches!(mark, Mark::Interval { .. })));
     }
 

@@ -2,21 +2,28 @@
 
 use super::encoding::{empty_panel, metric_label};
 use super::finals::quantity;
-use crate::analysis::{Comparison, Part, importance};
+use crate::analysis::{Comparison, Method, Part, importance};
 use crate::plot::figure::{Colour, Dash, Figure, Ink, Label, Mark, PlotAxis, Scale, Stroke, Tick};
 use crate::plot::ticks::linear_axis;
 
 const ROW_PT: f64 = 17.0;
 const BAR_PT: f64 = 8.0;
 
-/// The shares of the variance, the greatest first and noise last. Absent where the sweep is no full factorial.
+/// The shares of the variance, the greatest first and noise last. Absent where the runs are too few to say.
 pub fn importance_bars(comparison: &Comparison) -> Option<Figure> {
     let table = importance(comparison).ok()?;
-    let mut parts = table.parts.iter().filter(|part| part.row.share.is_some()).collect::<Vec<_>>();
-    let share = |part: &Part| part.row.share.unwrap_or_default();
+    let mut parts = table.parts.iter().filter(|part| part.share.is_some()).collect::<Vec<_>>();
+    let share = |part: &Part| part.share.unwrap_or_default();
     parts.sort_by(|a, b| b.is_swept().cmp(&a.is_swept()).then(share(b).total_cmp(&share(a))));
-    let high = parts.iter().map(|part| part.row.interval.map_or(share(part), |i| i.high)).fold(0.05, f64::max);
-    let mut x = linear_axis("share of the variance among runs of one seed (%)", 0.0, 100.0 * high, 5);
+    let high = parts.iter().map(|part| part.interval.map_or(share(part), |i| i.high)).fold(0.05, f64::max);
+    let (label, rows_are) = match table.method {
+        Method::Anova { .. } => (
+            "share of the variance among runs of one seed (%)",
+            "Each row: an axis, or what two axes do beyond their sum.",
+        ),
+        Method::PedAnova { .. } => ("share of what sets the best quarter of the cells apart (%)", "Each row: an axis."),
+    };
+    let mut x = linear_axis(label, 0.0, 100.0 * high, 5);
     x.low = -0.012 * x.high;
     x.high *= 1.02;
     let mut panel = empty_panel(String::new(), x, rows(&parts));
@@ -25,29 +32,18 @@ pub fn importance_bars(comparison: &Comparison) -> Option<Figure> {
         let (colour, at) = (Colour::full(ink), 100.0 * share(part));
         let bar = Stroke { colour: Colour::pale(ink), width: BAR_PT, dash: Dash::Solid };
         panel.marks.push(Mark::Line { points: vec![(0.0, y), (at, y)], stroke: bar });
-        if let Some(interval) = part.row.interval {
+        if let Some(interval) = part.interval {
             panel.marks.push(Mark::Span { y, low: 100.0 * interval.low, high: 100.0 * interval.high, colour });
         }
         panel.marks.push(Mark::Dot { at: (at, y), nudge: 0.0, radius: 2.9, colour, filled: part.is_clear() });
         let word = if part.word().is_empty() { String::new() } else { format!(": {}", part.word()) };
         panel.labels.push(Label { y, text: part.share_in_words() + &word, colour });
     }
-    let has_bars = parts.iter().any(|part| part.row.interval.is_some());
-    let caption = if has_bars {
-        "Bars: omega squared of a blocked analysis of variance; lines: its 95 % interval (noncentral F). Clear: F test \
-         at 5 % after Holm's correction over axes and interactions; hollow: not told apart from noise. A share is of \
-         what this sweep varies: other values of an axis have other shares. "
-    } else {
-        "Bars: shares of the sum of squares. With one complete seed they hold chance too: no interval, no test. "
-    };
     Some(Figure {
         name: "importance".to_owned(),
         title: format!("{}: what matters for {}", comparison.experiment, quantity(comparison)),
-        subtitle: format!(
-            "Each row: an axis, or what two axes do beyond their sum. Metric: {}.",
-            metric_label(&comparison.metric)
-        ),
-        caption: format!("{caption}{}", table.basis()),
+        subtitle: format!("{rows_are} Metric: {}.", metric_label(&comparison.metric)),
+        caption: format!("{} Hollow: not told apart from chance. {}", table.explanation(), table.basis()),
         height: 100.0 + ROW_PT * parts.len() as f64,
         columns: 1,
         panels: vec![panel],

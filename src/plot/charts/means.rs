@@ -66,7 +66,8 @@ pub fn interactions(comparison: &Comparison) -> Option<Figure> {
 
 fn varied(comparison: &Comparison) -> Option<Vec<&Axis>> {
     let axes = comparison.axes.iter().filter(|axis| axis.values.len() > 1).collect::<Vec<_>>();
-    (axes.len() > 1 && is_full_grid(comparison)).then_some(axes)
+    let is_list = !axes.iter().any(|axis| axis.is_continuous());
+    (axes.len() > 1 && is_list && is_full_grid(comparison)).then_some(axes)
 }
 
 fn draw(

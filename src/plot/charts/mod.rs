@@ -12,6 +12,7 @@ mod importance;
 mod means;
 mod parallel;
 mod pareto;
+mod scale;
 mod scatter;
 
 pub use curves::{Along, Smoothing, learning_curves, schedules};
@@ -22,6 +23,7 @@ pub use importance::importance_bars;
 pub use means::{interactions, marginal_means};
 pub use parallel::parallel_coordinates;
 pub use pareto::pareto_front;
+pub use scale::final_over_scale;
 pub use scatter::{Abscissa, outcome_against};
 
 use super::figure::Figure;
@@ -40,9 +42,12 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
     };
     let mut figures = Vec::new();
     let curves = |along| learning_curves(comparison, &comparison.metric, along, Smoothing::None, choice);
-    let more = [Along::Tokens, Along::Seconds].into_iter().filter(|along| along.says_more(comparison));
+    let more = [Along::Tokens, Along::Flops, Along::Seconds].into_iter().filter(|along| along.says_more(comparison));
     figures.extend([Along::Steps].into_iter().chain(more).filter_map(curves));
-    figures.extend(comparison.axes.iter().filter_map(|axis| final_by_axis(comparison, axis, choice)));
+    figures.extend(comparison.axes.iter().filter_map(|axis| match axis.is_continuous() {
+        true => final_over_scale(comparison, axis),
+        false => final_by_axis(comparison, axis, choice),
+    }));
     figures.extend(importance_bars(comparison));
     figures.extend(marginal_forest(comparison));
     figures.extend(marginal_means(comparison));
@@ -98,6 +103,7 @@ pub(in crate::plot) mod tests {
             names,
             [
                 "curves-valid-mlm_loss",
+                "curves-valid-mlm_loss-by-compute",
                 "curves-valid-mlm_loss-by-time",
                 "final-by-size",
                 "final-by-mask_ratio",

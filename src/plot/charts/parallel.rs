@@ -40,7 +40,8 @@ pub fn parallel_coordinates(comparison: &Comparison) -> Option<Figure> {
         let points = axes.iter().enumerate().map(|(x, axis)| {
             let place = cell.key.value(&axis.name).and_then(|value| axis.values.iter().position(|v| v == value));
             let at = place.map_or(NO_RESULT, |place| place as f64 / (axis.values.len() - 1) as f64);
-            (x as f64, at + FAN * (place_in_fan(&summary, i, &axis.name) - 0.5))
+            let fan = if axis.is_continuous() { 0.0 } else { FAN };
+            (x as f64, at + fan * (place_in_fan(&summary, i, &axis.name) - 0.5))
         });
         let mut points = points.collect::<Vec<_>>();
         points.push((axes.len() as f64, value(cell).map_or(NO_RESULT, height)));
@@ -108,7 +109,9 @@ fn draw_axes(axes: &[&crate::analysis::Axis], scale: &PlotAxis, panel: &mut Pane
     };
     panel.marks.extend((0..=axes.len()).map(ruler));
     for (x, axis) in axes.iter().enumerate() {
-        for (i, value) in axis.values.iter().enumerate() {
+        let last = axis.values.len() - 1;
+        let is_noted = |i: usize| !axis.is_continuous() || [0, last / 2, last].contains(&i);
+        for (i, value) in axis.values.iter().enumerate().filter(|(i, _)| is_noted(*i)) {
             let at = (x as f64, i as f64 / (axis.values.len() - 1) as f64);
             panel.marks.push(Mark::Note { at, text: value.clone(), colour });
         }

@@ -13,7 +13,7 @@ pub struct RunQuery {
     pub experiment: Option<String>,
     pub spec_hash: Option<SpecHash>,
     pub tag: Option<String>,
-    /// Words that are the experiment's name or the beginning of the run's id.
+    /// Words of which one is the experiment's name or the beginning of the run's id; empty: any.
     pub words: Vec<String>,
     /// Settings of the specification or of the sweep.
     pub terms: Vec<Term>,

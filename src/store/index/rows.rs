@@ -96,8 +96,10 @@ fn conditions(connection: &Connection, query: &RunQuery) -> Result<(String, Vec<
     if let Some(tag) = &query.tag {
         add("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", vec![tag.clone()]);
     }
-    for word in &query.words {
-        add("(experiment = ? OR substr(id, 1, length(?)) = lower(?))", vec![word.clone(); 3]);
+    if !query.words.is_empty() {
+        let one = "experiment = ? OR substr(id, 1, length(?)) = lower(?)";
+        let words = query.words.iter().flat_map(|word| vec![word.clone(); 3]).collect();
+        add(&format!("({})", vec![one; query.words.len()].join(" OR ")), words);
     }
     let known = if query.terms.is_empty() { Vec::new() } else { known_keys(connection)? };
     for term in &query.terms {

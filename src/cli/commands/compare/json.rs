@@ -1,0 +1,123 @@
+//! The comparison as JSON, for programs. Field names are stable: fields are added, and none changes its meaning.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::analysis::statistics::Interval;
+use crate::analysis::{
+    Axis, CellSummary, Comparison, Effect, Goal, Importance, Part, SeedOutcome, Summary, against_baseline, importance,
+    marginal_effects,
+};
+
+/// Everything that the tables and the report say in numbers.
+pub(super) fn comparison(comparison: &Comparison, summary: &Summary, report: &Path) -> Value {
+    let effects = |effects: Vec<Effect>| effects.iter().map(effect).collect::<Vec<_>>();
+    let floors = comparison.floors.iter();
+    let floors = floors.map(|f| json!({ "metric": f.metric, "label": f.label, "value": f.value })).collect::<Vec<_>>();
+    json!({
+        "format": "ablate-comparison-1",
+        "experiment": comparison.experiment,
+        "metric": comparison.metric,
+        "goal": match comparison.goal { Goal::Minimize => "minimize", Goal::Maximize => "maximize" },
+        "axes": comparison.axes.iter().map(axis).collect::<Vec<_>>(),
+        "cells": summary.cells.iter().map(cell).collect::<Vec<_>>(),
+        "effects": effects(marginal_effects(comparison)),
+        "against_baseline": effects(against_baseline(comparison)),
+        "against_best": effects(summary.rivals.clone()),
+        "importance": match importance(comparison) {
+            Ok(found) => importance_of(&found),
+            Err(why) => json!({ "not_computed": why.to_string() }),
+        },
+        "floors": floors,
+        "statement": summary.statement(),
+        "winner": summary.shrunken.map(|s| json!({
+            "raw": s.raw,
+            "shrunken": s.shrunken,
+            "interval_95": s.interval.map(interval),
+            "kept": s.kept,
+            "towards": s.towards.words(),
+        })),
+        "report": report,
+    })
+}
+
+fn interval(interval: Interval) -> Value {
+    json!([interval.low, interval.high])
+}
+
+fn axis(axis: &Axis) -> Value {
+    json!({ "name": axis.name, "values": axis.values, "changes_with": axis.also })
+}
+
+fn cell(cell: &CellSummary) -> Value {
+    let axes: serde_json::Map<_, _> = cell.key.0.iter().map(|(axis, value)| (axis.clone(), json!(value))).collect();
+    let estimate = cell.estimate.as_ref();
+    json!({
+        "axes": axes,
+        "n": estimate.map_or(0, |e| e.n),
+        "mean": estimate.map(|e| e.mean),
+        "sd": estimate.and_then(|e| e.sd),
+        "interval_95": estimate.and_then(|e| e.interval).map(interval),
+        "min": estimate.map(|e| e.min),
+        "max": estimate.map(|e| e.max),
+        "missing": cell.missing(),
+        "seeds": cell.outcomes.iter().map(seed).collect::<Vec<_>>(),
+    })
+}
+
+fn seed(seed: &SeedOutcome) -> Value {
+    json!({
+        "seed": seed.seed,
+        "run": seed.id,
+        "state": seed.state.to_string(),
+        "reason": seed.reason,
+        "value": seed.value,
+        "last_step": seed.last_step,
+    })
+}
+
+fn effect(effect: &Effect) -> Value {
+    let estimate = effect.difference.as_ref().map(|d| &d.estimate);
+    json!({
+        "effect": effect.name(),
+        "reference": effect.reference,
+        "pairs": effect.blocks(),
+        "seeds": effect.seeds,
+        "difference": estimate.map(|e| e.mean),
+        "interval_95": estimate.and_then(|e| e.interval).map(interval),
+        "p": effect.difference.and_then(|d| d.p_t),
+        "p_adjusted": effect.adjusted_p,
+        "p_exact": effect.difference.and_then(|d| d.p_exact),
+        "verdict": effect.verdict.word(),
+        "advice": effect.verdict.advice(),
+    })
+}
+
+fn importance_of(found: &Importance) -> Value {
+    use crate::analysis::Method;
+    let part = |part: &Part| {
+        let row = part.row.as_ref();
+        json!({
+            "part": part.name,
+            "degrees": row.map(|row| row.degrees),
+            "sum_of_squares": row.map(|row| row.sum_of_squares),
+            "f": row.and_then(|row| row.f),
+            "p": row.and_then(|row| row.p),
+            "p_adjusted": part.adjusted_p,
+            "share": part.share,
+            "interval_95": part.interval.map(interval),
+            "verdict": part.word(),
+        })
+    };
+    let parts = found.parts.iter().map(part).collect::<Vec<_>>();
+    match &found.method {
+        Method::Anova { seeds, left_out } => {
+            json!({ "method": "anova", "parts": parts, "seeds": seeds, "seeds_left_out": left_out })
+        }
+        Method::PedAnova { why, cells, left_out } => {
+            let why = why.to_string();
+            json!({ "method": "ped-anova", "because": why, "parts": parts, "cells": cells, "cells_left_out": left_out })
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The comparison as text: what a terminal shows.
+
+use crate::analysis::{Comparison, NoImportance, Summary, importance, marginal_effects, plus_minus};
+use crate::cli::context::Context;
+use crate::cli::format;
+use crate::cli::table::{Align, table};
+
+/// Prints cells, effects, importance, floors and the result.
+pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
+    let printer = &context.printer;
+    let metric = comparison.metric.as_str();
+    let mut columns: Vec<(&str, Align)> =
+        comparison.axes.iter().map(|axis| (axis.name.as_str(), Align::Left)).collect();
+    columns.extend([
+        ("n", Align::Right),
+        (metric, Align::Right),
+        ("min", Align::Right),
+        ("max", Align::Right),
+        ("", Align::Left),
+    ]);
+    for axis in comparison.axes.iter().filter(|axis| !axis.also.is_empty()) {
+        printer.data(format!("{} stands for what changes with it: {}", axis.name, axis.also.join(", ")));
+    }
+    let rows = summary.cells.iter().map(|cell| {
+        let mut row: Vec<String> = cell.key.0.iter().map(|(_, value)| value.clone()).collect();
+        let estimate = cell.estimate.as_ref();
+        row.extend([
+            estimate.map_or(0, |e| e.n).to_string(),
+            estimate.map_or_else(|| "-".into(), plus_minus),
+            format::metric(estimate.map(|e| e.min)),
+            format::metric(estimate.map(|e| e.max)),
+            cell.missing(),
+        ]);
+        row
+    });
+    printer.data(format!("{}\n", table(&columns, rows)));
+    let effects = marginal_effects(comparison);
+    if !effects.is_empty() {
+        let columns =
+            [("effect on ", Align::Left), ("difference", Align::Right), ("pairs", Align::Right), ("", Align::Left)];
+        let rows = effects.iter().map(|effect| {
+            let interval = effect.difference.as_ref().map_or_else(|| "-".into(), |d| plus_minus(&d.estimate));
+            let advice = effect.verdict.advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
+            vec![effect.name(), interval, effect.blocks().to_string(), format!("{}{advice}", effect.verdict.word())]
+        });
+        printer.data(format!("{}\n", table(&columns, rows)));
+    }
+    print_importance(context, comparison);
+    for floor in &comparison.floors {
+        let reached = comparison.runs.iter().filter_map(|run| run.outcome(&floor.metric));
+        let best =
+            if floor.metric.as_str().ends_with("loss") { reached.reduce(f64::min) } else { reached.reduce(f64::max) };
+        let (metric, value) = (&floor.metric, format::metric(Some(floor.value)));
+        printer.data(format!("{metric}: {value} by {}, {} by the best run", floor.label, format::metric(best)));
+    }
+    printer.data(summary.statement());
+    if let Some(text) = summary.rerun_statement() {
+        printer.data(text);
+    }
+}
+
+/// The table of what matters, or why there is none.
+fn print_importance(context: &Context, comparison: &Comparison) {
+    let printer = &context.printer;
+    match importance(comparison) {
+        Ok(found) => {
+            let columns =
+                [("part", Align::Left), ("share of variance", Align::Right), ("p", Align::Right), ("", Align::Left)];
+            let rows = found.parts.iter().map(|part| {
+                let p = part.shown_p();
+                let p = p.map_or_else(|| "-".into(), |p| if p < 1e-4 { "< 0.0001".into() } else { format!("{p:.4}") });
+                vec![part.name.clone(), part.share_in_words(), p, part.word().to_owned()]
+            });
+            printer.data(format!("{}\n{} {}\n", table(&columns, rows), found.basis(), found.statement()));
+        }
+        Err(NoImportance::NoAxis) => {}
+        Err(why) => printer.data(format!("{why}\n")),
+    }
+}

@@ -1,0 +1,130 @@
+//! Which figures are drawn, and how: `[report]` of an experiment file.
+
+use crate::experiment::{Experiment, Key};
+use crate::plot::charts::Choice;
+
+/// How the names of each kind of figure begin; kinds are those of `report.figures`.
+const KINDS: [(&str, &str); 12] = [
+    ("curves-", "curves"),
+    ("final-by-", "axes"),
+    ("importance", "importance"),
+    ("effects", "effects"),
+    ("against-baseline", "effects"),
+    ("marginal-means", "means"),
+    ("interactions", "means"),
+    ("pareto-", "pareto"),
+    ("parallel-coordinates", "parallel"),
+    ("schedules", "schedules"),
+    ("loss-by-parameters", "parameters"),
+    ("loss-by-time", "time"),
+];
+
+/// What a comparison draws.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    /// Kinds of figures; absent: all.
+    figures: Option<Vec<String>>,
+    /// The axis that has a figure of final values; absent: all.
+    x: Option<String>,
+    /// The axis that is told by colour.
+    pub choice: Choice,
+}
+
+impl Wanted {
+    /// What an experiment file asks for.
+    pub fn of(experiment: &Experiment) -> Self {
+        let label = |key: Option<&Key>| Some(experiment.axis(key?.name)?.label.clone());
+        let report = &experiment.report;
+        Self {
+            figures: Some(report.figures.clone()),
+            x: label(report.x),
+            choice: Choice { colour: label(report.colour_by), panel: None },
+        }
+    }
+
+    /// All figures, for runs that no file speaks of.
+    pub fn everything() -> Self {
+        Self::default()
+    }
+
+    /// Whether the figure of this name is drawn.
+    pub fn has(&self, name: &str) -> bool {
+        let kind = kind(name);
+        let is_asked = self.figures.as_ref().zip(kind).is_none_or(|(asked, kind)| asked.iter().any(|one| one == kind));
+        let axis = name.strip_prefix("final-by-");
+        is_asked && axis.zip(self.x.as_deref()).is_none_or(|(axis, x)| axis == x)
+    }
+}
+
+/// The kind of a figure.
+fn kind(name: &str) -> Option<&'static str> {
+    KINDS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, kind)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::{AxisKind, fixture};
+    use crate::experiment::keys;
+    use crate::plan;
+    use crate::plot::charts::standard_figures;
+
+    const FILE: &str = r#"
+        [experiment]
+        name = "figures"
+        [data]
+        corpus = "demo"
+        [sweep.grid]
+        "objective.mask_ratio" = [0.15, 0.3]
+        "objective.nsp" = ["off", "random"]
+        [report]
+    "#;
+
+    fn wanted(report: &str) -> Wanted {
+        Wanted::of(
+            &plan::read(&format!("{FILE}{report}"), "figures.toml", &[], &mut |_, _| Err("no base".to_owned()))
+                .unwrap(),
+        )
+    }
+
+    /// The names of all figures of a sweep over four axes.
+    fn names() -> Vec<String> {
+        let axes = ["mask_ratio", "nsp", "size", "schedule"];
+        let axes = axes.map(|name| fixture::axis(name, &["a", "b"], AxisKind::Category)).to_vec();
+        let figures = standard_figures(&fixture::sweep_over("all", axes, 2), &Choice::default());
+        figures.into_iter().map(|figure| figure.name).collect()
+    }
+
+    #[test]
+    fn every_figure_is_of_a_kind_and_every_kind_has_a_figure() {
+        let names = names();
+        let kinds = names.iter().map(|name| kind(name).unwrap_or_else(|| panic!("{name} is of no kind")));
+        let kinds = kinds.collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(kinds, keys::FIGURES.iter().copied().collect());
+        assert!(names.iter().all(|name| wanted("").has(name) && Wanted::everything().has(name)));
+    }
+
+    #[test]
+    fn a_file_says_which_figures_it_wants() {
+        let drawn = |report: &str| {
+            let wanted = wanted(report);
+            names().into_iter().filter(|name| wanted.has(name)).collect::<Vec<_>>().join(" ")
+        };
+        let texts = [
+            drawn("figures = ['axes', 'effects']"),
+            drawn("figures = ['axes']\nx = 'objective.nsp'"),
+            drawn("figures = ['importance', 'pareto', 'means', 'parallel']\nx = 'objective.nsp'"),
+        ];
+        insta::assert_snapshot!(texts.join("\n"), @"
+        final-by-mask_ratio final-by-nsp final-by-size final-by-schedule effects against-baseline
+        final-by-nsp
+        importance marginal-means interactions pareto-parameters pareto-compute pareto-time parallel-coordinates
+        ");
+    }
+
+    #[test]
+    fn the_colour_is_the_axis_that_the_file_names() {
+        assert_eq!(wanted("colour_by = 'objective.nsp'").choice.colour.as_deref(), Some("nsp"));
+        assert_eq!(wanted("").choice, Choice::default());
+    }
+}

@@ -1,0 +1,101 @@
+//! `ablate compare` over any runs: axes from what differs, and answers to questions that have no comparison.
+
+use std::fs;
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::support::Workbench;
+
+/// Two cells of two seeds, and beside them another experiment that differs in size and steps.
+fn workbench() -> Workbench {
+    let workbench =
+        Workbench::tiny("[sweep.grid]\n\"objective.mask_ratio\" = [0.15, 0.3]\n[sweep.replicates]\nseeds = 2\n");
+    workbench.stdout("run tiny.toml --set train.steps=10");
+    workbench.stdout("run tiny.toml --set train.steps=10 --set experiment.name=\"wide\" --set model.hidden_size=64");
+    workbench
+}
+
+fn names(axes: &Value) -> String {
+    let axis = |axis: &Value| format!("{} {} with {}", axis["name"], axis["values"], axis["changes_with"]);
+    axes.as_array().unwrap().iter().map(axis).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn any_runs_are_compared_along_what_differs() {
+    let workbench = workbench();
+    let all = workbench.json("compare state=finished --json", "ablate-comparison-1");
+    assert_snapshot!(names(&all["axes"]), @r#""hidden_size" ["32","64"] with ["attention_head_size"]; "mask_ratio" ["0.15","0.3"] with []"#);
+    assert_eq!(all["cells"].as_array().unwrap().len(), 4);
+    assert!(all["cells"].as_array().unwrap().iter().all(|cell| cell["n"] == 2), "{all}");
+    assert_eq!((&all["metric"], &all["goal"]), (&json!("valid/mlm_loss"), &json!("minimize")));
+
+    let wide = workbench.json("compare wide --metric valid/masked_accuracy --json --out here", "ablate-comparison-1");
+    assert_snapshot!(names(&wide["axes"]), @r#""mask_ratio" ["0.15","0.3"] with []"#);
+    assert_eq!(wide["goal"], "maximize");
+    assert!(workbench.path("here/report.html").exists() && workbench.path("here/effects.svg").exists());
+
+    let ids: Vec<String> = workbench.list().iter().map(|run| run["id"].as_str().unwrap().to_owned()).collect();
+    let some = workbench.json(&format!("compare {} --json", ids.join(" ")), "ablate-comparison-1");
+    assert_eq!(some["cells"], all["cells"], "ids name the same runs");
+}
+
+#[test]
+fn a_query_and_its_file_have_the_same_numbers_and_the_same_pictures() {
+    let workbench = workbench();
+    let file = workbench.json("compare tiny.toml --set train.steps=10 --out file --json", "ablate-comparison-1");
+    let query = workbench.json("compare tiny hidden_size=32 --out query --json", "ablate-comparison-1");
+    assert_eq!((&file["cells"], &file["effects"]), (&query["cells"], &query["effects"]));
+    workbench.stdout("compare tiny hidden_size=32 --out again");
+    let mut compared = 0;
+    for entry in fs::read_dir(workbench.path("query")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".svg") || name.ends_with(".png") {
+            let read = |folder: &str| fs::read(workbench.path(&format!("{folder}/{name}"))).unwrap();
+            assert!(read("query") == read("again"), "{name}: the same runs, other bytes");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 6, "{compared}");
+}
+
+#[test]
+fn what_is_no_comparison_is_explained() {
+    let workbench = workbench();
+    let refused = |line: &str| {
+        let output = workbench.run(line);
+        assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{line}");
+        workbench.scrub(&output.stderr)
+    };
+    let answers = [
+        "compare state=failed",
+        "compare nobody",
+        "compare tiny mask_ratio=0.3",
+        "compare hidden_size=64 mask_ratio=0.3 limit=1",
+        "compare state=finished --set train.steps=3",
+        "compare state=finished --metric valid/mlm_los",
+        "compare mask_ration=0.3",
+    ];
+    assert_snapshot!(answers.map(refused).concat(), @"
+    error: no run matches `state=failed`; `ablate list` shows all runs
+    error: `nobody` is no file, no experiment and no run id among the runs of `nobody`; `ablate list` shows all runs
+    error: the 2 runs that match `tiny mask_ratio=0.3` differ in nothing but the seed: they are one cell, and there is nothing to compare. Widen the query, or see a run with `ablate show [RUN]`
+    error: one run matches `hidden_size=64 mask_ratio=0.3 limit=1`: [RUN]. A comparison needs runs that differ; widen the query
+    error: --set train.steps=3 changes an experiment file; a query takes runs as they are: write KEY=VALUE alone
+    error: no run has recorded `valid/mlm_los`; recorded are time/tokens_per_s, train/grad_norm, train/loss, train/lr, train/mlm_loss, train/tokens, valid/accuracy_kept, valid/accuracy_mask, valid/accuracy_random, valid/masked_accuracy, valid/mlm_loss, valid/perplexity
+    error: `mask_ration=0.3` finds nothing: no run has a setting `mask_ration`; did you mean `objective.mask_ratio`?
+    ");
+    assert!(refused("compare missing.toml").contains("cannot read the experiment file `missing.toml`"));
+    assert!(!workbench.path("runs/reports/query state=failed").exists());
+}
+
+/// A run that is made again proves something, and is no replicate.
+#[test]
+fn reproductions_are_left_out_and_said_to_be() {
+    let workbench = workbench();
+    workbench.stdout("reproduce latest");
+    let output = workbench.run("compare state=finished --json");
+    assert!(output.stderr.contains("1 run left out: runs that execute another one again"), "{}", output.stderr);
+    let json: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert!(json["cells"].as_array().unwrap().iter().all(|cell| cell["seeds"].as_array().unwrap().len() == 2));
+}
