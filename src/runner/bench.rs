@@ -83,6 +83,8 @@ pub struct Measurement {
     pub tokens_per_s: f64,
     pub ms_per_step: f64,
     pub ms_min: f64,
+    /// The time that all threads together were running, on Linux: what to compare on a machine that others use too.
+    pub cpu_ms_per_step: Option<f64>,
     pub gflops: f64,
     /// Of the peak, on `flex`.
     pub share_of_peak: Option<f64>,
@@ -130,13 +132,13 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
     let path = if options.composed { Path::Composed } else { model.path() };
     let mut weights = model.parameters();
     let mut optimizer = Optimizer::new(&spec.optimizer, &weights);
-    let (mut secs, mut laps, mut loss) = (Vec::new(), Laps::default(), f64::NAN);
+    let (mut secs, mut cpu_secs, mut laps, mut loss) = (Vec::new(), Vec::new(), Laps::default(), f64::NAN);
     for t in 0..WARMUP + options.steps {
         if t == WARMUP {
             laps = Laps::default();
             profile::take();
         }
-        let whole = Stopwatch::start();
+        let (whole, cpu_before) = (Stopwatch::start(), cpu_secs_of_this_process());
         let batch = laps.lap("batch", || random_batch(&spec, t as u64));
         let (losses, gradients) =
             laps.lap("forward and backward", || forward_backward_by(path, &model, &spec, &batch, t as u64, &device));
@@ -147,10 +149,11 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
         });
         loss = losses.total;
         secs.push(whole.elapsed_secs());
+        cpu_secs.extend(cpu_secs_of_this_process().zip(cpu_before).map(|(after, before)| after - before));
     }
-    let mut secs = secs.split_off(WARMUP);
-    secs.sort_by(f64::total_cmp);
+    let secs = sorted(secs.split_off(WARMUP));
     let median = secs[secs.len() / 2];
+    let cpu_secs = sorted(cpu_secs.into_iter().skip(WARMUP).collect());
     let cost = estimate(&spec, Measured::default());
     let gflops = cost.flops.unwrap_or_default() / median / 1e9;
     let tokens = (spec.train.batch_size * spec.train.seq_len) as f64;
@@ -164,12 +167,27 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
         tokens_per_s: (tokens / median).round(),
         ms_per_step: rounded(median * 1e3),
         ms_min: rounded(secs[0] * 1e3),
+        cpu_ms_per_step: cpu_secs.get(cpu_secs.len() / 2).map(|secs| rounded(secs * 1e3)),
         gflops: rounded(gflops),
         share_of_peak: (options.device == DeviceKind::Flex).then(|| (gflops / peak * 1e3).round() / 1e3),
         peak_memory_mib: peak_memory_mib(),
         loss_bits: format!("{:08x}", (loss as f32).to_bits()),
         parts: if options.profile { laps.parts(options.steps) } else { Vec::new() },
     })
+}
+
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// `None` where the system does not tell.
+fn cpu_secs_of_this_process() -> Option<f64> {
+    let threads = std::fs::read_dir("/proc/self/task").ok()?.filter_map(Result::ok);
+    let nanos = |path: std::path::PathBuf| {
+        std::fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse::<f64>().ok()
+    };
+    Some(threads.filter_map(|thread| nanos(thread.path())).sum::<f64>() / 1e9)
 }
 
 fn rounded(value: f64) -> f64 {

@@ -1,14 +1,20 @@
 //! Reproduction: a finished run is executed again from its stored specification alone, and the two are compared.
 //!
-//! The verdict rests on bits: every deterministic metric at every step, the digest chain, and the final weights.
+//! On `flex` the verdict rests on bits: every deterministic metric at every step, the digest chain, and the final weights.
+//! Other devices add up in an order of their own, and there it rests on a stated tolerance of every recorded loss.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::execute::Task;
 use super::provenance::Provenance;
+use crate::plan::DeviceKind;
 use crate::store::{History, RunState, StoredRun};
 use crate::types::{MetricName, RunId, Step};
+
+/// How far a loss may be off, relative to itself, on a device without the bitwise promise. Rounding differs from the first
+/// step on and training carries it along; a run of another specification, or of another seed, is off by more.
+pub const TOLERANCE: f64 = 0.01;
 
 /// What comparing two executions of one specification found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,6 +22,8 @@ use crate::types::{MetricName, RunId, Step};
 pub enum Verdict {
     /// Every metric bit, the chain and the weights are the same.
     Identical { steps: Step, compared_values: usize, chain: String, weights: String },
+    /// Every loss of the two is the same within a relative tolerance; the largest difference is told.
+    WithinTolerance { steps: Step, compared_values: usize, tolerance: f64, largest: f64 },
     /// The first step and metric that differ; `None` stands for a value that one of the two does not have.
     Different { step: Step, metric: MetricName, original: Option<f64>, reproduced: Option<f64> },
     /// All metrics agree, but this other record of the end (`final_weights` or `final_chain`) does not.
@@ -23,9 +31,18 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether the two came out the same.
-    pub fn is_identical(&self) -> bool {
-        matches!(self, Self::Identical { .. })
+    /// Whether the two came out the same, as far as their device promises it.
+    pub fn is_reproduced(&self) -> bool {
+        matches!(self, Self::Identical { .. } | Self::WithinTolerance { .. })
+    }
+
+    /// What the verdict on runs of a device rests on.
+    pub fn basis(device: DeviceKind) -> String {
+        if device.is_bitwise() {
+            "bitwise".to_owned()
+        } else {
+            format!("every loss within {} % on {}", TOLERANCE * 100.0, device.name())
+        }
     }
 }
 
@@ -69,18 +86,39 @@ pub fn task(run: &StoredRun) -> Result<Task, ReproduceError> {
     })
 }
 
-/// Compares two executions of one specification.
-pub fn compare(original: &History, reproduced: &History) -> Verdict {
-    let values = |history: &History| -> Vec<((Step, MetricName), f64)> {
-        let deterministic = history.all_series().filter(|(name, _)| name.is_deterministic());
-        let mut values: Vec<_> = deterministic
-            .flat_map(|(name, points)| points.iter().map(|point| ((point.step, name.clone()), point.value)))
-            .collect();
-        values.sort_by(|a, b| a.0.cmp(&b.0));
-        values
-    };
-    let (a, b) = (values(original), values(reproduced));
-    if let Some((at, original, reproduced)) = first_difference(&a, &b) {
+/// Compares two executions of one specification on `device`.
+pub fn compare(device: DeviceKind, original: &History, reproduced: &History) -> Verdict {
+    if device.is_bitwise() { compare_bits(original, reproduced) } else { compare_losses(original, reproduced) }
+}
+
+fn compare_losses(original: &History, reproduced: &History) -> Verdict {
+    let is_loss = |name: &MetricName| name.as_str().ends_with("loss");
+    let (a, b) = (values(original, is_loss), values(reproduced, is_loss));
+    let off = |x: f64, y: f64| (x - y).abs() / x.abs().max(y.abs()).max(f64::MIN_POSITIVE);
+    let is_same = |x: f64, y: f64| x.to_bits() == y.to_bits() || off(x, y) <= TOLERANCE;
+    if let Some((at, original, reproduced)) = first_difference(&a, &b, is_same) {
+        return Verdict::Different { step: at.0, metric: at.1, original, reproduced };
+    }
+    let pairs = a.iter().zip(&b).filter(|(x, y)| x.1.to_bits() != y.1.to_bits());
+    let largest = pairs.map(|(x, y)| off(x.1, y.1)).fold(0.0, f64::max);
+    let steps = original.last_step();
+    Verdict::WithinTolerance { steps, compared_values: a.len(), tolerance: TOLERANCE, largest }
+}
+
+/// What was recorded under the names that `select` chooses, by step and name.
+fn values(history: &History, select: impl Fn(&MetricName) -> bool) -> Vec<(Place, f64)> {
+    let mut values: Vec<_> = history
+        .all_series()
+        .filter(|(name, _)| select(name))
+        .flat_map(|(name, points)| points.iter().map(|point| ((point.step, name.clone()), point.value)))
+        .collect();
+    values.sort_by(|a, b| a.0.cmp(&b.0));
+    values
+}
+
+fn compare_bits(original: &History, reproduced: &History) -> Verdict {
+    let (a, b) = (values(original, MetricName::is_deterministic), values(reproduced, MetricName::is_deterministic));
+    if let Some((at, original, reproduced)) = first_difference(&a, &b, |x, y| x.to_bits() == y.to_bits()) {
         return Verdict::Different { step: at.0, metric: at.1, original, reproduced };
     }
     let end = |history: &History, what: &str| match history.facts.get(what).and_then(Value::as_str) {
@@ -111,8 +149,12 @@ pub fn provenance_differences(original: &Value, reproduced: &Value) -> Option<Ve
 
 type Place = (Step, MetricName);
 
-/// The first place, by step and then by name, where two sorted lists do not hold the same bits.
-fn first_difference(a: &[(Place, f64)], b: &[(Place, f64)]) -> Option<(Place, Option<f64>, Option<f64>)> {
+/// The first place, by step and then by name, where two sorted lists do not hold the same.
+fn first_difference(
+    a: &[(Place, f64)],
+    b: &[(Place, f64)],
+    is_same: impl Fn(f64, f64) -> bool,
+) -> Option<(Place, Option<f64>, Option<f64>)> {
     for (x, y) in a.iter().zip(b) {
         if x.0 < y.0 {
             return Some((x.0.clone(), Some(x.1), None));
@@ -120,7 +162,7 @@ fn first_difference(a: &[(Place, f64)], b: &[(Place, f64)]) -> Option<(Place, Op
         if x.0 > y.0 {
             return Some((y.0.clone(), None, Some(y.1)));
         }
-        if x.1.to_bits() != y.1.to_bits() {
+        if !is_same(x.1, y.1) {
             return Some((x.0.clone(), Some(x.1), Some(y.1)));
         }
     }
@@ -151,7 +193,7 @@ mod tests {
 
     #[test]
     fn equal_bits_are_identical_whatever_the_clock_says() {
-        let verdict = compare(&history(&[3.0, 2.0], "w"), &history(&[3.0, 2.0], "w"));
+        let verdict = compare(DeviceKind::Flex, &history(&[3.0, 2.0], "w"), &history(&[3.0, 2.0], "w"));
         assert!(matches!(verdict, Verdict::Identical { steps: Step(2), compared_values: 2, .. }), "{verdict:?}");
     }
 
@@ -160,7 +202,7 @@ mod tests {
         let check = |a: &[f64], b: &[f64], step, original, reproduced| {
             let metric = "train/loss".parse().unwrap();
             let expected = Verdict::Different { step: Step(step), metric, original, reproduced };
-            assert_eq!(compare(&history(a, "w"), &history(b, "w")), expected);
+            assert_eq!(compare(DeviceKind::Flex, &history(a, "w"), &history(b, "w")), expected);
         };
         check(&[3.0, 2.0, 1.0], &[3.0, 2.5, 1.5], 2, Some(2.0), Some(2.5));
         check(&[3.0, 2.0], &[3.0], 2, Some(2.0), None);
@@ -169,8 +211,21 @@ mod tests {
     }
 
     #[test]
+    fn other_devices_are_held_to_a_tolerance() {
+        let check = |a: &[f64], b: &[f64]| compare(DeviceKind::Tch, &history(a, "w"), &history(b, "v"));
+        let verdict = check(&[3.0, 2.0], &[3.0, 2.001]);
+        assert!(
+            verdict.is_reproduced()
+                && matches!(verdict, Verdict::WithinTolerance { compared_values: 2, largest, .. } if largest > 4e-4)
+        );
+        assert!(matches!(check(&[3.0, 2.0], &[3.0, 2.1]), Verdict::Different { step: Step(2), .. }));
+        assert!(matches!(check(&[3.0, 2.0], &[3.0]), Verdict::Different { step: Step(2), .. }));
+        assert!(matches!(check(&[3.0], &[f64::NAN]), Verdict::Different { .. }));
+    }
+
+    #[test]
     fn weights_are_compared_last() {
-        let verdict = compare(&history(&[3.0], "w"), &history(&[3.0], "v"));
+        let verdict = compare(DeviceKind::Flex, &history(&[3.0], "w"), &history(&[3.0], "v"));
         assert!(matches!(verdict, Verdict::DifferentEnd { .. }), "{verdict:?}");
     }
 }

@@ -137,3 +137,67 @@ impl<D: TokenDocuments + ?Sized> Batches<'_, D> {
         (instance, masked)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Nsp;
+    use crate::trainer::instance::InstanceSpec;
+    use crate::trainer::instance::tests::{SPECIALS, Toy};
+
+    fn batches(corpus: &Toy) -> Batches<'_, Toy> {
+        let seed = Seed(4);
+        let spec = InstanceSpec { nsp: Nsp::Random, negative_prob: 0.5, short_seq_prob: 0.3, seq_len: 40, seed };
+        Batches {
+            instances: Instances::new(corpus, SPECIALS, spec),
+            specials: SPECIALS,
+            mask: MaskSpec::EVALUATION,
+            masking: Masking::Dynamic,
+            vocab: 60,
+            batch_size: 6,
+            seed,
+        }
+    }
+
+    /// Batches that are made ahead are those of their steps, wherever a run enters; nobody need take them all.
+    #[test]
+    fn batches_made_ahead_are_those_of_their_steps() {
+        let corpus = Toy::random(20, 3);
+        let batches = batches(&corpus);
+        for start in [0, 17] {
+            std::thread::scope(|scope| {
+                let ahead = batches.ahead(start..start + 50, scope);
+                for step in start..start + 20 {
+                    assert_eq!(ahead.recv().unwrap(), batches.at(step));
+                }
+            });
+        }
+    }
+
+    /// Sequences lie end to end: each row is a token of its sequence, and a label stands where its row says.
+    #[test]
+    fn a_batch_holds_its_sequences_and_nothing_else() {
+        let corpus = Toy::random(20, 3);
+        let batches = batches(&corpus);
+        for step in 0..50 {
+            let batch = batches.at(step);
+            let Tokens { ids, segments, sequences } = &batch.tokens;
+            assert_eq!((ids.len(), segments.len(), sequences.len()), (sequences.rows(), sequences.rows(), 6));
+            assert!(ids.iter().all(|&id| id != SPECIALS.pad));
+            for b in 0..sequences.len() {
+                let rows = sequences.rows_of(b);
+                assert_eq!((ids[rows.start], ids[rows.end - 1]), (SPECIALS.cls, SPECIALS.sep));
+            }
+            assert!(batch.rows.is_sorted() && batch.rows.len() == batch.labels.len());
+            for ((&row, &label), shown) in batch.rows.iter().zip(&batch.labels).zip(&batch.shown) {
+                match shown {
+                    Shown::Mask => assert_eq!(ids[row as usize], SPECIALS.mask),
+                    Shown::Kept => assert_eq!(ids[row as usize] as i32, label),
+                    Shown::Random => assert!(ids[row as usize] >= SPECIALS.first_ordinary),
+                }
+            }
+            assert_eq!(batch.real_token_share(Path::Kernels), 1.0);
+            assert!(batch.real_token_share(Path::Composed) <= 1.0);
+        }
+    }
+}

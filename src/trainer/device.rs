@@ -157,8 +157,13 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     std::panic::set_hook(report);
     result.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        text.and_then(|text| text.lines().next()).unwrap_or("it gave no reason").to_owned()
+        first_line(text.unwrap_or("it gave no reason")).to_owned()
     })
+}
+
+/// A backend's panic holds its call stack, on lines of its own or behind escaped line ends.
+fn first_line(text: &str) -> &str {
+    text.split("\\n").next().and_then(|text| text.lines().next()).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -186,5 +191,6 @@ mod tests {
     fn a_panic_becomes_a_reason() {
         assert_eq!(quietly(|| 1), Ok(1));
         assert_eq!(quietly(|| panic!("no adapter\nmore")), Err::<(), _>("no adapter".to_owned()));
+        assert_eq!(quietly(|| panic!("{:?}", "no driver\nframe #0")), Err::<(), _>("\"no driver".to_owned()));
     }
 }

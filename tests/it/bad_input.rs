@@ -207,7 +207,7 @@ fn overrides_are_held_to_the_same_rules() {
         "train.steps=-1",
         "model.hidden_size=33",
         "train.seq_len=300",
-        "train.device=cuda",
+        "train.device=gpu",
         "tokenizer.kind=bpe",
         "data.corpus=nowhere.txt",
     ];
@@ -248,9 +248,9 @@ fn overrides_are_held_to_the_same_rules() {
     13 │
        ╰────
      help: shorten the sequences to 128, or give the model 300 positions
-     × `train.device = "cuda"` is not supported yet
-     │   in `--set train.device=cuda`: this value
-     help: `train.device` must be "flex"
+     × `train.device` cannot be the text "gpu"
+     │   in `--set train.device=gpu`: this value
+     help: did you mean "wgpu"?
      × `tokenizer.kind = "bpe"` is not supported yet
      │   in `--set tokenizer.kind=bpe`: this value
      help: `tokenizer.kind` must be "wordpiece"

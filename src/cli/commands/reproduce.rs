@@ -39,22 +39,24 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
         _ => return Err(CliError::work("interrupted before the run was reproduced")),
     };
     let again = store.load(&run)?;
-    let verdict = compare(&original.history, &again.history);
+    let device = original.spec.train.device;
+    let verdict = compare(device, &original.history, &again.history);
+    let basis = Verdict::basis(device);
     let differences = provenance_differences(&original.provenance, &again.provenance);
     if arguments.json.wanted {
         context.printer.json(&json!({
             "format": "ablate-reproduce-1",
             "original": original.id,
             "reproduction": again.id,
-            "basis": "bitwise",
+            "basis": basis,
             "verdict": verdict,
             "provenance": differences,
         }));
     } else {
         context.printer.data(in_words(context, &original.id.to_string(), &again.id.to_string(), &verdict));
-        context.printer.data(provenance_in_words(differences.as_deref()));
+        context.printer.data(provenance_in_words(&basis, differences.as_deref()));
     }
-    if verdict.is_identical() { Ok(()) } else { Err(CliError::Said) }
+    if verdict.is_reproduced() { Ok(()) } else { Err(CliError::Said) }
 }
 
 fn in_words(context: &Context, original: &str, again: &str, verdict: &Verdict) -> String {
@@ -69,6 +71,13 @@ fn in_words(context: &Context, original: &str, again: &str, verdict: &Verdict) -
             &chain[..chain.len().min(12)],
             &weights[..weights.len().min(12)],
         ),
+        Verdict::WithinTolerance { steps, compared_values, tolerance, largest } => format!(
+            "{} {again} is {original} within {} %: {compared_values} losses over {steps} steps, the largest difference {:.1e} \
+             of the value",
+            printer.paint(Stream::Out, Style::Good, "reproduced:"),
+            tolerance * 100.0,
+            largest,
+        ),
         Verdict::Different { step, metric, original: first, reproduced } => format!(
             "{} {again} leaves {original} at step {step}: {metric} is {}, not {}",
             printer.paint(Stream::Out, Style::Bad, "different:"),
@@ -82,13 +91,14 @@ fn in_words(context: &Context, original: &str, again: &str, verdict: &Verdict) -
     }
 }
 
-fn provenance_in_words(differences: Option<&[ProvenanceDifference]>) -> String {
+fn provenance_in_words(basis: &str, differences: Option<&[ProvenanceDifference]>) -> String {
+    let basis = if basis == "bitwise" { "bits" } else { basis };
     let Some(differences) = differences else {
-        return "the verdict rests on bits; the provenance of one of the two cannot be read".into();
+        return format!("the verdict rests on {basis}; the provenance of one of the two cannot be read");
     };
     if differences.is_empty() {
-        return "the verdict rests on bits; program and machine are the same".into();
+        return format!("the verdict rests on {basis}; program and machine are the same");
     }
     let lines = differences.iter().map(|d| format!("  {}: {} -> {}", d.key, d.original, d.reproduced));
-    format!("the verdict rests on bits; what differs in the provenance:\n{}", lines.collect::<Vec<_>>().join("\n"))
+    format!("the verdict rests on {basis}; what differs in the provenance:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }

@@ -136,6 +136,33 @@ pub fn masked_loss(
     Some(operation::apply(kernel, inputs, Between::Keep))
 }
 
+/// What a cross-entropy needs of a row of logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exponentials {
+    pub largest: f32,
+    /// Of `e^(logit - largest)`: exponentials and sums over blocks in f32, and these added up in f64.
+    pub sum: f64,
+}
+
+isa::vectorised! {
+    /// The exponentials of a row of logits, summed.
+    pub fn exponentials(row: &[f32]) -> Exponentials {
+        /// Logits whose exponentials are added up in f32.
+        const BLOCK: usize = 256;
+        let largest = math::max_of(row);
+        let mut values = [0.0; BLOCK];
+        let mut sum = 0.0;
+        for block in row.chunks(BLOCK) {
+            let values = &mut values[..block.len()];
+            for (value, logit) in values.iter_mut().zip(block) {
+                *value = math::exp(*logit - largest);
+            }
+            sum += f64::from(math::sum_of(values, values, |a, _| a));
+        }
+        Exponentials { largest, sum }
+    }
+}
+
 /// Multiplies square matrices, one pair a thread: what the peak of a machine is measured with.
 #[derive(Debug)]
 pub struct Squares {
