@@ -12,6 +12,7 @@ mod bad_input;
 mod commands;
 mod damage;
 mod determinism;
+mod recipes;
 mod support;
 mod tidy;
 mod tokenizer;
