@@ -21,6 +21,10 @@ const SAMPLE: u64 = 2048;
 /// A measured share may be off the asked one by so much.
 const TOLERANCE: f64 = 0.02;
 
+/// The masked share may be off by so much of itself: little where tokens are counted, more where whole words are fitted in.
+const MASKED_TOLERANCE: f64 = 0.03;
+const WHOLE_WORD_TOLERANCE: f64 = 0.2;
+
 /// Measures the first train instances and records sizes and rates; warns where something is off what was asked.
 pub fn record<D: TokenDocuments + ?Sized>(
     spec: &RunSpec,
@@ -30,7 +34,7 @@ pub fn record<D: TokenDocuments + ?Sized>(
 ) -> Result<(), RecordError> {
     let instances = &batches.instances;
     let sample = batches.range(0..SAMPLE.min(instances.len() as u64));
-    let rates = Rates::of(&sample, batches.specials.first_ordinary as i32);
+    let rates = Rates::of(&sample, batches.specials.first_ordinary as i32, spec.objective.mask_ratio);
     recorder.fact("train_instances", json!(instances.len()))?;
     recorder.fact("skipped_documents", json!(instances.skipped_documents()))?;
     recorder.fact("valid_masked_tokens", json!(valid.masked_tokens()))?;
@@ -63,6 +67,8 @@ pub fn record<D: TokenDocuments + ?Sized>(
 struct Rates {
     /// Selected tokens, as a share of the ordinary ones.
     masked: f64,
+    /// The same where each sequence has the asked share, rounded to whole tokens.
+    whole_tokens: f64,
     /// Of the selected, those shown as `[MASK]`, and as a random token.
     mask_token: f64,
     random_token: f64,
@@ -73,14 +79,25 @@ struct Rates {
 }
 
 impl Rates {
-    fn of(batch: &Batch, first_ordinary: i32) -> Self {
+    fn of(batch: &Batch, first_ordinary: i32, ratio: f64) -> Self {
         // A place is ordinary if an ordinary token is shown there, or if it was selected and shows [MASK].
-        let shown_ordinary = batch.ids.iter().filter(|&&id| id >= first_ordinary).count();
+        let mut ordinary = vec![0usize; batch.lengths.len()];
+        batch
+            .ids
+            .iter()
+            .enumerate()
+            .for_each(|(at, &id)| ordinary[at / batch.width] += usize::from(id >= first_ordinary));
+        for (&row, &shown) in batch.rows.iter().zip(&batch.shown) {
+            ordinary[row as usize / batch.width] += usize::from(shown == Shown::Mask);
+        }
+        let all = ordinary.iter().sum::<usize>() as f64;
+        let rounded = ordinary.iter().map(|&n| (n as f64 * ratio).round().max(1.0)).sum::<f64>();
         let shown = |how| batch.shown.iter().filter(|&&shown| shown == how).count();
         let selected = batch.rows.len();
         let real = batch.real_tokens() as f64;
         Self {
-            masked: selected as f64 / (shown_ordinary + shown(Shown::Mask)) as f64,
+            masked: selected as f64 / all,
+            whole_tokens: rounded / all,
             mask_token: shown(Shown::Mask) as f64 / selected as f64,
             random_token: shown(Shown::Random) as f64 / selected as f64,
             selected,
@@ -96,7 +113,8 @@ impl Rates {
             (measured - asked).abs() > chance.max(TOLERANCE)
         };
         let mut warnings = Vec::new();
-        if (self.masked - asked.mask_ratio).abs() > TOLERANCE.min(0.05 * asked.mask_ratio).max(0.005) {
+        let tolerance = if asked.whole_word { WHOLE_WORD_TOLERANCE } else { MASKED_TOLERANCE };
+        if (self.masked - self.whole_tokens).abs() > tolerance * self.whole_tokens {
             warnings.push(format!("{:.3} of the tokens are masked, not the asked {}", self.masked, asked.mask_ratio));
         }
         for (measured, asked, shown) in [
@@ -149,7 +167,8 @@ mod tests {
     use crate::trainer::model::tests::tiny_spec;
 
     fn rates(masked: f64, mask_token: f64, random_token: f64) -> Rates {
-        Rates { masked, mask_token, random_token, selected: 20_000, mean_length: 1.0, real_share: 1.0 }
+        let (whole_tokens, selected, mean_length, real_share) = (0.1, 20_000, 1.0, 1.0);
+        Rates { masked, whole_tokens, mask_token, random_token, selected, mean_length, real_share }
     }
 
     #[test]
