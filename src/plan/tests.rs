@@ -11,6 +11,7 @@ use crate::types::ContentHash;
 mod algebra;
 mod mistakes;
 mod overrides;
+mod seeds;
 mod stored;
 mod typos;
 

@@ -111,12 +111,10 @@ fn the_recipes_of_the_known_systems_train() {
         "data.demo_documents=60",
         "tokenizer.vocab_size=900",
         "tokenizer.min_frequency=2",
-        "train.steps=4",
         "train.batch_size=2",
         "train.seq_len=32",
         "train.eval_every=2",
         "train.eval_instances=8",
-        "schedule.warmup_steps=1",
         "model.num_hidden_layers=1",
         "model.hidden_size=64",
         "model.intermediate_size=64",
@@ -132,9 +130,11 @@ fn the_recipes_of_the_known_systems_train() {
         let name = file.file_name().unwrap().to_str().unwrap();
         let workbench = Workbench::tiny("").write(name, fs::read(&file).unwrap());
         let more = match name {
-            "aiffel.toml" => " --set model.preset=aiffel-1m",
-            "paul-hyun.toml" => " --set train.gradient_accumulation_steps=2",
-            _ => "",
+            "aiffel.toml" => " --set train.steps=4 --set model.preset=aiffel-1m",
+            "chuck2win.toml" => " --set train.steps=4 --set schedule.warmup_steps=1",
+            "long8v.toml" => " --set train.steps=110 --set train.eval_every=55",
+            "paul-hyun.toml" => " --set train.epochs=0.1 --set train.gradient_accumulation_steps=2",
+            _ => " --set train.steps=4",
         };
         workbench.stdout(&format!("run {name}{sets}{more} --jobs 2"));
         let runs = workbench.list();
