@@ -16,6 +16,7 @@ mod mistakes;
 mod oracle;
 mod overrides;
 mod random;
+mod seeds;
 mod stored;
 mod typos;
 

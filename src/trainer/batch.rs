@@ -147,13 +147,21 @@ mod tests {
 
     fn batches(corpus: &Toy) -> Batches<'_, Toy> {
         let seed = Seed(4);
-        let spec = InstanceSpec { nsp: Nsp::Random, negative_prob: 0.5, short_seq_prob: 0.3, seq_len: 40, seed };
+        let spec = InstanceSpec {
+            nsp: Nsp::Random,
+            negative_prob: 0.5,
+            short_seq_prob: 0.3,
+            seq_len: 40,
+            seed,
+            negative_documents: None,
+        };
         Batches {
             instances: Instances::new(corpus, SPECIALS, spec),
             specials: SPECIALS,
             mask: MaskSpec::EVALUATION,
             masking: Masking::Dynamic,
             vocab: 60,
+            continues: &[],
             batch_size: 6,
             seed,
         }

@@ -122,6 +122,11 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
         self.spans.is_empty()
     }
 
+    /// Documents of the corpus.
+    pub fn documents(&self) -> usize {
+        self.corpus.documents()
+    }
+
     /// Documents of a single sentence, which give no pair and are left out.
     pub fn skipped_documents(&self) -> usize {
         self.skipped_documents

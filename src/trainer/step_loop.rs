@@ -415,3 +415,50 @@ impl StepNames {
         self.0.iter().zip(values).filter_map(|(name, value)| Some((name.clone(), value?))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trainer::instance::tests::{SPECIALS, Toy};
+    use crate::trainer::model::tests::tiny_spec;
+
+    /// A step of three batches has the mean of their losses and gradients; of one, exactly its own.
+    #[test]
+    fn accumulated_gradients_are_the_mean_over_the_batches_of_a_step() {
+        let documents = Toy::random(20, 3);
+        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        let device = Device::flex().autodiff();
+        let mut spec = tiny_spec();
+        let model = Bert::new(&spec, &device);
+        let batches = train_batches(&spec, &corpus).unwrap();
+        let made_ahead = |places: std::ops::Range<u64>| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            places.for_each(|i| sender.send(batches.at(i)).unwrap());
+            receiver
+        };
+        let single = |i: u64| accumulate(&model, &spec, &made_ahead(i..i + 1), i, &device);
+        let parts: Vec<_> = (6..9).map(single).collect();
+        let (losses, gradients) = forward_backward(&model, &spec, &batches.at(6), 6, &device);
+        assert_eq!((parts[0].losses, &parts[0].gradients), (losses, &gradients));
+        spec.train.gradient_accumulation_steps = 3;
+        let Made { losses, gradients, tokens, .. } = accumulate(&model, &spec, &made_ahead(6..9), 2, &device);
+        assert_eq!(tokens, parts.iter().map(|part| part.tokens).sum::<u64>());
+        let mean = parts.iter().map(|part| part.losses.total).sum::<f64>() / 3.0;
+        assert!((losses.total - mean).abs() < 1e-12, "{losses:?}");
+        for (p, gradient) in gradients.iter().enumerate() {
+            for (i, &found) in gradient.values.iter().enumerate() {
+                let mean = parts.iter().map(|part| f64::from(part.gradients[p].values[i])).sum::<f64>() / 3.0;
+                assert!((f64::from(found) - mean).abs() < 1e-6, "{}[{i}]: {found}, not {mean}", gradient.name);
+            }
+        }
+    }
+
+    #[test]
+    fn epochs_are_counted_in_sequences() {
+        let mut train = tiny_spec().train;
+        (train.length, train.batch_size) = (TrainLength::Epochs(1.5), 10);
+        assert_eq!(total_steps(&train, 100), 15);
+        train.gradient_accumulation_steps = 4;
+        assert_eq!(total_steps(&train, 100), 4);
+    }
+}

@@ -108,6 +108,31 @@ fn a_run_that_is_killed_at_any_step_comes_out_the_same() {
     }
 }
 
+/// The newer parts of a run that have a state or draw at random: what `plateau` has seen, LAMB's moments, accumulated
+/// batches, whole words, a SentencePiece vocabulary. The schedule falls at every evaluation.
+#[test]
+fn a_schedule_with_a_state_is_resumed_with_it() {
+    let extra = "[objective]\nnsp = \"swap\"\nwhole_word = true\nmask_dice = \"word\"\n\
+                 [optimizer]\nkind = \"lamb\"\nclip_scope = \"per_tensor\"\n\
+                 [schedule]\nkind = \"plateau\"\nplateau_patience = 0\nplateau_threshold = 0.9\nplateau_factor = 0.5\n";
+    let line = "run tiny.toml --set tokenizer.kind=bpe --set train.steps=200 --set train.eval_every=25 \
+                --set train.gradient_accumulation_steps=2 --set train.checkpoint_every=20 --threads 1";
+    let reference = Workbench::tiny(extra);
+    reference.stdout(line);
+    let reference = reference.only_run();
+    let workbench = Workbench::tiny(extra);
+    for step in [3, 90] {
+        kill_after(&workbench, line, Victim::Worker, step);
+    }
+    workbench.stdout(&line.replace("--threads 1", "--threads 2"));
+    let run = workbench.only_run();
+    assert_eq!((bits(&run), recorded(&run)), (bits(&reference), recorded(&reference)));
+    let rates = run["series"]["train/lr"]["values"].as_array().unwrap();
+    let distinct: std::collections::BTreeSet<u64> =
+        rates[40..].iter().map(|rate| rate.as_f64().unwrap().to_bits()).collect();
+    assert!(distinct.len() > 3, "the rate has fallen {} times", distinct.len());
+}
+
 #[test]
 fn ctrl_c_keeps_a_checkpoint_and_the_same_command_goes_on() {
     let line = format!("run tiny.toml{LONG} --set train.checkpoint_every=1000");

@@ -15,6 +15,7 @@ mod damage;
 mod determinism;
 mod halving;
 mod layers;
+mod recipes;
 mod sharing;
 mod support;
 mod tidy;

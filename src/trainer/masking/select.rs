@@ -54,10 +54,10 @@ pub(super) fn with_replacement(
     let rest: Vec<u32> = distinct.difference(&masked).copied().collect();
     let share = share_of_rest(spec);
     let random: BTreeSet<u32> = choices(&rest, share, draws).collect();
-    let how = |position: &u32| match () {
-        () if masked.contains(position) => Shown::Mask,
-        () if random.contains(position) => Shown::Random,
-        () => Shown::Kept,
+    let how = |position: &u32| match (masked.contains(position), random.contains(position)) {
+        (true, _) => Shown::Mask,
+        (_, true) => Shown::Random,
+        _ => Shown::Kept,
     };
     let mut show_token = |position: u32| {
         let replacement = vocabulary.random_token(draws);

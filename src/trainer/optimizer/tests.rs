@@ -25,9 +25,9 @@ fn reference(spec: &OptimizerSpec, start: &[f64], gradients: &[Vec<f64>], decay:
     let (mut x, mut m, mut v) = (start.to_vec(), vec![0.0; n], vec![0.0; n]);
     for (t, gradient) in (1..).zip(gradients) {
         let mut direction = vec![0.0; n];
-        for i in 0..n {
+        for (i, given) in gradient.iter().enumerate() {
             let l2 = if spec.kind == OptimizerKind::Adam { decay * x[i] } else { 0.0 };
-            let g = gradient[i] + l2;
+            let g = given + l2;
             m[i] = spec.betas[0] * m[i] + (1.0 - spec.betas[0]) * g;
             v[i] = spec.betas[1] * v[i] + (1.0 - spec.betas[1]) * g * g;
             let m_hat = m[i] / (1.0 - spec.betas[0].powi(t));
