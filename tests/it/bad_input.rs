@@ -208,7 +208,7 @@ fn overrides_are_held_to_the_same_rules() {
         "model.hidden_size=33",
         "train.seq_len=300",
         "train.device=gpu",
-        "tokenizer.kind=bpe",
+        "optimizer.kind=lion",
         "data.corpus=nowhere.txt",
     ];
     let answers: String = sets.map(|set| refused(&workbench, &format!("plan tiny.toml --set {set}"))).concat();
@@ -251,9 +251,9 @@ fn overrides_are_held_to_the_same_rules() {
      × `train.device` cannot be the text "gpu"
      │   in `--set train.device=gpu`: this value
      help: did you mean "wgpu"?
-     × `tokenizer.kind = "bpe"` is not supported yet
-     │   in `--set tokenizer.kind=bpe`: this value
-     help: `tokenizer.kind` must be "wordpiece"
+     × `optimizer.kind = "lion"` is not supported yet
+     │   in `--set optimizer.kind=lion`: this value
+     help: `optimizer.kind` must be "adamw", "adam" or "lamb"
      × there is no corpus `nowhere.txt`; looked for [FOLDER]/nowhere.txt and data/nowhere.txt
      │   in `--set data.corpus=nowhere.txt`: this corpus
     "#);
