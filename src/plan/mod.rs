@@ -4,6 +4,7 @@
 //! [`read`] checks the cells of an experiment file, [`expand`] lists them, [`plan`] resolves each into one [`RunSpec`] a
 //! seed, [`estimate()`] says what a run will cost.
 
+mod canonical;
 mod check;
 mod dead;
 mod estimate;
@@ -15,6 +16,7 @@ mod resolve;
 mod run_spec;
 mod sharing;
 
+pub use canonical::SpecError;
 pub use check::read;
 pub use estimate::{Estimate, Measured, estimate};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};
@@ -25,8 +27,7 @@ pub use resolve::{CorpusFacts, CorpusRef};
 pub use run_spec::{
     Activation, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa, MaskDice, Masking, MlmMean,
     ModelSpec, NUMERICS, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, RunSpec,
-    SPEC_SCHEMA, ScheduleKind, ScheduleSpec, SpecError, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec,
-    Warmup,
+    SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
 };
 
 pub use sharing::{Savings, Trajectory, predecessors};

@@ -11,10 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
+use super::canonical::canonical_lines;
 use super::estimate::step_flops;
 use super::run_spec::{
     CorpusFormat, DataSpec, DemoSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, RunSpec, SPEC_SCHEMA,
-    ScheduleSpec, Stage, TokenizerSpec, TrainLength, TrainSpec, canonical_lines,
+    ScheduleSpec, Stage, TokenizerSpec, TrainLength, TrainSpec,
 };
 use crate::experiment::{Budget, Diagnostic, Setting, Settings, Value, keys};
 use crate::types::{ContentHash, ContentHasher, Seed, SpecHash};

@@ -111,7 +111,7 @@ fn all_mistakes_of_a_file_are_reported_in_one_pass() {
        ·            ╰── this value
     15 │ seq_len = 200
        ╰────
-     help: `train.steps`: Optimizer steps; excludes epochs
+     help: `train.steps`: Optimizer steps; excludes epochs and budget
      × `train.seq_len` 200 is longer than `model.max_position_embeddings` 128
        ╭─[bad.toml:7:10]
      6 │ [model]
@@ -224,10 +224,10 @@ fn overrides_are_held_to_the_same_rules() {
      help: write for example --set train.steps=100
      × `train.steps` must be a whole number, at least 1, not the text "abc"
      │   in `--set train.steps=abc`: this value
-     help: `train.steps`: Optimizer steps; excludes epochs
+     help: `train.steps`: Optimizer steps; excludes epochs and budget
      × `train.steps` must be a whole number, at least 1, not -1
      │   in `--set train.steps=-1`: this value
-     help: `train.steps`: Optimizer steps; excludes epochs
+     help: `train.steps`: Optimizer steps; excludes epochs and budget
      × `model.hidden_size` 33 is not divisible by `model.num_attention_heads` 2
      │   in `--set model.hidden_size=33`: hidden_size = 33
        ╭─[tiny.toml:12:10]
