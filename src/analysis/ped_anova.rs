@@ -223,7 +223,6 @@ mod tests {
 
     fn check(trials: usize) {
         let (shares, covered, false_alarms) = simulate(trials, 64);
-        println!("{trials} designs: shares {shares:?}, covered {covered:?}, false alarms {false_alarms}");
         // A little low: where the best quarter ends is an estimate too.
         assert!(shares[..2].iter().all(|share| (0.22..0.36).contains(share)), "{shares:?}");
         assert!(shares[2] < 0.02, "{shares:?}");

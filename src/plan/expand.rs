@@ -182,10 +182,10 @@ impl Expander<'_> {
             }
             matched = true;
             let choices = factors.iter().flatten().flatten();
-            if let Some((axis, _)) = choices.into_iter().find(|(axis, _)| point.get(*axis).is_some()) {
-                if !std::mem::replace(&mut contradicted, true) {
-                    self.problems.push(self.contradiction(*axis, when, &point));
-                }
+            if let Some((axis, _)) = choices.into_iter().find(|(axis, _)| point.get(*axis).is_some())
+                && !std::mem::replace(&mut contradicted, true)
+            {
+                self.problems.push(self.contradiction(*axis, when, &point));
             }
             points.extend(factors.iter().fold(vec![point], |points, choices| times(&points, choices)));
             if points.len() > MAX_CELLS {

@@ -226,7 +226,7 @@ impl Sweep<'_> {
             }
             let mut held_up = Vec::new();
             while workers.len() < self.options.jobs {
-                let Some(leg) = self.queue.next() else { break };
+                let Some(leg) = self.queue.take() else { break };
                 let task = leg.task;
                 match self.decide(leg) {
                     Err(error) => self.arrive(leg, Fate::Broken { reason: error.to_string() }),

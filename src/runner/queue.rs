@@ -48,11 +48,11 @@ impl Queue {
     }
 
     /// What may begin now; none while all wait for others, or nothing is left.
-    pub fn next(&mut self) -> Option<Leg> {
+    pub fn take(&mut self) -> Option<Leg> {
         if self.waiting.is_empty()
             && let Some(governor) = &mut self.governor
         {
-            self.waiting.extend(governor.next());
+            self.waiting.extend(governor.legs());
         }
         let may_begin = |leg: &Leg| self.before[leg.task].is_none_or(|before| self.ended.contains(&before));
         let at = self.waiting.iter().position(may_begin)?;
@@ -118,7 +118,7 @@ impl Governor {
     }
 
     /// The legs of the next cell.
-    fn next(&mut self) -> Vec<Leg> {
+    fn legs(&mut self) -> Vec<Leg> {
         let Some(cell) = halving::next(&self.standings, self.halving.spec.reduction_factor) else { return Vec::new() };
         self.standings[cell].is_on_its_way = true;
         self.brought[cell].clear();
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     fn drain(queue: &mut Queue) -> Vec<Leg> {
-        std::iter::from_fn(|| queue.next()).collect()
+        std::iter::from_fn(|| queue.take()).collect()
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
         let first = drain(&mut queue);
         assert_eq!(first, [leg(0, 10), leg(1, 10), leg(2, 10), leg(3, 10)]);
         for (leg, value) in first.into_iter().zip([5.0, 7.0, 6.5, 6.5]) {
-            assert_eq!(queue.next(), None);
+            assert_eq!(queue.take(), None);
             queue.arrived(leg, Some(value));
         }
         let second = drain(&mut queue);

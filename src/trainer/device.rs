@@ -120,7 +120,10 @@ impl SquareProduct {
     /// Computes the product `times` times and waits for the last.
     pub fn compute(&self, times: usize) {
         let [a, b] = &self.factors;
-        let last = (0..times).map(|_| a.clone().matmul(b.clone())).last();
+        let mut last = None;
+        for _ in 0..times {
+            last = Some(a.clone().matmul(b.clone()));
+        }
         // Reading one element waits for it, on every device.
         if let Some(product) = last {
             let _: f32 = product.slice([0..1, 0..1]).into_scalar();

@@ -49,8 +49,11 @@ pub(super) fn read_files(sources: &mut Sources, load: LoadBase<'_>) -> Result<Re
     }
 }
 
-/// Reads the last of the files alone; also says what it builds on, and where.
-fn read_file(sources: &Sources) -> Result<(Reader, Option<(String, Place)>), Vec<Diagnostic>> {
+/// The path of a base, and where it is named.
+type Named = (String, Place);
+
+/// Reads the last of the files alone; also says what it builds on.
+fn read_file(sources: &Sources) -> Result<(Reader, Option<Named>), Vec<Diagnostic>> {
     let file = sources.last();
     let text = &sources.get(file).text;
     let (table, errors) = DeTable::parse_recoverable(text);
