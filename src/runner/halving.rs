@@ -61,6 +61,9 @@ fn last_one(cells: &[Standing]) -> Option<usize> {
 pub fn reason(cells: &[Standing], cell: usize, halving: &HalvingSpec) -> String {
     let Some(rung) = cells[cell].values.len().checked_sub(1) else { return "it was not begun".to_owned() };
     let value = cells[cell].values[rung];
+    if !value.is_finite() {
+        return format!("stopped at rung {rung}, step {}: another run of its cell failed", halving.rung_step(rung));
+    }
     let there: Vec<f64> = cells.iter().filter_map(|other| other.values.get(rung).copied()).collect();
     let place = 1 + there.iter().filter(|other| **other < value).count();
     let went_on = there.len() / usize::try_from(halving.reduction_factor).unwrap_or(usize::MAX);
@@ -134,6 +137,8 @@ mod tests {
         let cells = [standing(&[7.1, 6.5]), standing(&[7.3]), standing(&[7.2]), standing(&[])];
         insta::assert_snapshot!(reason(&cells, 1, &halving), @"stopped at rung 0, step 100: valid/mlm_loss 7.3000 is number 3 of 3, and the best 1 go on");
         insta::assert_snapshot!(reason(&cells, 3, &halving), @"it was not begun");
+        let cells = [standing(&[f64::INFINITY]), standing(&[7.3])];
+        insta::assert_snapshot!(reason(&cells, 0, &halving), @"stopped at rung 0, step 100: another run of its cell failed");
     }
 
     proptest! {
