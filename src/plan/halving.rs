@@ -2,7 +2,7 @@
 
 use super::Cell;
 use super::run_spec::TrainLength;
-use crate::experiment::{Diagnostic, Experiment, Goal, Setting, Value};
+use crate::experiment::{Diagnostic, Experiment, Goal, Setting, Value, keys};
 use crate::types::MetricName;
 
 /// `[sweep.halving]`: asynchronous successive halving. No run's specification knows of it.
@@ -20,15 +20,16 @@ pub struct HalvingSpec {
 impl HalvingSpec {
     /// What the experiment declares, if it does.
     pub(super) fn of(experiment: &Experiment) -> Option<Self> {
-        let number = |key: &str| match experiment.given.get(key).map(|setting| &setting.value) {
-            Some(Value::Integer(value)) => u64::try_from(*value).ok(),
-            _ => None,
+        let number = |name: &str| {
+            let given = experiment.given.get(name).map(|setting| setting.value.clone());
+            match given.or_else(|| keys::find(name)?.default_value())? {
+                Value::Integer(value) => u64::try_from(value).ok(),
+                _ => None,
+            }
         };
-        let factor = crate::experiment::keys::find(FACTOR).and_then(|key| key.default_value());
-        let usual = if let Some(Value::Integer(factor)) = factor { factor.unsigned_abs() } else { 2 };
         Some(Self {
             min_steps: number(MIN_STEPS)?,
-            reduction_factor: number(FACTOR).unwrap_or(usual),
+            reduction_factor: number(FACTOR)?,
             metric: experiment.metric.clone(),
             maximize: experiment.goal == Goal::Maximize,
         })
