@@ -16,11 +16,12 @@ use crate::trainer::device::{self, DeviceError};
 use crate::trainer::kernels::profile::{self, Pass};
 use crate::trainer::kernels::{Path, Squares, pool};
 use crate::trainer::masking::Shown;
-use crate::trainer::model::{Bert, Tokens, parameters};
+use crate::trainer::model::parameters::{self, Weights};
+use crate::trainer::model::{BertForPreTraining, Tokens};
 use crate::trainer::optimizer::Optimizer;
+use crate::trainer::pretraining::forward_backward_by;
 use crate::trainer::rng::{Purpose, Stream};
 use crate::trainer::sequences::Sequences;
-use crate::trainer::step_loop::forward_backward_by;
 use crate::types::{ContentHash, Seed};
 
 /// Steps before the first that is measured.
@@ -128,8 +129,8 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
     }
     pool::clear();
     reset_peak_memory();
-    let mut model = Bert::new(&spec, &device);
-    let path = if options.composed { Path::Composed } else { model.path() };
+    let mut model = BertForPreTraining::new(&spec, &device);
+    let path = if options.composed { Path::Composed } else { model.bert.path() };
     let mut weights = model.parameters();
     let mut optimizer = Optimizer::new(&spec.optimizer, &weights);
     let (mut secs, mut cpu_secs, mut laps, mut loss) = (Vec::new(), Vec::new(), Laps::default(), f64::NAN);

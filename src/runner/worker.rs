@@ -20,8 +20,9 @@ use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunStat
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, DeviceError};
+use crate::trainer::pretraining::{Corpus, Pretraining};
 use crate::trainer::recorder::{RecordError, Recorder};
-use crate::trainer::step_loop::{Corpus, Outcome, TrainError, train};
+use crate::trainer::step_loop::{Outcome, TrainError, train};
 use crate::types::{ContentHash, MetricName, RunId, Step};
 
 /// Steps between two progress lines at the most frequent, in seconds.
@@ -122,7 +123,7 @@ fn execute(
     let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
     let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
     Progress::Phase("training".into()).tell();
-    Ok(train(&spec, &corpus, &dir.checkpoints_path(), recorder)?)
+    Ok(train(&spec, &Pretraining::new(&spec, &corpus)?, &dir.checkpoints_path(), recorder)?)
 }
 
 /// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.

@@ -77,6 +77,24 @@ impl Batch {
     }
 }
 
+/// Makes the batches of `places`, in their order, on a thread of its own that stays one ahead of whoever takes them.
+/// It ends when it has made them all, or when nobody takes them any more.
+pub fn ahead<'scope, B: Send + 'scope>(
+    make: impl Fn(u64) -> B + Send + 'scope,
+    places: Range<u64>,
+    scope: &'scope Scope<'scope, '_>,
+) -> Receiver<B> {
+    let (sender, receiver) = sync_channel(1);
+    scope.spawn(move || {
+        for place in places {
+            if sender.send(make(place)).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
 /// A vector of integers on the device.
 pub fn int_tensor(values: &[i32], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
@@ -103,20 +121,6 @@ impl<D: TokenDocuments + ?Sized> Batches<'_, D> {
         // One after the other: the threads of the pool are busy with the step before.
         let items: Vec<_> = (first..first + self.batch_size as u64).map(|place| self.item(place)).collect();
         Batch::collate(&items)
-    }
-
-    /// Makes the batches of `steps`, in their order, on a thread of its own that stays one ahead of whoever takes them.
-    /// It ends when it has made them all, or when nobody takes them any more.
-    pub fn ahead<'scope>(&'scope self, steps: Range<u64>, scope: &'scope Scope<'scope, '_>) -> Receiver<Batch> {
-        let (sender, receiver) = sync_channel(1);
-        scope.spawn(move || {
-            for step in steps {
-                if sender.send(self.at(step)).is_err() {
-                    return;
-                }
-            }
-        });
-        receiver
     }
 
     /// The instances at `places` of the endless sequence of epochs.
@@ -174,7 +178,7 @@ mod tests {
         let batches = batches(&corpus);
         for start in [0, 17] {
             std::thread::scope(|scope| {
-                let ahead = batches.ahead(start..start + 50, scope);
+                let ahead = ahead(|place| batches.at(place), start..start + 50, scope);
                 for step in start..start + 20 {
                     assert_eq!(ahead.recv().unwrap(), batches.at(step));
                 }

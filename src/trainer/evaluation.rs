@@ -11,7 +11,7 @@ use super::batch::{Batch, Batches, int_tensor};
 use super::instance::{InstanceSpec, Instances, SpecialIds, TokenDocuments};
 use super::kernels::{Exponentials, exponentials};
 use super::masking::{MaskSpec, Shown};
-use super::model::Bert;
+use super::model::BertForPreTraining;
 use crate::plan::{Masking, Nsp, RunSpec};
 use crate::types::{MetricName, Seed};
 
@@ -43,10 +43,10 @@ impl ValidSet {
     }
 
     /// Every metric of the model under `valid/`, in a fixed order. The model is used without dropout or gradients.
-    pub fn evaluate(&self, model: &Bert, spec: &RunSpec, device: &Device) -> Vec<(MetricName, f64)> {
+    pub fn evaluate(&self, model: &BertForPreTraining, spec: &RunSpec, device: &Device) -> Vec<(MetricName, f64)> {
         let mut mlm = Tally::default();
         for batch in &self.mlm {
-            let hidden = model.encode(&batch.tokens, &spec.model, None);
+            let hidden = model.bert.encode(&batch.tokens, &spec.model, None);
             let logits = model.mlm_logits(hidden, int_tensor(&batch.rows, device), &spec.model);
             for (score, &shown) in score_rows(logits, &batch.labels).into_iter().zip(&batch.shown) {
                 mlm.add(score, Some(shown));
@@ -54,7 +54,7 @@ impl ValidSet {
         }
         let mut nsp = Tally::default();
         for batch in &self.nsp {
-            let hidden = model.encode(&batch.tokens, &spec.model, None);
+            let hidden = model.bert.encode(&batch.tokens, &spec.model, None);
             let Some(logits) = model.nsp_logits(hidden, &batch.tokens.sequences) else { continue };
             score_rows(logits, &batch.nsp_labels).into_iter().for_each(|score| nsp.add(score, None));
         }

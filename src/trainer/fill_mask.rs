@@ -5,7 +5,10 @@ use burn::tensor::{Device, Tensor};
 
 use super::batch::{Batch, int_tensor};
 use super::instance::{Instance, SpecialIds};
-use super::model::{Bert, parameters::Parameter};
+use super::model::{
+    BertForPreTraining,
+    parameters::{Parameter, Weights},
+};
 use super::tokenizer::Tokenizer;
 use crate::plan::RunSpec;
 
@@ -69,11 +72,11 @@ pub fn fill_mask(
         return Err(FillMaskError::NoMask);
     }
     let device = Device::flex().autodiff();
-    let model = Bert::new(spec, &device).with_parameters(weights, &device).valid();
+    let model = BertForPreTraining::new(spec, &device).with_parameters(weights, &device).valid();
     let device = Device::flex();
     let instance = Instance { segments: vec![0; tokens], tokens: ids.clone(), ..Instance::default() };
     let batch = Batch::collate(&[(instance, Vec::new())]);
-    let hidden = model.encode(&batch.tokens, &spec.model, None);
+    let hidden = model.bert.encode(&batch.tokens, &spec.model, None);
     let rows: Vec<i32> = masks.iter().map(|&place| place as i32).collect();
     let logits = values(model.mlm_logits(hidden.clone(), int_tensor(&rows, &device), &spec.model));
     let nsp_logits = model.nsp_logits(hidden, &batch.tokens.sequences).map(values);

@@ -141,7 +141,8 @@ fn safetensors(spec: &RunSpec, weights: &[Parameter]) -> Result<Vec<u8>, ExportE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trainer::model::Bert;
+    use crate::trainer::model::BertForPreTraining;
+    use crate::trainer::model::parameters::Weights;
     use crate::trainer::model::tests::tiny_spec;
     use burn::tensor::Device;
     use safetensors::SafeTensors;
@@ -149,7 +150,7 @@ mod tests {
     fn tensors(change: fn(&mut RunSpec)) -> Vec<(String, Vec<usize>)> {
         let mut spec = tiny_spec();
         change(&mut spec);
-        let weights = Bert::new(&spec, &Device::flex()).parameters();
+        let weights = BertForPreTraining::new(&spec, &Device::flex()).parameters();
         let bytes = safetensors(&spec, &weights).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let mut list: Vec<_> = tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();

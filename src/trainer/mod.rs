@@ -1,7 +1,8 @@
 //! The trainer: a `RunSpec` to recorded steps and weights. The only module that knows burn and tokenizers.
 //!
 //! Text becomes token files ([`corpus`], [`tokenizer`]), token files become masked batches ([`instance`], [`masking`],
-//! [`batch`]), and the [`step_loop`] turns batches into weights, telling a [`recorder::Recorder`] what happens.
+//! [`batch`]), and the [`step_loop`] turns the batches of a stage ([`pretraining`]) into weights, telling a
+//! [`recorder::Recorder`] what happens.
 
 pub mod batch;
 pub mod checkpoint;
@@ -16,6 +17,7 @@ pub mod kernels;
 pub mod masking;
 pub mod model;
 pub mod optimizer;
+pub mod pretraining;
 mod probes;
 pub mod recorder;
 pub mod rng;

@@ -18,7 +18,7 @@ use crate::runner::stop::Stop;
 use crate::store::Store;
 use crate::trainer::corpus::PrepareError;
 use crate::trainer::device;
-use crate::trainer::step_loop::check_documents;
+use crate::trainer::pretraining::check_documents;
 use crate::types::SpecHash;
 
 /// Executes the plan; fails when a run failed.

@@ -25,7 +25,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use self::operation::Between;
 use super::model::sublayer::{Sublayer, sites};
-use super::model::{Attention, Bert, Embeddings, FeedForward, LayerNorm, Tokens};
+use super::model::{Attention, BertForPreTraining, Embeddings, FeedForward, LayerNorm, Tokens};
 use crate::plan::ModelSpec;
 
 pub use dropout::Mask;
@@ -109,13 +109,14 @@ pub fn feed_forward(hidden: &Tensor<2>, weights: &FeedForward, layer: usize, sub
 /// The mean cross-entropy in nats of the masked `rows` against their `labels`: `[1]`, and 0 where nothing is masked.
 /// `None` where the transform has no bias, which the kernel does not know.
 pub fn masked_loss(
-    bert: &Bert,
+    pretraining: &BertForPreTraining,
     hidden: &Tensor<2>,
     rows: &Tensor<1, Int>,
     labels: &Tensor<1, Int>,
     model: &ModelSpec,
 ) -> Option<Tensor<1>> {
-    let projection = &bert.mlm.decoder.as_ref().unwrap_or(&bert.embeddings.word_embeddings).weight;
+    let BertForPreTraining { bert, mlm, .. } = pretraining;
+    let projection = &mlm.decoder.as_ref().unwrap_or(&bert.embeddings.word_embeddings).weight;
     let [vocabulary, d] = projection.dims();
     let eps = model.layer_norm_eps as f32;
     let kernel = masked_loss::MaskedLoss {
@@ -123,12 +124,12 @@ pub fn masked_loss(
         vocabulary,
         rows: integers(rows.clone()),
         labels: integers(labels.clone()),
-        has_bias: bert.mlm.bias.is_some(),
-        transform: bert.mlm.transform.is_some().then_some(masked_loss::Transform { activation: model.hidden_act, eps }),
+        has_bias: mlm.bias.is_some(),
+        transform: mlm.transform.is_some().then_some(masked_loss::Transform { activation: model.hidden_act, eps }),
     };
     let mut inputs = vec![hidden.clone().into_dispatch(), value(projection)];
-    inputs.extend(bert.mlm.bias.as_ref().map(value));
-    if let Some(transform) = &bert.mlm.transform {
+    inputs.extend(mlm.bias.as_ref().map(value));
+    if let Some(transform) = &mlm.transform {
         inputs.extend([value(&transform.dense.weight), value(transform.dense.bias.as_ref()?)]);
         inputs.extend(norm_values(&transform.layer_norm));
     }

@@ -4,12 +4,12 @@
 
 use burn::tensor::{Int, Tensor, TensorData, activation};
 
-use super::{Bert, sublayer};
+use super::{BertForPreTraining, sublayer};
 use crate::plan::ModelSpec;
 use crate::trainer::kernels::{self, Path};
 use crate::trainer::sequences::Sequences;
 
-impl Bert {
+impl BertForPreTraining {
     /// Logits over the vocabulary for the chosen rows of the encoder's output.
     ///
     /// # Shapes
@@ -21,7 +21,7 @@ impl Bert {
             let inner = sublayer::activate(inner, model.hidden_act);
             chosen = sublayer::layer_norm(inner, &transform.layer_norm, model.layer_norm_eps);
         }
-        let projection = self.mlm.decoder.as_ref().unwrap_or(&self.embeddings.word_embeddings);
+        let projection = self.mlm.decoder.as_ref().unwrap_or(&self.bert.embeddings.word_embeddings);
         let logits = chosen.matmul(projection.weight.val().transpose());
         match &self.mlm.bias {
             Some(bias) => logits + bias.val().unsqueeze::<2>(),
@@ -40,7 +40,7 @@ impl Bert {
         labels: Tensor<1, Int>,
         model: &ModelSpec,
     ) -> Tensor<1> {
-        self.mlm_loss_by(self.path(), hidden, rows, labels, model)
+        self.mlm_loss_by(self.bert.path(), hidden, rows, labels, model)
     }
 
     /// [`mlm_loss`](Self::mlm_loss) by the kernels or by burn's own operations, which agree to rounding.

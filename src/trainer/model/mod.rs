@@ -1,6 +1,6 @@
-//! BERT for pretraining (Devlin et al. 2019), as a burn module: embeddings, encoder, MLM head, NSP head.
+//! BERT (Devlin et al. 2019) as burn modules: the body ([`Bert`]), and with its heads for pretraining ([`BertForPreTraining`]).
 //!
-//! Weights carry Hugging Face's `BertForPreTraining` names and shapes (a dense weight is `[out, in]`), so checkpoints are
+//! Weights carry Hugging Face's names and shapes (a dense weight is `[out, in]`), so checkpoints are
 //! readable elsewhere. The modules hold weights only; what they compute is in [`sublayer`], where a whole sublayer
 //! (attention or feed-forward, through dropout, residual and LayerNorm) is one function, and in [`head`].
 //!
@@ -18,11 +18,9 @@ use std::sync::Arc;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::plan::{ModelSpec, NormPosition, Nsp, PositionEmbedding, RunSpec};
-use crate::types::Seed;
-
 use super::kernels::{self, Path};
 use super::sequences::Sequences;
+use crate::plan::{ModelSpec, NormPosition, Nsp, PositionEmbedding, RunSpec};
 use padding::Padding;
 use parameters::Initializer;
 use sublayer::{Sublayer, TrainingPass};
@@ -104,13 +102,19 @@ pub struct NspHead {
     pub classifier: Dense,
 }
 
-/// BERT for pretraining.
+/// BERT's body: embeddings and encoder, without anything that predicts.
 #[derive(Module, Debug)]
 pub struct Bert {
     pub embeddings: Embeddings,
     pub layers: Vec<Layer>,
     /// The last normalisation of a pre-LN encoder.
     pub norm: Option<LayerNorm>,
+}
+
+/// BERT for pretraining.
+#[derive(Module, Debug)]
+pub struct BertForPreTraining {
+    pub bert: Bert,
     pub mlm: MlmHead,
     /// Absent where `nsp = "off"`.
     pub nsp: Option<NspHead>,
@@ -131,7 +135,7 @@ impl Bert {
     /// A model with fresh weights: a pure function of the specification and its seed.
     pub fn new(spec: &RunSpec, device: &Device) -> Self {
         let (model, vocab) = (&spec.model, spec.tokenizer.vocab_size);
-        let init = Initializer::new(Seed(spec.train.seed.0), model.initializer_range, device);
+        let init = Initializer::new(spec.train.seed, model.initializer_range, device);
         let d = model.hidden_size;
         let heads = model.num_attention_heads * model.attention_head_size;
         let embeddings = Embeddings {
@@ -157,18 +161,7 @@ impl Bert {
         };
         let layers = (0..model.num_hidden_layers).map(layer).collect();
         let norm = (model.norm_position == NormPosition::Pre).then(|| init.layer_norm(d));
-        let mlm = MlmHead {
-            transform: model
-                .mlm_head_transform
-                .then(|| Transform { dense: init.dense("mlm.transform", d, d, true), layer_norm: init.layer_norm(d) }),
-            decoder: (!model.tie_word_embeddings).then(|| init.embedding("mlm.decoder", vocab, d)),
-            bias: model.mlm_head_bias.then(|| init.bias(vocab)),
-        };
-        let nsp = (spec.objective.nsp != Nsp::Off).then(|| NspHead {
-            pooler: init.dense("nsp.pooler", d, d, true),
-            classifier: init.dense("nsp.classifier", 2, d, model.nsp_head_bias),
-        });
-        Self { embeddings, layers, norm, mlm, nsp }
+        Self { embeddings, layers, norm }
     }
 
     /// Runs the embeddings and the encoder. `training` is `None` for evaluation.
@@ -204,6 +197,26 @@ impl Bert {
             Some(norm) => sublayer::layer_norm(hidden, norm, model.layer_norm_eps),
             None => hidden,
         }
+    }
+}
+
+impl BertForPreTraining {
+    /// A model with fresh weights: a pure function of the specification and its seed.
+    pub fn new(spec: &RunSpec, device: &Device) -> Self {
+        let (model, vocab, d) = (&spec.model, spec.tokenizer.vocab_size, spec.model.hidden_size);
+        let init = Initializer::new(spec.train.seed, model.initializer_range, device);
+        let mlm = MlmHead {
+            transform: model
+                .mlm_head_transform
+                .then(|| Transform { dense: init.dense("mlm.transform", d, d, true), layer_norm: init.layer_norm(d) }),
+            decoder: (!model.tie_word_embeddings).then(|| init.embedding("mlm.decoder", vocab, d)),
+            bias: model.mlm_head_bias.then(|| init.bias(vocab)),
+        };
+        let nsp = (spec.objective.nsp != Nsp::Off).then(|| NspHead {
+            pooler: init.dense("nsp.pooler", d, d, true),
+            classifier: init.dense("nsp.classifier", 2, d, model.nsp_head_bias),
+        });
+        Self { bert: Bert::new(spec, device), mlm, nsp }
     }
 }
 

@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::{Bert, Dense, Embedding, LayerNorm};
+use super::{Dense, Embedding, LayerNorm};
 use crate::trainer::kernels::pool;
 use crate::trainer::rng::{Purpose, Stream};
 use crate::types::{ContentHash, ContentHasher, Seed};
@@ -47,16 +47,17 @@ pub fn recycle(gradients: Vec<Parameter>) {
     gradients.into_iter().for_each(|gradient| pool::give_back(gradient.values));
 }
 
-impl Bert {
+/// What every model can do with its parameters.
+pub trait Weights: Module {
     /// Copies all parameters out, in the order of the list.
-    pub fn parameters(&self) -> Vec<Parameter> {
+    fn parameters(&self) -> Vec<Parameter> {
         let mut reader = Reader { path: Path::default(), read: value_of, out: Vec::new() };
         self.visit(&mut reader);
         reader.out
     }
 
     /// Takes each parameter's gradient out of `gradients`; a parameter that the loss did not reach has zeros.
-    pub fn gradients(&self, gradients: Gradients) -> Vec<Parameter> {
+    fn gradients(&self, gradients: Gradients) -> Vec<Parameter> {
         let mut collector = GradientCollector { path: Path::default(), gradients, out: Vec::new() };
         self.visit(&mut collector);
         collector.out
@@ -66,11 +67,13 @@ impl Bert {
     ///
     /// # Panics
     /// When names, order or shapes are not this model's: whoever reads them from a file checks first.
-    pub fn with_parameters(self, parameters: &[Parameter], device: &Device) -> Self {
+    fn with_parameters(self, parameters: &[Parameter], device: &Device) -> Self {
         let mut writer = Writer { parameters: parameters.iter(), device };
         self.map(&mut writer)
     }
 }
+
+impl<M: Module> Weights for M {}
 
 /// Makes fresh parameters: weights from a normal distribution truncated at two standard deviations, as Google's BERT
 /// code does, biases 0, LayerNorm gains 1.
@@ -141,7 +144,9 @@ impl Path {
     /// Hugging Face's name of the parameter at this path.
     fn name(&self) -> String {
         /// Our field path, and what Hugging Face calls it. The first match from the left is replaced.
-        const RENAMED: [(&str, &str); 12] = [
+        const RENAMED: [(&str, &str); 14] = [
+            ("bert.layers.", "bert.encoder.layer."),
+            ("bert.norm.", "bert.encoder.norm."),
             (".attention.query", ".attention.self.query"),
             (".attention.key", ".attention.self.key"),
             (".attention.value", ".attention.self.value"),
@@ -155,14 +160,7 @@ impl Path {
             ("mlm.", "cls.predictions."),
             (".layer_norm", ".LayerNorm"),
         ];
-        const IN_BODY: [(&str, &str); 3] =
-            [("embeddings.", "bert.embeddings."), ("layers.", "bert.encoder.layer."), ("norm.", "bert.encoder.norm.")];
         let mut name = self.0.join(".");
-        for (ours, theirs) in IN_BODY {
-            if name.starts_with(ours) {
-                name = name.replacen(ours, theirs, 1);
-            }
-        }
         for (ours, theirs) in RENAMED {
             name = name.replacen(ours, theirs, 1);
         }

@@ -53,9 +53,15 @@ impl Optimizer {
 
     /// Makes one update of `parameters` at learning rate `lr`; returns the gradients' global L2 norm before clipping.
     pub fn step(&mut self, parameters: &mut [Parameter], gradients: &[Parameter], lr: f64) -> f64 {
+        self.step_after(0, parameters, gradients, lr)
+    }
+
+    /// [`step`](Self::step), with the first `frozen` parameters left as they are.
+    pub fn step_after(&mut self, frozen: usize, parameters: &mut [Parameter], gradients: &[Parameter], lr: f64) -> f64 {
+        let (parameters, gradients) = (&mut parameters[frozen..], &gradients[frozen..]);
         let norm = global_norm(gradients);
         self.updates += 1;
-        for ((parameter, gradient), moments) in parameters.iter_mut().zip(gradients).zip(&mut self.moments) {
+        for ((parameter, gradient), moments) in parameters.iter_mut().zip(gradients).zip(&mut self.moments[frozen..]) {
             let scale = match self.spec.clip_scope {
                 ClipScope::Global => clip(self.spec.clip_norm, norm),
                 ClipScope::PerTensor => clip(self.spec.clip_norm, global_norm(std::slice::from_ref(gradient))),

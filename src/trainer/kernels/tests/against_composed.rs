@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::super::Path;
 use crate::plan::{Activation, ModelSpec, NormPosition, PositionEmbedding, RunSpec};
-use crate::trainer::model::parameters::{Parameter, digest};
+use crate::trainer::model::parameters::{Parameter, Weights, digest};
 use crate::trainer::model::sublayer::TrainingPass;
-use crate::trainer::model::{Bert, Tokens, head};
+use crate::trainer::model::{BertForPreTraining, Tokens, head};
 use crate::trainer::optimizer::Optimizer;
 use crate::trainer::rng::{Draws, Purpose, Stream};
 use crate::trainer::sequences::Sequences;
@@ -69,10 +69,10 @@ fn batch(spec: &RunSpec, step: u64) -> Batch {
 }
 
 /// Loss and gradients of one step.
-fn step(bert: &Bert, spec: &RunSpec, path: Path, step: u64, device: &Device) -> (f32, Vec<Parameter>) {
+fn step(bert: &BertForPreTraining, spec: &RunSpec, path: Path, step: u64, device: &Device) -> (f32, Vec<Parameter>) {
     let (batch, gradient_checkpointing) = (batch(spec, step), spec.train.gradient_checkpointing);
     let dropout = Some(TrainingPass { seed: spec.train.seed, step, gradient_checkpointing });
-    let hidden = bert.encode_by(path, &batch.tokens, &spec.model, dropout);
+    let hidden = bert.bert.encode_by(path, &batch.tokens, &spec.model, dropout);
     let m = batch.rows.len();
     let (rows, labels) = (ints(&batch.rows, [m], device), ints(&batch.labels, [m], device));
     let mut loss = bert.mlm_loss_by(path, hidden.clone(), rows, labels, &spec.model);
@@ -90,8 +90,8 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 fn agree(change: impl FnOnce(&mut ModelSpec)) {
     let device = Device::flex().autodiff();
     let spec = spec(change);
-    let bert = Bert::new(&spec, &device);
-    assert_eq!(bert.path(), Path::Kernels);
+    let bert = BertForPreTraining::new(&spec, &device);
+    assert_eq!(bert.bert.path(), Path::Kernels);
     let (composed_loss, composed) = step(&bert, &spec, Path::Composed, 6, &device);
     let (loss, gradients) = step(&bert, &spec, Path::Kernels, 6, &device);
     assert!((loss - composed_loss).abs() < 2e-6 * composed_loss.abs(), "{loss}, not {composed_loss}");
@@ -132,10 +132,10 @@ fn kernels_agree_with_composed_operations() {
 fn evaluation_draws_nothing_and_agrees() {
     let device = Device::flex();
     let spec = spec(|_| ());
-    let bert = Bert::new(&spec, &device);
+    let bert = BertForPreTraining::new(&spec, &device);
     let batch = batch(&spec, 0);
     let hidden = |path| {
-        let hidden = bert.encode_by(path, &batch.tokens, &spec.model, None);
+        let hidden = bert.bert.encode_by(path, &batch.tokens, &spec.model, None);
         hidden.into_data().try_into_vec::<f32>().unwrap()
     };
     let (kernels, composed) = (hidden(Path::Kernels), hidden(Path::Composed));
@@ -148,7 +148,7 @@ fn evaluation_draws_nothing_and_agrees() {
 /// Trains for `steps` and returns the losses and the digest of the weights.
 fn train(spec: &RunSpec, path: Path, steps: u64) -> (Vec<f32>, ContentHash) {
     let device = Device::flex().autodiff();
-    let mut bert = Bert::new(spec, &device);
+    let mut bert = BertForPreTraining::new(spec, &device);
     let mut parameters = bert.parameters();
     let mut optimizer = Optimizer::new(&spec.optimizer, &parameters);
     let losses = (0..steps)

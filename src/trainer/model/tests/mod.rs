@@ -5,14 +5,14 @@ mod reference;
 use burn::module::Module;
 use burn::tensor::Device;
 
-use super::parameters::{Parameter, digest};
+use super::parameters::{Parameter, Weights, digest};
 use super::*;
 use crate::plan::*;
 use crate::trainer::batch::{Batch, Batches, int_tensor};
 use crate::trainer::instance::tests::{SPECIALS, Toy};
 use crate::trainer::instance::{InstanceSpec, Instances};
 use crate::trainer::masking::MaskSpec;
-use crate::trainer::step_loop::forward_backward;
+use crate::trainer::pretraining::forward_backward;
 use crate::types::{ContentHash, Seed};
 use reference::Reference;
 
@@ -173,12 +173,12 @@ fn assert_close(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
 #[test]
 fn forward_passes_match_plain_loops_in_f64() {
     for (name, spec) in variants() {
-        let (model, batch) = (Bert::new(&spec, &device()), batch(&spec));
+        let (model, batch) = (BertForPreTraining::new(&spec, &device()), batch(&spec));
         for step in [None, Some(4)] {
             let reference = Reference::new(&spec, &model.parameters(), step);
             let expected = reference.encode(&batch);
             let dropout = step.map(|step| TrainingPass { seed: spec.train.seed, step, gradient_checkpointing: false });
-            let hidden = model.encode(&batch.tokens, &spec.model, dropout);
+            let hidden = model.bert.encode(&batch.tokens, &spec.model, dropout);
             let values: Vec<f32> = hidden.clone().into_data().try_into_vec().unwrap();
             let d = spec.model.hidden_size;
             for (i, row) in expected.iter().enumerate() {
@@ -198,7 +198,7 @@ fn forward_passes_match_plain_loops_in_f64() {
 fn gradients_match_finite_differences() {
     const H: f64 = 1e-5;
     for (name, spec) in variants() {
-        let (model, batch) = (Bert::new(&spec, &device()), batch(&spec));
+        let (model, batch) = (BertForPreTraining::new(&spec, &device()), batch(&spec));
         let (losses, gradients) = forward_backward(&model, &spec, &batch, 4, &device());
         let mut reference = Reference::new(&spec, &model.parameters(), Some(4));
         let loss = reference.loss(&batch);
@@ -234,21 +234,21 @@ fn losses_are_weighted_as_asked() {
     let losses = |change: fn(&mut ObjectiveSpec)| {
         let mut spec = tiny_spec();
         change(&mut spec.objective);
-        forward_backward(&Bert::new(&spec, &device()), &spec, &batch(&spec), 4, &device()).0
+        forward_backward(&BertForPreTraining::new(&spec, &device()), &spec, &batch(&spec), 4, &device()).0
     };
     let plain = losses(|_| {});
-    let nsp = plain.nsp.unwrap();
+    let (mlm, nsp) = (plain.part("train/mlm_loss").unwrap(), plain.part("train/nsp_loss").unwrap());
     let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
-    close(plain.total, plain.mlm + nsp);
+    close(plain.total, mlm + nsp);
     let weighted = losses(|objective| (objective.mlm_weight, objective.nsp_weight) = (20.0, 0.5));
-    close(weighted.total, 20.0 * plain.mlm + 0.5 * nsp);
-    assert_eq!((weighted.mlm, weighted.nsp), (plain.mlm, plain.nsp));
+    close(weighted.total, 20.0 * mlm + 0.5 * nsp);
+    assert_eq!(weighted.parts, plain.parts);
     let spec = tiny_spec();
     let batch = batch(&spec);
     let share = batch.rows.len() as f64 / (3 * spec.train.seq_len) as f64;
-    close(losses(|objective| objective.mlm_mean = MlmMean::Positions).total, share * plain.mlm + nsp);
+    close(losses(|objective| objective.mlm_mean = MlmMean::Positions).total, share * mlm + nsp);
     // A softmax of a softmax leaves a perfect predictor at ln(1 + 1/e), and any at most at ln(1 + e).
-    let doubled = losses(|objective| objective.nsp_double_softmax = true).nsp.unwrap();
+    let doubled = losses(|objective| objective.nsp_double_softmax = true).part("train/nsp_loss").unwrap();
     assert!((0.3132..1.3133).contains(&doubled) && (doubled - nsp).abs() > 1e-4, "{doubled}");
 }
 
@@ -256,10 +256,10 @@ fn losses_are_weighted_as_asked() {
 #[test]
 fn the_masked_rows_head_equals_the_full_head() {
     let spec = tiny_spec();
-    let (model, batch) = (Bert::new(&spec, &device()), batch(&spec));
+    let (model, batch) = (BertForPreTraining::new(&spec, &device()), batch(&spec));
     let gradients = |full: bool| {
         let dropout = TrainingPass { seed: spec.train.seed, step: 0, gradient_checkpointing: false };
-        let hidden = model.encode(&batch.tokens, &spec.model, Some(dropout));
+        let hidden = model.bert.encode(&batch.tokens, &spec.model, Some(dropout));
         let places = batch.real_tokens() as i32;
         let rows = int_tensor(&batch.rows, &device());
         let logits = if full {
@@ -289,7 +289,7 @@ fn losses_and_gradients_do_not_depend_on_threads() {
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let model = Bert::new(&spec, &device());
+            let model = BertForPreTraining::new(&spec, &device());
             let (losses, gradients) = forward_backward(&model, &spec, &batch(&spec), 0, &device());
             (losses.total.to_bits(), digest(&gradients), digest(&model.parameters()))
         })
@@ -303,7 +303,7 @@ fn losses_and_gradients_do_not_depend_on_threads() {
 fn fresh_weights_are_truncated_normal_and_pure_functions_of_the_seed() {
     let mut spec = tiny_spec();
     (spec.model.hidden_size, spec.model.attention_head_size, spec.tokenizer.vocab_size) = (96, 32, 3000);
-    let parameters = |spec: &RunSpec| Bert::new(spec, &device()).parameters();
+    let parameters = |spec: &RunSpec| BertForPreTraining::new(spec, &device()).parameters();
     let first = parameters(&spec);
     assert_eq!(digest(&first), digest(&parameters(&spec)));
     spec.train.seed = Seed(2);
@@ -326,7 +326,7 @@ fn fresh_weights_are_truncated_normal_and_pure_functions_of_the_seed() {
 #[test]
 fn parameters_can_be_taken_out_and_put_back() {
     let spec = tiny_spec();
-    let model = Bert::new(&spec, &device());
+    let model = BertForPreTraining::new(&spec, &device());
     let mut parameters = model.parameters();
     parameters.iter_mut().for_each(|p| p.values.iter_mut().for_each(|v| *v += 1.0));
     let model = model.with_parameters(&parameters, &device());

@@ -1,0 +1,182 @@
+//! Pretraining as a stage: masked-language modelling, with or without next-sentence prediction, on the documents of a corpus.
+
+use burn::tensor::{Device, Tensor, activation};
+
+use super::batch::{Batch, Batches, int_tensor};
+use super::evaluation::ValidSet;
+use super::instance::{InstanceSpec, Instances, SpecialIds, TokenDocuments};
+use super::kernels::Path as KernelPath;
+use super::masking::MaskSpec;
+use super::model::parameters::{Parameter, Weights};
+use super::model::sublayer::TrainingPass;
+use super::model::{BertForPreTraining, head};
+use super::recorder::{RecordError, Recorder};
+use super::step_loop::{Evaluation, Learnt, Losses, Stage, TrainError};
+use super::{facts, probes};
+use crate::plan::{MlmMean, Nsp, RunSpec};
+
+/// What a run trains on: both sides of a tokenized corpus.
+pub struct Corpus<'a, D: ?Sized> {
+    pub train: &'a D,
+    pub valid: &'a D,
+    pub specials: SpecialIds,
+    /// Of each id, whether it continues the word of the token before it.
+    pub continues: &'a [bool],
+}
+
+/// The stage: train instances, masked anew as the specification says, and the fixed questions of its evaluations.
+pub struct Pretraining<'a, D: ?Sized> {
+    spec: &'a RunSpec,
+    batches: Batches<'a, D>,
+    valid: ValidSet,
+}
+
+impl<'a, D: TokenDocuments + ?Sized> Pretraining<'a, D> {
+    /// The stage of `spec` on `corpus`.
+    ///
+    /// # Errors
+    /// When a side of the corpus gives nothing to train on or to be judged by.
+    pub fn new(spec: &'a RunSpec, corpus: &Corpus<'a, D>) -> Result<Self, TrainError> {
+        check_documents(spec, corpus.train.documents(), corpus.valid.documents())?;
+        let batches = train_batches(spec, corpus)?;
+        let valid = ValidSet::new(corpus.valid, corpus.specials, spec);
+        if valid.masked_tokens() == 0 {
+            let fix = "raise data.valid_fraction or use a larger corpus";
+            return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train.seq_len, fix });
+        }
+        Ok(Self { spec, batches, valid })
+    }
+}
+
+impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
+    type Model = BertForPreTraining;
+    type Batch = Batch;
+
+    fn instances(&self) -> usize {
+        self.batches.instances.len()
+    }
+
+    fn start(&self, device: &Device) -> BertForPreTraining {
+        BertForPreTraining::new(self.spec, device)
+    }
+
+    fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
+        facts::record(self.spec, &self.batches, &self.valid, recorder)?;
+        probes::record(self.spec, &self.batches, &self.valid, recorder)
+    }
+
+    fn batch(&self, place: u64) -> Batch {
+        self.batches.at(place)
+    }
+
+    fn learn(&self, model: &BertForPreTraining, batch: &Batch, place: u64, device: &Device) -> Learnt {
+        let (losses, gradients) = forward_backward(model, self.spec, batch, place, device);
+        let tokens = batch.real_tokens();
+        Learnt { losses, gradients, tokens, places: tokens as f64 / batch.real_token_share(model.bert.path()) }
+    }
+
+    fn evaluate(&self, model: &BertForPreTraining, _is_last: bool, device: &Device) -> Evaluation {
+        let metrics = self.valid.evaluate(model, self.spec, device);
+        let value = |name: &str| metrics.iter().find(|(found, _)| found.as_str() == name).map(|&(_, value)| value);
+        let loss = value("valid/mlm_loss").unwrap_or(f64::NAN);
+        let nsp = value("valid/nsp_loss").unwrap_or(0.0);
+        let watched = self.spec.objective.mlm_weight * loss + self.spec.objective.nsp_weight * nsp;
+        Evaluation { metrics, criterion: ("valid/mlm_loss", loss), watched }
+    }
+}
+
+/// The losses of `batch` and their gradients, with the dropout of forward pass `t`.
+pub fn forward_backward(
+    model: &BertForPreTraining,
+    spec: &RunSpec,
+    batch: &Batch,
+    t: u64,
+    device: &Device,
+) -> (Losses, Vec<Parameter>) {
+    forward_backward_by(model.bert.path(), model, spec, batch, t, device)
+}
+
+/// [`forward_backward`] by the kernels or by burn's own operations, which agree to rounding.
+pub fn forward_backward_by(
+    path: KernelPath,
+    model: &BertForPreTraining,
+    spec: &RunSpec,
+    batch: &Batch,
+    t: u64,
+    device: &Device,
+) -> (Losses, Vec<Parameter>) {
+    let (seed, gradient_checkpointing) = (spec.train.seed, spec.train.gradient_checkpointing);
+    let pass = TrainingPass { seed, step: t, gradient_checkpointing };
+    let hidden = model.bert.encode_by(path, &batch.tokens, &spec.model, Some(pass));
+    let (rows, labels) = (int_tensor(&batch.rows, device), int_tensor(&batch.labels, device));
+    let mlm = model.mlm_loss_by(path, hidden.clone(), rows, labels, &spec.model);
+    let nsp = model.nsp_logits(hidden, &batch.tokens.sequences).map(|logits| {
+        let logits = if spec.objective.nsp_double_softmax { activation::softmax(logits, 1) } else { logits };
+        // A plain sum of few numbers: burn's sums over very many depend on the thread count.
+        head::cross_entropy(logits, int_tensor(&batch.nsp_labels, device)).sum() / batch.nsp_labels.len() as f64
+    });
+    let total = match &nsp {
+        Some(nsp) => weighted(mlm.clone(), mlm_weight(spec, batch)) + weighted(nsp.clone(), spec.objective.nsp_weight),
+        None => weighted(mlm.clone(), mlm_weight(spec, batch)),
+    };
+    let gradients = model.gradients(total.backward());
+    let scalar = |tensor: Tensor<1>| f64::from(tensor.into_scalar::<f32>());
+    let parts = [("train/mlm_loss", Some(mlm)), ("train/nsp_loss", nsp)];
+    let parts = parts.into_iter().filter_map(|(name, loss)| Some((name, scalar(loss?)))).collect();
+    let losses = Losses { total: scalar(total), parts };
+    (losses, gradients)
+}
+
+/// What the mean MLM loss of the masked tokens counts in the sum.
+fn mlm_weight(spec: &RunSpec, batch: &Batch) -> f64 {
+    let positions = batch.tokens.sequences.len() * spec.train.seq_len;
+    match spec.objective.mlm_mean {
+        MlmMean::Masked => spec.objective.mlm_weight,
+        MlmMean::Positions => spec.objective.mlm_weight * batch.rows.len() as f64 / positions as f64,
+    }
+}
+
+fn weighted(loss: Tensor<1>, weight: f64) -> Tensor<1> {
+    if weight == 1.0 { loss } else { loss * weight }
+}
+
+/// Whether the documents suffice for what `spec` does with them.
+pub fn check_documents(spec: &RunSpec, train: usize, valid: usize) -> Result<(), TrainError> {
+    if spec.objective.nsp == Nsp::Random {
+        for (side, documents) in [("train", train), ("valid", valid)] {
+            if documents < 2 {
+                return Err(TrainError::TooFewDocuments { side, documents });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn train_batches<'a, D: TokenDocuments + ?Sized>(
+    spec: &RunSpec,
+    corpus: &Corpus<'a, D>,
+) -> Result<Batches<'a, D>, TrainError> {
+    let instance_spec = InstanceSpec {
+        nsp: spec.objective.nsp,
+        negative_prob: spec.objective.nsp_negative_prob,
+        negative_documents: spec.objective.nsp_negative_documents,
+        short_seq_prob: spec.objective.short_seq_prob,
+        seq_len: spec.train.seq_len,
+        seed: spec.train.seed,
+    };
+    let instances = Instances::new(corpus.train, corpus.specials, instance_spec);
+    if instances.is_empty() {
+        let fix = "pairs need documents of two sentences or more";
+        return Err(TrainError::NoInstances { side: "train", seq_len: spec.train.seq_len, fix });
+    }
+    Ok(Batches {
+        instances,
+        specials: corpus.specials,
+        mask: MaskSpec::of(&spec.objective),
+        masking: spec.objective.masking,
+        vocab: spec.tokenizer.vocab_size,
+        continues: corpus.continues,
+        batch_size: spec.train.batch_size,
+        seed: spec.train.seed,
+    })
+}
