@@ -64,6 +64,8 @@ pub enum Command {
     Reproduce(Reproduce),
     /// What a trained model expects behind each [MASK] of a text
     FillMask(FillMask),
+    /// What a model trained for a task says about the texts of a file
+    Predict(Predict),
     /// Train, inspect and compare tokenizers
     Tokenizer(Tokenizer),
     /// Write a trained model for other programs
@@ -221,6 +223,21 @@ pub struct FillMask {
 }
 
 #[derive(Debug, Args)]
+pub struct Predict {
+    /// A fine-tuned run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// A text a line, a TSV with a header, or JSON lines; `-` for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Take the checkpoint with the lowest valid loss, not the last one
+    #[arg(long)]
+    pub best: bool,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+#[derive(Debug, Args)]
 pub struct Export {
     /// A run: any unique beginning of its id, or `latest`
     #[arg(value_name = "RUN")]
@@ -246,6 +263,13 @@ pub enum ExportFormat {
 }
 
 impl FillMask {
+    /// The checkpoint that is meant.
+    pub fn which(&self) -> Which {
+        which(self.best)
+    }
+}
+
+impl Predict {
     /// The checkpoint that is meant.
     pub fn which(&self) -> Which {
         which(self.best)

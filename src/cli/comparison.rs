@@ -7,6 +7,7 @@ use super::error::CliError;
 use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Goal, Point, RunData, find_axes};
 use crate::experiment::{self, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, parameter_count};
+use crate::runner::examples::{FLOORS_FACT, TaskFloor};
 use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoredRun};
 use crate::types::{MetricName, SpecHash};
 
@@ -266,5 +267,18 @@ fn floors(runs: &[RunData]) -> Vec<Floor> {
         let value = values.iter().sum::<f64>() / values.len() as f64;
         value.is_finite().then(|| Floor { metric, label: label.into(), value, explanation: explanation.into() })
     };
-    FLOORS.into_iter().filter_map(floor).collect()
+    let mut floors: Vec<Floor> = FLOORS.into_iter().filter_map(floor).collect();
+    floors.extend(floors_of_tasks(runs));
+    floors
+}
+
+/// The floors that the runs name themselves, for the data that they are judged by: only where all runs have the same.
+fn floors_of_tasks(runs: &[RunData]) -> Vec<Floor> {
+    let mut said = runs.iter().filter_map(|run| run.facts.get(FLOORS_FACT));
+    let Some(first) = said.next().filter(|first| said.all(|other| other == *first)) else { return Vec::new() };
+    let read: Vec<TaskFloor> = serde_json::from_value(first.clone()).unwrap_or_default();
+    let floor = |TaskFloor { metric, label, value, explanation }| {
+        Some(Floor { metric: metric.parse().ok()?, label, value, explanation })
+    };
+    read.into_iter().filter_map(floor).collect()
 }

@@ -7,9 +7,9 @@ use super::args::{ExperimentFile, Global};
 use super::error::{CliError, print_diagnostics};
 use super::printer::Printer;
 use crate::experiment::{Diagnostics, Experiment, Source};
-use crate::plan::{self, Plan};
-use crate::runner::corpora;
+use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, Stage};
 use crate::runner::trained::{self, Trained, TrainedError, Which};
+use crate::runner::{corpora, examples};
 use crate::store::{Store, StoredRun};
 
 /// The surroundings of a command.
@@ -73,7 +73,7 @@ impl Context {
     pub fn load(&self, arguments: &ExperimentFile) -> Result<Loaded, CliError> {
         let experiment = self.read(arguments)?;
         let beside = std::path::absolute(&arguments.file).ok().and_then(|path| path.parent().map(Path::to_owned));
-        let plan = plan::plan(&experiment, |corpus| corpora::look_up(corpus, beside.as_deref(), &self.data_root))?;
+        let plan = plan::plan_with(&experiment, &mut Files { beside: beside.as_deref(), data_root: &self.data_root })?;
         Ok(Loaded { experiment, plan, beside })
     }
 
@@ -90,12 +90,40 @@ impl Context {
         })
     }
 
+    /// The model that a run pretrained.
+    pub fn pretrained(&self, run: &StoredRun, which: Which) -> Result<Trained, CliError> {
+        match run.spec.stage {
+            Stage::Pretrain => self.trained(run, which),
+            Stage::Finetune => Err(CliError::request(format!(
+                "run {} was fine-tuned and has no head for masked tokens; use the pretraining run that it starts from, or \
+                 `ablate predict {} FILE`",
+                run.id, run.id
+            ))),
+        }
+    }
+
     /// Where an experiment's comparison is written unless the command line says otherwise: a folder below the store,
     /// whatever the experiment is called.
     pub fn report_folder(&self, name: &str, out: Option<&Path>) -> PathBuf {
         let name = name.replace(['/', '\\'], "-");
         let name = if name.starts_with('.') { format!("-{name}") } else { name };
         out.map_or_else(|| self.runs.join("reports").join(name), Path::to_owned)
+    }
+}
+
+/// Data beside the experiment file or under the data root.
+struct Files<'a> {
+    beside: Option<&'a Path>,
+    data_root: &'a Path,
+}
+
+impl LookUp for Files<'_> {
+    fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String> {
+        corpora::look_up(corpus, self.beside, self.data_root).map_err(|error| error.to_string())
+    }
+
+    fn examples(&mut self, examples: &ExamplesRef) -> Result<ExamplesFacts, String> {
+        examples::look_up(examples, self.beside, self.data_root).map_err(|error| error.to_string())
     }
 }
 

@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => commands::compare(&context, arguments),
         Command::Reproduce(arguments) => commands::reproduce(&context, arguments),
         Command::FillMask(arguments) => commands::fill_mask_of(&context, arguments),
+        Command::Predict(arguments) => commands::predict(&context, arguments),
         Command::Tokenizer(arguments) => commands::tokenizer(&context, arguments),
         Command::Export(arguments) => commands::export(&context, arguments),
         Command::Doctor(arguments) => commands::doctor(&context, arguments),

@@ -46,7 +46,8 @@ impl Key {
 
 /// [`Key::is_setting`] for a key's name.
 pub fn is_setting(name: &str) -> bool {
-    !matches!(split(name).0, "experiment" | "sweep" | "report")
+    let section = name.split_once('.').map_or(name, |(section, _)| section);
+    !matches!(section, "experiment" | "sweep" | "report")
 }
 
 /// All keys, in the order of the table.
@@ -64,9 +65,9 @@ pub fn defaults() -> &'static [(&'static Key, Value)] {
     &DEFAULTS
 }
 
-/// Section and rest of a key's name.
+/// Section and last part of a key's name.
 pub fn split(name: &str) -> (&str, &str) {
-    name.split_once('.').unwrap_or(("", name))
+    name.rsplit_once('.').unwrap_or(("", name))
 }
 
 /// A short name for each of these keys: the last part where that is unique among them, the section for a key `kind`.
@@ -85,15 +86,13 @@ pub fn sections() -> impl Iterator<Item = &'static str> {
     SECTIONS.iter().copied()
 }
 
-/// Why `path` is not supported yet, when it is a name of the format's future or below one.
-pub fn planned(path: &str) -> Option<&'static str> {
-    let is_within = |name: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    PLANNED.iter().find(|(name, _)| is_within(name)).map(|(_, why)| *why)
-}
-
 /// Keys of which at most one may be given: giving one on the command line takes the other back.
-pub const EXCLUSIVE: &[&[&str]] =
-    &[&["train.steps", "train.epochs", "train.budget"], &["schedule.warmup_ratio", "schedule.warmup_steps"]];
+pub const EXCLUSIVE: &[&[&str]] = &[
+    &["train.steps", "train.epochs", "train.budget"],
+    &["schedule.warmup_ratio", "schedule.warmup_steps"],
+    &["finetune.train.steps", "finetune.train.epochs"],
+    &["finetune.schedule.warmup_ratio", "finetune.schedule.warmup_steps"],
+];
 
 /// The keys that a key excludes.
 pub fn rivals(name: &str) -> impl Iterator<Item = &'static str> {
@@ -118,6 +117,24 @@ pub const METRICS: &[&str] = &[
     "train/grad_norm",
     "train/tokens",
     "time/tokens_per_s",
+    "valid/loss",
+    "valid/accuracy",
+    "valid/micro_f1",
+    "valid/macro_f1",
+    "valid/entity_f1",
+    "valid/entity_macro_f1",
+    "valid/char_macro_f1",
+    "valid/char_macro_f1_without_o",
+    "valid/char_accuracy",
+    "test/loss",
+    "test/accuracy",
+    "test/micro_f1",
+    "test/macro_f1",
+    "test/entity_f1",
+    "test/entity_macro_f1",
+    "test/char_macro_f1",
+    "test/char_macro_f1_without_o",
+    "test/char_accuracy",
 ];
 
 /// The figures that a comparison draws: learning curves, final metric by axis, importance of axes, paired effects, marginal
@@ -135,6 +152,10 @@ const SECTIONS: &[&str] = &[
     "optimizer",
     "schedule",
     "train",
+    "finetune",
+    "finetune.optimizer",
+    "finetune.schedule",
+    "finetune.train",
     "sweep",
     "sweep.grid",
     "sweep.zip",
@@ -148,13 +169,14 @@ const SECTIONS: &[&str] = &[
     "report",
 ];
 
-const PLANNED: &[(&str, &str)] = &[("finetune", "only pretraining runs can be declared")];
-
 const ANY: Bounds = Bounds::between(0.0, f64::INFINITY);
 const FROM_ZERO: Bounds = Bounds::below(0.0, f64::INFINITY);
 const INSIDE: Bounds = Bounds::between(0.0, 1.0);
 const SHARE: Bounds = Bounds::closed(0.0, 1.0);
 const DROPOUT: Bounds = Bounds::below(0.0, 1.0);
+const SCHEDULES: Kind = one_of(&["constant", "linear", "cosine", "noam", "wsd", "plateau", "constant_then_noam"]);
+const OPTIMIZERS: Kind = Choice { choices: &["adamw", "adam", "lamb"], planned: &["lion", "sgd", "muon", "adafactor"] };
+const EXEMPT: Kind = one_of(&["bias_and_norm", "bias", "nothing"]);
 const COUNT: Kind = Integer { min: 1, max: i64::MAX };
 const SIZE: Kind = Integer { min: 1, max: 1 << 20 };
 const SEED: Kind = Integer { min: 0, max: value::MAX_SEED };
@@ -233,16 +255,16 @@ static KEYS: &[Key] = &[
     without_default("objective.nsp_negative_documents", Integer { min: 1, max: 1 << 31 }, "Negatives come from the first so many documents only, as Chuck2Win/BERT does by mistake"),
     later("objective.nsp_double_softmax", Bool, "false", "Whether a second softmax stands in the NSP loss, as in AIFFEL's TensorFlow model by mistake"),
 
-    key("optimizer.kind", Choice { choices: &["adamw", "adam", "lamb"], planned: &["lion", "sgd", "muon", "adafactor"] }, "'adamw'", "The optimizer"),
+    key("optimizer.kind", OPTIMIZERS, "'adamw'", "The optimizer"),
     key("optimizer.lr", Float(ANY), "5e-4", "The peak learning rate"),
     key("optimizer.betas", Betas, "[0.9, 0.999]", "Decay rates of the two moments"),
     key("optimizer.eps", Float(ANY), "1e-8", "Added to the root of the second moment"),
     key("optimizer.weight_decay", Float(FROM_ZERO), "0.01", "Decay: decoupled in adamw, L2 in adam"),
-    later("optimizer.decay_exempt", one_of(&["bias_and_norm", "bias", "nothing"]), "'bias_and_norm'", "What has no weight decay"),
+    later("optimizer.decay_exempt", EXEMPT, "'bias_and_norm'", "What has no weight decay"),
     key("optimizer.clip_norm", FloatOrOff(ANY), "1.0", "The largest gradient norm"),
     later("optimizer.clip_scope", one_of(&["global", "per_tensor"]), "'global'", "Whether the norm is of all gradients together, or of each tensor's"),
 
-    key("schedule.kind", one_of(&["constant", "linear", "cosine", "noam", "wsd", "plateau", "constant_then_noam"]), "'linear'", "The learning rate after the warmup"),
+    key("schedule.kind", SCHEDULES, "'linear'", "The learning rate after the warmup"),
     key("schedule.warmup_ratio", Float(SHARE), "0.1", "The warmup as a share of all steps; excludes warmup_steps"),
     without_default("schedule.warmup_steps", Integer { min: 0, max: i64::MAX }, "The warmup in steps; excludes warmup_ratio"),
     later("schedule.decay_ratio", Float(SHARE), "0.1", "The last share of all steps, in which wsd falls to 0"),
@@ -264,6 +286,42 @@ static KEYS: &[Key] = &[
     key("train.device", one_of(&["flex", "tch", "tch_cuda", "cuda", "wgpu", "vulkan"]), "'flex'", "What the run computes on; see `ablate doctor`"),
     key("train.isa", one_of(&["native", "avx512", "avx2"]), "'native'", "The instruction set of the matrix kernels"),
     key("train.gradient_checkpointing", Bool, "false", "Whether the backward pass computes sublayers again to save memory"),
+
+    without_default("finetune.task", one_of(&["classify", "ner"]), "What the model is trained for after pretraining: classes of texts, or named entities"),
+    without_default("finetune.data", Text, "The labelled examples to learn from: TSV or JSON lines for classify, KLUE-NER's format for ner; required"),
+    without_default("finetune.test", Text, "Labelled examples that are judged once, after the last step"),
+    key("finetune.text_column", Text, "'text'", "The column, or the field of a JSON line, that holds the text"),
+    without_default("finetune.pair_column", Text, "The column that holds a second text"),
+    key("finetune.label_column", Text, "'label'", "The column that holds the class"),
+    key("finetune.valid_fraction", Float(INSIDE), "0.05", "The share of the labelled examples held out"),
+    key("finetune.start", one_of(&["pretrained", "random"]), "'pretrained'", "Whether the encoder starts as pretraining left it, or with fresh weights"),
+    key("finetune.encoder", one_of(&["trained", "frozen", "embeddings"]), "'trained'", "Whether the encoder learns with the head, stays as it is, or is left out but for its embeddings"),
+    key("finetune.head", one_of(&["linear", "crf", "bilstm_crf"]), "'linear'", "What stands on the encoder"),
+    key("finetune.lstm_hidden_size", SIZE, "128", "Width of each direction of the LSTM of bilstm_crf"),
+    key("finetune.optimizer.kind", OPTIMIZERS, "'adamw'", "The optimizer"),
+    key("finetune.optimizer.lr", Float(ANY), "5e-5", "The peak learning rate"),
+    key("finetune.optimizer.betas", Betas, "[0.9, 0.999]", "Decay rates of the two moments"),
+    key("finetune.optimizer.eps", Float(ANY), "1e-8", "Added to the root of the second moment"),
+    key("finetune.optimizer.weight_decay", Float(FROM_ZERO), "0.01", "Decay: decoupled in adamw, L2 in adam"),
+    key("finetune.optimizer.decay_exempt", EXEMPT, "'bias_and_norm'", "What has no weight decay"),
+    key("finetune.optimizer.clip_norm", FloatOrOff(ANY), "1.0", "The largest gradient norm"),
+    key("finetune.optimizer.clip_scope", one_of(&["global", "per_tensor"]), "'global'", "Whether the norm is of all gradients together, or of each tensor's"),
+    key("finetune.schedule.kind", SCHEDULES, "'linear'", "The learning rate after the warmup"),
+    key("finetune.schedule.warmup_ratio", Float(SHARE), "0.1", "The warmup as a share of all steps; excludes warmup_steps"),
+    without_default("finetune.schedule.warmup_steps", Integer { min: 0, max: i64::MAX }, "The warmup in steps; excludes warmup_ratio"),
+    key("finetune.schedule.decay_ratio", Float(SHARE), "0.1", "The last share of all steps, in which wsd falls to 0"),
+    key("finetune.schedule.plateau_factor", Float(INSIDE), "0.1", "What plateau multiplies the learning rate with"),
+    key("finetune.schedule.plateau_patience", Integer { min: 0, max: i64::MAX }, "10", "Evaluations without improvement that plateau waits through"),
+    key("finetune.schedule.plateau_threshold", Float(Bounds::below(0.0, 1.0)), "1e-4", "The share by which the valid loss must fall to count as improvement"),
+    key("finetune.train.epochs", Float(ANY), "3.0", "Passes over the labelled examples; excludes steps"),
+    without_default("finetune.train.steps", COUNT, "Optimizer steps; excludes epochs"),
+    key("finetune.train.batch_size", SIZE, "32", "Sequences a step"),
+    key("finetune.train.gradient_accumulation_steps", SIZE, "1", "Batches whose mean gradient makes a step"),
+    key("finetune.train.seq_len", Integer { min: 8, max: 1 << 20 }, "128", "Tokens that an example is cut to, special tokens included"),
+    key("finetune.train.eval_every", COUNT, "500", "Steps between evaluations"),
+    key("finetune.train.eval_instances", COUNT, "100000", "Held-out examples an evaluation, at most"),
+    key("finetune.train.checkpoint_every", COUNT, "1000", "Steps between checkpoints"),
+    key("finetune.train.keep_checkpoints", Integer { min: 1, max: 10_000 }, "1", "The newest so many checkpoints are kept, and the best"),
 
     without_default("sweep.random.n", Integer { min: 1, max: 100_000 }, "How many rows are drawn"),
     key("sweep.random.seed", SEED, "0", "Another seed draws other rows"),
@@ -299,7 +357,7 @@ mod tests {
             assert_eq!(key.position(), i, "{} is there twice", key.name);
             let section = key.name.rsplit_once('.').expect("a section").0;
             assert!(SECTIONS.contains(&section), "{section} is no section");
-            assert!(planned(key.name).is_none() && !key.doc.is_empty() && !key.doc.ends_with('.'));
+            assert!(!key.doc.is_empty() && !key.doc.ends_with('.'));
         }
         for name in EXCLUSIVE.iter().copied().flatten() {
             assert!(find(name).is_some() && rivals(name).all(|rival| rivals(rival).any(|back| back == *name)));

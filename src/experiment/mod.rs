@@ -159,7 +159,9 @@ impl fmt::Display for Part {
 impl Goal {
     /// The goal that goes with a metric unless somebody says otherwise.
     pub fn usual(metric: &str) -> Self {
-        let more_is_better = metric.contains("accuracy") || matches!(metric, "train/tokens" | "time/tokens_per_s");
+        let more_is_better = metric.contains("accuracy")
+            || metric.contains("_f1")
+            || matches!(metric, "train/tokens" | "time/tokens_per_s");
         if more_is_better { Self::Maximize } else { Self::Minimize }
     }
 }

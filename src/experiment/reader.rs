@@ -222,9 +222,6 @@ impl Reader {
             let problem = Diagnostic::error(format!("`{list}` is a list of tables, and an argument gives it whole"));
             let help = format!("write --set '{list}=[{{ ... }}]', or change the file");
             self.problems.push(problem.at(node.at.clone(), "this argument").help(help));
-        } else if let Some(why) = keys::planned(name) {
-            let problem = Diagnostic::error(format!("`{name}` is not supported yet"));
-            self.problems.push(problem.at(node.at.clone(), "of a later version").help(why));
         } else if let Some(key) = keys::find(name) {
             match target {
                 Target::Base => self.take_base(key, node),
@@ -340,7 +337,7 @@ impl Reader {
         };
         let baseline = self.baseline_axes();
         self.axes.retain(|axis| !axis.values.is_empty());
-        let metric = self.text("experiment.metric");
+        let metric = self.metric();
         let goal = match self.text("experiment.goal").as_str() {
             "maximize" => Goal::Maximize,
             "minimize" => Goal::Minimize,
@@ -371,11 +368,21 @@ impl Reader {
                 || self.broken.contains(name)
                 || self.sweep.always().any(|column| column.key.name == name)
         };
-        let missing: Vec<&str> =
-            ["experiment.name", "data.corpus"].into_iter().filter(|name| !is_there(name)).collect();
+        let of_task = |name: &&&str| name.starts_with("finetune.");
+        let first_of_task = self.given.keys().chain(&self.broken).find(of_task).copied();
+        let first_of_task =
+            first_of_task.or_else(|| self.sweep.always().map(|column| column.key.name).find(|name| of_task(&name)));
+        let mut required = vec!["experiment.name", "data.corpus"];
+        if first_of_task.is_some() {
+            required.extend(["finetune.task", "finetune.data"]);
+        }
+        let missing: Vec<&str> = required.into_iter().filter(|name| !is_there(name)).collect();
         for name in missing {
             let (section, key) = keys::split(name);
-            let problem = Diagnostic::error(format!("`{name}` is missing")).at((0..0).into(), "in this file");
+            let place =
+                first_of_task.filter(|_| section == "finetune").and_then(|name| self.given.get(name)).map(place_of);
+            let problem =
+                Diagnostic::error(format!("`{name}` is missing")).at(place.unwrap_or((0..0).into()), "in this file");
             self.problems.push(problem.help(format!("write `{key} = \"...\"` under [{section}]")));
         }
     }
@@ -404,6 +411,17 @@ impl Reader {
         }
         let count = integer(&replicates.value).unwrap_or(1);
         (first..first + count).map(Seed).collect()
+    }
+
+    /// The metric that decides: as given, or the usual one of the task that models are trained for.
+    fn metric(&self) -> String {
+        let of_axis = || self.axes.iter().find(|axis| axis.key.name == "finetune.task")?.values.first();
+        let task = self.given.get("finetune.task").or_else(of_axis).map(|task| task.value.to_string());
+        match task.as_deref().filter(|_| !self.given.contains_key("experiment.metric")) {
+            Some("classify") => "valid/accuracy".to_owned(),
+            Some("ner") => "valid/entity_f1".to_owned(),
+            _ => self.text("experiment.metric"),
+        }
     }
 
     /// The text of a key that is given, or its default, or nothing.

@@ -13,8 +13,8 @@ use super::run_spec::{RunSpec, SPEC_SCHEMA};
 use crate::experiment::{CodecError, keys, nearest, read_toml, write_toml};
 use crate::types::{ContentHash, SpecHash};
 
-/// The key that names the corpus for people; the identity of a corpus is `data.corpus_hash` alone.
-const LABEL_KEY: &str = "data.corpus";
+/// The keys that name data for people; the identity of data is the hash of its bytes alone.
+const LABEL_KEYS: [&str; 3] = ["data.corpus", "finetune.data", "finetune.test"];
 
 /// The canonical value of every later key's default, by key: see [`keys::Key::is_later`].
 static LATER_DEFAULTS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
@@ -106,7 +106,7 @@ impl RunSpec {
 pub(super) fn canonical_lines(key: &str, part: &Value) -> String {
     let mut leaves = Vec::new();
     collect_leaves(key, part, &mut leaves);
-    leaves.retain(|(key, value)| key != LABEL_KEY && LATER_DEFAULTS.get(key) != Some(value));
+    leaves.retain(|(key, value)| !LABEL_KEYS.contains(&key.as_str()) && LATER_DEFAULTS.get(key) != Some(value));
     leaves.sort();
     leaves.into_iter().fold(String::new(), |mut text, (key, value)| {
         let _ = writeln!(text, "{key}={value}");

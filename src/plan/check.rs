@@ -6,6 +6,7 @@
 
 use super::dead::DeadAxes;
 use super::expand::expand;
+use super::run_spec::Task;
 use crate::experiment::{
     self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity, Value,
 };
@@ -41,7 +42,7 @@ pub fn read(text: &str, file_name: &str, sets: &[String], load: LoadBase<'_>) ->
 /// Looks at each cell, one at a time: a large sweep has many.
 fn check_cells(experiment: &Experiment, points: &[Point], diagnostics: &mut Vec<Diagnostic>) {
     let dead = DeadAxes::new(experiment);
-    let mut without_pairs = 0;
+    let (mut without_pairs, mut without_metric) = (0, 0);
     for point in points {
         let cell = experiment.settings(point);
         let laws = LAWS.iter().filter_map(|law| law(&cell));
@@ -51,8 +52,10 @@ fn check_cells(experiment: &Experiment, points: &[Point], diagnostics: &mut Vec<
             }
         }
         without_pairs += usize::from(cell.text("objective.nsp") == Some("off"));
+        without_metric += usize::from(!is_recorded(&cell, experiment.metric.as_str()));
     }
     diagnostics.extend(check_metric(experiment, points.len(), without_pairs));
+    diagnostics.extend(check_stage_of_metric(experiment, points.len(), without_metric));
 }
 
 /// An axis of one value compares nothing, unless an argument has narrowed it.
@@ -79,6 +82,11 @@ const LAWS: &[Law] = &[
     decay_follows_warmup,
     words_are_drawn_once,
     separators_are_no_letters,
+    examples_have_positions,
+    finetuning_warmup_ends,
+    finetuning_decay_follows_warmup,
+    head_fits_task,
+    text_pairs_are_classified,
 ];
 
 fn heads_divide_width(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -96,13 +104,65 @@ fn heads_divide_width(cell: &Settings<'_>) -> Option<Diagnostic> {
 }
 
 fn sequences_have_positions(cell: &Settings<'_>) -> Option<Diagnostic> {
-    let (length, positions) = (cell.integer("train.seq_len")?, cell.integer("model.max_position_embeddings")?);
+    longer_than_positions(cell, "train.seq_len")
+}
+
+fn longer_than_positions(cell: &Settings<'_>, key: &str) -> Option<Diagnostic> {
+    let (length, positions) = (cell.integer(key)?, cell.integer("model.max_position_embeddings")?);
     if length <= positions {
         return None;
     }
-    let message = format!("`train.seq_len` {length} is longer than `model.max_position_embeddings` {positions}");
+    let message = format!("`{key}` {length} is longer than `model.max_position_embeddings` {positions}");
     let help = format!("shorten the sequences to {positions}, or give the model {length} positions");
-    Some(blame(cell, message, &["train.seq_len", "model.max_position_embeddings"]).help(help))
+    Some(blame(cell, message, &[key, "model.max_position_embeddings"]).help(help))
+}
+
+/// Whether the cell fine-tunes: only then its `finetune` keys mean anything.
+fn task<'c>(cell: &'c Settings<'_>) -> Option<&'c str> {
+    cell.text("finetune.task")
+}
+
+fn examples_have_positions(cell: &Settings<'_>) -> Option<Diagnostic> {
+    task(cell)?;
+    longer_than_positions(cell, "finetune.train.seq_len")
+}
+
+fn finetuning_warmup_ends(cell: &Settings<'_>) -> Option<Diagnostic> {
+    task(cell)?;
+    warmup_beyond_steps(cell, "finetune.schedule.warmup_steps", "finetune.train.steps")
+}
+
+fn finetuning_decay_follows_warmup(cell: &Settings<'_>) -> Option<Diagnostic> {
+    task(cell)?;
+    overlapping_decay(cell, "finetune.schedule")
+}
+
+fn head_fits_task(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let (task, head, encoder) = (task(cell)?, cell.text("finetune.head")?, cell.text("finetune.encoder")?);
+    if task != "classify" {
+        return None;
+    }
+    if head != "linear" {
+        let message = format!("`finetune.head` {head} tags tokens, and `finetune.task` is classify");
+        let keys = ["finetune.head", "finetune.task"];
+        return Some(blame(cell, message, &keys).help("take \"linear\", or the task \"ner\""));
+    }
+    (encoder == "embeddings").then(|| {
+        let message =
+            "`finetune.encoder` embeddings leaves a text's class to the embedding of [CLS], which is always the same";
+        let keys = ["finetune.encoder", "finetune.task"];
+        blame(cell, message.to_owned(), &keys)
+            .help("take \"trained\" or \"frozen\"; the floor without an encoder is naive Bayes")
+    })
+}
+
+fn text_pairs_are_classified(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let (task, column) = (task(cell)?, cell.text("finetune.pair_column")?);
+    (task == "ner").then(|| {
+        let message = format!("`finetune.pair_column` {column} makes pairs of texts, and `finetune.task` is ner");
+        blame(cell, message, &["finetune.pair_column", "finetune.task"])
+            .help("take it out: KLUE-NER's format has no columns")
+    })
 }
 
 fn shares_of_the_selected(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -119,23 +179,32 @@ fn shares_of_the_selected(cell: &Settings<'_>) -> Option<Diagnostic> {
 }
 
 fn warmup_ends(cell: &Settings<'_>) -> Option<Diagnostic> {
-    let (warmup, steps) = (cell.integer("schedule.warmup_steps")?, cell.integer("train.steps")?);
+    warmup_beyond_steps(cell, "schedule.warmup_steps", "train.steps")
+}
+
+fn warmup_beyond_steps(cell: &Settings<'_>, warmup_key: &str, steps_key: &str) -> Option<Diagnostic> {
+    let (warmup, steps) = (cell.integer(warmup_key)?, cell.integer(steps_key)?);
     if warmup <= steps {
         return None;
     }
-    let message = format!("`schedule.warmup_steps` {warmup} is more than `train.steps` {steps}");
-    let keys = ["schedule.warmup_steps", "train.steps"];
+    let message = format!("`{warmup_key}` {warmup} is more than `{steps_key}` {steps}");
+    let keys = [warmup_key, steps_key];
     Some(blame(cell, message, &keys).help("a tenth of the steps is usual: `warmup_ratio = 0.1`"))
 }
 
 fn decay_follows_warmup(cell: &Settings<'_>) -> Option<Diagnostic> {
-    let (warmup, decay) = (cell.float("schedule.warmup_ratio")?, cell.float("schedule.decay_ratio")?);
-    if cell.text("schedule.kind")? != "wsd" || warmup + decay <= 1.0 + 1e-12 {
+    overlapping_decay(cell, "schedule")
+}
+
+fn overlapping_decay(cell: &Settings<'_>, section: &str) -> Option<Diagnostic> {
+    let keys = ["warmup_ratio", "decay_ratio", "kind"].map(|leaf| format!("{section}.{leaf}"));
+    let [warmup_key, decay_key, kind] = keys.each_ref().map(String::as_str);
+    let (warmup, decay) = (cell.float(warmup_key)?, cell.float(decay_key)?);
+    if cell.text(kind)? != "wsd" || warmup + decay <= 1.0 + 1e-12 {
         return None;
     }
-    let message =
-        format!("`schedule.warmup_ratio` {warmup} and `schedule.decay_ratio` {decay} add up to more than all steps");
-    let keys = ["schedule.warmup_ratio", "schedule.decay_ratio"];
+    let message = format!("`{warmup_key}` {warmup} and `{decay_key}` {decay} add up to more than all steps");
+    let keys = [warmup_key, decay_key];
     Some(blame(cell, message, &keys).help("a tenth of the steps each is usual"))
 }
 
@@ -181,6 +250,37 @@ fn blame(cell: &Settings<'_>, message: String, keys: &[&str]) -> Diagnostic {
             (None, _) => problem,
         }
     })
+}
+
+/// Whether the last stage of a cell records a metric, as far as that hangs on the stage.
+fn is_recorded(cell: &Settings<'_>, metric: &str) -> bool {
+    let (split, leaf) = metric.split_once('/').unwrap_or(("", metric));
+    let of_every_stage = ["train/loss", "train/lr", "train/grad_norm", "train/tokens", "time/tokens_per_s"];
+    let task = match task(cell) {
+        _ if of_every_stage.contains(&metric) => return true,
+        Some("classify") => Task::Classify,
+        Some(_) => Task::Ner,
+        None => return !Task::ALL.iter().any(|task| task.metrics().contains(&leaf)) && split != "test",
+    };
+    task.metrics().contains(&leaf) && (split == "valid" || (split == "test" && cell.get("finetune.test").is_some()))
+}
+
+/// A metric belongs to a stage: an error where no cell has it, a warning where some have not.
+fn check_stage_of_metric(experiment: &Experiment, cells: usize, without: usize) -> Option<Diagnostic> {
+    let metric = experiment.metric.as_str();
+    let place = experiment.given.get("experiment.metric")?.place.clone()?;
+    let problem = match without {
+        0 => return None,
+        n if n == cells => Diagnostic::error(format!("no run that is compared records `{metric}`")),
+        n => Diagnostic::warning(format!("{n} of {cells} cells do not record `{metric}`")),
+    };
+    let of = |task: Task| task.metrics().iter().map(|leaf| format!("valid/{leaf}")).collect::<Vec<_>>().join(", ");
+    let help = format!(
+        "pretraining records valid/mlm_loss; classify {}; ner {}; and each of these as test/... where `finetune.test` is given",
+        of(Task::Classify),
+        of(Task::Ner)
+    );
+    Some(problem.at(place, "this metric").help(help))
 }
 
 /// A metric of next-sentence prediction needs it on: an error where no cell has it, a warning where some have not.

@@ -1,5 +1,6 @@
 //! Dead axes: a key that is varied where no run would read it. Its cells would be one run under several names.
 
+use crate::experiment::keys;
 use crate::experiment::{Axis, Diagnostic, Experiment, Point, Settings, Value};
 
 /// Where a key is not read, and what would be.
@@ -11,7 +12,7 @@ struct Rule {
     condition: &'static str,
 }
 
-const RULES: &[Rule] = &[
+static RULES: &[Rule] = &[
     Rule {
         keys: &[
             "objective.nsp_negative_prob",
@@ -57,6 +58,30 @@ const RULES: &[Rule] = &[
         condition: r#""schedule.kind" = "plateau""#,
     },
     Rule {
+        keys: &[
+            "finetune.schedule.plateau_factor",
+            "finetune.schedule.plateau_patience",
+            "finetune.schedule.plateau_threshold",
+        ],
+        is_dead: |cell| unless(cell, "finetune.schedule.kind", "plateau"),
+        condition: r#""finetune.schedule.kind" = "plateau""#,
+    },
+    Rule {
+        keys: &["finetune.schedule.decay_ratio"],
+        is_dead: |cell| unless(cell, "finetune.schedule.kind", "wsd"),
+        condition: r#""finetune.schedule.kind" = "wsd""#,
+    },
+    Rule {
+        keys: &["finetune.lstm_hidden_size"],
+        is_dead: |cell| unless(cell, "finetune.head", "bilstm_crf"),
+        condition: r#""finetune.head" = "bilstm_crf""#,
+    },
+    Rule {
+        keys: &["finetune.text_column", "finetune.pair_column", "finetune.label_column"],
+        is_dead: |cell| unless(cell, "finetune.task", "classify"),
+        condition: r#""finetune.task" = "classify""#,
+    },
+    Rule {
         keys: &["schedule.decay_ratio"],
         is_dead: |cell| unless(cell, "schedule.kind", "wsd"),
         condition: r#""schedule.kind" = "wsd""#,
@@ -91,6 +116,22 @@ const RULES: &[Rule] = &[
     },
 ];
 
+/// What only pretraining reads.
+static PRETRAINING: Rule = Rule {
+    keys: &[],
+    is_dead: |cell| {
+        cell.text("finetune.task")?;
+        (cell.text("finetune.start")? == "random").then(|| "`finetune.start` is random".to_owned())
+    },
+    condition: r#""finetune.start" = "pretrained""#,
+};
+
+fn is_of_pretraining(key: &str) -> bool {
+    let (section, leaf) = keys::split(key);
+    let is_shared = matches!(leaf, "seed" | "device" | "isa" | "gradient_checkpointing");
+    matches!(section, "objective" | "optimizer" | "schedule") || (section == "train" && !is_shared)
+}
+
 /// The key and the words of its value, if that is not `needed`.
 fn unless(cell: &Settings<'_>, key: &str, needed: &str) -> Option<String> {
     let found = cell.text(key).filter(|found| *found != needed)?;
@@ -105,8 +146,13 @@ pub(super) struct DeadAxes<'e> {
 
 impl<'e> DeadAxes<'e> {
     pub(super) fn new(experiment: &'e Experiment) -> Self {
-        let rule = |axis: &Axis| RULES.iter().find(|rule| rule.keys.contains(&axis.key.name));
-        let rules = experiment.axes.iter().enumerate().filter_map(|(i, axis)| Some((i, rule(axis)?))).collect();
+        let of = |axis: &Axis| {
+            let name = axis.key.name;
+            let rules = RULES.iter().filter(move |rule| rule.keys.contains(&name));
+            rules.chain(is_of_pretraining(name).then_some(&PRETRAINING)).collect::<Vec<_>>()
+        };
+        let axes = experiment.axes.iter().enumerate();
+        let rules = axes.flat_map(|(i, axis)| of(axis).into_iter().map(move |rule| (i, rule))).collect();
         Self { experiment, rules }
     }
 

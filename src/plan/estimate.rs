@@ -8,13 +8,15 @@
 //! layers x (8 T D A + 4 T^2 A + 4 T D F)     projections, scores and mixing, feed-forward
 //! + 2 M D V (+ 2 M D D with the transform)   the MLM head, on the M masked rows only
 //! + 2 D D + 4 D                              pooler and classifier, with NSP
+//! + 2 D D + 2 D C                            pooler and classifier of C classes, in place of these heads
+//! + T (16 H (D + H) + 4 H C)                 bidirectional LSTM of width H and its tags; 2 T D C without it
 //! ```
 //!
 //! for T tokens, D hidden, A heads x head size, F feed-forward, V vocabulary, M = mask_ratio x the ordinary tokens of a
 //! full sequence. Embedding look-ups, norms, softmax, biases and the optimizer are left out.
 
 use super::parameters::{ParameterCount, parameter_count};
-use super::run_spec::{Nsp, RunSpec, TrainLength};
+use super::run_spec::{HeadKind, Nsp, RunSpec, Task, TrainLength};
 
 /// What is known from elsewhere, and makes an estimate complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -83,12 +85,22 @@ fn forward_flops(spec: &RunSpec) -> f64 {
     let a = (model.num_attention_heads * model.attention_head_size) as f64;
     let (f, v) = (model.intermediate_size as f64, spec.tokenizer.vocab_size as f64);
     let layer = 8.0 * t * d * a + 4.0 * t * t * a + 4.0 * t * d * f;
+    let encoder = spec.encoder_layers() as f64 * layer;
+    if let Some(stage) = &spec.finetune {
+        let (h, labels) = (stage.lstm_hidden_size as f64, stage.labels.len() as f64);
+        return encoder
+            + match (stage.task, stage.head) {
+                (Task::Classify, _) => 2.0 * d * d + 2.0 * d * labels,
+                (Task::Ner, HeadKind::BilstmCrf) => t * (16.0 * h * (d + h) + 4.0 * h * labels),
+                (Task::Ner, HeadKind::Linear | HeadKind::Crf) => 2.0 * t * d * labels,
+            };
+    }
     let has_pair = spec.objective.nsp != Nsp::Off;
     let special_tokens = if has_pair { 3.0 } else { 2.0 };
     let masked = (spec.objective.mask_ratio * (t - special_tokens)).round();
     let transform = if model.mlm_head_transform { 2.0 * masked * d * d } else { 0.0 };
     let pair = if has_pair { 2.0 * d * d + 4.0 * d } else { 0.0 };
-    model.num_hidden_layers as f64 * layer + 2.0 * masked * d * v + transform + pair
+    encoder + 2.0 * masked * d * v + transform + pair
 }
 
 #[cfg(test)]

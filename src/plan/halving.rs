@@ -58,6 +58,11 @@ pub(super) fn check(experiment: &Experiment, halving: &HalvingSpec, cells: &[Cel
     let first = halving.min_steps;
     let mut longest = 0;
     for spec in specs {
+        if spec.finetune.is_some() {
+            let problem =
+                Diagnostic::error("`[sweep.halving]` stops pretraining early, and does not go with `[finetune]` yet");
+            return Some(at(problem).help("search without `[finetune]` first, then fine-tune the best cells"));
+        }
         let TrainLength::Steps(steps) = spec.train.length else {
             let problem = Diagnostic::error("`[sweep.halving]` counts in steps, and runs of this sweep are in epochs");
             return Some(at(problem).help("give `train.steps` in place of `train.epochs`"));

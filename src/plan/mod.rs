@@ -23,14 +23,15 @@ pub use expand::{Expansion, MAX_CELLS, Tally, expand};
 pub use explain::{Explanation, Layer, explain};
 pub use halving::HalvingSpec;
 pub use parameters::{ParameterCount, parameter_count, parameters};
-pub use resolve::{CorpusFacts, CorpusRef};
+pub use resolve::{CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef};
 pub use run_spec::{
-    Activation, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa, MaskDice, Masking, MlmMean,
-    ModelSpec, NUMERICS, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, RunSpec,
-    SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
+    Activation, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Encoder, FinetuneSpec, HeadKind,
+    Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS, NormPosition, Nsp, ObjectiveSpec, OptimizerKind,
+    OptimizerSpec, PositionEmbedding, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Stage, Start, Task,
+    TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
 };
 
-pub use sharing::{Savings, Trajectory, predecessors};
+pub use sharing::{Savings, Trajectory, predecessors, stages_before};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -79,13 +80,51 @@ pub struct PlannedRun {
     pub spec: RunSpec,
     /// The identity of `spec`.
     pub hash: SpecHash,
+    /// The stage whose weights it starts from; cells whose stages before are alike share it.
+    pub before: Option<Box<PlannedRun>>,
+}
+
+impl PlannedRun {
+    /// The run after all that it stands on.
+    pub fn stages(&self) -> impl Iterator<Item = &Self> {
+        self.before.as_deref().into_iter().chain([self])
+    }
+}
+
+/// What a plan asks of the outside.
+pub trait LookUp {
+    /// What there is under a corpus's name.
+    ///
+    /// # Errors
+    /// When there is no such corpus, or it cannot be read.
+    fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String>;
+
+    /// What labelled examples there are.
+    ///
+    /// # Errors
+    /// When a file cannot be found or read, or is none of its task's format.
+    fn examples(&mut self, examples: &ExamplesRef) -> Result<ExamplesFacts, String>;
+}
+
+/// Knows corpora, and no labelled examples.
+struct CorporaOnly<F>(F);
+
+impl<E: fmt::Display, F: FnMut(&CorpusRef) -> Result<CorpusFacts, E>> LookUp for CorporaOnly<F> {
+    fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String> {
+        (self.0)(corpus).map_err(|error| error.to_string())
+    }
+
+    fn examples(&mut self, examples: &ExamplesRef) -> Result<ExamplesFacts, String> {
+        Err(format!("nobody knows the examples {}", examples.data))
+    }
 }
 
 impl Plan {
-    /// The runs to execute: each specification once, in order of its first appearance.
+    /// The runs to execute: each specification once, in order of its first appearance, and after what it starts from.
     pub fn runs(&self) -> Vec<&PlannedRun> {
         let mut seen = BTreeSet::new();
-        self.cells.iter().flat_map(|cell| &cell.runs).filter(|run| seen.insert(run.hash)).collect()
+        let stages = self.cells.iter().flat_map(|cell| &cell.runs).flat_map(PlannedRun::stages);
+        stages.filter(|run| seen.insert(run.hash)).collect()
     }
 
     /// The value of every axis in a cell, in the order of the axes; nothing where the axis is absent.
@@ -96,38 +135,60 @@ impl Plan {
 
     /// How many runs of the cells are the same specification as an earlier one, and need no execution of their own.
     pub fn duplicates(&self) -> usize {
-        self.cells.iter().map(|cell| cell.runs.len()).sum::<usize>() - self.runs().len()
+        let stages = self.cells.iter().flat_map(|cell| &cell.runs).flat_map(PlannedRun::stages);
+        stages.count() - self.runs().len()
     }
 }
 
 /// Resolves every cell of `experiment` and every seed into a [`RunSpec`].
 ///
-/// `look_up` says what there is under a corpus's name. It is asked once for each corpus, whatever the number of cells.
+/// `look_up` says what there is under a corpus's name. It is asked once for each corpus, whatever the number of cells. For
+/// experiments that fine-tune see [`plan_with`].
 ///
 /// # Errors
 /// When a corpus cannot be found or read, or has fewer than two documents, at the place that names it; when `[sweep.halving]`
 /// compares runs where nothing is measured.
 pub fn plan<E: fmt::Display>(
     experiment: &Experiment,
-    mut look_up: impl FnMut(&CorpusRef) -> Result<CorpusFacts, E>,
+    look_up: impl FnMut(&CorpusRef) -> Result<CorpusFacts, E>,
 ) -> Result<Plan, Diagnostics> {
+    plan_with(experiment, &mut CorporaOnly(look_up))
+}
+
+/// [`plan`] with all that a plan may ask for.
+///
+/// # Errors
+/// Those of [`plan`], and when labelled examples cannot be had.
+pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Plan, Diagnostics> {
     let (expansion, _) = expand(experiment);
     let mut resolver = resolve::Resolver::default();
     let mut corpora: BTreeMap<CorpusRef, Option<CorpusFacts>> = BTreeMap::new();
+    let mut labelled: BTreeMap<ExamplesRef, Option<ExamplesFacts>> = BTreeMap::new();
     let mut problems = Vec::new();
     let mut cells = Vec::new();
     for point in &expansion.points {
         let settings = experiment.settings(point);
         let corpus = CorpusRef::of(&settings);
         let facts = corpora.entry(corpus).or_insert_with_key(|corpus| {
-            let facts = look_up(corpus).map_err(|error| error.to_string()).and_then(CorpusFacts::check);
+            let facts = look_up.corpus(corpus).and_then(CorpusFacts::check);
             facts.map_err(|message| problems.push(resolve::blame_corpus(&settings, message))).ok()
+        });
+        let examples = ExamplesRef::of(&settings).map(|examples| {
+            let facts = labelled.entry(examples).or_insert_with_key(|examples| {
+                let facts = look_up.examples(examples);
+                facts.map_err(|message| problems.push(resolve::blame_examples(&settings, message))).ok()
+            });
+            facts.as_ref()
         });
         let Some(facts) = facts else { continue };
         let run = |&seed: &Seed| {
             let (spec, hash) = resolver.spec(&settings, facts, seed);
             problems.extend(resolve::blame_budget(&settings, &spec).filter(|problem| !problems.contains(problem)));
-            PlannedRun { seed, spec, hash }
+            let Some(Some(examples)) = examples else { return PlannedRun { seed, spec, hash, before: None } };
+            let (tuned, its_hash) = resolver.finetune(&settings, examples, &spec, hash);
+            let starts_from_it = tuned.finetune.as_ref().is_some_and(|stage| stage.before.is_some());
+            let before = starts_from_it.then(|| Box::new(PlannedRun { seed, spec, hash, before: None }));
+            PlannedRun { seed, spec: tuned, hash: its_hash, before }
         };
         let runs = experiment.seeds.iter().map(run).collect();
         cells.push(Cell { axes: cell_axes(experiment, point), label: cell_label(experiment, point), runs });

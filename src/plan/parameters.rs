@@ -5,13 +5,13 @@
 //!
 //! Legend: D hidden, A heads x head size, F feed-forward, V vocabulary, P positions.
 
-use super::run_spec::{NormPosition, Nsp, PositionEmbedding, RunSpec};
+use super::run_spec::{Encoder, FinetuneSpec, HeadKind, NormPosition, Nsp, PositionEmbedding, RunSpec, Task};
 
 /// Every parameter in the order of the forward pass.
 pub fn parameters(spec: &RunSpec) -> Vec<(String, Vec<usize>)> {
     let mut list = List::default();
     embeddings(spec, &mut list);
-    for layer in 0..spec.model.num_hidden_layers {
+    for layer in 0..spec.encoder_layers() {
         encoder_layer(spec, layer, &mut list);
     }
     let d = spec.model.hidden_size;
@@ -20,6 +20,14 @@ pub fn parameters(spec: &RunSpec) -> Vec<(String, Vec<usize>)> {
     }
     heads(spec, &mut list);
     list.0
+}
+
+impl RunSpec {
+    /// The encoder layers that the model really has.
+    pub fn encoder_layers(&self) -> usize {
+        let has_none = self.finetune.as_ref().is_some_and(|stage| stage.encoder == Encoder::Embeddings);
+        if has_none { 0 } else { self.model.num_hidden_layers }
+    }
 }
 
 /// How many numbers the parameters hold, by part.
@@ -79,7 +87,32 @@ fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
     list.norm(&name("output.LayerNorm"), d);
 }
 
+/// What stands on the encoder in fine-tuning: Hugging Face's `BertForSequenceClassification` and
+/// `BertForTokenClassification`, with PyTorch's LSTM and a CRF where the head has them.
+fn task_head(spec: &RunSpec, stage: &FinetuneSpec, list: &mut List) {
+    let (d, h, labels) = (spec.model.hidden_size, stage.lstm_hidden_size, stage.labels.len());
+    if stage.task == Task::Classify {
+        list.linear("bert.pooler.dense", d, d);
+    }
+    let has_lstm = stage.head == HeadKind::BilstmCrf;
+    for direction in ["", "_reverse"].into_iter().filter(|_| has_lstm) {
+        list.add(format!("lstm.weight_ih_l0{direction}"), vec![4 * h, d]);
+        list.add(format!("lstm.weight_hh_l0{direction}"), vec![4 * h, h]);
+        list.add(format!("lstm.bias_ih_l0{direction}"), vec![4 * h]);
+        list.add(format!("lstm.bias_hh_l0{direction}"), vec![4 * h]);
+    }
+    list.linear("classifier", labels, if has_lstm { 2 * h } else { d });
+    if stage.head != HeadKind::Linear {
+        list.add("crf.start_transitions".to_owned(), vec![labels]);
+        list.add("crf.end_transitions".to_owned(), vec![labels]);
+        list.add("crf.transitions".to_owned(), vec![labels, labels]);
+    }
+}
+
 fn heads(spec: &RunSpec, list: &mut List) {
+    if let Some(stage) = &spec.finetune {
+        return task_head(spec, stage, list);
+    }
     let (model, d, v) = (&spec.model, spec.model.hidden_size, spec.tokenizer.vocab_size);
     if spec.objective.nsp != Nsp::Off {
         list.linear("bert.pooler.dense", d, d);

@@ -14,8 +14,8 @@ use serde_json::{Map, Value as Json, json};
 use super::canonical::canonical_lines;
 use super::estimate::step_flops;
 use super::run_spec::{
-    CorpusFormat, DataSpec, DemoSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, RunSpec, SPEC_SCHEMA,
-    ScheduleSpec, Stage, TokenizerSpec, TrainLength, TrainSpec,
+    CorpusFormat, DataSpec, DemoSpec, FinetuneSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, RunSpec,
+    SPEC_SCHEMA, ScheduleSpec, Stage, Start, Task, TokenizerSpec, TrainLength, TrainSpec,
 };
 use crate::experiment::{Budget, Diagnostic, Setting, Settings, Value, keys};
 use crate::types::{ContentHash, ContentHasher, Seed, SpecHash};
@@ -42,6 +42,47 @@ pub struct CorpusFacts {
     pub bytes: u64,
     /// How many documents it has, where they were counted.
     pub documents: Option<u64>,
+}
+
+/// Labelled examples as an experiment names them: all that their labels depend on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExamplesRef {
+    pub task: Task,
+    /// The file to learn from, as written.
+    pub data: String,
+    /// The file to be judged by at the end.
+    pub test: Option<String>,
+    pub text_column: String,
+    pub pair_column: Option<String>,
+    pub label_column: String,
+}
+
+/// What is known of labelled examples once they were looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExamplesFacts {
+    /// The hash of the bytes to learn from.
+    pub data_hash: ContentHash,
+    /// The hash of the bytes to be judged by.
+    pub test_hash: Option<ContentHash>,
+    /// All labels, in the order of their numbers.
+    pub labels: Vec<String>,
+}
+
+impl ExamplesRef {
+    /// The examples of a cell, where it has a task.
+    pub fn of(settings: &Settings<'_>) -> Option<Self> {
+        let text = |key: &str| settings.text(key).map(str::to_owned);
+        let known = "invariant: a released experiment names its examples";
+        Some(Self {
+            task: serde_json::from_value(json!(settings.text("finetune.task")?))
+                .expect("invariant: a task of the table"),
+            data: text("finetune.data").expect(known),
+            test: text("finetune.test"),
+            text_column: text("finetune.text_column").expect(known),
+            pair_column: text("finetune.pair_column"),
+            label_column: text("finetune.label_column").expect(known),
+        })
+    }
 }
 
 impl CorpusRef {
@@ -80,6 +121,12 @@ impl CorpusFacts {
 pub(super) fn blame_corpus(settings: &Settings<'_>, message: String) -> Diagnostic {
     let place = settings.get("data.corpus").and_then(|setting| setting.place.clone());
     Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "this corpus")
+}
+
+/// An error at the place that names the labelled examples.
+pub(super) fn blame_examples(settings: &Settings<'_>, message: String) -> Diagnostic {
+    let place = settings.get("finetune.data").and_then(|setting| setting.place.clone());
+    Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "these examples")
 }
 
 /// The steps of a run that a budget pays for.
@@ -166,6 +213,7 @@ impl Resolver {
             optimizer: optimizer.value.clone(),
             schedule: schedule.value.clone(),
             train: train.value.clone(),
+            finetune: None,
         };
         if let Some(budget) = budget {
             let steps = steps_for(&budget, &spec).max(1);
@@ -182,6 +230,62 @@ impl Resolver {
         }
         (spec, SpecHash(hasher.finish()))
     }
+
+    /// The specification of the stage after `before`, and its identity.
+    pub(super) fn finetune(
+        &mut self,
+        settings: &Settings<'_>,
+        examples: &ExamplesFacts,
+        before: &RunSpec,
+        before_hash: SpecHash,
+    ) -> (RunSpec, SpecHash) {
+        const STAGE: &str = "finetune";
+        let nothing = |_: &mut Map<String, Json>| ();
+        let mut fields = fields(settings, STAGE);
+        fields.insert("data_hash".to_owned(), json!(examples.data_hash));
+        fields.insert("labels".to_owned(), json!(examples.labels));
+        if let Some(hash) = examples.test_hash {
+            fields.insert("test_hash".to_owned(), json!(hash));
+        }
+        let mut finetune: FinetuneSpec = read(fields);
+        let (optimizer, schedule) = ("finetune.optimizer", "finetune.schedule");
+        let optimizer = part(&mut self.optimizer, optimizer, settings, STAGE, nothing).value.clone();
+        let schedule = part(&mut self.schedule, schedule, settings, STAGE, nothing).value.clone();
+        let its = format!("{STAGE} {:?}", before.train);
+        let train = part(&mut self.train, "finetune.train", settings, &its, |fields| {
+            fields.insert("seed".to_owned(), json!(before.train.seed));
+            fields.insert("device".to_owned(), json!(before.train.device));
+            fields.insert("isa".to_owned(), json!(before.train.isa));
+            fields.insert("gradient_checkpointing".to_owned(), json!(before.train.gradient_checkpointing));
+        });
+        let (train, mut objective) = (train.value.clone(), before.objective.clone());
+        match finetune.start {
+            Start::Pretrained => finetune.before = Some(before_hash),
+            // Whatever pretraining would have been, it is none of this run.
+            Start::Random => objective = default_objective(),
+        }
+        let finetune = Some(finetune);
+        let spec =
+            RunSpec { stage: Stage::Finetune, objective, optimizer, schedule, train, finetune, ..before.clone() };
+        let hash = spec.hash();
+        (spec, hash)
+    }
+}
+
+fn default_objective() -> ObjectiveSpec {
+    let own = keys::defaults().iter().filter(|(key, _)| keys::split(key.name).0 == "objective");
+    read(own.filter_map(|(key, value)| Some((keys::split(key.name).1.to_owned(), value.to_json()?))).collect())
+}
+
+/// What the settings say of a section, as a tree.
+fn fields(settings: &Settings<'_>, section: &str) -> Map<String, Json> {
+    let all = settings.iter().filter(|(name, _)| keys::split(name).0 == section);
+    let field = |(name, setting): (&str, &Setting)| Some((keys::split(name).1.to_owned(), setting.value.to_json()?));
+    all.filter_map(field).collect()
+}
+
+fn read<T: DeserializeOwned>(fields: Map<String, Json>) -> T {
+    serde_json::from_value(Json::Object(fields)).expect("invariant: the key table and the specification agree")
 }
 
 /// A section of the specification, `complete`d with what is no setting; `more` tells sections apart that differ in that.
@@ -197,13 +301,9 @@ fn part<'m, T: Serialize + DeserializeOwned>(
         let _ = write!(own, "\n{name}={}", setting.value);
     }
     memo.entry(own).or_insert_with(|| {
-        let all = settings.iter().filter(|(name, _)| keys::split(name).0 == section);
-        let field =
-            |(name, setting): (&str, &Setting)| Some((keys::split(name).1.to_owned(), setting.value.to_json()?));
-        let mut fields: Map<String, Json> = all.filter_map(field).collect();
+        let mut fields = fields(settings, section);
         complete(&mut fields);
-        let value: T =
-            serde_json::from_value(Json::Object(fields)).expect("invariant: the key table and the specification agree");
+        let value: T = read(fields);
         let tree = serde_json::to_value(&value).expect("invariant: a spec holds only finite numbers and string keys");
         Part { canonical: canonical_lines(section, &tree), value }
     })

@@ -28,11 +28,11 @@ pub struct Savings {
 impl RunSpec {
     /// The run's trajectory, and its steps; none where the end of the run is looked at before it.
     ///
-    /// That is so on devices that do not promise their bits, for lengths in epochs, for schedules that fall towards the end, and for a warmup that is a share of all
+    /// That is so in fine-tuning, on devices that do not promise their bits, for lengths in epochs, for schedules that fall towards the end, and for a warmup that is a share of all
     /// steps or is cut short by the end.
     pub fn trajectory(&self) -> Option<(Trajectory, u64)> {
         let TrainLength::Steps(steps) = self.train.length else { return None };
-        if self.train.device != DeviceKind::Flex {
+        if self.train.device != DeviceKind::Flex || self.finetune.is_some() {
             return None;
         }
         let looks_ahead = match self.schedule.kind {
@@ -62,6 +62,16 @@ impl RunSpec {
         any_length.train.length = TrainLength::Steps(0);
         any_length.hash()
     }
+}
+
+/// For each specification, the one of the stage before it, where that is among them.
+pub fn stages_before(specs: &[&RunSpec]) -> Vec<Option<usize>> {
+    let before = |spec: &&RunSpec| spec.finetune.as_ref()?.before;
+    if specs.iter().all(|spec| before(spec).is_none()) {
+        return vec![None; specs.len()];
+    }
+    let index: BTreeMap<SpecHash, usize> = specs.iter().enumerate().map(|(i, spec)| (spec.hash(), i)).collect();
+    specs.iter().map(|spec| index.get(&before(spec)?).copied()).collect()
 }
 
 /// For each specification, the one of the same trajectory that it goes on from: the longest of those that end before it.

@@ -46,9 +46,30 @@ pub fn facts(corpus: &CorpusRef) -> Result<CorpusFacts, String> {
     Ok(CorpusFacts { hash: ContentHash::of(named.as_bytes()), format, bytes: 1000, documents: Some(10) })
 }
 
+/// Knows every corpus, and examples of two classes or of one kind of entity.
+pub struct Everything;
+
+impl LookUp for Everything {
+    fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String> {
+        facts(corpus)
+    }
+
+    fn examples(&mut self, examples: &ExamplesRef) -> Result<ExamplesFacts, String> {
+        let labels: &[&str] = match examples.task {
+            Task::Classify => &["0", "1"],
+            Task::Ner => &["O", "B-PS", "I-PS"],
+        };
+        Ok(ExamplesFacts {
+            data_hash: ContentHash::of(examples.data.as_bytes()),
+            test_hash: examples.test.as_ref().map(|name| ContentHash::of(name.as_bytes())),
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        })
+    }
+}
+
 /// The plan of a file without mistakes.
 pub fn planned(text: &str, sets: &[&str]) -> Plan {
-    let plan = plan(&experiment(text, sets), facts).unwrap_or_else(|problems| panic!("{problems}"));
+    let plan = plan_with(&experiment(text, sets), &mut Everything).unwrap_or_else(|problems| panic!("{problems}"));
     // The hash is put together from sections; it must be the hash of the whole.
     plan.cells.iter().flat_map(|cell| &cell.runs).for_each(|run| assert_eq!(run.hash, run.spec.hash()));
     plan
@@ -172,16 +193,40 @@ fn a_corpus_that_is_not_there_is_reported_where_it_is_named() {
 #[test]
 fn every_setting_reaches_the_specification() {
     let mut leaves = BTreeSet::new();
+    let betas = |key: String| key.trim_end_matches(|c: char| c == '.' || c.is_ascii_digit()).to_owned();
     let optional = "train.epochs = 2\nschedule.warmup_steps = 3\ntrain.gradient_checkpointing = true\n\
                     objective.nsp_negative_documents = 33\ntokenizer.separator = \"/\"";
     for rest in ["", optional] {
         leaves.extend(spec(rest).leaves().into_iter().map(|(key, _)| key));
     }
-    let own = ["schema", "numerics", "stage", "data.corpus_hash", "data.demo.documents", "data.demo.seed"];
+    // The sections of a fine-tuning stage's own are those of any run.
+    let stage = "[finetune]\ntask = \"classify\"\ndata = \"a.tsv\"\n";
+    let its_optional = "test = \"b.tsv\"\npair_column = \"b\"\ntrain.steps = 3\nschedule.warmup_steps = 1\n";
+    for rest in [stage.to_owned(), format!("{stage}{its_optional}")] {
+        let of_stage = |key: String| {
+            let key = betas(key);
+            let (section, _) = keys::split(&key);
+            let own = ["optimizer", "schedule", "train"].contains(&section)
+                && keys::find(&format!("finetune.{key}")).is_some();
+            if own { format!("finetune.{key}") } else { key }
+        };
+        leaves.extend(spec(&rest).leaves().into_iter().map(|(key, _)| of_stage(key)));
+    }
+    assert!(leaves.remove("finetune.before"));
+    let own = [
+        "finetune.data_hash",
+        "finetune.test_hash",
+        "finetune.labels",
+        "schema",
+        "numerics",
+        "stage",
+        "data.corpus_hash",
+        "data.demo.documents",
+        "data.demo.seed",
+    ];
     let elsewhere = ["model.preset", "data.demo_documents", "data.demo_seed", "train.budget"];
     let settings = keys::all().filter(|key| key.is_setting() && !elsewhere.contains(&key.name));
     let expected: BTreeSet<String> = settings.map(|key| key.name.to_owned()).chain(own.map(str::to_owned)).collect();
-    let betas = |key: String| key.trim_end_matches(".0").trim_end_matches(".1").to_owned();
     assert_eq!(leaves.into_iter().map(betas).collect::<BTreeSet<_>>(), expected);
 }
 
@@ -195,7 +240,12 @@ fn every_choice_of_every_key_is_a_specification() {
         };
         for choice in choices {
             let corpus = "experiment.name = \"x\"\ndata.corpus = \"a.txt\"\n";
-            planned(&format!("{corpus}{} = \"{choice}\"\n", key.name), &[]);
+            let stage = match choice {
+                _ if key.name == "finetune.task" => "finetune.data = \"a.tsv\"\n",
+                _ if key.name.starts_with("finetune.") => "finetune.task = \"ner\"\nfinetune.data = \"a.tsv\"\n",
+                _ => "",
+            };
+            planned(&format!("{corpus}{stage}{} = \"{choice}\"\n", key.name), &[]);
         }
     }
     for masking in ["\"static\"", "{ copies = 4 }"] {

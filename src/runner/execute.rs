@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::provenance::{ExperimentOrigin, Provenance, cores};
 use super::queue::{Halving, Leg, Queue};
 use super::stop::Stop;
-use crate::plan::{RunSpec, predecessors};
+use crate::plan::{RunSpec, predecessors, stages_before};
 use crate::store::{Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError};
 use crate::types::{RunId, SpecHash};
 
@@ -141,8 +141,10 @@ pub fn execute(
     let specs: Vec<&RunSpec> = tasks.iter().map(|task| &task.spec).collect();
     let queue = match &options.halving {
         Some(halving) => Queue::halving(halving.clone()),
-        None if options.sharing => Queue::whole(predecessors(&specs)),
-        None => Queue::whole(vec![None; tasks.len()]),
+        None => {
+            let shared = if options.sharing { predecessors(&specs) } else { vec![None; tasks.len()] };
+            Queue::whole(stages_before(&specs).into_iter().zip(shared).map(|(stage, run)| stage.or(run)).collect())
+        }
     };
     let mut sweep = Sweep {
         store,
@@ -340,12 +342,16 @@ impl Sweep<'_> {
             Err(error) if error.is_held() => return Ok(Decision::Wait),
             Err(error) => return Err(error.into()),
         };
-        if reproduces.is_some() {
-            let run = self.store.create_run(spec, &self.provenance(task, None), clock::now())?;
-            return Ok(Decision::Execute { run, claim, from: None });
-        }
         // Another process may have made runs since the index was read.
         self.index.catch_up()?;
+        let starts_from = match self.stage_before(spec)? {
+            Ok(run) => run,
+            Err(reason) => return Ok(Decision::Done(Fate::Broken { reason })),
+        };
+        if reproduces.is_some() {
+            let run = self.store.create_run(spec, &self.provenance(task, None, starts_from), clock::now())?;
+            return Ok(Decision::Execute { run, claim, from: None });
+        }
         let query = RunQuery { spec_hash: Some(*hash), ..RunQuery::default() };
         let mut rows = self.index.query(&query)?;
         rows.retain(|row| row.reproduces.is_none());
@@ -375,16 +381,31 @@ impl Sweep<'_> {
             true => continuation::find(self.store, &mut self.index, &mut self.trajectories, spec)?,
             false => None,
         };
-        let run = self.store.create_run(spec, &self.provenance(task, from.clone()), clock::now())?;
+        let run = self.store.create_run(spec, &self.provenance(task, from.clone(), starts_from), clock::now())?;
         Ok(Decision::Execute { run, claim, from })
     }
 
-    fn provenance(&self, task: usize, continues: Option<Origin>) -> Value {
+    /// The finished run that a specification starts from, if it starts from any; or why there is none.
+    fn stage_before(&mut self, spec: &RunSpec) -> Result<Result<Option<RunId>, String>, StoreError> {
+        let Some(before) = spec.finetune.as_ref().and_then(|stage| stage.before) else { return Ok(Ok(None)) };
+        let rows = self.index.query(&RunQuery { spec_hash: Some(before), ..RunQuery::default() })?;
+        let is_finished = |row: &&RunRow| row.state == RunState::Finished && row.reproduces.is_none();
+        Ok(match (rows.iter().find(is_finished), rows.first()) {
+            (Some(row), _) => Ok(Some(row.id.clone())),
+            (None, Some(row)) => {
+                Err(format!("the pretraining run that it starts from is not finished: {} is {}", row.id, row.state))
+            }
+            (None, None) => Err(format!("the store has no run of the specification that it starts from ({before})")),
+        })
+    }
+
+    fn provenance(&self, task: usize, continues: Option<Origin>, starts_from: Option<RunId>) -> Value {
         let Task { spec, experiment, reproduces, .. } = &self.tasks[task];
         let threads = self.options.threads_a_worker();
         let beside = self.options.beside.as_deref();
         let provenance = Provenance::new(spec, threads, &self.options.command, beside, clock::now());
-        Provenance { experiment: experiment.clone(), reproduces: reproduces.clone(), continues, ..provenance }.to_json()
+        let (experiment, reproduces) = (experiment.clone(), reproduces.clone());
+        Provenance { experiment, reproduces, continues, starts_from, ..provenance }.to_json()
     }
 
     fn start(&self, leg: Leg, run: RunDir, claim: SpecClaim, sender: &Sender<Message>) -> Result<Worker, ExecuteError> {

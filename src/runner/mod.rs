@@ -9,6 +9,7 @@ pub mod bench;
 pub mod clock;
 pub mod continuation;
 pub mod corpora;
+pub mod examples;
 pub mod execute;
 mod halving;
 pub mod progress;

@@ -34,6 +34,9 @@ pub struct Provenance {
     /// The run that this one goes on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Origin>,
+    /// The run whose last weights this one starts from: the stage before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_from: Option<RunId>,
 }
 
 /// The experiment that a run was first planned for.
@@ -123,6 +126,7 @@ impl Provenance {
             experiment: None,
             reproduces: None,
             continues: None,
+            starts_from: None,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::types::{RunId, Step};
 pub enum Which {
     /// The newest.
     Last,
-    /// The one with the lowest valid MLM loss.
+    /// The one with the lowest valid loss.
     Best,
 }
 
@@ -51,6 +51,16 @@ pub enum TrainedError {
 /// # Errors
 /// When there is no whole checkpoint, or not the tokenizer that the run was trained with.
 pub fn load(run: &StoredRun, which: Which, data_root: &Path, cache: &Path) -> Result<Trained, TrainedError> {
+    let (step, weights) = weights(run, which)?;
+    let tokenizer = tokenizer(run, data_root, cache)?;
+    Ok(Trained { spec: run.spec.clone(), step, weights, tokenizer })
+}
+
+/// The weights of `run`, and the step that they are of.
+///
+/// # Errors
+/// When there is no whole checkpoint.
+pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), TrainedError> {
     let folder = CheckpointDir::new(run.dir.checkpoints_path());
     let last = folder.steps().last().map(|&step| folder.path(step));
     let path = match which {
@@ -60,8 +70,7 @@ pub fn load(run: &StoredRun, which: Which, data_root: &Path, cache: &Path) -> Re
     let steps = run.history.last_step();
     let path = path.ok_or_else(|| TrainedError::NoCheckpoint { run: run.id.clone(), steps })?;
     let Checkpoint { step, parameters, .. } = checkpoint::read(&path, run.spec.hash(), &run.spec.optimizer)?;
-    let tokenizer = tokenizer(run, data_root, cache)?;
-    Ok(Trained { spec: run.spec.clone(), step, weights: parameters, tokenizer })
+    Ok((step, parameters))
 }
 
 /// The tokenizer that `run` was trained with.
@@ -73,11 +82,20 @@ pub fn tokenizer(run: &StoredRun, data_root: &Path, cache: &Path) -> Result<Toke
     let beside = provenance.and_then(|provenance| provenance.corpus.beside);
     let tokenizer = corpora::tokenizer(&run.spec, beside.as_deref(), data_root, cache)
         .map_err(|source| TrainedError::Tokenizer { run: run.id.clone(), source })?;
+    check_tokenizer(run, &tokenizer)?;
+    Ok(tokenizer)
+}
+
+/// Whether `run` was trained with this tokenizer.
+///
+/// # Errors
+/// When it was trained with another.
+pub fn check_tokenizer(run: &StoredRun, tokenizer: &Tokenizer) -> Result<(), TrainedError> {
     let (trained, found) = (run.history.facts.get("tokenizer_hash"), tokenizer.hash().to_string());
     match trained.and_then(|hash| hash.as_str()) {
         Some(trained) if trained != found => {
             Err(TrainedError::OtherTokenizer { run: run.id.clone(), trained: trained.to_owned(), found })
         }
-        _ => Ok(tokenizer),
+        _ => Ok(()),
     }
 }

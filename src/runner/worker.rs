@@ -13,13 +13,17 @@ use serde_json::json;
 use super::clock::{self, Stopwatch};
 use super::continuation::{self, Origin};
 use super::corpora;
+use super::examples::{self, ExamplesError};
 use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
-use crate::plan::{RunSpec, parameter_count};
+use super::trained::{self, TrainedError, Which};
+use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, DeviceError};
+use crate::trainer::fine_tuning::{FineTuning, FineTuningError};
+use crate::trainer::model::parameters::digest;
 use crate::trainer::pretraining::{Corpus, Pretraining};
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::trainer::step_loop::{Outcome, TrainError, train};
@@ -71,6 +75,12 @@ enum RunError {
     #[error(transparent)]
     Train(#[from] TrainError),
     #[error(transparent)]
+    Examples(#[from] ExamplesError),
+    #[error(transparent)]
+    FineTuning(#[from] FineTuningError),
+    #[error(transparent)]
+    Start(#[from] TrainedError),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -115,6 +125,9 @@ fn execute(
     device::check(&spec)?;
     Progress::Phase("preparing data".into()).tell();
     record_execution(provenance, recorder)?;
+    if let Some(stage) = &spec.finetune {
+        return fine_tune(dir, order, &spec, stage, provenance, recorder);
+    }
     let beside = provenance.corpus.beside.as_deref();
     let data = corpora::prepare(&spec, beside, &order.data_root, &order.runs.join("cache"))?;
     record_data(&data, recorder)?;
@@ -124,6 +137,40 @@ fn execute(
     let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
     Progress::Phase("training".into()).tell();
     Ok(train(&spec, &Pretraining::new(&spec, &corpus)?, &dir.checkpoints_path(), recorder)?)
+}
+
+/// Trains for a task, from the last weights of the stage before where there is one.
+fn fine_tune(
+    dir: &RunDir,
+    order: &Order,
+    spec: &RunSpec,
+    stage: &FinetuneSpec,
+    provenance: &Provenance,
+    recorder: &mut StoreRecorder,
+) -> Result<Outcome, RunError> {
+    let beside = provenance.corpus.beside.as_deref();
+    let cache = order.runs.join("cache");
+    let tokenizer = corpora::tokenizer(spec, beside, &order.data_root, &cache)?;
+    recorder.append(&fact("tokenizer_hash", json!(tokenizer.hash())))?;
+    let start = match &provenance.starts_from {
+        Some(run) => {
+            let run = Store::open(&order.runs)?.load(run)?;
+            let start = trained::weights(&run, Which::Last)?;
+            trained::check_tokenizer(&run, &tokenizer)?;
+            let weights = json!({ "run": run.id, "step": start.0, "weights": digest(&start.1) });
+            recorder.append(&fact("starts_from", weights))?;
+            Some(start.1)
+        }
+        None => None,
+    };
+    let (examples, notices) = examples::prepare(spec, stage, &tokenizer, beside, &order.data_root)?;
+    for text in notices {
+        recorder.append(&Event::Warning { text })?;
+    }
+    recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
+    recorder.append(&fact(examples::FLOORS_FACT, json!(examples::floors(stage, beside, &order.data_root, &cache)?)))?;
+    Progress::Phase("training".into()).tell();
+    Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
 }
 
 /// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.
@@ -262,7 +309,8 @@ impl Recorder for StoreRecorder {
     }
 
     fn evaluation(&mut self, step: Step, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
-        if let Some((_, mlm_loss)) = metrics.iter().find(|(name, _)| name.as_str() == "valid/mlm_loss") {
+        let is_loss = |name: &MetricName| matches!(name.as_str(), "valid/mlm_loss" | "valid/loss");
+        if let Some((_, mlm_loss)) = metrics.iter().find(|(name, _)| is_loss(name)) {
             Progress::Evaluation { step: step.0, mlm_loss: *mlm_loss }.tell();
         }
         Ok(self.append(&Event::Evaluation { step, metrics: Metrics(metrics.to_vec()) })?)

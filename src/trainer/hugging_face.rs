@@ -1,23 +1,26 @@
-//! Export to Hugging Face's `transformers`: the files of a model folder that `BertForPreTraining.from_pretrained` loads with
-//! equal logits.
+//! Export to Hugging Face's `transformers`: the files of a model folder that `from_pretrained` loads with equal logits.
 //!
 //! Names and shapes of the weights are those of `transformers` already. What a model lacks that BERT has is written out
 //! where a value makes it the same function (a bias of zeros, the table of sinusoidal positions); a model that BERT cannot
 //! be is refused, with what keeps it from being one.
 
 use safetensors::tensor::{Dtype, TensorView};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::model::parameters::Parameter;
 use super::model::sinusoidal_table;
 use super::tokenizer::Tokenizer;
-use crate::plan::{Activation, NormPosition, Nsp, PositionEmbedding, RunSpec};
+use crate::plan::{Activation, HeadKind, NormPosition, Nsp, PositionEmbedding, RunSpec, Task};
 
 /// Why a model is none of `transformers`' BERTs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
     #[error("`transformers` has no BERT with `{key}` = {value}: its BERT has {bert}")]
     NotBert { key: &'static str, value: String, bert: String },
+    #[error(
+        "`transformers` has no BERT with a {0} head; export a run with `finetune.head = \"linear\"`, or the pretraining run"
+    )]
+    NoSuchHead(&'static str),
     #[error("the weights cannot be written: {0}")]
     Safetensors(String),
 }
@@ -41,7 +44,12 @@ pub fn files(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenizer) -> Re
 
 /// The class of `transformers` that has all of the model's heads.
 pub fn architecture(spec: &RunSpec) -> &'static str {
-    if spec.objective.nsp == Nsp::Off { "BertForMaskedLM" } else { "BertForPreTraining" }
+    match spec.finetune.as_ref().map(|stage| stage.task) {
+        Some(Task::Classify) => "BertForSequenceClassification",
+        Some(Task::Ner) => "BertForTokenClassification",
+        None if spec.objective.nsp == Nsp::Off => "BertForMaskedLM",
+        None => "BertForPreTraining",
+    }
 }
 
 fn pretty(value: &Value) -> Vec<u8> {
@@ -59,7 +67,12 @@ fn check(spec: &RunSpec) -> Result<(), ExportError> {
     };
     of_bert(model.norm_position == NormPosition::Post, "model.norm_position", &"pre", &"post")?;
     of_bert(model.embedding_layer_norm, "model.embedding_layer_norm", &false, &true)?;
-    of_bert(model.mlm_head_transform, "model.mlm_head_transform", &false, &true)?;
+    match spec.finetune.as_ref().map(|stage| stage.head) {
+        Some(HeadKind::Crf) => return Err(ExportError::NoSuchHead("CRF")),
+        Some(HeadKind::BilstmCrf) => return Err(ExportError::NoSuchHead("BiLSTM + CRF")),
+        Some(HeadKind::Linear) => {}
+        None => of_bert(model.mlm_head_transform, "model.mlm_head_transform", &false, &true)?,
+    }
     let width = model.hidden_size / model.num_attention_heads;
     let is_divided = width * model.num_attention_heads == model.hidden_size && width == model.attention_head_size;
     let bert = "hidden_size / num_attention_heads";
@@ -73,7 +86,7 @@ fn config(spec: &RunSpec) -> Value {
         Activation::GeluNew => "gelu_new",
         Activation::Relu => "relu",
     };
-    json!({
+    let mut config = json!({
         "architectures": [architecture(spec)],
         "attention_probs_dropout_prob": model.attention_probs_dropout_prob,
         "classifier_dropout": null,
@@ -86,14 +99,23 @@ fn config(spec: &RunSpec) -> Value {
         "max_position_embeddings": model.max_position_embeddings,
         "model_type": "bert",
         "num_attention_heads": model.num_attention_heads,
-        "num_hidden_layers": model.num_hidden_layers,
+        "num_hidden_layers": spec.encoder_layers(),
         "pad_token_id": 0,
         "position_embedding_type": "absolute",
         "tie_word_embeddings": model.tie_word_embeddings,
         "torch_dtype": "float32",
         "type_vocab_size": model.type_vocab_size,
         "vocab_size": spec.tokenizer.vocab_size,
-    })
+    });
+    if let Some(stage) = &spec.finetune {
+        let numbered = || stage.labels.iter().enumerate();
+        config["id2label"] = numbered().map(|(id, label)| (id.to_string(), json!(label))).collect::<Map<_, _>>().into();
+        config["label2id"] = numbered().map(|(id, label)| (label.clone(), json!(id))).collect::<Map<_, _>>().into();
+        if stage.task == Task::Classify {
+            config["problem_type"] = json!("single_label_classification");
+        }
+    }
+    config
 }
 
 fn tokenizer_config(spec: &RunSpec, tokenizer: &Tokenizer) -> Value {
@@ -122,8 +144,10 @@ fn safetensors(spec: &RunSpec, weights: &[Parameter]) -> Result<Vec<u8>, ExportE
         let table = sinusoidal_table(positions, width);
         add("bert.embeddings.position_embeddings.weight", vec![positions, width], table);
     }
-    add("cls.predictions.bias", vec![vocab], vec![0.0; vocab]);
-    if spec.objective.nsp != Nsp::Off {
+    if spec.finetune.is_none() {
+        add("cls.predictions.bias", vec![vocab], vec![0.0; vocab]);
+    }
+    if spec.finetune.is_none() && spec.objective.nsp != Nsp::Off {
         add("cls.seq_relationship.bias", vec![2], vec![0.0; 2]);
     }
     // `transformers` has the bias of the projection under two names; not every version ties them.

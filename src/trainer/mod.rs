@@ -1,7 +1,7 @@
 //! The trainer: a `RunSpec` to recorded steps and weights. The only module that knows burn and tokenizers.
 //!
 //! Text becomes token files ([`corpus`], [`tokenizer`]), token files become masked batches ([`instance`], [`masking`],
-//! [`batch`]), and the [`step_loop`] turns the batches of a stage ([`pretraining`]) into weights, telling a
+//! [`batch`]), and the [`step_loop`] turns the batches of a stage ([`pretraining`], [`fine_tuning`]) into weights, telling a
 //! [`recorder::Recorder`] what happens.
 
 pub mod batch;
@@ -11,6 +11,7 @@ pub mod device;
 pub mod evaluation;
 mod facts;
 pub mod fill_mask;
+pub mod fine_tuning;
 pub mod hugging_face;
 pub mod instance;
 pub mod kernels;
@@ -24,4 +25,5 @@ pub mod rng;
 pub mod schedule;
 pub mod sequences;
 pub mod step_loop;
+pub mod task;
 pub mod tokenizer;

@@ -10,6 +10,7 @@ use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
+use crate::plan::Task;
 use crate::runner::trained::Trained;
 use crate::store::StoredRun;
 use crate::trainer::hugging_face::{architecture, files};
@@ -70,25 +71,39 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
         let points = run.history.all_series().find(|(metric, _)| metric.as_str() == name)?.1;
         Some(format!("| {name} | {:.4} |\n", points.last()?.value))
     };
-    let metrics: String = ["valid/mlm_loss", "valid/masked_accuracy", "valid/nsp_accuracy"]
-        .iter()
-        .filter_map(|name| last(name))
-        .collect();
+    let of_pretraining = ["valid/mlm_loss", "valid/masked_accuracy", "valid/nsp_accuracy"].map(str::to_owned);
+    let of_task = |task: Task| {
+        let sides = ["valid", "test"].into_iter();
+        sides.flat_map(move |side| task.metrics().iter().map(move |leaf| format!("{side}/{leaf}"))).collect()
+    };
+    let names = spec.finetune.as_ref().map_or(of_pretraining.to_vec(), |stage| of_task(stage.task));
+    let metrics: String = names.iter().filter_map(|name| last(name)).collect();
+    let meaning = match &spec.finetune {
+        Some(stage) => format!("Fine-tuned on `{}` (content hash `{}`). Loss in nats.", stage.data, stage.data_hash),
+        None => format!(
+            "Label 1 of the sentence-pair head means that B does not follow A; negatives: `{:?}`. Loss in nats, at 15 % masks.",
+            spec.objective.nsp
+        ),
+    };
     let floor = run.history.facts.get("unigram_entropy").and_then(serde_json::Value::as_f64);
     let floor = floor.map(|floor| format!("| unigram entropy: the floor of the loss without context | {floor:.4} |\n"));
     format!(
-        "---\nlibrary_name: transformers\ntags: [bert, fill-mask]\n---\n\n# A small BERT\n\nPretrained by `ablate` in run \
+        "---\nlibrary_name: transformers\ntags: [bert, {tag}]\n---\n\n# A small BERT\n\nTrained by `ablate` in run \
          `{id}` on `{corpus}` (content hash `{hash}`), step {step}.\n\n```python\nfrom transformers import AutoTokenizer, \
          {class}\n\ntokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\nmodel = \
          {class}.from_pretrained(\"FOLDER\")\n```\n\n| of the last evaluation, held-out documents | |\n|---|---|\n{metrics}{floor}\n\
-         Label 1 of the sentence-pair head means that B does not follow A; negatives: `{nsp:?}`. Loss in nats, at 15 % \
-         masks.\n\n## Specification\n\n```toml\n{toml}```\n",
+         {meaning}\n\n## Specification\n\n```toml\n{toml}```\n",
         id = run.id,
         corpus = spec.data.corpus,
         hash = spec.data.corpus_hash,
         step = trained.step,
         floor = floor.unwrap_or_default(),
-        nsp = spec.objective.nsp,
+        tag = match spec.finetune.as_ref().map(|stage| stage.task) {
+            Some(Task::Classify) => "text-classification",
+            Some(Task::Ner) => "token-classification",
+            None => "fill-mask",
+        },
+        meaning = meaning,
         toml = spec.to_toml().unwrap_or_default(),
     )
 }

@@ -12,7 +12,7 @@ use crate::trainer::fill_mask::{Filled, Guess, fill_mask};
 pub fn fill_mask_of(context: &Context, arguments: &args::FillMask) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = store.load(&store.resolve(&arguments.run)?)?;
-    let trained = context.trained(&run, arguments.which())?;
+    let trained = context.pretrained(&run, arguments.which())?;
     let top = usize::from(arguments.top);
     let filled = fill_mask(&trained.spec, &trained.weights, &trained.tokenizer, &arguments.text, top)
         .map_err(CliError::request)?;

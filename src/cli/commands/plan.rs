@@ -149,7 +149,13 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
     let seeds = experiment.seeds.len();
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     let mut text = format!("{} x {}", plan.tally, plural(seeds, "seed"));
-    let shared = plan.cells.len() * seeds - runs.len();
+    let stages = if plan.cells.iter().flat_map(|cell| &cell.runs).any(|run| run.before.is_some()) {
+        ", each after its pretraining"
+    } else {
+        ""
+    };
+    text.push_str(stages);
+    let shared = plan.duplicates();
     if shared > 0 {
         text.push_str(&format!(", shared -{shared}"));
     }

@@ -8,7 +8,7 @@ use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
-use crate::plan::{Cell, Measured, estimate};
+use crate::plan::{Cell, Measured, PlannedRun, Stage, estimate};
 use crate::runner::clock::Stopwatch;
 use crate::runner::corpora;
 use crate::runner::execute::{Fate, Options, Task, execute};
@@ -71,15 +71,18 @@ fn tasks(loaded: &Loaded) -> Vec<Task> {
     let many_seeds = loaded.experiment.seeds.len() > 1;
     let mut tasks = Vec::new();
     for cell in &loaded.plan.cells {
-        let axes: serde_json::Map<_, _> =
-            cell.axes.iter().map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
-        for run in cell.runs.iter().filter(|run| seen.insert(run.hash)) {
+        for run in cell.runs.iter().flat_map(PlannedRun::stages).filter(|run| seen.insert(run.hash)) {
+            let is_before = cell.runs.iter().all(|last| last.hash != run.hash);
+            let of_stage = |key: &&'static str| !is_before || !key.starts_with("finetune.");
+            let axes = cell.axes.iter().filter(|(key, _)| of_stage(key));
+            let axes = axes.map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
+            let stage = if is_before { "pretraining " } else { "" };
             let seed = if many_seeds || cell.label.is_empty() { format!(" seed={}", run.seed) } else { String::new() };
             tasks.push(Task {
                 spec: run.spec.clone(),
                 hash: run.hash,
-                label: format!("{}{seed}", cell.label).trim().to_owned(),
-                experiment: Some(ExperimentOrigin { name: loaded.experiment.name.clone(), axes: axes.clone() }),
+                label: format!("{stage}{}{seed}", cell.label).trim().to_owned(),
+                experiment: Some(ExperimentOrigin { name: loaded.experiment.name.clone(), axes }),
                 reproduces: None,
             });
         }
@@ -105,7 +108,10 @@ fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliE
         })?;
         let stats = stats.stats;
         let (train, valid) = (stats.train, stats.valid);
-        check_documents(&run.spec, train.documents as usize, valid.documents as usize).map_err(CliError::request)?;
+        if run.spec.stage == Stage::Pretrain {
+            check_documents(&run.spec, train.documents as usize, valid.documents as usize)
+                .map_err(CliError::request)?;
+        }
         context.printer.status(
             Style::Good,
             "Prepared",

@@ -84,7 +84,7 @@ task = "ner"
     x.toml:37:1: error: the lists of a `[[sweep.zip]]` must be of one length: `train.steps` differs (the first values go together, then the second, and so on)
     x.toml:40:9: error: `sweep.replicates.seeds` has the seed 1 twice (`sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers)
     x.toml:42:13: error: `report.colour_by` must name an axis of the sweep, not "nsp" (the axes are tokenizer.vocab_size, optimizer.lr, schedule.kind)
-    x.toml:44:2: error: `finetune` is not supported yet (only pretraining runs can be declared)
+    x.toml:45:8: error: `finetune.data` is missing (write `data = "..."` under [finetune])
     --set train.batch_size=-1: error: `train.batch_size` must be a whole number, at least 1 and at most 1048576, not -1 (`train.batch_size`: Sequences a step)
     --set nonsense: error: `--set` takes KEY=VALUE (write for example --set train.steps=100)
     "#);
@@ -202,8 +202,14 @@ fn any_value_for_any_key_is_taken_or_refused_by_name() {
     ];
     for key in keys::all() {
         for value in odd {
-            let required = ["experiment.name", "data.corpus"].into_iter().filter(|name| *name != key.name);
-            let required: String = required.map(|name| format!("{name} = \"demo\"\n")).collect();
+            let stage: &[_] = if key.name.starts_with("finetune.") {
+                &[("finetune.task", "classify"), ("finetune.data", "a.tsv")]
+            } else {
+                &[]
+            };
+            let required = [("experiment.name", "demo"), ("data.corpus", "demo")];
+            let required = required.iter().chain(stage).filter(|(name, _)| *name != key.name);
+            let required: String = required.map(|(name, value)| format!("{name} = \"{value}\"\n")).collect();
             for text in [
                 format!("{} = {value}\n{required}", key.name),
                 format!("sweep.grid.\"{}\" = [{value}]\n{required}", key.name),

@@ -61,7 +61,6 @@ fn mistakes_name_the_argument() {
     let sets = [
         "sweep.zip.optimizer.lr=[1, 2]",
         "sweep.when={}",
-        "finetune.task=ner",
         "sweep.replicates.paired=false",
         "sweep.replicates.seeds=[3, 4, 3]",
     ];
@@ -69,7 +68,6 @@ fn mistakes_name_the_argument() {
     insta::assert_snapshot!(read(&file(""), "x.toml", &sets, &mut alone).expect_err("mistakes"), @r"
     --set sweep.zip.optimizer.lr=[1, 2]: error: `sweep.zip` is a list of tables, and an argument gives it whole (write --set 'sweep.zip=[{ ... }]', or change the file)
     --set sweep.when={}: error: `sweep.when` must be a list of tables, not a table (write --set 'sweep.when=[{ ... }]')
-    --set finetune.task=ner: error: `finetune.task` is not supported yet (only pretraining runs can be declared)
     --set sweep.replicates.seeds=[3, 4, 3]: error: `sweep.replicates.seeds` has the seed 3 twice (`sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers)
     --set sweep.replicates.paired=false: error: `sweep.replicates.paired = false` is not offered: every cell runs with the same seeds (take it out: with the same seeds, fewer of them tell cells apart)
     ");

@@ -64,11 +64,16 @@ impl BertForPreTraining {
     /// `None` where the model has no NSP head.
     pub fn nsp_logits(&self, hidden: Tensor<2>, sequences: &Sequences) -> Option<Tensor<2>> {
         let head = self.nsp.as_ref()?;
-        let first: Vec<i32> = sequences.starts()[..sequences.len()].iter().map(|&row| row as i32).collect();
-        let first = Tensor::from_data(TensorData::from(first.as_slice()), &hidden.device());
-        let pooled = sublayer::dense(hidden.select(0, first), &head.pooler).tanh();
+        let pooled = sublayer::dense(first_rows(hidden, sequences), &head.pooler).tanh();
         Some(sublayer::dense(pooled, &head.classifier))
     }
+}
+
+/// The first token of each sequence: `[R, D]` to `[B, D]`.
+pub fn first_rows(hidden: Tensor<2>, sequences: &Sequences) -> Tensor<2> {
+    let first: Vec<i32> = sequences.starts()[..sequences.len()].iter().map(|&row| row as i32).collect();
+    let first = Tensor::from_data(TensorData::from(first.as_slice()), &hidden.device());
+    hidden.select(0, first)
 }
 
 /// Cross-entropy in nats of each row of `logits` (`[M, C]`) against its label (`[M]`): `[M]`.

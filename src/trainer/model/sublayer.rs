@@ -51,6 +51,11 @@ pub mod sites {
         2 + 3 * layer
     }
 
+    /// What a task's classifier reads, in a model of so many layers.
+    pub fn classifier(layers: usize) -> usize {
+        probabilities(layers)
+    }
+
     /// The output of a layer's feed-forward network.
     pub fn feed_forward(layer: usize) -> usize {
         3 + 3 * layer

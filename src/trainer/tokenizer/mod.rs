@@ -16,6 +16,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
@@ -154,6 +155,30 @@ impl Tokenizer {
             self.cache.extend(piece, &mut ids, || self.encode_piece(piece));
         }
         ids
+    }
+
+    /// The tokens of [`encode`](Self::encode), each with the characters of `text` that it covers. A token that stands for no
+    /// character, such as the mark of a word's beginning, covers none, at its place.
+    pub fn encode_with_offsets(&self, text: &str) -> Vec<(u32, Range<usize>)> {
+        let mut tokens = Vec::new();
+        let (mut counted, mut characters) = (0, 0);
+        for piece in words::pieces(text) {
+            let at = piece.as_ptr() as usize - text.as_ptr() as usize;
+            characters += text[counted..at].chars().count();
+            counted = at;
+            let ids = self.encode_piece(piece);
+            let encoding = self.inner.encode_char_offsets(piece, false);
+            let encoding = encoding.expect("invariant: a vocabulary with [UNK] encodes any text");
+            if encoding.get_ids() == ids {
+                let ranges = encoding.get_offsets().iter().map(|&(from, to)| characters + from..characters + to);
+                tokens.extend(ids.into_iter().zip(ranges));
+            } else {
+                // The library reads `[MASK]` as one token, and this program as letters.
+                let whole = characters..characters + piece.chars().count();
+                tokens.extend(ids.into_iter().map(|id| (id, whole.clone())));
+            }
+        }
+        tokens
     }
 
     /// Encodes text in which special tokens stand for themselves, as in `나는 [MASK] 간다`.

@@ -94,6 +94,7 @@ pub fn tiny_spec() -> RunSpec {
             plateau_patience: 10,
             plateau_threshold: 1e-4,
         },
+        finetune: None,
         train: TrainSpec {
             length: TrainLength::Steps(10),
             batch_size: 3,

@@ -1,0 +1,134 @@
+//! `ablate predict`: what a model that was trained for a task says about texts.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::args;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::plan::FinetuneSpec;
+use crate::trainer::fine_tuning::prediction::{Entity, Said, predict_texts};
+use crate::trainer::task::TextExample;
+
+/// Prints a line for each text of the file: its class, or its entities.
+pub fn predict(context: &Context, arguments: &args::Predict) -> Result<(), CliError> {
+    let store = context.existing_store()?;
+    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let Some(stage) = &run.spec.finetune else {
+        let text = format!("run {} was pretrained, for no task; `ablate fill-mask {} TEXT` asks it", run.id, run.id);
+        return Err(CliError::request(text));
+    };
+    let trained = context.trained(&run, arguments.which())?;
+    let texts = texts(&arguments.file, stage)?;
+    let said = predict_texts(&trained.spec, &trained.weights, &trained.tokenizer, &texts);
+    if arguments.json.wanted {
+        let lines = texts.iter().zip(&said).map(|(text, said)| as_json(text, said));
+        context.printer.json(&json!({
+            "format": "ablate-predict-1",
+            "run": run.id,
+            "step": trained.step,
+            "labels": stage.labels,
+            "predictions": lines.collect::<Vec<_>>(),
+        }));
+        return Ok(());
+    }
+    texts.iter().zip(&said).for_each(|(text, said)| context.printer.data(line(text, said)));
+    Ok(())
+}
+
+/// The texts of a file (`-`: of standard input): the text column of a TSV with a header or the text field of JSON lines,
+/// by the names that the run was trained with; of any other file its lines.
+fn texts(file: &Path, stage: &FinetuneSpec) -> Result<Vec<TextExample>, CliError> {
+    let unreadable = |error: std::io::Error| CliError::request(format!("cannot read `{}`: {error}", file.display()));
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+    } else {
+        text = std::fs::read_to_string(file).map_err(unreadable)?;
+    }
+    let is_json = file.extension().is_some_and(|extension| extension == "jsonl" || extension == "json");
+    let header: Vec<&str> = text.lines().next().unwrap_or_default().split('\t').collect();
+    let column = |name: &str| header.iter().position(|its| *its == name);
+    let texts: Result<Vec<TextExample>, String> = match column(&stage.text_column) {
+        _ if is_json => numbered(&text).map(|(n, line)| of_json(n, line, stage)).collect(),
+        Some(first) if header.len() > 1 => {
+            let pair = stage.pair_column.as_deref().and_then(column);
+            numbered(&text).skip(1).map(|(n, line)| of_row(n, line, header.len(), first, pair)).collect()
+        }
+        _ => Ok(numbered(&text).map(|(n, line)| of_line(n, line, stage.pair_column.is_some())).collect()),
+    };
+    let texts = texts.map_err(|problem| CliError::request(format!("{}:{problem}", file.display())))?;
+    if texts.is_empty() {
+        return Err(CliError::request(format!("`{}` has no text", file.display())));
+    }
+    Ok(texts)
+}
+
+/// The lines with something in them, with their numbers.
+fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty())
+}
+
+fn example(line: usize, text: &str, pair: Option<&str>) -> TextExample {
+    TextExample { text: text.to_owned(), pair: pair.map(str::to_owned), label: String::new(), line }
+}
+
+fn of_line(line: usize, text: &str, is_pair: bool) -> TextExample {
+    match text.split_once('\t') {
+        Some((first, second)) if is_pair => example(line, first, Some(second)),
+        _ => example(line, text, None),
+    }
+}
+
+fn of_row(line: usize, text: &str, columns: usize, first: usize, pair: Option<usize>) -> Result<TextExample, String> {
+    let cells: Vec<&str> = text.split('\t').collect();
+    if cells.len() != columns {
+        return Err(format!("{line}: {} columns, and the header has {columns}", cells.len()));
+    }
+    Ok(example(line, cells[first], pair.map(|pair| cells[pair])))
+}
+
+fn of_json(line: usize, text: &str, stage: &FinetuneSpec) -> Result<TextExample, String> {
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("{line}: no JSON: {error}"))?;
+    let field = |name: &str| {
+        let found = value.get(name).and_then(serde_json::Value::as_str);
+        found.ok_or_else(|| format!("{line}: the field `{name}` is missing or no text"))
+    };
+    Ok(example(line, field(&stage.text_column)?, stage.pair_column.as_deref().map(field).transpose()?))
+}
+
+/// `label<TAB>probability<TAB>text`, or the text with its entities marked as KLUE does: `<경찰:OG>은`.
+fn line(text: &TextExample, said: &Said) -> String {
+    match said {
+        Said::Class { label, probabilities } => {
+            let probability = probabilities.iter().copied().fold(0.0, f64::max);
+            format!("{label}\t{probability:.4}\t{}", text.text)
+        }
+        Said::Entities(entities) => {
+            let characters: Vec<char> = text.text.chars().collect();
+            let (mut marked, mut at) = (String::new(), 0);
+            for Entity { kind, characters: range } in entities {
+                marked.extend(&characters[at..range.start]);
+                let inner: String = characters[range.clone()].iter().collect();
+                marked.push_str(&format!("<{inner}:{kind}>"));
+                at = range.end;
+            }
+            marked.extend(&characters[at..]);
+            marked
+        }
+    }
+}
+
+fn as_json(text: &TextExample, said: &Said) -> serde_json::Value {
+    match said {
+        Said::Class { label, probabilities } => {
+            json!({ "line": text.line, "text": text.text, "label": label, "probabilities": probabilities })
+        }
+        Said::Entities(entities) => {
+            let entity = |entity: &Entity| json!({ "kind": entity.kind, "start": entity.characters.start, "end": entity.characters.end });
+            json!({ "line": text.line, "text": text.text, "entities": entities.iter().map(entity).collect::<Vec<_>>() })
+        }
+    }
+}

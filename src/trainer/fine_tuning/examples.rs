@@ -1,0 +1,147 @@
+//! Labelled examples as the model reads them: token ids, and what is to be answered.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::plan::{FinetuneSpec, RunSpec};
+use crate::trainer::instance::SpecialIds;
+use crate::trainer::task::{self, TaggedText, TextExample};
+use crate::trainer::tokenizer::Tokenizer;
+use crate::types::ContentHash;
+
+/// An example ready for the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// `[CLS] text [SEP]`, or `[CLS] text [SEP] pair [SEP]`.
+    pub ids: Vec<u32>,
+    /// 0 for the text, 1 for its pair.
+    pub segments: Vec<u32>,
+    pub answer: Answer,
+}
+
+/// What is to be answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Class(usize),
+    Tags(Tags),
+}
+
+/// The tags of a text, of its characters and of the tokens that the model sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tags {
+    /// The characters that each token between `[CLS]` and `[SEP]` covers.
+    pub ranges: Vec<Range<usize>>,
+    /// The tag of each of these tokens: its first character's.
+    pub of_tokens: Vec<usize>,
+    /// The tag of each character, those beyond the cut too.
+    pub of_characters: Vec<usize>,
+    pub text: Vec<char>,
+}
+
+/// A side of the data, and what was left out of it.
+#[derive(Clone, Debug, Default)]
+pub struct Side {
+    pub examples: Vec<Example>,
+    /// Examples that were cut to `seq_len`.
+    pub cut: usize,
+}
+
+/// All that a fine-tuning stage reads.
+#[derive(Clone, Debug, Default)]
+pub struct Examples {
+    pub train: Side,
+    pub valid: Side,
+    /// Empty where there is no test file.
+    pub test: Side,
+}
+
+/// Turns labelled text into examples.
+#[derive(Clone, Copy)]
+pub struct Encoder<'a> {
+    pub tokenizer: &'a Tokenizer,
+    pub seq_len: usize,
+    pub labels: &'a [String],
+}
+
+impl<'a> Encoder<'a> {
+    /// As a specification asks.
+    pub fn new(spec: &'a RunSpec, stage: &'a FinetuneSpec, tokenizer: &'a Tokenizer) -> Self {
+        Self { tokenizer, seq_len: spec.train.seq_len, labels: &stage.labels }
+    }
+
+    /// Texts with their classes.
+    pub fn texts(&self, texts: &[TextExample]) -> Side {
+        Side::of(texts.par_iter().map(|text| self.text(text)).collect())
+    }
+
+    /// Texts with their tags.
+    pub fn tagged(&self, texts: &[TaggedText]) -> Side {
+        Side::of(texts.par_iter().map(|text| self.tags(text)).collect())
+    }
+
+    fn text(&self, example: &TextExample) -> (Example, bool) {
+        let mut first = self.tokenizer.encode(&example.text);
+        let mut second = example.pair.as_ref().map(|pair| self.tokenizer.encode(pair)).unwrap_or_default();
+        let room = self.seq_len - if example.pair.is_some() { 3 } else { 2 };
+        let is_cut = first.len() + second.len() > room;
+        while first.len() + second.len() > room {
+            // The longer of the two loses its end, as in BERT.
+            if first.len() >= second.len() {
+                first.pop()
+            } else {
+                second.pop()
+            };
+        }
+        let SpecialIds { cls, sep, .. } = self.tokenizer.special_ids();
+        let mut ids = [&[cls], first.as_slice(), &[sep]].concat();
+        let mut segments = vec![0; ids.len()];
+        if example.pair.is_some() {
+            ids.extend(second.iter().chain([&sep]));
+            segments.resize(ids.len(), 1);
+        }
+        let class = task::index_of(self.labels, &example.label).unwrap_or_default();
+        (Example { ids, segments, answer: Answer::Class(class) }, is_cut)
+    }
+
+    fn tags(&self, example: &TaggedText) -> (Example, bool) {
+        let text: String = example.characters.iter().collect();
+        let mut tokens = self.tokenizer.encode_with_offsets(&text);
+        let is_cut = tokens.len() > self.seq_len - 2;
+        tokens.truncate(self.seq_len - 2);
+        let SpecialIds { cls, sep, .. } = self.tokenizer.special_ids();
+        let ids: Vec<u32> = [cls].into_iter().chain(tokens.iter().map(|token| token.0)).chain([sep]).collect();
+        let index = |tag: &String| task::index_of(self.labels, tag).unwrap_or_default();
+        let of_characters: Vec<usize> = example.tags.iter().map(index).collect();
+        let ranges: Vec<Range<usize>> = tokens.into_iter().map(|token| token.1).collect();
+        let of_tokens = task::tags_of_tokens(&ranges, &of_characters);
+        let tags = Tags { ranges, of_tokens, of_characters, text: example.characters.clone() };
+        (Example { segments: vec![0; ids.len()], ids, answer: Answer::Tags(tags) }, is_cut)
+    }
+}
+
+impl Side {
+    fn of(encoded: Vec<(Example, bool)>) -> Self {
+        let cut = encoded.iter().filter(|(_, is_cut)| *is_cut).count();
+        Self { examples: encoded.into_iter().map(|(example, _)| example).collect(), cut }
+    }
+}
+
+/// Splits labelled texts by their content: whether one is held out depends on nothing else, so copies of a text are never on
+/// both sides. Where chance would leave a side empty, the text nearest to the cut moves over.
+pub fn hold_out<T: Clone>(all: &[T], fraction: f64, text: impl Fn(&T) -> String) -> (Vec<T>, Vec<T>) {
+    let place = |example: &T| ContentHash::of(text(example).as_bytes()).first_u64();
+    let places: Vec<u64> = all.iter().map(place).collect();
+    let (smallest, largest) = (places.iter().min().copied(), places.iter().max().copied());
+    let (Some(smallest), Some(largest)) = (smallest, largest) else { return (Vec::new(), Vec::new()) };
+    if smallest == largest {
+        return (all.to_vec(), Vec::new());
+    }
+    // `as` saturates, so a fraction near 1 stays in range.
+    let cut = ((fraction * 2f64.powi(64)) as u64).clamp(smallest + 1, largest);
+    let side = |held_out: bool| {
+        let its = all.iter().zip(&places).filter(|(_, place)| (**place < cut) == held_out);
+        its.map(|(example, _)| example.clone()).collect()
+    };
+    (side(false), side(true))
+}

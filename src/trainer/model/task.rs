@@ -1,0 +1,149 @@
+//! BERT for a task: the body with Hugging Face's heads for classes of texts and for tags of tokens, and with an LSTM and a CRF
+//! on it.
+//!
+//! `BertForSequenceClassification` is pooler -> dropout -> linear on the first token, `BertForTokenClassification` dropout ->
+//! linear on every token. An LSTM stands between encoder and dropout (Huang, Xu & Yu 2015), a CRF behind the linear layer.
+//!
+//! Shapes: R rows (tokens of the batch), B sequences, D hidden, C classes or tags.
+
+use std::ops::Range;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::crf::Crf;
+use super::head::first_rows;
+use super::lstm::BiLstm;
+use super::parameters::{Initializer, Parameter, Weights};
+use super::sublayer::{self, TrainingPass, dropout_mask, sites};
+use super::{Bert, Dense, Tokens};
+use crate::plan::{Encoder, FinetuneSpec, HeadKind, RunSpec, Task, parameters};
+use crate::trainer::rng::{Dropout, Purpose, Stream};
+
+/// BERT's body, and what stands on it for a task.
+#[derive(Module, Debug)]
+pub struct BertForTask {
+    pub bert: Bert,
+    /// Dense + tanh on the first token, where texts are classified.
+    pub pooler: Option<Dense>,
+    pub lstm: Option<BiLstm>,
+    pub classifier: Dense,
+    pub crf: Option<Crf>,
+}
+
+/// Weights of another stage that do not fit this one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    #[error("the weights to start from have no `{name}`, which this model needs {expected:?}")]
+    Missing { name: String, expected: Vec<usize> },
+    #[error("`{name}` is {found:?} in the weights to start from, and {expected:?} in this model")]
+    Misshapen { name: String, found: Vec<usize>, expected: Vec<usize> },
+}
+
+impl BertForTask {
+    /// A model with fresh weights: a pure function of the specification and its seed.
+    ///
+    /// # Panics
+    /// When the specification is of another stage.
+    pub fn new(spec: &RunSpec, device: &Device) -> Self {
+        let stage = of_task(spec);
+        let (d, labels) = (spec.model.hidden_size, stage.labels.len());
+        let init = Initializer::new(spec.train.seed, spec.model.initializer_range, device);
+        let lstm = (stage.head == HeadKind::BilstmCrf).then(|| BiLstm::new(&init, d, stage.lstm_hidden_size));
+        let width = if lstm.is_some() { 2 * stage.lstm_hidden_size } else { d };
+        Self {
+            bert: Bert::new(spec, device),
+            pooler: (stage.task == Task::Classify).then(|| init.dense("pooler", d, d, true)),
+            lstm,
+            classifier: init.dense("classifier", labels, width, true),
+            crf: (stage.head != HeadKind::Linear).then(|| Crf::new(&init, labels)),
+        }
+    }
+
+    /// The model with the body of `weights`: everything of theirs that this model has too, by name.
+    ///
+    /// # Errors
+    /// When a part of the body is not there, or has another shape. The pooler may be missing: pretraining without pairs has
+    /// none.
+    pub fn starting_from(self, weights: &[Parameter], device: &Device) -> Result<Self, StartError> {
+        let mut own = self.parameters();
+        for parameter in own.iter_mut().filter(|parameter| is_of_body(&parameter.name)) {
+            let (name, expected) = (parameter.name.clone(), parameter.shape.clone());
+            match weights.iter().find(|theirs| theirs.name == name) {
+                Some(theirs) if theirs.shape == expected => parameter.values.clone_from(&theirs.values),
+                Some(theirs) => return Err(StartError::Misshapen { name, found: theirs.shape.clone(), expected }),
+                None if name.starts_with(POOLER) => {}
+                None => return Err(StartError::Missing { name, expected }),
+            }
+        }
+        Ok(self.with_parameters(&own, device))
+    }
+
+    /// Logits for each text's classes: `[B, C]`.
+    pub fn class_logits(&self, tokens: &Tokens, spec: &RunSpec, training: Option<TrainingPass>) -> Tensor<2> {
+        let hidden = self.features(tokens, spec, training);
+        let first = first_rows(hidden, &tokens.sequences);
+        let pooled = match &self.pooler {
+            Some(pooler) => sublayer::dense(first, pooler).tanh(),
+            None => first,
+        };
+        sublayer::dense(drop(pooled, spec, training), &self.classifier)
+    }
+
+    /// Logits for each token's tags, a CRF's emissions: `[R, C]`. The LSTM reads `words`, the rows of each sequence without
+    /// its special tokens.
+    pub fn tag_logits(
+        &self,
+        tokens: &Tokens,
+        words: &[Range<usize>],
+        spec: &RunSpec,
+        training: Option<TrainingPass>,
+    ) -> Tensor<2> {
+        let hidden = self.features(tokens, spec, training);
+        let hidden = match &self.lstm {
+            Some(lstm) => lstm.forward(hidden, words, self.bert.path()),
+            None => hidden,
+        };
+        sublayer::dense(drop(hidden, spec, training), &self.classifier)
+    }
+
+    /// What the encoder makes of the tokens: `[R, D]`.
+    fn features(&self, tokens: &Tokens, spec: &RunSpec, training: Option<TrainingPass>) -> Tensor<2> {
+        match of_task(spec).encoder {
+            Encoder::Trained | Encoder::Embeddings => self.bert.encode(tokens, &spec.model, training),
+            Encoder::Frozen => self.bert.encode(tokens, &spec.model, None).detach(),
+        }
+    }
+}
+
+const POOLER: &str = "bert.pooler.";
+
+/// How many of the parameters, which the body begins, do not learn.
+pub fn frozen_parameters(spec: &RunSpec) -> usize {
+    match of_task(spec).encoder {
+        Encoder::Frozen => {
+            parameters(spec).iter().take_while(|(name, _)| is_of_body(name) && !name.starts_with(POOLER)).count()
+        }
+        Encoder::Trained | Encoder::Embeddings => 0,
+    }
+}
+
+fn is_of_body(name: &str) -> bool {
+    name.starts_with("bert.")
+}
+
+fn of_task(spec: &RunSpec) -> &FinetuneSpec {
+    spec.finetune.as_ref().expect("invariant: a model for a task is of a fine-tuning stage")
+}
+
+/// Dropout before the classifier, at a site of its own after the encoder's.
+fn drop(hidden: Tensor<2>, spec: &RunSpec, training: Option<TrainingPass>) -> Tensor<2> {
+    let dropout = Dropout::new(spec.model.hidden_dropout_prob);
+    let Some(pass) = training.filter(|_| dropout.is_active()) else { return hidden };
+    let (n, shape) = (hidden.shape().num_elements(), hidden.dims());
+    let site = sites::classifier(spec.model.num_hidden_layers);
+    let stream = Stream::new(pass.seed, Purpose::Dropout, pass.step, site as u64);
+    let mask = TensorData::new(dropout_mask(n, dropout, stream), shape);
+    let device = hidden.device();
+    hidden * Tensor::<2>::from_data(mask, &device)
+}
