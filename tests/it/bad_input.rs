@@ -176,15 +176,15 @@ fn all_mistakes_of_a_file_are_reported_in_one_pass() {
     23 │ "a" = [1]
        ╰────
      help: write `[[sweep.zip]]` above each, and its keys below
-     × `finetune` is not supported yet
-       ╭─[bad.toml:24:2]
-    23 │ "a" = [1]
+     × `finetune.data` is missing
+       ╭─[bad.toml:25:8]
     24 │ [finetune]
-       ·  ────┬───
-       ·      ╰── of a later version
     25 │ task = "ner"
+       ·        ──┬──
+       ·          ╰── in this file
+    26 │ [report]
        ╰────
-     help: only pretraining runs can be declared
+     help: write `data = "..."` under [finetune]
      × `report.colour_by` must name an axis of the sweep, not "train.steps"
        ╭─[bad.toml:27:13]
     26 │ [report]

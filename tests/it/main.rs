@@ -13,6 +13,7 @@ mod commands;
 mod comparisons;
 mod damage;
 mod determinism;
+mod fine_tuning;
 mod halving;
 mod layers;
 mod recipes;

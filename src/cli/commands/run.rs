@@ -37,7 +37,7 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
         beside: loaded.beside.clone(),
         command: context.command.clone(),
     };
-    let work = tasks.iter().map(|task| estimate(&task.spec, Measured::default()).flops.unwrap_or(1.0)).collect();
+    let work = work(&tasks);
     let stop = Stop::on_signals();
     let mut progress = SweepProgress::new(&context.printer, &tasks, work);
     let fates = execute(&store, &tasks, &options, &stop, &mut |happening| progress.watch(&happening));
@@ -51,6 +51,14 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
     let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: false };
     draw(context, &loaded, &store, &drawing)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
+}
+
+/// What each task costs, as far as it is known before it begins: one whose steps are not is taken for a mean one.
+fn work(tasks: &[Task]) -> Vec<f64> {
+    let flops: Vec<Option<f64>> = tasks.iter().map(|task| estimate(&task.spec, Measured::default()).flops).collect();
+    let known: Vec<f64> = flops.iter().copied().flatten().collect();
+    let mean = if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
+    flops.into_iter().map(|flops| flops.unwrap_or(mean)).collect()
 }
 
 /// Early stopping as the plan has it: the tasks of each cell.

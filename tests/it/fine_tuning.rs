@@ -1,0 +1,214 @@
+//! Fine-tuning: stages that share the pretraining run before them, tasks that are learnt, bits that hold, and data that are
+//! refused by file and line.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::determinism::{Victim, bits, kill_after, recorded};
+use crate::support::{Workbench, finish, signal, wait_for};
+
+/// Texts of two classes, told apart by one word.
+fn reviews(n: usize, from: usize) -> String {
+    let mut text = String::from("id\tdocument\tlabel\n");
+    for i in from..from + n {
+        let (word, label) = if i % 3 == 0 { ("한숨", "0") } else { ("박수", "1") };
+        let _ = writeln!(text, "{i}\t{} {word} {}\t{label}", ["오늘", "아주", "그"][i / 3 % 3], i % 7);
+    }
+    text
+}
+
+/// Sentences with a person in them, whose name is always the same.
+fn tagged(n: usize, from: usize) -> String {
+    let mut text = String::from("## 토큰, 레이블 구분자 : \\t\n");
+    for i in from..from + n {
+        let (before, name, after) = (["오늘 ", "그 ", ""][i % 3], "박수", [" 한숨에 간다", "는 온다"][i % 2]);
+        let _ = writeln!(text, "## {i}\t{before}<{name}:PS>{after}");
+        text.extend(before.chars().map(|c| format!("{c}\tO\n")));
+        text.extend(name.chars().zip(["B-PS", "I-PS"]).map(|(c, tag)| format!("{c}\t{tag}\n")));
+        text.extend(after.chars().map(|c| format!("{c}\tO\n")));
+        text.push('\n');
+    }
+    text
+}
+
+const CLASSIFY: &str = r#"
+[finetune]
+task = "classify"
+data = "train.tsv"
+test = "test.tsv"
+text_column = "document"
+valid_fraction = 0.2
+optimizer.lr = 2e-3
+train.epochs = 20.0
+train.batch_size = 16
+train.seq_len = 32
+train.eval_every = 10
+train.checkpoint_every = 5
+"#;
+
+const NER: &str = r#"
+[finetune]
+task = "ner"
+data = "train.ner"
+test = "test.ner"
+valid_fraction = 0.2
+lstm_hidden_size = 8
+optimizer.lr = 5e-3
+train.epochs = 8.0
+train.batch_size = 16
+train.seq_len = 32
+train.eval_every = 20
+train.checkpoint_every = 10
+[sweep.grid]
+"finetune.head" = ["linear", "crf", "bilstm_crf"]
+"#;
+
+fn workbench(extra: &str) -> Workbench {
+    let workbench = Workbench::tiny(extra).write("train.tsv", reviews(120, 0)).write("test.tsv", reviews(30, 200));
+    workbench.write("train.ner", tagged(120, 0)).write("test.ner", tagged(30, 200))
+}
+
+fn runs(workbench: &Workbench) -> Vec<Value> {
+    let show = |row: &Value| workbench.json(&format!("show {} --json", row["id"].as_str().unwrap()), "ablate-run-1");
+    workbench.list().iter().map(show).collect()
+}
+
+fn of_stage<'r>(runs: &'r [Value], stage: &str) -> Vec<&'r Value> {
+    runs.iter().filter(|run| run["spec"]["stage"] == stage).collect()
+}
+
+fn last(run: &Value, metric: &str) -> f64 {
+    let values = run["series"][metric]["values"].as_array().unwrap_or_else(|| panic!("no {metric} in {run}"));
+    values.last().unwrap().as_f64().unwrap()
+}
+
+#[test]
+fn cells_share_their_pretraining_and_learn_the_classes() {
+    let extra = format!(
+        "{CLASSIFY}[sweep.grid]\n\"finetune.start\" = [\"pretrained\", \"random\"]\n\"finetune.optimizer.lr\" = [3e-3, 5e-3]\n"
+    );
+    let workbench = workbench(&extra.replace("optimizer.lr = 2e-3\n", ""));
+    let planned = workbench.stdout("plan tiny.toml");
+    assert!(planned.contains("4 cells x 1 seed, each after its pretraining, shared -1 = 5 runs"), "{planned}");
+    let compared = workbench.stdout("run tiny.toml --threads 1");
+    for floor in ["the most frequent class", "character naive Bayes"] {
+        assert!(compared.contains(floor), "{compared}");
+    }
+    let runs = runs(&workbench);
+    assert_eq!((of_stage(&runs, "pretrain").len(), of_stage(&runs, "finetune").len()), (1, 4));
+    let before = &of_stage(&runs, "pretrain")[0]["id"];
+    for run in of_stage(&runs, "finetune") {
+        let starts_pretrained = run["spec"]["finetune"]["start"] == "pretrained";
+        assert_eq!(run["facts"]["starts_from"]["run"] == *before, starts_pretrained);
+        assert_eq!(run["spec"]["finetune"]["labels"], serde_json::json!(["0", "1"]));
+        assert!(last(run, "test/accuracy") > 0.9, "{}", last(run, "test/accuracy"));
+        assert!(last(run, "valid/loss") < 0.5);
+    }
+    let again = workbench.run("run tiny.toml --threads 1");
+    assert!(again.stderr.contains("0 trained, 5 reused"), "{}", again.stderr);
+}
+
+#[test]
+fn every_head_finds_the_name_and_says_so() {
+    let workbench = workbench(NER);
+    workbench.stdout("run tiny.toml --threads 2");
+    let runs = runs(&workbench);
+    assert_eq!((of_stage(&runs, "pretrain").len(), of_stage(&runs, "finetune").len()), (1, 3));
+    for run in of_stage(&runs, "finetune") {
+        let head = run["spec"]["finetune"]["head"].as_str().unwrap();
+        assert!(last(run, "test/entity_f1") > 0.9, "{head}: {}", last(run, "test/entity_f1"));
+        let workbench = &workbench;
+        std::fs::write(workbench.path("texts.txt"), "오늘 박수는 온다\n").unwrap();
+        let id = run["id"].as_str().unwrap();
+        assert_eq!(workbench.stdout(&format!("predict {id} texts.txt")), "오늘 <박수:PS>는 온다\n", "{head}");
+        let json = workbench.json(&format!("predict {id} texts.txt --json"), "ablate-predict-1");
+        assert_eq!(json["predictions"][0]["entities"], serde_json::json!([{ "kind": "PS", "start": 3, "end": 5 }]));
+        let export = workbench.run(&format!("export {id} --format hf --out hf-{head}"));
+        assert_eq!(export.code, Some(if head == "linear" { 0 } else { 2 }), "{}", export.stderr);
+    }
+}
+
+/// Threads, a kill in either stage and `reproduce` leave every bit of the last stage as it is.
+#[test]
+fn a_stage_comes_out_the_same_however_it_is_executed() {
+    let one_head = NER.replace("[\"linear\", \"crf\", \"bilstm_crf\"]", "[\"bilstm_crf\"]");
+    let line = "run tiny.toml --set finetune.train.epochs=40.0 --set train.steps=300";
+    let reference = workbench(&one_head);
+    reference.stdout(&format!("{line} --threads 1"));
+    let expected: Vec<_> = runs(&reference).iter().map(|run| (bits(run), recorded(run))).collect();
+    let killed = workbench(&one_head);
+    let line = format!("{line} --threads 2");
+    kill_after(&killed, &line, Victim::Both, 40);
+    let finetuned = |workbench: &Workbench| {
+        runs(workbench).iter().any(|run| {
+            run["spec"]["stage"] == "finetune"
+                && run["series"]["train/loss"]["steps"].as_array().is_some_and(|steps| steps.len() > 10)
+        })
+    };
+    let child = killed.start(&line);
+    wait_for("the second stage", || finetuned(&killed).then_some(()));
+    signal("INT", child.id());
+    finish(child);
+    killed.stdout(&line);
+    let found: Vec<_> = runs(&killed).iter().map(|run| (bits(run), recorded(run))).collect();
+    assert!(found == expected);
+    let stage = runs(&killed).into_iter().find(|run| run["spec"]["stage"] == "finetune").unwrap();
+    let verdict = killed.stdout(&format!("reproduce {}", stage["id"].as_str().unwrap()));
+    assert!(verdict.contains("identical"), "{verdict}");
+}
+
+#[test]
+fn data_that_are_none_are_refused_by_file_and_line() {
+    let cases = [
+        (CLASSIFY, "train.tsv", "id\tdocument\tlabel\n1\t가\t0\n2\t나\n", "train.tsv:3: 1 tabs, and the header has 2"),
+        (
+            CLASSIFY,
+            "test.tsv",
+            "id\tdocument\tlabel\n1\t가\t7\n",
+            "test.tsv:2: the label `7` is not among those to learn from (0, 1)",
+        ),
+        (CLASSIFY, "train.tsv", "id\ttext\tlabel\n1\t가\t0\n", "the header has no column `document`"),
+        (NER, "train.ner", "가\tB-PS\n나\tI-OG\n", "train.ner:2: `I-OG` follows `B-PS`"),
+        (NER, "train.ner", "가\tO\n나\tI-PS\n", "train.ner:2: `I-PS` follows `O`"),
+        (
+            NER,
+            "test.ner",
+            "가\tB-LC\n",
+            "test.ner:1: the label `B-LC` is not among those to learn from (O, B-PS, I-PS)",
+        ),
+    ];
+    for (task, file, content, expected) in cases {
+        let workbench = workbench(task).write(file, content);
+        let output = workbench.run("run tiny.toml");
+        let said = output.stderr.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
+        assert_eq!(output.code, Some(2), "{said}");
+        assert!(said.contains(expected) || said.replace(' ', "").contains(&expected.replace(' ', "")), "{said}");
+    }
+}
+
+#[test]
+fn stages_that_do_not_fit_are_refused() {
+    let refused = |extra: &str, expected: &str| {
+        let output = workbench(extra).run("plan tiny.toml");
+        let said = output.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(output.code == Some(2) && said.contains(expected), "{said}");
+    };
+    refused("[finetune]\ntask = \"ner\"\n", "`finetune.data` is missing");
+    refused("[finetune]\nhead = \"crf\"\n", "`finetune.task` is missing");
+    refused(&format!("{CLASSIFY}head = \"crf\"\n"), "tags tokens");
+    refused(&CLASSIFY.replace("seq_len = 32", "seq_len = 4000"), "is longer than `model.max_position_embeddings`");
+    let missing =
+        format!("{CLASSIFY}[sweep.grid]\n\"finetune.start\" = [\"random\"]\n\"objective.mask_ratio\" = [0.1, 0.2]\n");
+    refused(&missing, "no run reads it where `finetune.start` is random");
+    let halved = format!("{CLASSIFY}[sweep.halving]\nmin_steps = 10\n[sweep.grid]\n\"optimizer.lr\" = [1e-3, 2e-3]\n");
+    refused(&halved, "does not go with `[finetune]`");
+    let workbench = workbench(CLASSIFY);
+    let metric = workbench.run("plan tiny.toml --set experiment.metric=valid/mlm_loss");
+    assert!(metric.code == Some(2) && metric.stderr.contains("no run that is compared records"), "{}", metric.stderr);
+    let filled = {
+        workbench.stdout("run tiny.toml");
+        workbench.run("fill-mask latest [MASK]")
+    };
+    assert!(filled.code == Some(2) && filled.stderr.contains("was fine-tuned"), "{}", filled.stderr);
+}
