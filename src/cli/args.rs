@@ -68,6 +68,8 @@ pub enum Command {
     Predict(Predict),
     /// Train, inspect and compare tokenizers
     Tokenizer(Tokenizer),
+    /// Take a model from elsewhere into the store, to fine-tune it
+    Import(Import),
     /// Write a trained model for other programs
     Export(Export),
     /// Check this machine, this program and the store
@@ -235,6 +237,25 @@ pub struct Predict {
     pub best: bool,
     #[command(flatten)]
     pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// From which program
+    #[arg(value_enum)]
+    pub format: ImportFormat,
+    /// The folder with config.json, model.safetensors and tokenizer.json
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// What a model is imported from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// Hugging Face's transformers: a BERT
+    Hf,
 }
 
 #[derive(Debug, Args)]

@@ -7,10 +7,10 @@ use super::args::{ExperimentFile, Global};
 use super::error::{CliError, print_diagnostics};
 use super::printer::Printer;
 use crate::experiment::{Diagnostics, Experiment, Source};
-use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, Stage};
+use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, Stage};
 use crate::runner::trained::{self, Trained, TrainedError, Which};
 use crate::runner::{corpora, examples};
-use crate::store::{Store, StoredRun};
+use crate::store::{RunState, Store, StoredRun};
 
 /// The surroundings of a command.
 #[derive(Debug)]
@@ -73,7 +73,8 @@ impl Context {
     pub fn load(&self, arguments: &ExperimentFile) -> Result<Loaded, CliError> {
         let experiment = self.read(arguments)?;
         let beside = std::path::absolute(&arguments.file).ok().and_then(|path| path.parent().map(Path::to_owned));
-        let plan = plan::plan_with(&experiment, &mut Files { beside: beside.as_deref(), data_root: &self.data_root })?;
+        let surroundings = &mut Surroundings { context: self, beside: beside.as_deref() };
+        let plan = plan::plan_with(&experiment, surroundings)?;
         Ok(Loaded { experiment, plan, beside })
     }
 
@@ -93,7 +94,7 @@ impl Context {
     /// The model that a run pretrained.
     pub fn pretrained(&self, run: &StoredRun, which: Which) -> Result<Trained, CliError> {
         match run.spec.stage {
-            Stage::Pretrain => self.trained(run, which),
+            Stage::Pretrain | Stage::Import => self.trained(run, which),
             Stage::Finetune => Err(CliError::request(format!(
                 "run {} was fine-tuned and has no head for masked tokens; use the pretraining run that it starts from, or \
                  `ablate predict {} FILE`",
@@ -111,19 +112,31 @@ impl Context {
     }
 }
 
-/// Data beside the experiment file or under the data root.
-struct Files<'a> {
+/// Data beside the experiment file or under the data root, and the runs of the store.
+struct Surroundings<'a> {
+    context: &'a Context,
     beside: Option<&'a Path>,
-    data_root: &'a Path,
 }
 
-impl LookUp for Files<'_> {
+impl LookUp for Surroundings<'_> {
     fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String> {
-        corpora::look_up(corpus, self.beside, self.data_root).map_err(|error| error.to_string())
+        corpora::look_up(corpus, self.beside, &self.context.data_root).map_err(|error| error.to_string())
+    }
+
+    fn run(&mut self, name: &str) -> Result<RunSpec, String> {
+        let store = Store::open(&self.context.runs).map_err(|error| error.to_string())?;
+        let run = store.resolve(name).and_then(|id| store.load(&id)).map_err(|error| error.to_string())?;
+        match (run.state, run.spec.stage) {
+            (_, Stage::Finetune) => {
+                Err(format!("run {} was fine-tuned already; name a pretraining run or an imported model", run.id))
+            }
+            (RunState::Finished, _) => Ok(run.spec),
+            (state, _) => Err(format!("run {} is {state}, and only a finished run can be started from", run.id)),
+        }
     }
 
     fn examples(&mut self, examples: &ExamplesRef) -> Result<ExamplesFacts, String> {
-        examples::look_up(examples, self.beside, self.data_root).map_err(|error| error.to_string())
+        examples::look_up(examples, self.beside, &self.context.data_root).map_err(|error| error.to_string())
     }
 }
 

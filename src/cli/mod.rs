@@ -35,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::FillMask(arguments) => commands::fill_mask_of(&context, arguments),
         Command::Predict(arguments) => commands::predict(&context, arguments),
         Command::Tokenizer(arguments) => commands::tokenizer(&context, arguments),
+        Command::Import(arguments) => commands::import(&context, arguments),
         Command::Export(arguments) => commands::export(&context, arguments),
         Command::Doctor(arguments) => commands::doctor(&context, arguments),
         Command::Bench(arguments) => commands::bench(&context, arguments),

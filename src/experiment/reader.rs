@@ -372,7 +372,10 @@ impl Reader {
         let first_of_task = self.given.keys().chain(&self.broken).find(of_task).copied();
         let first_of_task =
             first_of_task.or_else(|| self.sweep.always().map(|column| column.key.name).find(|name| of_task(&name)));
-        let mut required = vec!["experiment.name", "data.corpus"];
+        let mut required = vec!["experiment.name"];
+        if !is_there("finetune.run") {
+            required.push("data.corpus");
+        }
         if first_of_task.is_some() {
             required.extend(["finetune.task", "finetune.data"]);
         }

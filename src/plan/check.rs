@@ -8,7 +8,7 @@ use super::dead::DeadAxes;
 use super::expand::expand;
 use super::run_spec::Task;
 use crate::experiment::{
-    self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity, Value,
+    self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity, Value, keys,
 };
 
 /// Reads an experiment file, those that it builds on and the `KEY=VALUE` arguments of `--set`, and checks every cell.
@@ -87,6 +87,7 @@ const LAWS: &[Law] = &[
     finetuning_decay_follows_warmup,
     head_fits_task,
     text_pairs_are_classified,
+    a_stored_run_is_started_from,
 ];
 
 fn heads_divide_width(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -154,6 +155,28 @@ fn head_fits_task(cell: &Settings<'_>) -> Option<Diagnostic> {
         blame(cell, message.to_owned(), &keys)
             .help("take \"trained\" or \"frozen\"; the floor without an encoder is naive Bayes")
     })
+}
+
+fn a_stored_run_is_started_from(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let run = cell.text("finetune.run")?;
+    if cell.text("finetune.start")? == "random" {
+        let message = format!("`finetune.run` {run} is to start from, and `finetune.start` is random");
+        return Some(blame(cell, message, &["finetune.run", "finetune.start"]).help("take one of them out"));
+    }
+    let is_of_that_run = |name: &str| {
+        let (section, leaf) = keys::split(name);
+        let is_shared = matches!(leaf, "seed" | "device" | "isa" | "gradient_checkpointing");
+        matches!(section, "data" | "tokenizer" | "model" | "objective" | "optimizer" | "schedule" | "train")
+            && !is_shared
+    };
+    let given = cell
+        .iter()
+        .find(|(name, setting)| is_of_that_run(name) && setting.place.is_some() && setting.preset.is_none())?;
+    let message = format!("`{}` is that of the run `{run}`, which fine-tuning starts from", given.0);
+    Some(
+        blame(cell, message, &[given.0, "finetune.run"])
+            .help("take it out: the stored run says what it was trained with"),
+    )
 }
 
 fn text_pairs_are_classified(cell: &Settings<'_>) -> Option<Diagnostic> {

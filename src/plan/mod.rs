@@ -99,6 +99,12 @@ pub trait LookUp {
     /// When there is no such corpus, or it cannot be read.
     fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String>;
 
+    /// The specification of a stored run that fine-tuning is to start from.
+    ///
+    /// # Errors
+    /// When there is no such run, it is not finished, or it was fine-tuned itself.
+    fn run(&mut self, name: &str) -> Result<RunSpec, String>;
+
     /// What labelled examples there are.
     ///
     /// # Errors
@@ -112,6 +118,10 @@ struct CorporaOnly<F>(F);
 impl<E: fmt::Display, F: FnMut(&CorpusRef) -> Result<CorpusFacts, E>> LookUp for CorporaOnly<F> {
     fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String> {
         (self.0)(corpus).map_err(|error| error.to_string())
+    }
+
+    fn run(&mut self, name: &str) -> Result<RunSpec, String> {
+        Err(format!("nobody knows the run {name}"))
     }
 
     fn examples(&mut self, examples: &ExamplesRef) -> Result<ExamplesFacts, String> {
@@ -164,15 +174,11 @@ pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Pl
     let mut resolver = resolve::Resolver::default();
     let mut corpora: BTreeMap<CorpusRef, Option<CorpusFacts>> = BTreeMap::new();
     let mut labelled: BTreeMap<ExamplesRef, Option<ExamplesFacts>> = BTreeMap::new();
+    let mut starts: BTreeMap<String, Option<RunSpec>> = BTreeMap::new();
     let mut problems = Vec::new();
     let mut cells = Vec::new();
     for point in &expansion.points {
         let settings = experiment.settings(point);
-        let corpus = CorpusRef::of(&settings);
-        let facts = corpora.entry(corpus).or_insert_with_key(|corpus| {
-            let facts = look_up.corpus(corpus).and_then(CorpusFacts::check);
-            facts.map_err(|message| problems.push(resolve::blame_corpus(&settings, message))).ok()
-        });
         let examples = ExamplesRef::of(&settings).map(|examples| {
             let facts = labelled.entry(examples).or_insert_with_key(|examples| {
                 let facts = look_up.examples(examples);
@@ -180,12 +186,31 @@ pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Pl
             });
             facts.as_ref()
         });
+        if let Some(name) = settings.text("finetune.run") {
+            let stored = starts.entry(name.to_owned()).or_insert_with_key(|name| {
+                let stored = look_up.run(name);
+                stored.map_err(|message| problems.push(resolve::blame_run(&settings, message))).ok()
+            });
+            let (Some(stored), Some(Some(examples))) = (stored, examples) else { continue };
+            let run = |&seed: &Seed| {
+                let (spec, hash) = resolver.finetune(&settings, examples, stored, stored.hash(), seed);
+                PlannedRun { seed, spec, hash, before: None }
+            };
+            let runs = experiment.seeds.iter().map(run).collect();
+            cells.push(Cell { axes: cell_axes(experiment, point), label: cell_label(experiment, point), runs });
+            continue;
+        }
+        let corpus = CorpusRef::of(&settings);
+        let facts = corpora.entry(corpus).or_insert_with_key(|corpus| {
+            let facts = look_up.corpus(corpus).and_then(CorpusFacts::check);
+            facts.map_err(|message| problems.push(resolve::blame_corpus(&settings, message))).ok()
+        });
         let Some(facts) = facts else { continue };
         let run = |&seed: &Seed| {
             let (spec, hash) = resolver.spec(&settings, facts, seed);
             problems.extend(resolve::blame_budget(&settings, &spec).filter(|problem| !problems.contains(problem)));
             let Some(Some(examples)) = examples else { return PlannedRun { seed, spec, hash, before: None } };
-            let (tuned, its_hash) = resolver.finetune(&settings, examples, &spec, hash);
+            let (tuned, its_hash) = resolver.finetune(&settings, examples, &spec, hash, seed);
             let starts_from_it = tuned.finetune.as_ref().is_some_and(|stage| stage.before.is_some());
             let before = starts_from_it.then(|| Box::new(PlannedRun { seed, spec, hash, before: None }));
             PlannedRun { seed, spec: tuned, hash: its_hash, before }
@@ -201,6 +226,17 @@ pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Pl
     let axes = experiment.axes.iter().map(PlanAxis::of).collect();
     let baseline = baseline_index(experiment, &cells);
     Ok(Plan { axes, cells, tally: expansion.tally, baseline, halving })
+}
+
+/// The specification of a run of which nothing is said: the defaults of the key table, on the built-in corpus.
+pub fn default_spec() -> RunSpec {
+    let text = "experiment.name = \"default\"\ndata.corpus = \"demo\"\n";
+    let alone = &mut |_: &str, _: &str| Err("the defaults stand on no file".to_owned());
+    let experiment = read(text, "default", &[], alone).expect("invariant: the defaults are an experiment");
+    let hash = crate::types::ContentHash::of(b"");
+    let facts = CorpusFacts { hash, format: CorpusFormat::Demo, bytes: 1, documents: None };
+    let plan = plan(&experiment, |_| Ok::<_, String>(facts)).expect("invariant: the defaults are an experiment");
+    plan.cells[0].runs[0].spec.clone()
 }
 
 impl PlanAxis {

@@ -129,6 +129,12 @@ pub(super) fn blame_examples(settings: &Settings<'_>, message: String) -> Diagno
     Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "these examples")
 }
 
+/// An error at the place that names the run to start from.
+pub(super) fn blame_run(settings: &Settings<'_>, message: String) -> Diagnostic {
+    let place = settings.get("finetune.run").and_then(|setting| setting.place.clone());
+    Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "this run")
+}
+
 /// The steps of a run that a budget pays for.
 fn steps_for(budget: &Budget, spec: &RunSpec) -> u64 {
     let tokens = (spec.train.batch_size * spec.train.seq_len) as f64;
@@ -238,10 +244,12 @@ impl Resolver {
         examples: &ExamplesFacts,
         before: &RunSpec,
         before_hash: SpecHash,
+        seed: Seed,
     ) -> (RunSpec, SpecHash) {
         const STAGE: &str = "finetune";
         let nothing = |_: &mut Map<String, Json>| ();
         let mut fields = fields(settings, STAGE);
+        fields.remove("run");
         fields.insert("data_hash".to_owned(), json!(examples.data_hash));
         fields.insert("labels".to_owned(), json!(examples.labels));
         if let Some(hash) = examples.test_hash {
@@ -251,9 +259,9 @@ impl Resolver {
         let (optimizer, schedule) = ("finetune.optimizer", "finetune.schedule");
         let optimizer = part(&mut self.optimizer, optimizer, settings, STAGE, nothing).value.clone();
         let schedule = part(&mut self.schedule, schedule, settings, STAGE, nothing).value.clone();
-        let its = format!("{STAGE} {:?}", before.train);
+        let its = format!("{STAGE} {seed} {:?}", before.train);
         let train = part(&mut self.train, "finetune.train", settings, &its, |fields| {
-            fields.insert("seed".to_owned(), json!(before.train.seed));
+            fields.insert("seed".to_owned(), json!(seed));
             fields.insert("device".to_owned(), json!(before.train.device));
             fields.insert("isa".to_owned(), json!(before.train.isa));
             fields.insert("gradient_checkpointing".to_owned(), json!(before.train.gradient_checkpointing));

@@ -55,6 +55,8 @@ fn is_first_numerics(numerics: &u32) -> bool {
 pub enum Stage {
     /// Masked-language-model pretraining from random weights.
     Pretrain,
+    /// A model from elsewhere, taken in as it is.
+    Import,
     /// Training for a task, from what pretraining left or from random weights.
     Finetune,
 }
@@ -90,6 +92,8 @@ pub enum CorpusFormat {
     Prose,
     /// The built-in generated corpus.
     Demo,
+    /// A folder of Hugging Face's, which is a model and no corpus.
+    HuggingFace,
 }
 
 /// Settings of the built-in corpus.
@@ -122,6 +126,8 @@ pub enum TokenizerKind {
     Bpe,
     Unigram,
     Character,
+    /// Somebody else's, which lies with the run that imported it.
+    Imported,
 }
 
 /// The shape of the BERT. Its vocabulary is the tokenizer's.

@@ -12,6 +12,7 @@ pub mod corpora;
 pub mod examples;
 pub mod execute;
 mod halving;
+pub mod import;
 pub mod progress;
 pub mod provenance;
 pub mod queue;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::execute::Task;
 use super::provenance::Provenance;
-use crate::plan::DeviceKind;
+use crate::plan::{DeviceKind, Stage};
 use crate::store::{History, RunState, StoredRun};
 use crate::types::{MetricName, RunId, Step};
 
@@ -59,6 +59,10 @@ pub struct ProvenanceDifference {
 pub enum ReproduceError {
     #[error("run {run} is {state}; only a finished run can be reproduced{}", hint(*.state))]
     NotFinished { run: RunId, state: RunState },
+    #[error(
+        "run {run} was imported: there is nothing to execute again; `ablate import` of the same folder finds the same run"
+    )]
+    Imported { run: RunId },
     #[error("the re-execution {run} did not finish: {reason}")]
     Failed { run: RunId, reason: String },
 }
@@ -76,6 +80,9 @@ fn hint(state: RunState) -> &'static str {
 pub fn task(run: &StoredRun) -> Result<Task, ReproduceError> {
     if run.state != RunState::Finished {
         return Err(ReproduceError::NotFinished { run: run.id.clone(), state: run.state });
+    }
+    if run.spec.stage == Stage::Import {
+        return Err(ReproduceError::Imported { run: run.id.clone() });
     }
     Ok(Task {
         spec: run.spec.clone(),

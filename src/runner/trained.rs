@@ -1,15 +1,15 @@
 //! Trained models: the weights of a run's checkpoint and the tokenizer that they belong to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::corpora;
 use super::provenance::Provenance;
-use crate::plan::RunSpec;
-use crate::store::StoredRun;
+use crate::plan::{RunSpec, TokenizerKind, parameters};
+use crate::store::{RunDir, StoredRun};
 use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
 use crate::trainer::corpus::PrepareError;
 use crate::trainer::model::parameters::Parameter;
-use crate::trainer::tokenizer::Tokenizer;
+use crate::trainer::tokenizer::{Tokenizer, TokenizerError};
 use crate::types::{RunId, Step};
 
 /// Which of a run's checkpoints.
@@ -37,6 +37,10 @@ pub enum TrainedError {
     NoCheckpoint { run: RunId, steps: Step },
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Import(#[from] TokenizerError),
     #[error("the tokenizer of run {run} cannot be had: {source}")]
     Tokenizer { run: RunId, source: PrepareError },
     #[error(
@@ -51,7 +55,10 @@ pub enum TrainedError {
 /// # Errors
 /// When there is no whole checkpoint, or not the tokenizer that the run was trained with.
 pub fn load(run: &StoredRun, which: Which, data_root: &Path, cache: &Path) -> Result<Trained, TrainedError> {
-    let (step, weights) = weights(run, which)?;
+    let (step, mut weights) = weights(run, which)?;
+    // An imported model may have more than this program's model of it: a pooler without the head behind it.
+    let own = parameters(&run.spec);
+    weights.retain(|weight| own.iter().any(|(name, _)| *name == weight.name));
     let tokenizer = tokenizer(run, data_root, cache)?;
     Ok(Trained { spec: run.spec.clone(), step, weights, tokenizer })
 }
@@ -79,11 +86,28 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
 /// When neither cache nor corpus give it.
 pub fn tokenizer(run: &StoredRun, data_root: &Path, cache: &Path) -> Result<Tokenizer, TrainedError> {
     let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
+    if run.spec.tokenizer.kind == TokenizerKind::Imported {
+        let of = provenance.and_then(|provenance| provenance.starts_from).unwrap_or_else(|| run.id.clone());
+        return imported_tokenizer(&run.dir.beside(&of));
+    }
     let beside = provenance.and_then(|provenance| provenance.corpus.beside);
     let tokenizer = corpora::tokenizer(&run.spec, beside.as_deref(), data_root, cache)
         .map_err(|source| TrainedError::Tokenizer { run: run.id.clone(), source })?;
     check_tokenizer(run, &tokenizer)?;
     Ok(tokenizer)
+}
+
+/// The name of the artifact that holds an imported tokenizer.
+pub const TOKENIZER: &str = "tokenizer.json";
+
+/// The tokenizer that `run` imported.
+///
+/// # Errors
+/// When it is not there, or is none.
+pub fn imported_tokenizer(run: &RunDir) -> Result<Tokenizer, TrainedError> {
+    let path = run.artifact_path(TOKENIZER);
+    let json = std::fs::read(&path).map_err(|source| TrainedError::Read { path: path.clone(), source })?;
+    Ok(Tokenizer::import(&path, &json)?)
 }
 
 /// Whether `run` was trained with this tokenizer.

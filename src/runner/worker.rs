@@ -17,7 +17,7 @@ use super::examples::{self, ExamplesError};
 use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
 use super::trained::{self, TrainedError, Which};
-use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
+use crate::plan::{FinetuneSpec, RunSpec, TokenizerKind, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
@@ -150,7 +150,10 @@ fn fine_tune(
 ) -> Result<Outcome, RunError> {
     let beside = provenance.corpus.beside.as_deref();
     let cache = order.runs.join("cache");
-    let tokenizer = corpora::tokenizer(spec, beside, &order.data_root, &cache)?;
+    let tokenizer = match (spec.tokenizer.kind, &provenance.starts_from) {
+        (TokenizerKind::Imported, Some(run)) => trained::imported_tokenizer(&dir.beside(run))?,
+        _ => corpora::tokenizer(spec, beside, &order.data_root, &cache)?,
+    };
     recorder.append(&fact("tokenizer_hash", json!(tokenizer.hash())))?;
     let start = match &provenance.starts_from {
         Some(run) => {

@@ -70,6 +70,11 @@ impl RunDir {
         &self.id
     }
 
+    /// The folder of another run of the same store.
+    pub fn beside(&self, id: &RunId) -> Self {
+        Self::new(self.path.parent().unwrap_or(Path::new(".")), id.clone())
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path

@@ -212,3 +212,71 @@ fn stages_that_do_not_fit_are_refused() {
     };
     assert!(filled.code == Some(2) && filled.stderr.contains("was fine-tuned"), "{}", filled.stderr);
 }
+
+/// A model that goes out to Hugging Face's format and comes back is the same model, and can be fine-tuned like one that was
+/// pretrained here; a folder with something wrong in it is refused by the name of what is wrong.
+#[test]
+fn a_model_from_elsewhere_is_taken_in_and_fine_tuned() {
+    let workbench = workbench("[objective]\nnsp = \"random\"\n");
+    workbench.stdout("run tiny.toml");
+    let original = workbench.only_run();
+    workbench.stdout("export latest --format hf --out out");
+    let id = workbench.stdout("import hf out").trim().to_owned();
+    assert_eq!(workbench.stdout("import hf out").trim(), id, "the same folder is the same run");
+    let logits = |run: &str| {
+        let words = ["fill-mask", run, "박수를 [MASK] 보내다", "--json"];
+        let output = finish(workbench.command(&words).spawn().unwrap());
+        let json: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{}", output.stderr));
+        (json["ids"].clone(), json["masks"].clone(), json["nsp_logits"].clone())
+    };
+    assert_eq!(logits(original["id"].as_str().unwrap()), logits(&id));
+    let refused = workbench.run(&format!("reproduce {id}"));
+    assert!(refused.code == Some(2) && refused.stderr.contains("was imported"), "{}", refused.stderr);
+    let stage = format!(
+        "[experiment]\nname = \"from elsewhere\"\n{}",
+        CLASSIFY.replace("[finetune]", &format!("[finetune]\nrun = \"{id}\""))
+    );
+    let workbench =
+        workbench.write("stage.toml", &stage).write("both.toml", format!("{stage}[model]\npreset = \"nano\"\n"));
+    workbench.stdout("run stage.toml");
+    let stages = runs(&workbench);
+    let run = of_stage(&stages, "finetune")[0];
+    assert_eq!((run["facts"]["starts_from"]["run"].as_str(), &run["state"]), (Some(id.as_str()), &"finished".into()));
+    assert!(last(run, "test/accuracy") > 0.9);
+    let both = workbench.run("run both.toml");
+    assert!(both.code == Some(2) && both.stderr.contains("`model.preset` is that of the run"), "{}", both.stderr);
+
+    let refused = |change: &dyn Fn(&std::path::Path), expected: &str| {
+        let folder = workbench.path("broken");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).unwrap();
+        for entry in std::fs::read_dir(workbench.path("out")).unwrap().flatten() {
+            std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+        }
+        change(&folder);
+        let output = workbench.run("import hf broken");
+        let said = output.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(output.code == Some(2) && said.contains(expected), "{said}");
+    };
+    let edit = |folder: &std::path::Path, name: &str, from: &str, to: &str| {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(folder.join(name), text.replace(from, to)).unwrap();
+    };
+    refused(&|folder| std::fs::remove_file(folder.join("model.safetensors")).unwrap(), "pytorch_model.bin");
+    refused(&|folder| std::fs::write(folder.join("model.safetensors"), "no").unwrap(), "not a safetensors file");
+    refused(
+        &|folder| edit(folder, "config.json", "\"intermediate_size\": 64", "\"intermediate_size\": 65"),
+        "intermediate.dense",
+    );
+    refused(
+        &|folder| edit(folder, "config.json", "\"num_hidden_layers\": 1", "\"num_hidden_layers\": 2"),
+        "`bert.encoder.layer.1.",
+    );
+    refused(&|folder| edit(folder, "config.json", "\"bert\"", "\"roberta\""), "`model_type` is `roberta`");
+    refused(
+        &|folder| edit(folder, "config.json", "\"vocab_size\": 900", "\"vocab_size\": 899"),
+        "ids would lie beyond it",
+    );
+    refused(&|folder| edit(folder, "tokenizer.json", "[SEP]", "[END]"), "it has no [SEP]");
+}

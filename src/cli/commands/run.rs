@@ -8,7 +8,7 @@ use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
-use crate::plan::{Cell, Measured, PlannedRun, Stage, estimate};
+use crate::plan::{Cell, Measured, PlannedRun, Stage, TokenizerKind, estimate};
 use crate::runner::clock::Stopwatch;
 use crate::runner::corpora;
 use crate::runner::execute::{Fate, Options, Task, execute};
@@ -103,6 +103,9 @@ fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliE
     let cache = store.root().join("cache");
     let mut seen = BTreeSet::new();
     for run in loaded.plan.runs() {
+        if run.spec.tokenizer.kind == TokenizerKind::Imported {
+            continue;
+        }
         device::check(&run.spec).map_err(CliError::request)?;
         let what = format!("{:?} {:?} {:?}", run.spec.data, run.spec.tokenizer, run.spec.objective.nsp);
         if !seen.insert(what) {

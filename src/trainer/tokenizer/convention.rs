@@ -29,7 +29,7 @@ impl Convention {
     /// The family of a kind of tokenizer.
     pub fn of(kind: TokenizerKind) -> Self {
         match kind {
-            TokenizerKind::Wordpiece => Self::Bert,
+            TokenizerKind::Wordpiece | TokenizerKind::Imported => Self::Bert,
             TokenizerKind::Bpe | TokenizerKind::Unigram | TokenizerKind::Character => Self::SentencePiece,
         }
     }

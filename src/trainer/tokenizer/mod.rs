@@ -55,6 +55,10 @@ pub enum TokenizerError {
          {needed} entries; raise it, or lower `tokenizer.limit_alphabet`"
     )]
     VocabularyTooSmall { asked: usize, characters: usize, needed: usize },
+    #[error("an imported tokenizer lies with its run, and is learnt from no text")]
+    NotLearnt,
+    #[error("{}: no tokenizer that can be imported: {reason}", path.display())]
+    Foreign { path: PathBuf, reason: String },
     #[error("{}: not a tokenizer of this program: {reason}", path.display())]
     Unreadable { path: PathBuf, reason: String },
 }
@@ -63,6 +67,7 @@ pub enum TokenizerError {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     pipeline: Pipeline,
+    specials: SpecialIds,
     tokens: Vec<String>,
     json: String,
     cache: Cache,
@@ -80,6 +85,7 @@ impl Tokenizer {
             TokenizerKind::Bpe => bpe_model(bpe::learn(&words, spec)?),
             TokenizerKind::Character => bpe_model(bpe::characters(&words, spec)?),
             TokenizerKind::Unigram => unigram_model(unigram::learn(&words, spec)?),
+            TokenizerKind::Imported => return Err(TokenizerError::NotLearnt),
         };
         Ok(Self::assemble(model, tokens, Pipeline::of(spec)))
     }
@@ -97,7 +103,8 @@ impl Tokenizer {
             .add_special_tokens(convention.special_tokens().iter().map(|token| AddedToken::from(*token, true)))
             .expect(LIBRARY);
         let json = inner.to_string(true).expect(LIBRARY);
-        Self { inner, pipeline, tokens, json, cache: Cache::default() }
+        let specials = convention.special_ids();
+        Self { inner, pipeline, specials, tokens, json, cache: Cache::default() }
     }
 
     /// Reads a `tokenizer.json` that [`json`](Self::json) gave.
@@ -124,8 +131,39 @@ impl Tokenizer {
                 "its first entries are not the special tokens {names}, or it has no normalizer"
             )));
         };
-        let pipeline = Pipeline { convention, normalizer: normalizer.clone(), pre_tokenizer: pre_tokenizer.clone() };
-        Ok(Self { inner, pipeline, tokens, json, cache: Cache::default() })
+        let (normalizer, pre_tokenizer) = (normalizer.clone(), pre_tokenizer.clone());
+        let pipeline = Pipeline { convention, normalizer, pre_tokenizer, leaves_letters: true };
+        let specials = convention.special_ids();
+        Ok(Self { inner, pipeline, specials, tokens, json, cache: Cache::default() })
+    }
+
+    /// Reads the `tokenizer.json` of a BERT from elsewhere: WordPiece, with BERT's special tokens at ids of its own.
+    ///
+    /// # Errors
+    /// When the text is none, or the tokenizer is no WordPiece with these tokens.
+    pub fn import(path: &Path, json: &[u8]) -> Result<Self, TokenizerError> {
+        let unreadable = |reason: String| TokenizerError::Foreign { path: path.to_owned(), reason };
+        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| unreadable(e.to_string()))?;
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|e| unreadable(e.to_string()))?;
+        if !matches!(inner.get_model(), ModelWrapper::WordPiece(_)) {
+            return Err(unreadable("it is no WordPiece tokenizer, which BERT's are".to_owned()));
+        }
+        let size = inner.get_vocab_size(true) as u32;
+        let tokens: Option<Vec<_>> = (0..size).map(|id| inner.id_to_token(id)).collect();
+        let tokens = tokens.ok_or_else(|| unreadable("its ids have gaps".to_owned()))?;
+        let id = |token: &str| inner.token_to_id(token).ok_or_else(|| unreadable(format!("it has no {token}")));
+        let [pad, unk, cls, sep, mask] = convention::BERT_TOKENS.map(id);
+        let (pad, unk, cls, sep, mask) = (pad?, unk?, cls?, sep?, mask?);
+        let first_ordinary = [pad, unk, cls, sep, mask].into_iter().max().unwrap_or_default() + 1;
+        let specials = SpecialIds { pad, cls, sep, mask, first_ordinary };
+        let (Some(normalizer), Some(pre_tokenizer)) = (inner.get_normalizer(), inner.get_pre_tokenizer()) else {
+            return Err(unreadable("it has no normalizer or no pre-tokenizer, which BERT's have".to_owned()));
+        };
+        let (normalizer, pre_tokenizer) = (normalizer.clone(), pre_tokenizer.clone());
+        let pipeline = Pipeline { convention: Convention::Bert, normalizer, pre_tokenizer, leaves_letters: false };
+        let json = inner.to_string(true).map_err(|e| unreadable(e.to_string()))?;
+        Ok(Self { inner, pipeline, specials, tokens, json, cache: Cache::default() })
     }
 
     /// The `tokenizer.json` of the Hugging Face libraries, the same bytes for the same training text and settings.
@@ -145,7 +183,7 @@ impl Tokenizer {
 
     /// The ids of the special tokens that instances are built with.
     pub fn special_ids(&self) -> SpecialIds {
-        self.convention().special_ids()
+        self.specials
     }
 
     /// Encodes text. No special token is added, and none comes out: `[MASK]` in the text is letters in brackets.

@@ -33,6 +33,8 @@ pub(super) struct Pipeline {
     pub(super) convention: Convention,
     pub(super) normalizer: NormalizerWrapper,
     pub(super) pre_tokenizer: PreTokenizerWrapper,
+    /// Whether plain letters come out as they are: an imported normalizer may take syllables apart.
+    pub(super) leaves_letters: bool,
 }
 
 impl Pipeline {
@@ -48,6 +50,7 @@ impl Pipeline {
                     None => BertPreTokenizer.into(),
                     Some(split) => PreTokenizers::new(vec![split.into(), BertPreTokenizer.into()]).into(),
                 },
+                leaves_letters: true,
             },
             Convention::SentencePiece => {
                 let brackets = SplitPattern::Regex(r"[\[\]]".to_owned());
@@ -55,7 +58,8 @@ impl Pipeline {
                 let words = Metaspace::new(WORD_START, PrependScheme::Always, true);
                 let parts = [Some(words.into()), separator.map(Into::into), Some(brackets.into())];
                 let pre_tokenizer = PreTokenizers::new(parts.into_iter().flatten().collect()).into();
-                Self { convention, normalizer: sentence_piece_normalizer(spec.lowercase), pre_tokenizer }
+                let normalizer = sentence_piece_normalizer(spec.lowercase);
+                Self { convention, normalizer, pre_tokenizer, leaves_letters: true }
             }
         }
     }
@@ -63,7 +67,9 @@ impl Pipeline {
     /// The normalised words of a piece between white space.
     pub(super) fn words(&self, piece: &str) -> Vec<String> {
         // The fast path holds for any separator: one that consists of letters is refused by the plan.
-        if piece.chars().all(|c| ('가'..='힣').contains(&c) || c.is_ascii_digit() || c.is_ascii_lowercase()) {
+        if self.leaves_letters
+            && piece.chars().all(|c| ('가'..='힣').contains(&c) || c.is_ascii_digit() || c.is_ascii_lowercase())
+        {
             return vec![self.convention.plain_word(piece)];
         }
         let mut normalized = NormalizedString::from(piece);

@@ -1,8 +1,10 @@
-//! Export to Hugging Face's `transformers`: the files of a model folder that `from_pretrained` loads with equal logits.
+//! From and to Hugging Face's `transformers`. [`import`] is the one way; the other is here: the files of a model folder that `from_pretrained` loads with equal logits.
 //!
 //! Names and shapes of the weights are those of `transformers` already. What a model lacks that BERT has is written out
 //! where a value makes it the same function (a bias of zeros, the table of sinusoidal positions); a model that BERT cannot
 //! be is refused, with what keeps it from being one.
+
+pub mod import;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};

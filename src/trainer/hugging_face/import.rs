@@ -1,0 +1,293 @@
+//! Import from Hugging Face's `transformers`: a folder with `config.json`, `model.safetensors` and `tokenizer.json` of a BERT
+//! becomes a specification, weights under our names, and a tokenizer.
+//!
+//! Names of older checkpoints are understood (`LayerNorm.gamma`, a body without the prefix `bert.`), and half precision is
+//! widened. What is missing, misshapen or no BERT is refused by the name of the tensor or of the setting.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use safetensors::tensor::{Dtype, SafeTensors};
+use serde_json::Value;
+
+use crate::plan::{
+    Activation, CorpusFormat, DataSpec, ModelSpec, NUMERICS, NormPosition, Nsp, PositionEmbedding, RunSpec,
+    SPEC_SCHEMA, Stage, TokenizerKind, TokenizerSpec,
+};
+use crate::trainer::model::BertForPreTraining;
+use crate::trainer::model::parameters::{Parameter, Weights};
+use crate::trainer::tokenizer::{Tokenizer, TokenizerError};
+use crate::types::{ContentHash, ContentHasher};
+
+/// A model folder, read and checked.
+pub struct Imported {
+    pub spec: RunSpec,
+    /// The parameters of the model in their order, and the pooler behind them where there is one without a head.
+    pub weights: Vec<Parameter>,
+    pub tokenizer: Tokenizer,
+    /// Tensors of the file that this program has no use for.
+    pub ignored: Vec<String>,
+    /// Parts of the model that the folder does not have, and that start as nothing.
+    pub missing_head: bool,
+}
+
+/// Why a folder cannot be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("cannot read {path}: {source}{hint}")]
+    Read { path: PathBuf, source: std::io::Error, hint: &'static str },
+    #[error("{path}: {problem}")]
+    Config { path: PathBuf, problem: String },
+    #[error("{path}: the tensor `{name}` is missing; this model needs it with the shape {expected:?}")]
+    Missing { path: PathBuf, name: String, expected: Vec<usize> },
+    #[error("{path}: the tensor `{name}` has the shape {found:?}, and config.json makes it {expected:?}")]
+    Misshapen { path: PathBuf, name: String, found: Vec<usize>, expected: Vec<usize> },
+    #[error("{path}: the tensor `{name}` is of type {dtype:?}; F32, F16 and BF16 are read")]
+    Type { path: PathBuf, name: String, dtype: Dtype },
+    #[error("{path}: not a safetensors file: {problem}")]
+    Safetensors { path: PathBuf, problem: String },
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+}
+
+/// Reads a model folder; `defaults` is a pretraining specification whose other sections the import has.
+///
+/// # Errors
+/// When a file is missing or is none of its kind, or the model is no BERT of this program.
+pub fn import(folder: &Path, defaults: &RunSpec) -> Result<Imported, ImportError> {
+    let config_path = folder.join("config.json");
+    let config_bytes = read(&config_path, "; a folder that `save_pretrained` wrote has one")?;
+    let weights_path = folder.join("model.safetensors");
+    let hint = "; an older `pytorch_model.bin` becomes one by `save_pretrained` of transformers 4.35 or later";
+    let weight_bytes = read(&weights_path, hint)?;
+    let tokenizer_path = folder.join("tokenizer.json");
+    let hint = "; `AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...)` writes it";
+    let tokenizer = Tokenizer::import(&tokenizer_path, &read(&tokenizer_path, hint)?)?;
+    let tensors = SafeTensors::deserialize(&weight_bytes)
+        .map_err(|error| ImportError::Safetensors { path: weights_path.clone(), problem: error.to_string() })?;
+    let names = our_names(&tensors);
+    let has = |name: &str| names.contains_key(name);
+    let config = Config::read(&config_path, &config_bytes)?;
+    let mut model = config.model(&config_path)?;
+    model.mlm_head_transform = has("cls.predictions.transform.dense.weight");
+    model.mlm_head_bias = has("cls.predictions.bias");
+    let vocab_size = config.integer("vocab_size")?;
+    if tokenizer.vocab_size() > vocab_size {
+        let tokens = tokenizer.vocab_size();
+        let problem =
+            format!("the tokenizer has {tokens} entries, and `vocab_size` is {vocab_size}: ids would lie beyond it");
+        return Err(ImportError::Config { path: config_path, problem });
+    }
+    let has_pairs = has("cls.seq_relationship.weight") && has("bert.pooler.dense.weight");
+    let hash = ContentHasher::new()
+        .update(&config_bytes)
+        .update(ContentHash::of(&weight_bytes).as_bytes())
+        .update(tokenizer.hash().as_bytes())
+        .finish();
+    let name =
+        folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let spec = RunSpec {
+        schema: SPEC_SCHEMA,
+        numerics: NUMERICS,
+        stage: Stage::Import,
+        data: DataSpec {
+            corpus: name,
+            corpus_hash: hash,
+            format: CorpusFormat::HuggingFace,
+            demo: None,
+            ..defaults.data.clone()
+        },
+        tokenizer: TokenizerSpec { kind: TokenizerKind::Imported, vocab_size, ..defaults.tokenizer.clone() },
+        model,
+        objective: crate::plan::ObjectiveSpec {
+            nsp: if has_pairs { Nsp::Random } else { Nsp::Off },
+            ..defaults.objective.clone()
+        },
+        ..defaults.clone()
+    };
+    let mut weights = Vec::new();
+    for Parameter { name, shape: expected, .. } in BertForPreTraining::new(&spec, &Device::flex()).parameters() {
+        let Some(theirs) = names.get(&name) else {
+            return Err(ImportError::Missing { path: weights_path, name, expected });
+        };
+        weights.push(parameter(&weights_path, &tensors, theirs, name, Some(&expected))?);
+    }
+    for name in ["bert.pooler.dense.weight", "bert.pooler.dense.bias"] {
+        if let Some(theirs) = names.get(name).filter(|_| !has_pairs) {
+            weights.push(parameter(&weights_path, &tensors, theirs, name.to_owned(), None)?);
+        }
+    }
+    let is_used = |name: &String| weights.iter().any(|weight| weight.name == *name);
+    let ignored = names.keys().filter(|name| !is_used(name) && !is_copy(name)).cloned().collect();
+    let missing_head = !spec.model.mlm_head_transform;
+    Ok(Imported { spec, weights, tokenizer, ignored, missing_head })
+}
+
+fn read(path: &Path, hint: &'static str) -> Result<Vec<u8>, ImportError> {
+    std::fs::read(path).map_err(|source| {
+        let hint = if source.kind() == std::io::ErrorKind::NotFound { hint } else { "" };
+        ImportError::Read { path: path.to_owned(), source, hint }
+    })
+}
+
+/// Tensors that `transformers` writes beside the ones that they repeat.
+fn is_copy(name: &str) -> bool {
+    name.starts_with("cls.predictions.decoder.") || name == "bert.embeddings.position_ids"
+}
+
+/// Their name of each of our tensors.
+fn our_names(tensors: &SafeTensors) -> BTreeMap<String, String> {
+    let theirs = tensors.names();
+    let has_prefix = theirs.iter().any(|name| name.starts_with("bert."));
+    let ours = |name: &str| {
+        let name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias");
+        let is_head = name.starts_with("cls.") || name.starts_with("classifier.");
+        if has_prefix || is_head { name } else { format!("bert.{name}") }
+    };
+    theirs.iter().map(|name| (ours(name), (*name).to_owned())).collect()
+}
+
+fn parameter(
+    path: &Path,
+    tensors: &SafeTensors,
+    theirs: &str,
+    name: String,
+    expected: Option<&[usize]>,
+) -> Result<Parameter, ImportError> {
+    let view = tensors
+        .tensor(theirs)
+        .map_err(|error| ImportError::Safetensors { path: path.to_owned(), problem: error.to_string() })?;
+    let shape = view.shape().to_vec();
+    if let Some(expected) = expected.filter(|expected| *expected != shape) {
+        let (name, expected) = (theirs.to_owned(), expected.to_vec());
+        return Err(ImportError::Misshapen { path: path.to_owned(), name, found: shape, expected });
+    }
+    let bits = |bytes: &[u8]| u16::from_le_bytes([bytes[0], bytes[1]]);
+    let values = match view.dtype() {
+        Dtype::F32 => bytemuck::pod_collect_to_vec(view.data()),
+        Dtype::BF16 => view.data().chunks_exact(2).map(|b| f32::from_bits(u32::from(bits(b)) << 16)).collect(),
+        Dtype::F16 => view.data().chunks_exact(2).map(|b| from_half(bits(b))).collect(),
+        dtype => return Err(ImportError::Type { path: path.to_owned(), name, dtype }),
+    };
+    Ok(Parameter { name, shape, values })
+}
+
+/// The value of an IEEE 754 half.
+fn from_half(bits: u16) -> f32 {
+    let (sign, exponent, fraction) = (f32::from(1 - 2 * (bits >> 15) as i16), (bits >> 10) & 31, bits & 1023);
+    match exponent {
+        0 => sign * f32::from(fraction) / 16_777_216.0,
+        31 if fraction == 0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        _ => sign * (1.0 + f32::from(fraction) / 1024.0) * f32::from_bits((u32::from(exponent) + 112) << 23),
+    }
+}
+
+/// `config.json`.
+struct Config<'p> {
+    path: &'p Path,
+    fields: serde_json::Map<String, Value>,
+}
+
+impl<'p> Config<'p> {
+    fn read(path: &'p Path, bytes: &[u8]) -> Result<Self, ImportError> {
+        let fields = serde_json::from_slice(bytes).map_err(|error| ImportError::Config {
+            path: path.to_owned(),
+            problem: format!("no JSON object: {error}"),
+        })?;
+        Ok(Self { path, fields })
+    }
+
+    fn problem(&self, problem: String) -> ImportError {
+        ImportError::Config { path: self.path.to_owned(), problem }
+    }
+
+    fn integer(&self, key: &str) -> Result<usize, ImportError> {
+        let value = self.fields.get(key).and_then(Value::as_u64).filter(|&value| value > 0);
+        value
+            .map(|value| value as usize)
+            .ok_or_else(|| self.problem(format!("`{key}` is missing or no number above 0")))
+    }
+
+    fn number(&self, key: &str, default: f64) -> f64 {
+        self.fields.get(key).and_then(Value::as_f64).unwrap_or(default)
+    }
+
+    fn text(&self, key: &str, default: &'static str) -> &str {
+        self.fields.get(key).and_then(Value::as_str).unwrap_or(default)
+    }
+
+    fn model(&self, _path: &Path) -> Result<ModelSpec, ImportError> {
+        let kind = self.text("model_type", "bert");
+        if kind != "bert" {
+            return Err(self.problem(format!("`model_type` is `{kind}`, and BERTs (`bert`) are imported")));
+        }
+        let positions = self.text("position_embedding_type", "absolute");
+        if positions != "absolute" {
+            return Err(
+                self.problem(format!("`position_embedding_type` is `{positions}`; `absolute` is what there is"))
+            );
+        }
+        let hidden_act = match self.text("hidden_act", "gelu") {
+            "gelu" => Activation::Gelu,
+            "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluNew,
+            "relu" => Activation::Relu,
+            other => return Err(self.problem(format!("`hidden_act` is `{other}`; gelu, gelu_new and relu are there"))),
+        };
+        let segments = self.integer("type_vocab_size")?;
+        if segments != 2 {
+            return Err(self.problem(format!("`type_vocab_size` is {segments}, and BERT has 2 segments")));
+        }
+        let (width, heads) = (self.integer("hidden_size")?, self.integer("num_attention_heads")?);
+        if !width.is_multiple_of(heads) {
+            return Err(
+                self.problem(format!("`hidden_size` {width} is not divisible by `num_attention_heads` {heads}"))
+            );
+        }
+        Ok(ModelSpec {
+            hidden_size: width,
+            num_hidden_layers: self.integer("num_hidden_layers")?,
+            num_attention_heads: heads,
+            attention_head_size: width / heads,
+            intermediate_size: self.integer("intermediate_size")?,
+            max_position_embeddings: self.integer("max_position_embeddings")?,
+            type_vocab_size: segments,
+            hidden_act,
+            hidden_dropout_prob: self.number("hidden_dropout_prob", 0.1),
+            attention_probs_dropout_prob: self.number("attention_probs_dropout_prob", 0.1),
+            initializer_range: self.number("initializer_range", 0.02),
+            layer_norm_eps: self.number("layer_norm_eps", 1e-12),
+            position_embedding_type: PositionEmbedding::Absolute,
+            norm_position: NormPosition::Post,
+            embedding_layer_norm: true,
+            tie_word_embeddings: true,
+            mlm_head_transform: true,
+            mlm_head_bias: true,
+            nsp_head_bias: true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_widened_exactly() {
+        let cases = [
+            (0x0000, 0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0400, 6.103_515_6e-5),
+            (0x0001, 5.960_464_5e-8),
+            (0x3555, 0.333_251_95),
+            (0xfc00, f32::NEG_INFINITY),
+        ];
+        for (bits, value) in cases {
+            assert_eq!(from_half(bits).to_bits(), f32::to_bits(value), "{bits:04x}");
+        }
+        assert!(from_half(0x7e00).is_nan());
+    }
+}
