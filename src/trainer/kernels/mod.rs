@@ -16,6 +16,7 @@ mod matrix;
 mod operation;
 pub mod pool;
 pub mod profile;
+mod recurrence;
 mod residual;
 mod shards;
 
@@ -29,6 +30,7 @@ use super::model::{Attention, Bert, Embeddings, FeedForward, LayerNorm, Tokens};
 use crate::plan::ModelSpec;
 
 pub use dropout::Mask;
+pub use recurrence::Packing;
 pub use shards::SHARDS;
 
 /// How the model's operations are computed.
@@ -104,6 +106,13 @@ pub fn feed_forward(hidden: &Tensor<2>, weights: &FeedForward, layer: usize, sub
     }
     inputs.extend(norm_values(&weights.layer_norm));
     Some(operation::apply(kernel, inputs, between(sublayer)))
+}
+
+/// The recurrence of an LSTM: gates as far as the input makes them `[R, 4 H]` and the weights from the state `[4 H, H]`, to
+/// states `[R, H]`.
+pub fn recurrence(gates: Tensor<2>, weight: Tensor<2>, packing: Packing) -> Tensor<2> {
+    let kernel = recurrence::Recurrence { packing, width: weight.dims()[1] };
+    operation::apply(kernel, vec![gates.into_dispatch(), weight.into_dispatch()], Between::Keep)
 }
 
 /// The mean cross-entropy in nats of the masked `rows` against their `labels`: `[1]`, and 0 where nothing is masked.

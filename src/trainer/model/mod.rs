@@ -6,7 +6,9 @@
 //!
 //! Shapes: R rows (tokens of the batch), D hidden, H heads, K head width, F intermediate, V vocabulary, M masked rows.
 
+pub mod crf;
 pub mod head;
+pub mod lstm;
 mod padding;
 pub mod parameters;
 pub mod sublayer;

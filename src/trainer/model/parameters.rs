@@ -111,6 +111,15 @@ impl<'a> Initializer<'a> {
         Param::from_tensor(Tensor::from_floats(vec![value; width].as_slice(), self.device))
     }
 
+    /// A tensor of numbers uniform in (-bound, bound).
+    pub fn uniform<const D: usize>(&self, name: &str, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
+        let parameter = ContentHash::of(name.as_bytes()).first_u64();
+        let mut draws = Stream::new(self.seed, Purpose::Init, parameter, 0).draws();
+        let n: usize = shape.iter().product();
+        let values: Vec<f32> = (0..n).map(|_| ((2.0 * draws.unit() - 1.0) * bound) as f32).collect();
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device))
+    }
+
     /// Draws from the stream that the name gives, so that a part starts alike in every model that has it.
     fn matrix(&self, name: &str, rows: usize, columns: usize) -> Param<Tensor<2>> {
         /// Values a stream gives, so that a large table is drawn by all threads.
