@@ -4,7 +4,8 @@
 //! parameters and names of `pytorch-crf`. The loss is `log Z - score(gold)`; its gradients are the marginal probabilities of
 //! tags and of pairs of tags less those of the gold tags. Both come from the forward-backward algorithm in f64 on the host,
 //! the same on every device and for any number of threads: sequences are independent, and their gradients are added up in
-//! their order.
+//! their order. Logs of sums over tags cost an exponential for each tag, not for each pair: `log sum_i e^(a_i + b_ij)` is
+//! `m + log sum_i e^(a_i - m) e^(b_ij)` with m the largest `a_i`, and `e^(b_ij)` is there once for all.
 //!
 //! Shapes: R rows, C tags.
 
@@ -89,10 +90,9 @@ impl Crf {
     }
 
     fn scores(&self) -> Scores {
-        let double = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
-        let start = double(values(self.start_transitions.val()));
-        let (end, transitions) = (double(values(self.end_transitions.val())), double(values(self.transitions.val())));
-        Scores { tags: start.len(), start, end, transitions }
+        let double = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+        let (start, end) = (double(values(self.start_transitions.val())), double(values(self.end_transitions.val())));
+        Scores::new(start, end, double(values(self.transitions.val())))
     }
 }
 
@@ -112,11 +112,21 @@ fn add(sum: &mut [f64], more: &[f64]) {
 }
 
 /// The parameters on the host.
+#[derive(Clone)]
 struct Scores {
     tags: usize,
     start: Vec<f64>,
     end: Vec<f64>,
     transitions: Vec<f64>,
+    /// `e^transition`; absent where one is so far from 0 that products of these could overflow or vanish.
+    weights: Option<Vec<f64>>,
+}
+
+/// Which of a transition's two tags a sum runs over.
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    From,
+    To,
 }
 
 /// The loss of a sequence and its gradients.
@@ -129,8 +139,36 @@ struct Gradients {
 }
 
 impl Scores {
+    fn new(start: Vec<f64>, end: Vec<f64>, transitions: Vec<f64>) -> Self {
+        /// With two more factors, one at most 1 and one at most e^300, everything stays well within f64's e^-745 to e^709.
+        const MODERATE: f64 = 300.0;
+        let is_moderate = transitions.iter().all(|transition| transition.abs() <= MODERATE);
+        let weights = is_moderate.then(|| transitions.iter().map(|&transition| libm::exp(transition)).collect());
+        Self { tags: start.len(), start, end, transitions, weights }
+    }
+
     fn transition(&self, from: usize, to: usize) -> f64 {
         self.transitions[from * self.tags + to]
+    }
+
+    /// For each tag the log of the sum over the others of `e^(logs[other] + transition)`.
+    fn log_sums(&self, logs: &[f64], over: Over) -> Vec<f64> {
+        let c = self.tags;
+        let place = |other: usize, tag: usize| match over {
+            Over::From => other * c + tag,
+            Over::To => tag * c + other,
+        };
+        match &self.weights {
+            Some(weights) => {
+                let (largest, factors) = exponentials(logs);
+                let sum =
+                    |tag| factors.iter().enumerate().map(|(other, f)| f * weights[place(other, tag)]).sum::<f64>();
+                (0..c).map(|tag| largest + libm::log(sum(tag))).collect()
+            }
+            None => (0..c)
+                .map(|tag| log_sum(logs.iter().enumerate().map(|(other, l)| l + self.transitions[place(other, tag)])))
+                .collect(),
+        }
     }
 
     /// The score of `tags`.
@@ -145,12 +183,9 @@ impl Scores {
     fn forward(&self, emissions: &[f32]) -> Vec<f64> {
         let c = self.tags;
         let mut alpha: Vec<f64> = (0..c).map(|tag| self.start[tag] + f64::from(emissions[tag])).collect();
-        for t in 1..emissions.len() / c {
-            for tag in 0..c {
-                let ways = (0..c).map(|from| alpha[(t - 1) * c + from] + self.transition(from, tag));
-                let sum = log_sum(ways);
-                alpha.push(sum + f64::from(emissions[t * c + tag]));
-            }
+        for emissions in emissions.chunks_exact(c).skip(1) {
+            let sums = self.log_sums(&alpha[alpha.len() - c..], Over::From);
+            alpha.extend(sums.iter().zip(emissions).map(|(sum, &emission)| sum + f64::from(emission)));
         }
         alpha
     }
@@ -160,15 +195,38 @@ impl Scores {
         let (c, steps) = (self.tags, emissions.len() / self.tags);
         let mut beta = vec![0.0; steps * c];
         beta[(steps - 1) * c..].copy_from_slice(&self.end);
-        for t in (0..steps - 1).rev() {
-            for tag in 0..c {
-                let way = |to: usize| {
-                    self.transition(tag, to) + f64::from(emissions[(t + 1) * c + to]) + beta[(t + 1) * c + to]
-                };
-                beta[t * c + tag] = log_sum((0..c).map(way));
-            }
+        for t in (1..steps).rev() {
+            let sums = self.log_sums(&after(emissions, &beta, t * c..(t + 1) * c), Over::To);
+            beta[(t - 1) * c..t * c].copy_from_slice(&sums);
         }
         beta
+    }
+
+    /// For each pair of tags how often it is to be expected: `[C, C]`.
+    fn expected_pairs(&self, emissions: &[f32], alpha: &[f64], beta: &[f64], log_z: f64) -> Vec<f64> {
+        let (c, steps) = (self.tags, emissions.len() / self.tags);
+        let mut pairs = vec![0.0; c * c];
+        for t in 1..steps {
+            let before = &alpha[(t - 1) * c..t * c];
+            let after: Vec<f64> = after(emissions, beta, t * c..(t + 1) * c).iter().map(|log| log - log_z).collect();
+            let rows = pairs.chunks_exact_mut(c).enumerate();
+            if self.weights.is_some() {
+                let (largest, before) = exponentials(before);
+                let after: Vec<f64> = after.iter().map(|log| libm::exp(log + largest)).collect();
+                rows.for_each(|(from, row)| {
+                    row.iter_mut().zip(&after).for_each(|(pair, to)| *pair += before[from] * to)
+                });
+            } else {
+                let weight = |from: usize, to: usize| libm::exp(before[from] + self.transition(from, to) + after[to]);
+                rows.for_each(|(from, row)| {
+                    row.iter_mut().enumerate().for_each(|(to, pair)| *pair += weight(from, to))
+                });
+            }
+        }
+        for (pair, weight) in pairs.iter_mut().zip(self.weights.iter().flatten()) {
+            *pair *= weight;
+        }
+        pairs
     }
 
     fn gradients(&self, emissions: &[f32], gold: &[usize]) -> Gradients {
@@ -176,18 +234,7 @@ impl Scores {
         let (alpha, beta) = (self.forward(emissions), self.backward(emissions));
         let log_z = log_sum((0..c).map(|tag| alpha[(steps - 1) * c + tag] + self.end[tag]));
         let mut marginals: Vec<f64> = alpha.iter().zip(&beta).map(|(a, b)| libm::exp(a + b - log_z)).collect();
-        let mut transitions = vec![0.0; c * c];
-        for t in 1..steps {
-            for from in 0..c {
-                for to in 0..c {
-                    let weight = alpha[(t - 1) * c + from]
-                        + self.transition(from, to)
-                        + f64::from(emissions[t * c + to])
-                        + beta[t * c + to];
-                    transitions[from * c + to] += libm::exp(weight - log_z);
-                }
-            }
-        }
+        let mut transitions = self.expected_pairs(emissions, &alpha, &beta, log_z);
         gold.iter().enumerate().for_each(|(t, &tag)| marginals[t * c + tag] -= 1.0);
         gold.windows(2).for_each(|pair| transitions[pair[0] * c + pair[1]] -= 1.0);
         Gradients {
@@ -218,6 +265,17 @@ impl Scores {
     }
 }
 
+/// At one place, for each tag the log of the summed weight of what it emits and of all ends after it.
+fn after(emissions: &[f32], beta: &[f64], place: Range<usize>) -> Vec<f64> {
+    emissions[place.clone()].iter().zip(&beta[place]).map(|(&emission, beta)| f64::from(emission) + beta).collect()
+}
+
+/// The largest of `logs`, and `e^(log - largest)` of each.
+fn exponentials(logs: &[f64]) -> (f64, Vec<f64>) {
+    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (largest, logs.iter().map(|log| libm::exp(log - largest)).collect())
+}
+
 /// `log sum exp`, without overflow.
 fn log_sum(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
@@ -239,7 +297,17 @@ mod tests {
 
     fn scores(tags: usize, values: &[f64]) -> Scores {
         let part = |from: usize, n: usize| values[from..from + n].to_vec();
-        Scores { tags, start: part(0, tags), end: part(tags, tags), transitions: part(2 * tags, tags * tags) }
+        Scores::new(part(0, tags), part(tags, tags), part(2 * tags, tags * tags))
+    }
+
+    /// By products of exponentials, and without them.
+    fn both_ways(scores: &Scores) -> [Scores; 2] {
+        assert!(scores.weights.is_some());
+        [scores.clone(), Scores { weights: None, ..scores.clone() }]
+    }
+
+    fn close(found: &[f64], expected: &[f64]) -> bool {
+        found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9)
     }
 
     /// All sequences of so many tags, in the order of numbers.
@@ -278,17 +346,26 @@ mod tests {
             };
             paths.iter().zip(&weights).for_each(|(path, weight)| count(path, (weight - log_z).exp()));
             count(&gold, -1.0);
-            let found = scores.gradients(&emissions, &gold);
-            prop_assert!((found.loss - (log_z - scores.score(&emissions, &gold))).abs() < 1e-9);
-            let close = |found: &[f64], expected: &[f64]| {
-                found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9)
-            };
-            prop_assert!(close(&found.emissions, &counts));
-            prop_assert!(close(&found.start, &counts[..tags]) && close(&found.end, &counts[(steps - 1) * tags..]));
-            prop_assert!(close(&found.transitions, &pairs));
+            for scores in both_ways(&scores) {
+                let found = scores.gradients(&emissions, &gold);
+                prop_assert!((found.loss - (log_z - scores.score(&emissions, &gold))).abs() < 1e-9);
+                prop_assert!(close(&found.emissions, &counts));
+                prop_assert!(close(&found.start, &counts[..tags]) && close(&found.end, &counts[(steps - 1) * tags..]));
+                prop_assert!(close(&found.transitions, &pairs));
+            }
             let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let best: Vec<usize> = scores.best(&emissions).into_iter().map(|tag| tag as usize).collect();
             prop_assert!((scores.score(&emissions, &best) - largest).abs() < 1e-9);
+        }
+
+        /// Up to where exponentials are multiplied, they give what their logs give when added.
+        #[test]
+        fn exponentials_serve_for_all_that_is_moderate((tags, parameters, emissions, gold) in case()) {
+            let far: Vec<f64> = parameters.iter().map(|value| value * 100.0).collect();
+            let emissions: Vec<f32> = emissions.iter().map(|value| value * 200.0).collect();
+            let [fast, plain] = both_ways(&scores(tags, &far)).map(|scores| scores.gradients(&emissions, &gold));
+            prop_assert!((fast.loss - plain.loss).abs() < 1e-9);
+            prop_assert!(close(&fast.emissions, &plain.emissions) && close(&fast.transitions, &plain.transitions));
         }
 
         /// Small whole numbers tie often: the smallest last tag is taken, then the smallest before it, and so on.
