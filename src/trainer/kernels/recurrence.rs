@@ -2,19 +2,21 @@
 //! through time.
 //!
 //! Sequences are taken in groups of fixed size, so that the order of every sum is fixed too; within a group the longest come
-//! first, and each step of time is one matrix product over those that are not over yet.
+//! first, and each step of time is one matrix product over those that are not over yet. What a step hands on lies in as many
+//! rows as the group has sequences, the same row for a sequence at every step.
 //!
-//! Shapes: R rows, H width of the state, N rows of a group.
+//! Shapes: R rows, H width of the state, G sequences of a group, N rows of a group.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::math::exp;
+use super::isa::vectorised;
+use super::math::{accumulate, exp};
 use super::matrix::{Matrix, MatrixMut};
 use super::operation::Kernel;
 use super::pool::Buffer;
-use super::shards::sum_in_order;
+use super::shards::{sum_in_order, transposed};
 
 /// Sequences of a group: part of the determinism contract, since it shapes the order of sums.
 const GROUP: usize = 8;
@@ -55,6 +57,13 @@ impl Packing {
     }
 }
 
+impl Group {
+    /// How many sequences it has: all of them take the first step.
+    fn len(&self) -> usize {
+        self.steps.first().map_or(0, Range::len)
+    }
+}
+
 /// The operation. Inputs: the gates as far as the input makes them `[R, 4 H]` (input, forget, cell, output), and the weights
 /// from the state `[4 H, H]`. Output: the states `[R, H]`, 0 in rows of no sequence.
 #[derive(Debug)]
@@ -67,11 +76,11 @@ pub struct Recurrence {
 #[derive(Debug)]
 pub struct Kept {
     /// The gates after their functions, `[N, 4 H]`.
-    gates: Vec<f32>,
-    /// The cell, its tanh, and the state: `[N, H]` each.
-    cells: Vec<f32>,
-    tanh_cells: Vec<f32>,
-    states: Vec<f32>,
+    gates: Buffer,
+    /// The state and the cell that each row found, and the tanh of the cell that it left: `[N, H]` each.
+    states_before: Buffer,
+    cells_before: Buffer,
+    tanh_cells: Buffer,
 }
 
 impl Kernel for Recurrence {
@@ -84,18 +93,20 @@ impl Kernel for Recurrence {
 
     fn forward(&self, inputs: &[&[f32]]) -> (Buffer, Vec<Kept>) {
         let &[gates, weight] = inputs.as_array().expect("invariant: two");
-        let kept: Vec<Kept> = self.packing.groups.par_iter().map(|group| self.run(group, gates, weight)).collect();
+        let weight = transposed(weight, 4 * self.width, self.width);
+        let groups = self.packing.groups.par_iter().with_max_len(1);
+        let found: Vec<(Buffer, Kept)> = groups.map(|group| self.run(group, gates, &weight)).collect();
         let mut output = Buffer::zeros(self.packing.rows * self.width);
-        for (group, kept) in self.packing.groups.iter().zip(&kept) {
-            scatter(&mut output, &group.rows, &kept.states, self.width);
+        for (group, (states, _)) in self.packing.groups.iter().zip(&found) {
+            scatter(&mut output, &group.rows, states, self.width);
         }
-        (output, kept)
+        (output, found.into_iter().map(|(_, kept)| kept).collect())
     }
 
     fn backward(&self, inputs: &[&[f32]], saved: Vec<Kept>, output: &[f32]) -> Vec<Buffer> {
         let &[_, weight] = inputs.as_array().expect("invariant: two");
-        let groups = self.packing.groups.par_iter().zip(&saved);
-        let found: Vec<(Vec<f32>, Vec<f32>)> =
+        let groups = self.packing.groups.par_iter().zip(&saved).with_max_len(1);
+        let found: Vec<(Buffer, Vec<f32>)> =
             groups.map(|(group, kept)| self.back(group, kept, weight, output)).collect();
         let mut of_gates = Buffer::zeros(self.packing.rows * 4 * self.width);
         for (group, (gates, _)) in self.packing.groups.iter().zip(&found) {
@@ -110,99 +121,148 @@ impl Kernel for Recurrence {
 }
 
 impl Recurrence {
-    fn run(&self, group: &Group, gates: &[f32], weight: &[f32]) -> Kept {
+    /// The states of a group `[N, H]`, by the transposed weights `[H, 4 H]`.
+    fn run(&self, group: &Group, gates: &[f32], weight: &[f32]) -> (Buffer, Kept) {
         let (h, n) = (self.width, group.rows.len());
+        let mut states = Buffer::new(n * h);
         let mut kept = Kept {
             gates: gather(gates, &group.rows, 4 * h),
-            cells: vec![0.0; n * h],
-            tanh_cells: vec![0.0; n * h],
-            states: vec![0.0; n * h],
+            states_before: Buffer::new(n * h),
+            cells_before: Buffer::new(n * h),
+            tanh_cells: Buffer::new(n * h),
         };
-        let mut before: Option<Range<usize>> = None;
-        for step in &group.steps {
-            let (past, now) = kept.states.split_at_mut(step.start * h);
-            let own = &mut kept.gates[step.start * 4 * h..step.end * 4 * h];
-            if let Some(before) = &before {
-                let states = Matrix::new(&past[before.start * h..(before.start + step.len()) * h], step.len(), h);
-                MatrixMut::new(own, step.len(), 4 * h).product(states, Matrix::new(weight, 4 * h, h).t(), true);
+        let (mut state, mut cell) = (Buffer::zeros(group.len() * h), Buffer::zeros(group.len() * h));
+        for (t, step) in group.steps.iter().enumerate() {
+            let (m, place) = (step.len(), step.start * h..step.end * h);
+            let gates = &mut kept.gates[step.start * 4 * h..step.end * 4 * h];
+            let (state, cell) = (&mut state[..m * h], &mut cell[..m * h]);
+            kept.states_before[place.clone()].copy_from_slice(state);
+            kept.cells_before[place.clone()].copy_from_slice(cell);
+            if t > 0 {
+                MatrixMut::new(gates, m, 4 * h).product(Matrix::new(state, m, h), Matrix::new(weight, h, 4 * h), true);
             }
-            let (past_cells, cells) = kept.cells.split_at_mut(step.start * h);
-            for row in 0..step.len() {
-                let gates = &mut own[row * 4 * h..(row + 1) * 4 * h];
-                for j in 0..h {
-                    let (input, forget) = (sigmoid(gates[j]), sigmoid(gates[h + j]));
-                    let (fresh, output) = (tanh(gates[2 * h + j]), sigmoid(gates[3 * h + j]));
-                    let cell_before = before.as_ref().map_or(0.0, |before| past_cells[(before.start + row) * h + j]);
-                    let cell = forget * cell_before + input * fresh;
-                    let tanh_cell = tanh(cell);
-                    (gates[j], gates[h + j], gates[2 * h + j], gates[3 * h + j]) = (input, forget, fresh, output);
-                    cells[row * h + j] = cell;
-                    kept.tanh_cells[(step.start + row) * h + j] = tanh_cell;
-                    now[row * h + j] = output * tanh_cell;
-                }
-            }
-            before = Some(step.clone());
+            step_forward(gates, cell, &mut kept.tanh_cells[place.clone()], state, h);
+            states[place].copy_from_slice(state);
         }
-        kept
+        (states, kept)
     }
 
     /// The gradients of a group's gates `[N, 4 H]` and its share of the weights' `[4 H, H]`.
-    fn back(&self, group: &Group, kept: &Kept, weight: &[f32], output: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    fn back(&self, group: &Group, kept: &Kept, weight: &[f32], output: &[f32]) -> (Buffer, Vec<f32>) {
         let (h, n) = (self.width, group.rows.len());
-        let mut of_states = gather(output, &group.rows, h);
-        let mut of_cells = vec![0.0f32; n * h];
-        let mut of_gates = vec![0.0f32; n * 4 * h];
-        let mut states_before = vec![0.0f32; n * h];
+        let of_outputs = gather(output, &group.rows, h);
+        let mut of_gates = Buffer::new(n * 4 * h);
+        // From the step after, whose rows are the first of this step's: a sequence that ends here was handed nothing.
+        let (mut of_state, mut of_cell) = (Buffer::zeros(group.len() * h), Buffer::zeros(group.len() * h));
         for (t, step) in group.steps.iter().enumerate().rev() {
-            let before = t.checked_sub(1).map(|t| group.steps[t].start);
-            for row in 0..step.len() {
-                let at = step.start + row;
-                let (gates, of_gates) = (&kept.gates[at * 4 * h..][..4 * h], &mut of_gates[at * 4 * h..][..4 * h]);
-                for j in 0..h {
-                    let (input, forget, fresh, out) = (gates[j], gates[h + j], gates[2 * h + j], gates[3 * h + j]);
-                    let (tanh_cell, of_state) = (kept.tanh_cells[at * h + j], of_states[at * h + j]);
-                    let of_cell = of_state * out * (1.0 - tanh_cell * tanh_cell) + of_cells[at * h + j];
-                    let cell_before = before.map_or(0.0, |before| kept.cells[(before + row) * h + j]);
-                    of_gates[j] = of_cell * fresh * input * (1.0 - input);
-                    of_gates[h + j] = of_cell * cell_before * forget * (1.0 - forget);
-                    of_gates[2 * h + j] = of_cell * input * (1.0 - fresh * fresh);
-                    of_gates[3 * h + j] = of_state * tanh_cell * out * (1.0 - out);
-                    if let Some(before) = before {
-                        of_cells[(before + row) * h + j] = of_cell * forget;
-                        states_before[at * h + j] = kept.states[(before + row) * h + j];
-                    }
-                }
-            }
-            if let Some(before) = before {
-                let gates = Matrix::new(&of_gates[step.start * 4 * h..step.end * 4 * h], step.len(), 4 * h);
-                let states = &mut of_states[before * h..(before + step.len()) * h];
-                MatrixMut::new(states, step.len(), h).product(gates, Matrix::new(weight, 4 * h, h), true);
+            let (m, place, wide) = (step.len(), step.start * h..step.end * h, step.start * 4 * h..step.end * 4 * h);
+            let of_gates = &mut of_gates[wide.clone()];
+            let (of_state, of_cell) = (&mut of_state[..m * h], &mut of_cell[..m * h]);
+            accumulate(of_state, &of_outputs[place.clone()]);
+            let (cells_before, tanh_cells) = (&kept.cells_before[place.clone()], &kept.tanh_cells[place]);
+            step_backward(&kept.gates[wide], cells_before, tanh_cells, of_state, of_cell, of_gates, h);
+            if t > 0 {
+                let (gates, weight) = (Matrix::new(of_gates, m, 4 * h), Matrix::new(weight, 4 * h, h));
+                MatrixMut::new(of_state, m, h).product(gates, weight, false);
             }
         }
-        let mut of_weight = vec![0.0f32; 4 * h * h];
-        let (gates, states) = (Matrix::new(&of_gates, n, 4 * h), Matrix::new(&states_before, n, h));
+        let mut of_weight = vec![0.0; 4 * h * h];
+        let (gates, states) = (Matrix::new(&of_gates, n, 4 * h), Matrix::new(&kept.states_before, n, h));
         MatrixMut::new(&mut of_weight, 4 * h, h).product(gates.t(), states, false);
         (of_gates, of_weight)
     }
 }
 
+vectorised! {
+    /// Puts the gates through their functions; cells and states go from those before the step to those after it.
+    ///
+    /// # Shapes
+    /// - gates: `[m, 4 H]`; the others: `[m, H]`, with H the width
+    fn step_forward(gates: &mut [f32], cells: &mut [f32], tanh_cells: &mut [f32], states: &mut [f32], width: usize) {
+        let rows = gates.chunks_exact_mut(4 * width).zip(cells.chunks_exact_mut(width));
+        let left = tanh_cells.chunks_exact_mut(width).zip(states.chunks_exact_mut(width));
+        for ((gates, cells), (tanh_cells, states)) in rows.zip(left) {
+            let [inputs, forgets, fresh, outputs] = quarters_mut(gates);
+            for j in 0..width {
+                let (input, forget, output) = (sigmoid(inputs[j]), sigmoid(forgets[j]), sigmoid(outputs[j]));
+                let new = tanh(fresh[j]);
+                let cell = forget * cells[j] + input * new;
+                let tanh_cell = tanh(cell);
+                (inputs[j], forgets[j], fresh[j], outputs[j]) = (input, forget, new, output);
+                (cells[j], tanh_cells[j], states[j]) = (cell, tanh_cell, output * tanh_cell);
+            }
+        }
+    }
+
+    /// From the gradients of the states and cells that a step left those of its gates, before their functions; the cells'
+    /// become those of the cells that the step found.
+    ///
+    /// # Shapes
+    /// - gates, of_gates: `[m, 4 H]`; the others: `[m, H]`, with H the width
+    fn step_backward(
+        gates: &[f32], cells_before: &[f32], tanh_cells: &[f32], of_states: &[f32], of_cells: &mut [f32],
+        of_gates: &mut [f32], width: usize,
+    ) {
+        let rows = gates.chunks_exact(4 * width).zip(of_gates.chunks_exact_mut(4 * width));
+        let kept = cells_before.chunks_exact(width).zip(tanh_cells.chunks_exact(width));
+        let after = of_states.chunks_exact(width).zip(of_cells.chunks_exact_mut(width));
+        for (((gates, of_gates), (cells_before, tanh_cells)), (of_states, of_cells)) in rows.zip(kept).zip(after) {
+            let [inputs, forgets, fresh, outputs] = quarters(gates);
+            let [of_inputs, of_forgets, of_fresh, of_outputs] = quarters_mut(of_gates);
+            for j in 0..width {
+                let (input, forget, new, output) = (inputs[j], forgets[j], fresh[j], outputs[j]);
+                let (tanh_cell, of_state) = (tanh_cells[j], of_states[j]);
+                let of_cell = of_state * output * (1.0 - tanh_cell * tanh_cell) + of_cells[j];
+                of_inputs[j] = of_cell * new * input * (1.0 - input);
+                of_forgets[j] = of_cell * cells_before[j] * forget * (1.0 - forget);
+                of_fresh[j] = of_cell * input * (1.0 - new * new);
+                of_outputs[j] = of_state * tanh_cell * output * (1.0 - output);
+                of_cells[j] = of_cell * forget;
+            }
+        }
+    }
+}
+
+/// The four gates of a row.
+#[inline(always)]
+fn quarters(row: &[f32]) -> [&[f32]; 4] {
+    let (first, second) = row.split_at(row.len() / 2);
+    let ((a, b), (c, d)) = (first.split_at(first.len() / 2), second.split_at(second.len() / 2));
+    [a, b, c, d]
+}
+
+/// The four gates of a row, to write.
+#[inline(always)]
+fn quarters_mut(row: &mut [f32]) -> [&mut [f32]; 4] {
+    let (first, second) = row.split_at_mut(row.len() / 2);
+    let (half, other) = (first.len() / 2, second.len() / 2);
+    let ((a, b), (c, d)) = (first.split_at_mut(half), second.split_at_mut(other));
+    [a, b, c, d]
+}
+
+#[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
 /// `2 sigmoid(2 x) - 1`.
+#[inline(always)]
 fn tanh(x: f32) -> f32 {
     2.0 / (1.0 + exp(-2.0 * x)) - 1.0
 }
 
 /// The chosen rows, one after the other.
-fn gather(values: &[f32], rows: &[usize], width: usize) -> Vec<f32> {
-    rows.iter().flat_map(|row| &values[row * width..(row + 1) * width]).copied().collect()
+fn gather(values: &[f32], rows: &[usize], width: usize) -> Buffer {
+    let mut out = Buffer::new(rows.len() * width);
+    for (row, out) in rows.iter().zip(out.chunks_exact_mut(width)) {
+        out.copy_from_slice(&values[row * width..(row + 1) * width]);
+    }
+    out
 }
 
 /// Puts rows back to their places.
 fn scatter(values: &mut [f32], rows: &[usize], from: &[f32], width: usize) {
-    for (row, from) in rows.iter().zip(from.chunks(width)) {
+    for (row, from) in rows.iter().zip(from.chunks_exact(width)) {
         values[row * width..(row + 1) * width].copy_from_slice(from);
     }
 }

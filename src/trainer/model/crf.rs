@@ -4,7 +4,8 @@
 //! parameters and names of `pytorch-crf`. The loss is `log Z - score(gold)`; its gradients are the marginal probabilities of
 //! tags and of pairs of tags less those of the gold tags. Both come from the forward-backward algorithm in f64 on the host,
 //! the same on every device and for any number of threads: sequences are independent, and their gradients are added up in
-//! their order.
+//! their order. Logs of sums over tags cost an exponential for each tag, not for each pair: `log sum_i e^(a_i + b_ij)` is
+//! `m + log sum_i e^(a_i - m) e^(b_ij)` with m the largest `a_i`, and `e^(b_ij)` is there once for all.
 //!
 //! Shapes: R rows, C tags.
 
@@ -89,10 +90,9 @@ impl Crf {
     }
 
     fn scores(&self) -> Scores {
-        let double = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
-        let start = double(values(self.start_transitions.val()));
-        let (end, transitions) = (double(values(self.end_transitions.val())), double(values(self.transitions.val())));
-        Scores { tags: start.len(), start, end, transitions }
+        let double = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+        let (start, end) = (double(values(self.start_transitions.val())), double(values(self.end_transitions.val())));
+        Scores::new(start, end, double(values(self.transitions.val())))
     }
 }
 
@@ -112,11 +112,21 @@ fn add(sum: &mut [f64], more: &[f64]) {
 }
 
 /// The parameters on the host.
+#[derive(Clone)]
 struct Scores {
     tags: usize,
     start: Vec<f64>,
     end: Vec<f64>,
     transitions: Vec<f64>,
+    /// `e^transition`; absent where one is so far from 0 that products of these could overflow or vanish.
+    weights: Option<Vec<f64>>,
+}
+
+/// Which of a transition's two tags a sum runs over.
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    From,
+    To,
 }
 
 /// The loss of a sequence and its gradients.
@@ -129,8 +139,36 @@ struct Gradients {
 }
 
 impl Scores {
+    fn new(start: Vec<f64>, end: Vec<f64>, transitions: Vec<f64>) -> Self {
+        /// With two more factors, one at most 1 and one at most e^300, everything stays well within f64's e^-745 to e^709.
+        const MODERATE: f64 = 300.0;
+        let is_moderate = transitions.iter().all(|transition| transition.abs() <= MODERATE);
+        let weights = is_moderate.then(|| transitions.iter().map(|&transition| libm::exp(transition)).collect());
+        Self { tags: start.len(), start, end, transitions, weights }
+    }
+
     fn transition(&self, from: usize, to: usize) -> f64 {
         self.transitions[from * self.tags + to]
+    }
+
+    /// For each tag the log of the sum over the others of `e^(logs[other] + transition)`.
+    fn log_sums(&self, logs: &[f64], over: Over) -> Vec<f64> {
+        let c = self.tags;
+        let place = |other: usize, tag: usize| match over {
+            Over::From => other * c + tag,
+            Over::To => tag * c + other,
+        };
+        match &self.weights {
+            Some(weights) => {
+                let (largest, factors) = exponentials(logs);
+                let sum =
+                    |tag| factors.iter().enumerate().map(|(other, f)| f * weights[place(other, tag)]).sum::<f64>();
+                (0..c).map(|tag| largest + libm::log(sum(tag))).collect()
+            }
+            None => (0..c)
+                .map(|tag| log_sum(logs.iter().enumerate().map(|(other, l)| l + self.transitions[place(other, tag)])))
+                .collect(),
+        }
     }
 
     /// The score of `tags`.
@@ -145,12 +183,9 @@ impl Scores {
     fn forward(&self, emissions: &[f32]) -> Vec<f64> {
         let c = self.tags;
         let mut alpha: Vec<f64> = (0..c).map(|tag| self.start[tag] + f64::from(emissions[tag])).collect();
-        for t in 1..emissions.len() / c {
-            for tag in 0..c {
-                let ways = (0..c).map(|from| alpha[(t - 1) * c + from] + self.transition(from, tag));
-                let sum = log_sum(ways);
-                alpha.push(sum + f64::from(emissions[t * c + tag]));
-            }
+        for emissions in emissions.chunks_exact(c).skip(1) {
+            let sums = self.log_sums(&alpha[alpha.len() - c..], Over::From);
+            alpha.extend(sums.iter().zip(emissions).map(|(sum, &emission)| sum + f64::from(emission)));
         }
         alpha
     }
@@ -160,15 +195,38 @@ impl Scores {
         let (c, steps) = (self.tags, emissions.len() / self.tags);
         let mut beta = vec![0.0; steps * c];
         beta[(steps - 1) * c..].copy_from_slice(&self.end);
-        for t in (0..steps - 1).rev() {
-            for tag in 0..c {
-                let way = |to: usize| {
-                    self.transition(tag, to) + f64::from(emissions[(t + 1) * c + to]) + beta[(t + 1) * c + to]
-                };
-                beta[t * c + tag] = log_sum((0..c).map(way));
-            }
+        for t in (1..steps).rev() {
+            let sums = self.log_sums(&after(emissions, &beta, t * c..(t + 1) * c), Over::To);
+            beta[(t - 1) * c..t * c].copy_from_slice(&sums);
         }
         beta
+    }
+
+    /// For each pair of tags how often it is to be expected: `[C, C]`.
+    fn expected_pairs(&self, emissions: &[f32], alpha: &[f64], beta: &[f64], log_z: f64) -> Vec<f64> {
+        let (c, steps) = (self.tags, emissions.len() / self.tags);
+        let mut pairs = vec![0.0; c * c];
+        for t in 1..steps {
+            let before = &alpha[(t - 1) * c..t * c];
+            let after: Vec<f64> = after(emissions, beta, t * c..(t + 1) * c).iter().map(|log| log - log_z).collect();
+            let rows = pairs.chunks_exact_mut(c).enumerate();
+            if self.weights.is_some() {
+                let (largest, before) = exponentials(before);
+                let after: Vec<f64> = after.iter().map(|log| libm::exp(log + largest)).collect();
+                rows.for_each(|(from, row)| {
+                    row.iter_mut().zip(&after).for_each(|(pair, to)| *pair += before[from] * to)
+                });
+            } else {
+                let weight = |from: usize, to: usize| libm::exp(before[from] + self.transition(from, to) + after[to]);
+                rows.for_each(|(from, row)| {
+                    row.iter_mut().enumerate().for_each(|(to, pair)| *pair += weight(from, to))
+                });
+            }
+        }
+        for (pair, weight) in pairs.iter_mut().zip(self.weights.iter().flatten()) {
+            *pair *= weight;
+        }
+        pairs
     }
 
     fn gradients(&self, emissions: &[f32], gold: &[usize]) -> Gradients {
@@ -176,18 +234,7 @@ impl Scores {
         let (alpha, beta) = (self.forward(emissions), self.backward(emissions));
         let log_z = log_sum((0..c).map(|tag| alpha[(steps - 1) * c + tag] + self.end[tag]));
         let mut marginals: Vec<f64> = alpha.iter().zip(&beta).map(|(a, b)| libm::exp(a + b - log_z)).collect();
-        let mut transitions = vec![0.0; c * c];
-        for t in 1..steps {
-            for from in 0..c {
-                for to in 0..c {
-                    let weight = alpha[(t - 1) * c + from]
-                        + self.transition(from, to)
-                        + f64::from(emissions[t * c + to])
-                        + beta[t * c + to];
-                    transitions[from * c + to] += libm::exp(weight - log_z);
-                }
-            }
-        }
+        let mut transitions = self.expected_pairs(emissions, &alpha, &beta, log_z);
         gold.iter().enumerate().for_each(|(t, &tag)| marginals[t * c + tag] -= 1.0);
         gold.windows(2).for_each(|pair| transitions[pair[0] * c + pair[1]] -= 1.0);
         Gradients {
@@ -218,6 +265,17 @@ impl Scores {
     }
 }
 
+/// At one place, for each tag the log of the summed weight of what it emits and of all ends after it.
+fn after(emissions: &[f32], beta: &[f64], place: Range<usize>) -> Vec<f64> {
+    emissions[place.clone()].iter().zip(&beta[place]).map(|(&emission, beta)| f64::from(emission) + beta).collect()
+}
+
+/// The largest of `logs`, and `e^(log - largest)` of each.
+fn exponentials(logs: &[f64]) -> (f64, Vec<f64>) {
+    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (largest, logs.iter().map(|log| libm::exp(log - largest)).collect())
+}
+
 /// `log sum exp`, without overflow.
 fn log_sum(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
@@ -235,10 +293,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::Seed;
 
     fn scores(tags: usize, values: &[f64]) -> Scores {
         let part = |from: usize, n: usize| values[from..from + n].to_vec();
-        Scores { tags, start: part(0, tags), end: part(tags, tags), transitions: part(2 * tags, tags * tags) }
+        Scores::new(part(0, tags), part(tags, tags), part(2 * tags, tags * tags))
+    }
+
+    /// By products of exponentials, and without them.
+    fn both_ways(scores: &Scores) -> [Scores; 2] {
+        assert!(scores.weights.is_some());
+        [scores.clone(), Scores { weights: None, ..scores.clone() }]
+    }
+
+    fn close(found: &[f64], expected: &[f64]) -> bool {
+        found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9)
     }
 
     /// All sequences of so many tags, in the order of numbers.
@@ -246,8 +315,9 @@ mod tests {
         (0..tags.pow(steps as u32)).map(|n| (0..steps).rev().map(|t| n / tags.pow(t as u32) % tags).collect()).collect()
     }
 
+    /// Up to four tags and six steps: the parameters, the emissions and the gold tags.
     fn case() -> impl Strategy<Value = (usize, Vec<f64>, Vec<f32>, Vec<usize>)> {
-        (1usize..5, 1usize..6).prop_flat_map(|(tags, steps)| {
+        (1usize..5, 1usize..7).prop_flat_map(|(tags, steps)| {
             (
                 Just(tags),
                 prop::collection::vec(-3.0..3.0f64, 2 * tags + tags * tags),
@@ -258,89 +328,168 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(3000))]
+        #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// Partition, loss, marginals and the best tags against the sum over all sequences of tags.
+        /// Partition, loss, all marginals and the best tags against the sum over all sequences of tags.
         #[test]
         fn everything_equals_brute_force((tags, parameters, emissions, gold) in case()) {
-            let scores = scores(tags, &parameters);
-            let paths = all(tags, gold.len());
+            let (scores, steps) = (scores(tags, &parameters), gold.len());
+            let paths = all(tags, steps);
             let weights: Vec<f64> = paths.iter().map(|path| scores.score(&emissions, path)).collect();
             let log_z = log_sum(weights.iter().copied());
-            let found = scores.gradients(&emissions, &gold);
-            prop_assert!((found.loss - (log_z - scores.score(&emissions, &gold))).abs() < 1e-9);
-            let expectation = |of: &dyn Fn(&[usize]) -> f64| {
-                paths.iter().zip(&weights).map(|(path, weight)| (weight - log_z).exp() * of(path)).sum::<f64>() - of(&gold)
+            // What the gradients are: expected counts, less those of the gold tags.
+            let mut counts = vec![0.0; steps * tags];
+            let mut pairs = vec![0.0; tags * tags];
+            let mut count = |path: &[usize], probability: f64| {
+                path.iter().enumerate().for_each(|(t, tag)| counts[t * tags + tag] += probability);
+                path.windows(2).for_each(|pair| pairs[pair[0] * tags + pair[1]] += probability);
             };
-            for t in 0..gold.len() {
-                for tag in 0..tags {
-                    let expected = expectation(&|path| f64::from(u8::from(path[t] == tag)));
-                    prop_assert!((found.emissions[t * tags + tag] - expected).abs() < 1e-9);
-                }
-            }
-            for from in 0..tags {
-                for to in 0..tags {
-                    let expected = expectation(&|path| path.windows(2).filter(|p| *p == [from, to]).count() as f64);
-                    prop_assert!((found.transitions[from * tags + to] - expected).abs() < 1e-9);
-                }
+            paths.iter().zip(&weights).for_each(|(path, weight)| count(path, (weight - log_z).exp()));
+            count(&gold, -1.0);
+            for scores in both_ways(&scores) {
+                let found = scores.gradients(&emissions, &gold);
+                prop_assert!((found.loss - (log_z - scores.score(&emissions, &gold))).abs() < 1e-9);
+                prop_assert!(close(&found.emissions, &counts));
+                prop_assert!(close(&found.start, &counts[..tags]) && close(&found.end, &counts[(steps - 1) * tags..]));
+                prop_assert!(close(&found.transitions, &pairs));
             }
             let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let best: Vec<usize> = scores.best(&emissions).into_iter().map(|tag| tag as usize).collect();
             prop_assert!((scores.score(&emissions, &best) - largest).abs() < 1e-9);
         }
+
+        /// Up to where exponentials are multiplied, they give what their logs give when added.
+        #[test]
+        fn exponentials_serve_for_all_that_is_moderate((tags, parameters, emissions, gold) in case()) {
+            let far: Vec<f64> = parameters.iter().map(|value| value * 100.0).collect();
+            let emissions: Vec<f32> = emissions.iter().map(|value| value * 200.0).collect();
+            let [fast, plain] = both_ways(&scores(tags, &far)).map(|scores| scores.gradients(&emissions, &gold));
+            prop_assert!((fast.loss - plain.loss).abs() < 1e-9);
+            prop_assert!(close(&fast.emissions, &plain.emissions) && close(&fast.transitions, &plain.transitions));
+        }
+
+        /// Small whole numbers tie often: the smallest last tag is taken, then the smallest before it, and so on.
+        #[test]
+        fn of_equal_sequences_the_smaller_tags_are_best(
+            (tags, parameters, emissions, gold) in case(),
+        ) {
+            let whole: Vec<f64> = parameters.iter().map(|value| (value / 2.0).round()).collect();
+            let emissions: Vec<f32> = emissions.iter().map(|value| (value / 2.0).round()).collect();
+            let scores = scores(tags, &whole);
+            let paths = all(tags, gold.len());
+            let weight = |path: &Vec<usize>| scores.score(&emissions, path);
+            let largest = paths.iter().map(weight).fold(f64::NEG_INFINITY, f64::max);
+            let best = paths.iter().filter(|path| weight(path) == largest);
+            let expected = best.min_by_key(|path| path.iter().rev().copied().collect::<Vec<_>>()).unwrap();
+            let found: Vec<usize> = scores.best(&emissions).into_iter().map(|tag| tag as usize).collect();
+            prop_assert_eq!(&found, expected);
+        }
     }
 
     fn model(tags: usize, device: &Device) -> Crf {
-        Crf::new(&Initializer::new(crate::types::Seed(3), 0.02, device), tags)
+        Crf::new(&Initializer::new(Seed(3), 0.02, device), tags)
     }
 
-    /// The gradients that come out of burn against finite differences of the loss.
+    const TAGS: usize = 3;
+    const GOLD: [i32; 7] = [0, 1, 2, 2, 0, 1, 1];
+
+    /// Several sequences, one of them of a single row, and a row of none.
+    const SEQUENCES: [Range<usize>; 3] = [0..3, 4..5, 5..7];
+
+    fn emissions() -> Vec<f32> {
+        (0..GOLD.len() * TAGS).map(|i| ((i * 7 % 11) as f32 - 5.0) / 4.0).collect()
+    }
+
+    fn tensor(emissions: &[f32], device: &Device) -> Tensor<2> {
+        Tensor::from_data(TensorData::new(emissions.to_vec(), [emissions.len() / TAGS, TAGS]), device)
+    }
+
+    /// The loss and what burn makes of its gradients: of the emissions, the first and the last tags, and the transitions.
+    fn loss_and_gradients(crf: &Crf, emissions: &[f32], device: &Device) -> (f32, [Vec<f32>; 4]) {
+        let emissions = tensor(emissions, device).require_grad();
+        // Other than 1, so that what comes from above is seen to be passed on.
+        let loss = crf.loss(emissions.clone(), &GOLD, &SEQUENCES) / 2.0;
+        let gradients = loss.backward();
+        let found = [
+            values(emissions.grad(&gradients).unwrap()),
+            values(crf.start_transitions.val().grad(&gradients).unwrap()),
+            values(crf.end_transitions.val().grad(&gradients).unwrap()),
+            values(crf.transitions.val().grad(&gradients).unwrap()),
+        ];
+        (loss.into_scalar::<f32>(), found)
+    }
+
+    /// The loss in f64, by the sum over all sequences of tags, of emissions and parameters in the order of the gradients.
+    fn loss_by_brute_force(arguments: &[Vec<f64>; 4]) -> f64 {
+        let scores = scores(TAGS, &arguments[1..].concat());
+        let emissions: Vec<f32> = arguments[0].iter().map(|&value| value as f32).collect();
+        let of_sequence = |rows: &Range<usize>| {
+            let gold: Vec<usize> = GOLD[rows.clone()].iter().map(|&tag| tag as usize).collect();
+            let emissions = &emissions[rows.start * TAGS..rows.end * TAGS];
+            let weights: Vec<f64> = all(TAGS, gold.len()).iter().map(|path| scores.score(emissions, path)).collect();
+            log_sum(weights.iter().copied()) - scores.score(emissions, &gold)
+        };
+        SEQUENCES.iter().map(of_sequence).sum()
+    }
+
+    /// What comes out of burn for every number, against central differences of the sum over all sequences of tags.
     #[test]
     fn gradients_reach_the_emissions_and_the_parameters() {
+        /// A power of two: emissions move by it without rounding.
+        const STEP: f64 = 1.0 / 4096.0;
         let device = Device::flex().autodiff();
-        let (tags, rows) = (3, 7);
-        let crf = model(tags, &device);
-        let emissions: Vec<f32> = (0..rows * tags).map(|i| ((i * 7 % 11) as f32 - 5.0) / 4.0).collect();
-        let gold = [0, 1, 2, 2, 0, 1, 1];
-        let sequences = [0..3, 4..5, 5..7];
-        let tensor = |values: &[f32]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [rows, tags]), &device);
-        let loss = |values: &[f32]| crf.loss(tensor(values), &gold, &sequences).into_scalar::<f32>();
-        let tracked = tensor(&emissions).require_grad();
-        let total = crf.loss(tracked.clone(), &gold, &sequences);
-        let scores = crf.scores();
-        let expected: f64 = sequences
-            .iter()
-            .map(|rows| {
-                let gold: Vec<usize> = gold[rows.clone()].iter().map(|&tag| tag as usize).collect();
-                scores.gradients(&emissions[rows.start * tags..rows.end * tags], &gold).loss
-            })
-            .sum();
-        assert!((f64::from(total.clone().into_scalar::<f32>()) - expected).abs() < 1e-5);
-        let gradients = total.backward();
-        let found = values(tracked.grad(&gradients).unwrap());
-        for (i, &gradient) in found.iter().enumerate() {
-            let moved = |by: f32| {
-                let mut values = emissions.clone();
-                values[i] += by;
-                f64::from(loss(&values))
-            };
-            let expected = (moved(0.05) - moved(-0.05)) / 0.1;
-            assert!((f64::from(gradient) - expected).abs() < 1e-3, "{i}: {gradient}, not {expected}");
+        let crf = model(TAGS, &device);
+        let (loss, gradients) = loss_and_gradients(&crf, &emissions(), &device);
+        let Scores { start, end, transitions, .. } = crf.scores();
+        let mut arguments = [emissions().into_iter().map(f64::from).collect(), start, end, transitions];
+        assert!((f64::from(loss) - loss_by_brute_force(&arguments) / 2.0).abs() < 1e-6);
+        for (a, found) in gradients.iter().enumerate() {
+            assert_eq!(found.len(), arguments[a].len());
+            for (i, found) in found.iter().enumerate() {
+                let mut moved = |by: f64| {
+                    arguments[a][i] += by;
+                    let loss = loss_by_brute_force(&arguments) / 2.0;
+                    arguments[a][i] -= by;
+                    loss
+                };
+                let expected = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+                assert!((f64::from(*found) - expected).abs() < 1e-6, "{a} {i}: {found}, not {expected}");
+            }
         }
-        assert!(found[3 * tags..4 * tags].iter().all(|&gradient| gradient == 0.0));
-        let of_transitions = values(crf.transitions.val().grad(&gradients).unwrap());
-        let mut sum = vec![0.0; tags * tags];
-        for rows in &sequences {
-            let gold: Vec<usize> = gold[rows.clone()].iter().map(|&tag| tag as usize).collect();
-            add(&mut sum, &scores.gradients(&emissions[rows.start * tags..rows.end * tags], &gold).transitions);
-        }
-        assert!(of_transitions.iter().zip(&sum).all(|(found, expected)| (f64::from(*found) - expected).abs() < 1e-5));
+        assert_eq!(gradients[0][3 * TAGS..4 * TAGS], [0.0; TAGS]);
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_threads() {
+        let device = Device::flex().autodiff();
+        let crf = model(TAGS, &device);
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| loss_and_gradients(&crf, &emissions(), &device))
+        };
+        let one = run(1);
+        assert!(one == run(2) && one == run(3));
+    }
+
+    /// Scores that no probability survives: the loss is the distance of the gold tags from the best ones, the gradients are
+    /// certain.
+    #[test]
+    fn extreme_scores_neither_overflow_nor_vanish() {
+        let parameters = [0.0, 0.0, 0.0, 0.0, 0.0, -1e4, 2e4, 0.0];
+        let scores = scores(2, &parameters);
+        let found = scores.gradients(&[0.0, 5e4, 0.0, 0.0, -3e4, 0.0], &[0, 1, 1]);
+        // The best tags are 1, 0, 1 with 5e4 + 2e4 - 1e4; the gold ones have -1e4.
+        assert_eq!(scores.best(&[0.0, 5e4, 0.0, 0.0, -3e4, 0.0]), [1, 0, 1]);
+        assert_eq!(found.loss, 7e4);
+        assert_eq!(found.emissions, [-1.0, 1.0, 1.0, -1.0, 0.0, 0.0]);
+        assert_eq!(found.transitions, [0.0, 0.0, 1.0, -1.0]);
     }
 
     #[test]
     fn rows_of_no_sequence_have_no_tag() {
-        let crf = model(3, &Device::flex().autodiff());
+        let crf = model(TAGS, &Device::flex());
         let emissions = [0.0, 9.0, 0.0, 0.0, 0.0, 9.0, 9.0, 0.0, 0.0];
         assert_eq!(crf.decode(&emissions, &[1..3]), [0, 2, 0]);
+        assert_eq!(crf.decode(&emissions, &[]), [0, 0, 0]);
     }
 }

@@ -119,124 +119,233 @@ mod tests {
     use super::*;
     use crate::types::Seed;
 
+    /// The widths of most tests.
     const D: usize = 3;
     const H: usize = 4;
 
-    fn input(rows: usize, device: &Device) -> Tensor<2> {
-        let values: Vec<f32> = (0..rows * D).map(|i| ((i * 13 % 17) as f32 - 8.0) / 6.0).collect();
-        Tensor::from_data(TensorData::new(values, [rows, D]), device)
+    fn tensor<const N: usize>(shape: [usize; N], value: impl Fn(usize) -> f32, device: &Device) -> Tensor<N> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(value).collect();
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
+    fn input(rows: usize, width: usize, device: &Device) -> Tensor<2> {
+        tensor([rows, width], |i| ((i * 13 % 17) as f32 - 8.0) / 6.0, device)
+    }
+
+    /// What the outputs are multiplied with before they are added up to a loss.
+    fn factor(i: usize) -> f32 {
+        ((i * 31 % 23) as f32 - 11.0) / 10.0
     }
 
     fn values<const N: usize>(tensor: Tensor<N>) -> Vec<f32> {
         tensor.into_data().try_into_vec().unwrap()
     }
 
-    /// One direction over one sequence, in f64, from the formulas.
-    fn reference(x: &[f64], ih: &[f32], hh: &[f32], bias: [&[f32]; 2], is_reverse: bool) -> Vec<Vec<f64>> {
-        let steps = x.len() / D;
-        let (mut h, mut c) = (vec![0.0; H], vec![0.0; H]);
-        let mut out = vec![Vec::new(); steps];
-        let order: Vec<usize> = if is_reverse { (0..steps).rev().collect() } else { (0..steps).collect() };
+    /// Something of each parameter, in the order of the fields.
+    fn each<T>(
+        lstm: &BiLstm,
+        matrix: impl Fn(&Param<Tensor<2>>) -> T,
+        vector: impl Fn(&Param<Tensor<1>>) -> T,
+    ) -> [T; 8] {
+        [
+            matrix(&lstm.weight_ih_l0),
+            matrix(&lstm.weight_hh_l0),
+            vector(&lstm.bias_ih_l0),
+            vector(&lstm.bias_hh_l0),
+            matrix(&lstm.weight_ih_l0_reverse),
+            matrix(&lstm.weight_hh_l0_reverse),
+            vector(&lstm.bias_ih_l0_reverse),
+            vector(&lstm.bias_hh_l0_reverse),
+        ]
+    }
+
+    /// The input and the parameters, as f64 and in this order.
+    fn arguments(x: &Tensor<2>, lstm: &BiLstm) -> Vec<Vec<f64>> {
+        let parameters = each(lstm, |matrix| values(matrix.val()), |vector| values(vector.val()));
+        let all = std::iter::once(values(x.clone())).chain(parameters);
+        all.map(|values| values.into_iter().map(f64::from).collect()).collect()
+    }
+
+    /// The formulas in f64, one token at a time: `[R, 2 H]` from what [`arguments`] gives.
+    fn reference(arguments: &[Vec<f64>], sequences: &[Range<usize>]) -> Vec<f64> {
         let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
-        for t in order {
-            let gate = |g: usize| {
-                let from_x: f64 = (0..D).map(|d| f64::from(ih[g * D + d]) * x[t * D + d]).sum();
-                let from_h: f64 = (0..H).map(|j| f64::from(hh[g * H + j]) * h[j]).sum();
-                from_x + from_h + f64::from(bias[0][g]) + f64::from(bias[1][g])
-            };
-            let gates: Vec<f64> = (0..4 * H).map(gate).collect();
-            for j in 0..H {
-                c[j] = sigmoid(gates[H + j]) * c[j] + sigmoid(gates[j]) * gates[2 * H + j].tanh();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (x, parameters) = (&arguments[0], &arguments[1..]);
+        let mut out = vec![0.0; x.len() / D * 2 * H];
+        for (direction, parameters) in parameters.chunks(4).enumerate() {
+            let [ih, hh, bias_ih, bias_hh] = parameters.as_array().unwrap();
+            for sequence in sequences {
+                let (mut state, mut cell) = ([0.0; H], [0.0; H]);
+                for step in 0..sequence.len() {
+                    let row = if direction == 0 { sequence.start + step } else { sequence.end - 1 - step };
+                    let gates: [f64; 4 * H] = std::array::from_fn(|g| {
+                        let from_input = dot(&ih[g * D..(g + 1) * D], &x[row * D..(row + 1) * D]) + bias_ih[g];
+                        from_input + dot(&hh[g * H..(g + 1) * H], &state) + bias_hh[g]
+                    });
+                    for j in 0..H {
+                        cell[j] = sigmoid(gates[H + j]) * cell[j] + sigmoid(gates[j]) * gates[2 * H + j].tanh();
+                        state[j] = sigmoid(gates[3 * H + j]) * cell[j].tanh();
+                    }
+                    let place = (2 * row + direction) * H;
+                    out[place..place + H].copy_from_slice(&state);
+                }
             }
-            h = (0..H).map(|j| sigmoid(gates[3 * H + j]) * c[j].tanh()).collect();
-            out[t].clone_from(&h);
         }
         out
     }
+
+    const PATHS: [Path; 2] = [Path::Kernels, Path::Composed];
 
     #[test]
     fn both_paths_are_the_formulas() {
         let device = Device::flex().autodiff();
         let lstm = BiLstm::new(&Initializer::new(Seed(1), 0.02, &device), D, H);
         let sequences = [1..4, 5..6, 6..11];
-        let x = input(12, &device);
-        let xs: Vec<f64> = values(x.clone()).into_iter().map(f64::from).collect();
-        for path in [Path::Kernels, Path::Composed] {
+        let x = input(12, D, &device);
+        let expected = reference(&arguments(&x, &lstm), &sequences);
+        for path in PATHS {
             let out = values(lstm.forward(x.clone(), &sequences, path));
-            let mut expected = vec![0.0; 12 * 2 * H];
-            for rows in &sequences {
-                let of = |ih: &Param<Tensor<2>>,
-                          hh: &Param<Tensor<2>>,
-                          a: &Param<Tensor<1>>,
-                          b: &Param<Tensor<1>>,
-                          is_reverse| {
-                    let (a, b) = (values(a.val()), values(b.val()));
-                    reference(
-                        &xs[rows.start * D..rows.end * D],
-                        &values(ih.val()),
-                        &values(hh.val()),
-                        [&a, &b],
-                        is_reverse,
-                    )
-                };
-                let forth = of(&lstm.weight_ih_l0, &lstm.weight_hh_l0, &lstm.bias_ih_l0, &lstm.bias_hh_l0, false);
-                let back = of(
-                    &lstm.weight_ih_l0_reverse,
-                    &lstm.weight_hh_l0_reverse,
-                    &lstm.bias_ih_l0_reverse,
-                    &lstm.bias_hh_l0_reverse,
-                    true,
-                );
-                for (t, row) in rows.clone().enumerate() {
-                    for j in 0..H {
-                        expected[row * 2 * H + j] = forth[t][j];
-                        expected[row * 2 * H + H + j] = back[t][j];
-                    }
-                }
-            }
             for (i, (found, expected)) in out.iter().zip(&expected).enumerate() {
-                assert!((f64::from(*found) - expected).abs() < 1e-5, "{path:?} {i}: {found}, not {expected}");
+                assert!((f64::from(*found) - expected).abs() < 1e-6, "{path:?} {i}: {found}, not {expected}");
             }
         }
     }
 
-    /// The kernel's gradients against those of the composed operations, and its bits over 1 to 3 threads.
+    /// The gradients of every number against central differences of the formulas in f64.
     #[test]
-    fn the_kernel_has_the_gradients_of_the_composition() {
+    fn both_paths_have_the_gradients_of_the_formulas() {
+        const STEP: f64 = 1e-5;
+        let device = Device::flex().autodiff();
+        let lstm = BiLstm::new(&Initializer::new(Seed(1), 0.02, &device), D, H);
+        let sequences = [0..3, 4..5, 5..9];
+        let x = input(9, D, &device).require_grad();
+        let mut arguments = arguments(&x, &lstm);
+        let loss = |arguments: &[Vec<f64>]| {
+            let out = reference(arguments, &sequences);
+            out.iter().enumerate().map(|(i, out)| f64::from(factor(i)) * out).sum::<f64>()
+        };
+        for path in PATHS {
+            let out = lstm.forward(x.clone(), &sequences, path);
+            let gradients = (out.clone() * tensor(out.dims(), factor, &device)).sum().backward();
+            let parameters = each(
+                &lstm,
+                |matrix| values(matrix.val().grad(&gradients).unwrap()),
+                |vector| values(vector.val().grad(&gradients).unwrap()),
+            );
+            let found = std::iter::once(values(x.grad(&gradients).unwrap())).chain(parameters);
+            for (a, found) in found.enumerate() {
+                assert_eq!(found.len(), arguments[a].len());
+                for (i, found) in found.into_iter().enumerate() {
+                    let mut moved = |by: f64| {
+                        arguments[a][i] += by;
+                        let loss = loss(&arguments);
+                        arguments[a][i] -= by;
+                        loss
+                    };
+                    let expected = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+                    assert!((f64::from(found) - expected).abs() < 2e-6, "{path:?} {a} {i}: {found}, not {expected}");
+                }
+            }
+        }
+    }
+
+    /// `torch.nn.LSTM(3, 4, bidirectional=True)` of PyTorch 2.9, in f64, over two tokens: number i of parameter k is
+    /// `((7 i + 3 k) mod 11 - 5) / 8`.
+    #[test]
+    fn pytorch_gives_the_same() {
+        const EXPECTED: [f32; 4 * H] = [
+            0.1558731, 0.0498240, 0.1093703, 0.0945495, -0.1581084, 0.1592564, -0.0333376, 0.1129781, 0.1455155,
+            -0.0091310, 0.0836671, 0.1853761, 0.1636927, -0.0499002, -0.1390837, 0.0611785,
+        ];
+        let device = Device::flex().autodiff();
+        let value = |k: usize| move |i: usize| ((7 * i + 3 * k) % 11) as f32 / 8.0 - 0.625;
+        let matrix = |k: usize, columns: usize| Param::from_tensor(tensor([4 * H, columns], value(k), &device));
+        let vector = |k: usize| Param::from_tensor(tensor([4 * H], value(k), &device));
+        let lstm = BiLstm {
+            weight_ih_l0: matrix(0, D),
+            weight_hh_l0: matrix(1, H),
+            bias_ih_l0: vector(2),
+            bias_hh_l0: vector(3),
+            weight_ih_l0_reverse: matrix(4, D),
+            weight_hh_l0_reverse: matrix(5, H),
+            bias_ih_l0_reverse: vector(6),
+            bias_hh_l0_reverse: vector(7),
+        };
+        for path in PATHS {
+            let out = values(lstm.forward(input(2, D, &device), &[0..2], path));
+            for (found, expected) in out.iter().zip(EXPECTED) {
+                assert!((found - expected).abs() < 1e-6, "{path:?}: {found}, not {expected}");
+            }
+        }
+    }
+
+    /// More sequences than a group of the kernel holds, of all lengths, with a row between any two.
+    fn many_sequences() -> Vec<Range<usize>> {
+        let mut at = 1;
+        let sequence = |length: usize| {
+            at += length + 1;
+            at - length - 1..at - 1
+        };
+        [5, 1, 3, 9, 2, 2, 7, 4, 6, 1, 8, 3, 3, 5, 2, 1, 4, 6, 2].map(sequence).to_vec()
+    }
+
+    /// At a width of more than one register and a rest: the kernel against the composition, and its bits over 1 to 3 threads.
+    #[test]
+    fn the_kernel_agrees_with_the_composition_and_itself() {
+        let (d, h, sequences) = (5, 20, many_sequences());
+        let rows = sequences[sequences.len() - 1].end + 2;
         let run = |path: Path| {
             let device = Device::flex().autodiff();
-            let lstm = BiLstm::new(&Initializer::new(Seed(1), 0.02, &device), D, H);
-            // More sequences than a group of the kernel holds, of all lengths.
-            let mut sequences = Vec::new();
-            let mut at = 1;
-            for length in [5, 1, 3, 9, 2, 2, 7, 4, 6, 1, 8, 3, 3, 5, 2, 1, 4, 6, 2] {
-                sequences.push(at..at + length);
-                at += length + 1;
-            }
-            let x = input(at + 1, &device).require_grad();
+            let lstm = BiLstm::new(&Initializer::new(Seed(1), 0.02, &device), d, h);
+            let x = input(rows, d, &device).require_grad();
             let out = lstm.forward(x.clone(), &sequences, path);
-            let weights: Vec<f32> = (0..(at + 1) * 2 * H).map(|i| ((i * 31 % 23) as f32 - 11.0) / 10.0).collect();
-            let weights = Tensor::<2>::from_data(TensorData::new(weights, [at + 1, 2 * H]), &device);
-            let gradients = (out * weights).sum().backward();
-            let of = |parameter: &Param<Tensor<2>>| values(parameter.val().grad(&gradients).unwrap());
-            let bias = values(lstm.bias_hh_l0_reverse.val().grad(&gradients).unwrap());
-            [
-                values(x.grad(&gradients).unwrap()),
-                of(&lstm.weight_ih_l0),
-                of(&lstm.weight_hh_l0),
-                of(&lstm.weight_hh_l0_reverse),
-                bias,
-            ]
+            let gradients = (out.clone() * tensor(out.dims(), factor, &device)).sum().backward();
+            let mut found = vec![values(out), values(x.grad(&gradients).unwrap())];
+            found.extend(each(
+                &lstm,
+                |matrix| values(matrix.val().grad(&gradients).unwrap()),
+                |vector| values(vector.val().grad(&gradients).unwrap()),
+            ));
+            found
         };
         let (kernel, composed) = (run(Path::Kernels), run(Path::Composed));
-        for (found, expected) in kernel.iter().zip(&composed) {
+        for (a, (found, expected)) in kernel.iter().zip(&composed).enumerate() {
             for (found, expected) in found.iter().zip(expected) {
-                assert!((found - expected).abs() < 2e-5 * (1.0 + expected.abs()), "{found}, not {expected}");
+                assert!((found - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{a}: {found}, not {expected}");
             }
         }
         for threads in [1, 2, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             assert!(pool.install(|| run(Path::Kernels)) == kernel, "{threads} threads");
         }
+    }
+
+    #[test]
+    fn without_sequences_there_is_nothing() {
+        let device = Device::flex().autodiff();
+        let lstm = BiLstm::new(&Initializer::new(Seed(1), 0.02, &device), D, H);
+        for path in PATHS {
+            let x = input(2, D, &device).require_grad();
+            let out = lstm.forward(x.clone(), &[], path);
+            assert_eq!(values(out), [0.0; 4 * H], "{path:?}");
+        }
+    }
+
+    /// Each parameter has draws of its own, which fill the range that PyTorch's do.
+    #[test]
+    fn fresh_weights_are_uniform() {
+        let (d, h) = (64, 64);
+        let new = |seed| BiLstm::new(&Initializer::new(Seed(seed), 0.02, &Device::flex()), d, h);
+        let of = |lstm: &BiLstm| each(lstm, |matrix| values(matrix.val()), |vector| values(vector.val()));
+        let (all, bound) = (of(&new(1)), 1.0 / (h as f32).sqrt());
+        assert_eq!(all, of(&new(1)));
+        for (i, values) in all.iter().enumerate() {
+            assert!(values.iter().all(|value| value.abs() <= bound));
+            let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+            assert!(largest > 0.95 * bound, "{i}: {largest} of {bound}");
+            assert!(all[..i].iter().all(|others| others[..8] != values[..8]), "{i} is drawn like another");
+        }
+        let square = all[0].iter().map(|value| value * value).sum::<f32>() / all[0].len() as f32;
+        assert!((square / (bound * bound / 3.0) - 1.0).abs() < 0.05, "a variance of {square}");
     }
 }
