@@ -32,4 +32,5 @@ pub use importance::{Importance, Method, NoImportance, NotFactorial, Part, impor
 pub use means::{is_full_grid, mean_over_cells};
 pub use pareto::{Candidate, Cost, Place, pareto};
 pub use shrinkage::{Fit, Shrunken, shrink_winner};
+pub use statistics::wilson_interval;
 pub use summary::{CellSummary, SeedOutcome, Standing, Summary, plus_minus, summarize};

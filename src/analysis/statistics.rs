@@ -91,6 +91,20 @@ pub fn sample_sd(values: &[f64]) -> Option<f64> {
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
+/// The 95 % interval of a share of which `hits` of `n` are known (Wilson 1927): never beyond 0 and 1.
+pub fn wilson_interval(hits: usize, n: usize) -> (f64, f64) {
+    /// The 97.5 % quantile of the normal distribution.
+    const Z: f64 = 1.959_963_984_540_054;
+    if n == 0 {
+        return (0.0, 1.0);
+    }
+    let (share, n) = (hits as f64 / n as f64, n as f64);
+    let centre = share + Z * Z / (2.0 * n);
+    let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z * Z / n;
+    (((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0))
+}
+
 /// The quantile `q` in [0, 1] of sorted `values`, linear between neighbours (Hyndman & Fan's type 7, as in R and NumPy).
 pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let place = q.clamp(0.0, 1.0) * sorted.len().checked_sub(1)? as f64;
@@ -200,6 +214,17 @@ mod tests {
     }
 
     /// Table values of Student's t, two-sided 95 %.
+    /// Against the figures of Newcombe 1998, table I.
+    #[test]
+    fn wilson_intervals_are_the_published_ones() {
+        for (hits, n, low, high) in
+            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+        {
+            let (l, h) = wilson_interval(hits, n);
+            assert!((l - low).abs() < 6e-5 && (h - high).abs() < 6e-5, "{hits}/{n}: {l} {h}");
+        }
+    }
+
     #[test]
     fn t_quantiles_are_those_of_the_tables() {
         for (degrees, expected) in [

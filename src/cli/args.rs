@@ -66,6 +66,8 @@ pub enum Command {
     FillMask(FillMask),
     /// What a model trained for a task says about the texts of a file
     Predict(Predict),
+    /// Which spans of its train documents a model gives back word for word
+    Memorisation(Memorisation),
     /// Train, inspect and compare tokenizers
     Tokenizer(Tokenizer),
     /// Take a model from elsewhere into the store, to fine-tune it
@@ -237,6 +239,34 @@ pub struct Predict {
     pub best: bool,
     #[command(flatten)]
     pub json: Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Memorisation {
+    /// A pretrained run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Spans of either side
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..))]
+    pub spans: u16,
+    /// Tokens of a span
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub length: u16,
+    /// Spans that are shown of those that came back
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub show: u16,
+    /// Take the checkpoint with the lowest valid loss, not the last one
+    #[arg(long)]
+    pub best: bool,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+impl Memorisation {
+    /// The checkpoint that is meant.
+    pub fn which(&self) -> Which {
+        which(self.best)
+    }
 }
 
 #[derive(Debug, Args)]

@@ -34,6 +34,7 @@ pub fn main() -> ExitCode {
         Command::Reproduce(arguments) => commands::reproduce(&context, arguments),
         Command::FillMask(arguments) => commands::fill_mask_of(&context, arguments),
         Command::Predict(arguments) => commands::predict(&context, arguments),
+        Command::Memorisation(arguments) => commands::memorisation(&context, arguments),
         Command::Tokenizer(arguments) => commands::tokenizer(&context, arguments),
         Command::Import(arguments) => commands::import(&context, arguments),
         Command::Export(arguments) => commands::export(&context, arguments),

@@ -37,6 +37,11 @@ impl ValidSet {
         self.mlm.iter().map(|batch| batch.rows.len()).sum()
     }
 
+    /// The masked sequences that an evaluation asks about.
+    pub fn masked(&self) -> &[Batch] {
+        &self.mlm
+    }
+
     /// Pairs that an evaluation judges.
     pub fn pairs(&self) -> &[Batch] {
         &self.nsp

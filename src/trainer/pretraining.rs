@@ -12,7 +12,7 @@ use super::model::sublayer::TrainingPass;
 use super::model::{BertForPreTraining, head};
 use super::recorder::{RecordError, Recorder};
 use super::step_loop::{Evaluation, Learnt, Losses, Stage, TrainError};
-use super::{facts, probes};
+use super::{facts, neighbours, probes};
 use crate::plan::{MlmMean, Nsp, RunSpec};
 
 /// What a run trains on: both sides of a tokenized corpus.
@@ -27,6 +27,7 @@ pub struct Corpus<'a, D: ?Sized> {
 /// The stage: train instances, masked anew as the specification says, and the fixed questions of its evaluations.
 pub struct Pretraining<'a, D: ?Sized> {
     spec: &'a RunSpec,
+    train: &'a D,
     batches: Batches<'a, D>,
     valid: ValidSet,
 }
@@ -44,7 +45,7 @@ impl<'a, D: TokenDocuments + ?Sized> Pretraining<'a, D> {
             let fix = "raise data.valid_fraction or use a larger corpus";
             return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train.seq_len, fix });
         }
-        Ok(Self { spec, batches, valid })
+        Ok(Self { spec, train: corpus.train, batches, valid })
     }
 }
 
@@ -62,6 +63,7 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
 
     fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
         facts::record(self.spec, &self.batches, &self.valid, recorder)?;
+        neighbours::record(self.train, self.valid.masked(), self.spec.tokenizer.vocab_size, recorder)?;
         probes::record(self.spec, &self.batches, &self.valid, recorder)
     }
 

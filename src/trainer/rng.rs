@@ -20,6 +20,8 @@ pub enum Purpose {
     Mask,
     /// Dropout; coordinates: step, layer site.
     Dropout,
+    /// What a trained model is asked; coordinates: length of the spans, 0.
+    Probe,
     /// Documents of the built-in corpus; coordinates: what is drawn, its index.
     Demo,
 }
@@ -32,6 +34,7 @@ impl Purpose {
             Self::Pair => "pair",
             Self::Mask => "mask",
             Self::Dropout => "dropout",
+            Self::Probe => "probe",
             Self::Demo => "demo",
         }
     }

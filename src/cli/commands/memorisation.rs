@@ -1,0 +1,115 @@
+//! `ablate memorisation`: which spans of its train documents a model gives back word for word.
+
+use serde_json::json;
+
+use crate::analysis::wilson_interval;
+use crate::cli::args;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::table::{Align, table};
+use crate::runner::corpora;
+use crate::runner::provenance::Provenance;
+use crate::trainer::memorisation::{Span, probe};
+use crate::trainer::tokenizer::Tokenizer;
+
+/// Asks for as many train spans as held-out ones, and prints both shares and what was given back.
+pub fn memorisation(context: &Context, arguments: &args::Memorisation) -> Result<(), CliError> {
+    let store = context.existing_store()?;
+    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let trained = context.pretrained(&run, arguments.which())?;
+    let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
+    let beside = provenance.and_then(|provenance| provenance.corpus.beside);
+    let data = corpora::prepare(&run.spec, beside.as_deref(), &context.data_root, &context.cache()?)
+        .map_err(CliError::request)?;
+    let (spans, length) = (usize::from(arguments.spans), usize::from(arguments.length));
+    let specials = trained.tokenizer.special_ids();
+    let train = probe(&trained.spec, &trained.weights, specials, &data.train, spans, length);
+    let valid = probe(&trained.spec, &trained.weights, specials, &data.valid, spans, length);
+    if train.is_empty() || valid.is_empty() {
+        let text = format!("no sentence has {} tokens: ask for shorter spans with --length", 2 * length);
+        return Err(CliError::request(text));
+    }
+    let sides = [("train", Side::of(&train)), ("held out", Side::of(&valid))];
+    if arguments.json.wanted {
+        let side = |side: &Side, spans: &[Span]| {
+            json!({
+                "spans": side.spans,
+                "verbatim": side.verbatim,
+                "share": side.share,
+                "interval": [side.low, side.high],
+                "tokens_share": side.tokens,
+                "given_back": given_back(spans, &trained.tokenizer).collect::<Vec<_>>(),
+            })
+        };
+        context.printer.json(&json!({
+            "format": "ablate-memorisation-1",
+            "run": run.id,
+            "step": trained.step,
+            "length": length,
+            "train": side(&sides[0].1, &train),
+            "held_out": side(&sides[1].1, &valid),
+        }));
+        return Ok(());
+    }
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let rows = sides.iter().map(|(name, side)| {
+        let interval = format!("{} to {}", percent(side.low), percent(side.high));
+        vec![(*name).to_owned(), side.spans.to_string(), percent(side.share), interval, percent(side.tokens)]
+    });
+    let columns = [
+        ("documents", Align::Left),
+        ("spans", Align::Right),
+        ("word for word", Align::Right),
+        ("95 % interval", Align::Right),
+        ("tokens", Align::Right),
+    ];
+    context.printer.data(table(&columns, rows));
+    context.printer.data(verdict(&sides[0].1, &sides[1].1, length));
+    for (document, text) in given_back(&train, &trained.tokenizer)
+        .take(usize::from(arguments.show))
+        .map(|its| (its["document"].clone(), its["text"].clone()))
+    {
+        context.printer.data(format!("  document {document}: {}", text.as_str().unwrap_or_default()));
+    }
+    Ok(())
+}
+
+/// What a model gave back of one side.
+struct Side {
+    spans: usize,
+    verbatim: usize,
+    share: f64,
+    low: f64,
+    high: f64,
+    tokens: f64,
+}
+
+impl Side {
+    fn of(spans: &[Span]) -> Self {
+        let verbatim = spans.iter().filter(|span| span.is_verbatim()).count();
+        let (low, high) = wilson_interval(verbatim, spans.len());
+        let tokens = spans.iter().map(Span::share).sum::<f64>() / spans.len() as f64;
+        Self { spans: spans.len(), verbatim, share: verbatim as f64 / spans.len() as f64, low, high, tokens }
+    }
+}
+
+fn verdict(train: &Side, held_out: &Side, length: usize) -> String {
+    if train.verbatim == 0 {
+        return format!("Not one span of {length} tokens was given back: nothing points to memory at this length.");
+    }
+    if train.low > held_out.high {
+        return format!(
+            "Train spans come back more often than held-out ones: this model has text of {length} tokens by heart."
+        );
+    }
+    "Train and held-out spans come back alike: that is language, and no sign of memory.".to_owned()
+}
+
+/// The spans that came back, in square brackets within their sentence.
+fn given_back<'s>(spans: &'s [Span], tokenizer: &'s Tokenizer) -> impl Iterator<Item = serde_json::Value> + 's {
+    let text = |span: &Span| {
+        let [before, inner, after] = [&span.before, &span.tokens, &span.after].map(|ids| tokenizer.decode(ids));
+        json!({ "document": span.document, "text": format!("{before} [{inner}] {after}") })
+    };
+    spans.iter().filter(|span| span.is_verbatim()).map(text)
+}
