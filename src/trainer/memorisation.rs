@@ -113,9 +113,13 @@ fn question<D: TokenDocuments + ?Sized>(
         return None;
     }
     let start = draws.below((sentence.len() - length + 1) as u32) as usize;
-    let room = spec.train.seq_len.saturating_sub(2 + length) / 2;
-    let before = sentence[start.saturating_sub(room)..start].to_vec();
-    let after = sentence[start + length..(start + length + room).min(sentence.len())].to_vec();
+    let (left, right) = (start, sentence.len() - start - length);
+    let room = spec.train.seq_len.saturating_sub(2 + length);
+    // As much from both sides, and what one side does not need from the other.
+    let from_left = left.min((room / 2).max(room.saturating_sub(right)));
+    let from_right = right.min(room - from_left);
+    let before = sentence[start - from_left..start].to_vec();
+    let after = sentence[start + length..start + length + from_right].to_vec();
     let span = Span { document, tokens: sentence[start..start + length].to_vec(), filled: Vec::new(), before, after };
     Some((number, Question { span, known: vec![None; length] }))
 }
@@ -188,7 +192,7 @@ mod tests {
         let sentence = |i: u32| (0..8).map(|t| 10 + 8 * i + t).collect::<Vec<u32>>();
         let documents = Toy((0..4).map(|i| vec![sentence(i)]).collect());
         let mut spec = tiny_spec();
-        spec.objective.nsp = Nsp::Off;
+        (spec.objective.nsp, spec.train.seq_len) = (Nsp::Off, 10);
         (spec.model.hidden_dropout_prob, spec.model.attention_probs_dropout_prob) = (0.0, 0.0);
         spec.objective.mask_ratio = 0.3;
         let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
@@ -204,7 +208,7 @@ mod tests {
         };
         assert_eq!(verbatim(&weights), 0);
         let mut optimizer = Optimizer::new(&spec.optimizer, &weights);
-        for step in 0..900 {
+        for step in 0..400 {
             let (_, gradients) = forward_backward(&model, &spec, &stage.batch(step), step, &device);
             optimizer.step(&mut weights, &gradients, 1e-2);
             model = model.with_parameters(&weights, &device);
