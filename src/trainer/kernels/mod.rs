@@ -25,6 +25,7 @@ use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor};
 
 use self::operation::Between;
+use super::model::lstm::BiLstm;
 use super::model::sublayer::{Sublayer, sites};
 use super::model::{Attention, BertForPreTraining, Embeddings, FeedForward, LayerNorm, Tokens};
 use crate::plan::ModelSpec;
@@ -108,11 +109,26 @@ pub fn feed_forward(hidden: &Tensor<2>, weights: &FeedForward, layer: usize, sub
     Some(operation::apply(kernel, inputs, between(sublayer)))
 }
 
-/// The recurrence of an LSTM: gates as far as the input makes them `[R, 4 H]` and the weights from the state `[4 H, H]`, to
-/// states `[R, H]`.
-pub fn recurrence(gates: Tensor<2>, weight: Tensor<2>, packing: Packing) -> Tensor<2> {
-    let kernel = recurrence::Recurrence { packing, width: weight.dims()[1] };
-    operation::apply(kernel, vec![gates.into_dispatch(), weight.into_dispatch()], Between::Keep)
+/// A bidirectional LSTM over the rows that `packings` go through, forth and back: `[R, D]` to `[R, 2 H]`. `None` where there
+/// is no such row.
+pub fn bi_lstm(hidden: &Tensor<2>, weights: &BiLstm, packings: [Packing; 2]) -> Option<Tensor<2>> {
+    let [inputs, width] = [hidden.dims()[1], weights.weight_hh_l0.dims()[1]];
+    if packings[0].groups.is_empty() {
+        return None;
+    }
+    let kernel = recurrence::BiLstm { inputs, width, packings };
+    let inputs = vec![
+        hidden.clone().into_dispatch(),
+        value(&weights.weight_ih_l0),
+        value(&weights.weight_hh_l0),
+        value(&weights.bias_ih_l0),
+        value(&weights.bias_hh_l0),
+        value(&weights.weight_ih_l0_reverse),
+        value(&weights.weight_hh_l0_reverse),
+        value(&weights.bias_ih_l0_reverse),
+        value(&weights.bias_hh_l0_reverse),
+    ];
+    Some(operation::apply(kernel, inputs, Between::Keep))
 }
 
 /// The mean cross-entropy in nats of the masked `rows` against their `labels`: `[1]`, and 0 where nothing is masked.

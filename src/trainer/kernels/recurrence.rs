@@ -1,18 +1,18 @@
-//! What goes from one token to the next in an LSTM, in one operation over all sequences of a batch, with back-propagation
-//! through time.
+//! A bidirectional LSTM in one operation over all sequences of a batch, with back-propagation through time.
 //!
 //! Sequences are taken in groups of fixed size, so that the order of every sum is fixed too; within a group the longest come
 //! first, and each step of time is one matrix product over those that are not over yet. What a step hands on lies in as many
-//! rows as the group has sequences, the same row for a sequence at every step.
+//! rows as the group has sequences, the same row for a sequence at every step. What the input adds to the gates is one product
+//! for all rows of a group, before the first step.
 //!
-//! Shapes: R rows, H width of the state, G sequences of a group, N rows of a group.
+//! Shapes: R rows, D width of the input, H width of the state, G sequences of a group, N rows of a group.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::isa::vectorised;
-use super::math::{accumulate, exp};
+use super::math::{accumulate, accumulate_rows, add_bias, exp};
 use super::matrix::{Matrix, MatrixMut};
 use super::operation::Kernel;
 use super::pool::Buffer;
@@ -64,17 +64,22 @@ impl Group {
     }
 }
 
-/// The operation. Inputs: the gates as far as the input makes them `[R, 4 H]` (input, forget, cell, output), and the weights
-/// from the state `[4 H, H]`. Output: the states `[R, H]`, 0 in rows of no sequence.
+/// The operation. Inputs: x `[R, D]`, and for each direction the weights from the input `[4 H, D]` and from the state
+/// `[4 H, H]`, whose gates are input, forget, cell and output, and two biases `[4 H]`. Output: the states of both directions
+/// side by side, `[R, 2 H]`, 0 in rows of no sequence.
 #[derive(Debug)]
-pub struct Recurrence {
-    pub packing: Packing,
+pub struct BiLstm {
+    pub inputs: usize,
     pub width: usize,
+    /// Forth and back.
+    pub packings: [Packing; 2],
 }
 
 /// What a group keeps for the backward pass, in the order of its rows.
 #[derive(Debug)]
 pub struct Kept {
+    /// The input, `[N, D]`.
+    inputs: Buffer,
     /// The gates after their functions, `[N, 4 H]`.
     gates: Buffer,
     /// The state and the cell that each row found, and the tanh of the cell that it left: `[N, H]` each.
@@ -83,54 +88,105 @@ pub struct Kept {
     tanh_cells: Buffer,
 }
 
-impl Kernel for Recurrence {
+/// The parameters of a direction: weights from the input and from the state, as they are or transposed, and biases.
+#[derive(Clone, Copy, Debug)]
+struct Weights<'a> {
+    input: &'a [f32],
+    state: &'a [f32],
+    biases: [&'a [f32]; 2],
+}
+
+/// The gradients that a group gives: of its rows of the input `[N, D]`, and its share of the parameters'.
+struct Gradients {
+    inputs: Buffer,
+    input_weight: Vec<f32>,
+    state_weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Kernel for BiLstm {
     const NAME: &'static str = "LSTM";
     type Saved = Vec<Kept>;
 
     fn shape(&self) -> Vec<usize> {
-        vec![self.packing.rows, self.width]
+        vec![self.packings[0].rows, 2 * self.width]
     }
 
     fn forward(&self, inputs: &[&[f32]]) -> (Buffer, Vec<Kept>) {
-        let &[gates, weight] = inputs.as_array().expect("invariant: two");
-        let weight = transposed(weight, 4 * self.width, self.width);
-        let groups = self.packing.groups.par_iter().with_max_len(1);
-        let found: Vec<(Buffer, Kept)> = groups.map(|group| self.run(group, gates, &weight)).collect();
-        let mut output = Buffer::zeros(self.packing.rows * self.width);
-        for (group, (states, _)) in self.packing.groups.iter().zip(&found) {
-            scatter(&mut output, &group.rows, states, self.width);
+        let (d, h) = (self.inputs, self.width);
+        let weights = directions(inputs);
+        let across = weights.map(|w| (transposed(w.input, 4 * h, d), transposed(w.state, 4 * h, h)));
+        let groups = self.groups();
+        let run = |&(direction, group): &(usize, &Group)| {
+            let (input, state) = &across[direction];
+            self.run(group, inputs[0], Weights { input, state, biases: weights[direction].biases })
+        };
+        let found: Vec<(Buffer, Kept)> = groups.par_iter().with_max_len(1).map(run).collect();
+        let mut output = Buffer::zeros(self.packings[0].rows * 2 * h);
+        for ((direction, group), (states, _)) in groups.iter().zip(&found) {
+            for (row, states) in group.rows.iter().zip(states.chunks_exact(h)) {
+                output[(2 * row + direction) * h..][..h].copy_from_slice(states);
+            }
         }
         (output, found.into_iter().map(|(_, kept)| kept).collect())
     }
 
     fn backward(&self, inputs: &[&[f32]], saved: Vec<Kept>, output: &[f32]) -> Vec<Buffer> {
-        let &[_, weight] = inputs.as_array().expect("invariant: two");
-        let groups = self.packing.groups.par_iter().zip(&saved).with_max_len(1);
-        let found: Vec<(Buffer, Vec<f32>)> =
-            groups.map(|(group, kept)| self.back(group, kept, weight, output)).collect();
-        let mut of_gates = Buffer::zeros(self.packing.rows * 4 * self.width);
-        for (group, (gates, _)) in self.packing.groups.iter().zip(&found) {
-            scatter(&mut of_gates, &group.rows, gates, 4 * self.width);
-        }
-        let of_weight = match found.is_empty() {
-            true => Buffer::zeros(4 * self.width * self.width),
-            false => sum_in_order(found.iter().map(|(_, weight)| weight)),
+        let (d, h) = (self.inputs, self.width);
+        let weights = directions(inputs);
+        let groups = self.groups();
+        let back = |(&(direction, group), kept): (&(usize, &Group), &Kept)| {
+            self.back(group, kept, weights[direction], &gather(&output[direction * h..], &group.rows, 2 * h, h))
         };
-        vec![of_gates, of_weight]
+        let found: Vec<Gradients> = groups.par_iter().zip(&saved).with_max_len(1).map(back).collect();
+        let mut of_x = Buffer::zeros(self.packings[0].rows * d);
+        for ((_, group), found) in groups.iter().zip(&found) {
+            for (row, of_row) in group.rows.iter().zip(found.inputs.chunks_exact(d)) {
+                accumulate(&mut of_x[row * d..(row + 1) * d], of_row);
+            }
+        }
+        let mut gradients = vec![of_x];
+        for direction in found.chunks(self.packings[0].groups.len()) {
+            let total = |part: fn(&Gradients) -> &Vec<f32>| sum_in_order(direction.iter().map(part));
+            gradients.extend([total(|its| &its.input_weight), total(|its| &its.state_weight)]);
+            gradients.extend([total(|its| &its.bias), total(|its| &its.bias)]);
+        }
+        gradients
     }
 }
 
-impl Recurrence {
-    /// The states of a group `[N, H]`, by the transposed weights `[H, 4 H]`.
-    fn run(&self, group: &Group, gates: &[f32], weight: &[f32]) -> (Buffer, Kept) {
-        let (h, n) = (self.width, group.rows.len());
+/// The parameters, forth and back.
+fn directions<'a>(inputs: &[&'a [f32]]) -> [Weights<'a>; 2] {
+    let &[_, input, state, a, b, input_back, state_back, a_back, b_back] =
+        inputs.as_array().expect("invariant: the input and four parameters a direction");
+    [
+        Weights { input, state, biases: [a, b] },
+        Weights { input: input_back, state: state_back, biases: [a_back, b_back] },
+    ]
+}
+
+impl BiLstm {
+    /// The groups of both directions, each with the number of its own.
+    fn groups(&self) -> Vec<(usize, &Group)> {
+        let [forth, back] = &self.packings;
+        let forth = forth.groups.iter().map(|group| (0, group));
+        forth.chain(back.groups.iter().map(|group| (1, group))).collect()
+    }
+
+    /// The states of a group `[N, H]`, by the transposed weights.
+    fn run(&self, group: &Group, x: &[f32], weights: Weights) -> (Buffer, Kept) {
+        let (d, h, n) = (self.inputs, self.width, group.rows.len());
         let mut states = Buffer::new(n * h);
         let mut kept = Kept {
-            gates: gather(gates, &group.rows, 4 * h),
+            inputs: gather(x, &group.rows, d, d),
+            gates: Buffer::new(n * 4 * h),
             states_before: Buffer::new(n * h),
             cells_before: Buffer::new(n * h),
             tanh_cells: Buffer::new(n * h),
         };
+        let inputs = Matrix::new(&kept.inputs, n, d);
+        MatrixMut::new(&mut kept.gates, n, 4 * h).product(inputs, Matrix::new(weights.input, d, 4 * h), false);
+        weights.biases.into_iter().for_each(|bias| add_bias(&mut kept.gates, bias));
         let (mut state, mut cell) = (Buffer::zeros(group.len() * h), Buffer::zeros(group.len() * h));
         for (t, step) in group.steps.iter().enumerate() {
             let (m, place) = (step.len(), step.start * h..step.end * h);
@@ -139,7 +195,8 @@ impl Recurrence {
             kept.states_before[place.clone()].copy_from_slice(state);
             kept.cells_before[place.clone()].copy_from_slice(cell);
             if t > 0 {
-                MatrixMut::new(gates, m, 4 * h).product(Matrix::new(state, m, h), Matrix::new(weight, h, 4 * h), true);
+                let weight = Matrix::new(weights.state, h, 4 * h);
+                MatrixMut::new(gates, m, 4 * h).product(Matrix::new(state, m, h), weight, true);
             }
             step_forward(gates, cell, &mut kept.tanh_cells[place.clone()], state, h);
             states[place].copy_from_slice(state);
@@ -147,10 +204,9 @@ impl Recurrence {
         (states, kept)
     }
 
-    /// The gradients of a group's gates `[N, 4 H]` and its share of the weights' `[4 H, H]`.
-    fn back(&self, group: &Group, kept: &Kept, weight: &[f32], output: &[f32]) -> (Buffer, Vec<f32>) {
-        let (h, n) = (self.width, group.rows.len());
-        let of_outputs = gather(output, &group.rows, h);
+    /// From the gradients of a group's states `[N, H]`, its own.
+    fn back(&self, group: &Group, kept: &Kept, weights: Weights, output: &[f32]) -> Gradients {
+        let (d, h, n) = (self.inputs, self.width, group.rows.len());
         let mut of_gates = Buffer::new(n * 4 * h);
         // From the step after, whose rows are the first of this step's: a sequence that ends here was handed nothing.
         let (mut of_state, mut of_cell) = (Buffer::zeros(group.len() * h), Buffer::zeros(group.len() * h));
@@ -158,18 +214,27 @@ impl Recurrence {
             let (m, place, wide) = (step.len(), step.start * h..step.end * h, step.start * 4 * h..step.end * 4 * h);
             let of_gates = &mut of_gates[wide.clone()];
             let (of_state, of_cell) = (&mut of_state[..m * h], &mut of_cell[..m * h]);
-            accumulate(of_state, &of_outputs[place.clone()]);
+            accumulate(of_state, &output[place.clone()]);
             let (cells_before, tanh_cells) = (&kept.cells_before[place.clone()], &kept.tanh_cells[place]);
             step_backward(&kept.gates[wide], cells_before, tanh_cells, of_state, of_cell, of_gates, h);
             if t > 0 {
-                let (gates, weight) = (Matrix::new(of_gates, m, 4 * h), Matrix::new(weight, 4 * h, h));
+                let (gates, weight) = (Matrix::new(of_gates, m, 4 * h), Matrix::new(weights.state, 4 * h, h));
                 MatrixMut::new(of_state, m, h).product(gates, weight, false);
             }
         }
-        let mut of_weight = vec![0.0; 4 * h * h];
-        let (gates, states) = (Matrix::new(&of_gates, n, 4 * h), Matrix::new(&kept.states_before, n, h));
-        MatrixMut::new(&mut of_weight, 4 * h, h).product(gates.t(), states, false);
-        (of_gates, of_weight)
+        let mut found = Gradients {
+            inputs: Buffer::new(n * d),
+            input_weight: vec![0.0; 4 * h * d],
+            state_weight: vec![0.0; 4 * h * h],
+            bias: vec![0.0; 4 * h],
+        };
+        accumulate_rows(&mut found.bias, &of_gates);
+        let gates = Matrix::new(&of_gates, n, 4 * h);
+        let (inputs, states) = (Matrix::new(&kept.inputs, n, d), Matrix::new(&kept.states_before, n, h));
+        MatrixMut::new(&mut found.inputs, n, d).product(gates, Matrix::new(weights.input, 4 * h, d), false);
+        MatrixMut::new(&mut found.input_weight, 4 * h, d).product(gates.t(), inputs, false);
+        MatrixMut::new(&mut found.state_weight, 4 * h, h).product(gates.t(), states, false);
+        found
     }
 }
 
@@ -251,18 +316,11 @@ fn tanh(x: f32) -> f32 {
     2.0 / (1.0 + exp(-2.0 * x)) - 1.0
 }
 
-/// The chosen rows, one after the other.
-fn gather(values: &[f32], rows: &[usize], width: usize) -> Buffer {
+/// The first `width` numbers of each of the chosen rows, which lie `stride` apart.
+fn gather(values: &[f32], rows: &[usize], stride: usize, width: usize) -> Buffer {
     let mut out = Buffer::new(rows.len() * width);
     for (row, out) in rows.iter().zip(out.chunks_exact_mut(width)) {
-        out.copy_from_slice(&values[row * width..(row + 1) * width]);
+        out.copy_from_slice(&values[row * stride..row * stride + width]);
     }
     out
-}
-
-/// Puts rows back to their places.
-fn scatter(values: &mut [f32], rows: &[usize], from: &[f32], width: usize) {
-    for (row, from) in rows.iter().zip(from.chunks_exact(width)) {
-        values[row * width..(row + 1) * width].copy_from_slice(from);
-    }
 }

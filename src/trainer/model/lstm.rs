@@ -1,8 +1,8 @@
 //! A bidirectional LSTM of one layer (Hochreiter & Schmidhuber 1997; Graves & Schmidhuber 2005), with PyTorch's formulas,
 //! names and initial values.
 //!
-//! The input's share of the gates is one matrix product for all rows; what goes from one token to the next is a kernel on
-//! Flex, and composed of burn's operations elsewhere.
+//! On Flex all of it is one kernel; elsewhere it is composed of burn's operations, the input's share of the gates as one
+//! matrix product for all rows.
 //!
 //! Shapes: R rows, D width of the input, H width of each direction.
 
@@ -49,14 +49,16 @@ impl BiLstm {
     /// Both directions over the rows of each of `sequences`, side by side: `[R, D]` to `[R, 2 H]`. Rows of no sequence are 0.
     pub fn forward(&self, hidden: Tensor<2>, sequences: &[Range<usize>], path: Path) -> Tensor<2> {
         let rows = hidden.dims()[0];
+        let packing = |is_reverse| Packing::new(sequences, rows, is_reverse);
+        if path == Path::Kernels
+            && let Some(output) = kernels::bi_lstm(&hidden, self, [packing(false), packing(true)])
+        {
+            return output;
+        }
         let direction = |ih: &Param<Tensor<2>>, hh: &Param<Tensor<2>>, biases: [&Param<Tensor<1>>; 2], is_reverse| {
             let bias = biases[0].val() + biases[1].val();
             let gates = hidden.clone().matmul(ih.val().transpose()) + bias.unsqueeze::<2>();
-            let packing = Packing::new(sequences, rows, is_reverse);
-            match path {
-                Path::Kernels => kernels::recurrence(gates, hh.val(), packing),
-                Path::Composed => composed(gates, hh.val(), &packing),
-            }
+            composed(gates, hh.val(), &packing(is_reverse))
         };
         let (forth, back) = (
             direction(&self.weight_ih_l0, &self.weight_hh_l0, [&self.bias_ih_l0, &self.bias_hh_l0], false),
@@ -71,8 +73,8 @@ impl BiLstm {
     }
 }
 
-/// The recurrence by burn's own operations, one step of all sequences at a time: gates `[R, 4 H]` to states `[R, H]`.
-pub fn composed(gates: Tensor<2>, weight: Tensor<2>, packing: &Packing) -> Tensor<2> {
+/// The recurrence by burn's own operations, one step of a group's sequences at a time: gates `[R, 4 H]` to states `[R, H]`.
+fn composed(gates: Tensor<2>, weight: Tensor<2>, packing: &Packing) -> Tensor<2> {
     let ([rows, _], [_, h]) = (gates.dims(), weight.dims());
     let device = gates.device();
     let mut out = Tensor::<2>::zeros([rows, h], &device);
