@@ -125,16 +125,27 @@ fn the_recipes_of_the_known_systems_train() {
     let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/seeds");
     let mut files: Vec<_> = fs::read_dir(&seeds).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert_eq!(files.len(), 5);
-    for file in files {
+    assert_eq!(files.len(), 7);
+    let reviews: String = (0..40).map(|i| format!("{i}\t{} {i}\t{}\n", ["박수를", "한숨을"][i % 2], i % 2)).collect();
+    for file in &files {
         let name = file.file_name().unwrap().to_str().unwrap();
-        let workbench = Workbench::tiny("").write(name, fs::read(&file).unwrap());
+        let mut workbench = Workbench::tiny("").write("reviews.tsv", format!("id\tdocument\tlabel\n{reviews}"));
+        for other in &files {
+            workbench = workbench.write(other.file_name().unwrap().to_str().unwrap(), fs::read(other).unwrap());
+        }
+        let task = " --set finetune.data=reviews.tsv --set finetune.test=reviews.tsv --set finetune.valid_fraction=0.2 \
+                    --set finetune.train.steps=3 --set finetune.train.seq_len=32 --set finetune.train.batch_size=4 \
+                    --set finetune.train.eval_every=2";
         let more = match name {
-            "aiffel.toml" => " --set train.steps=4 --set model.preset=aiffel-1m",
-            "chuck2win.toml" => " --set train.steps=4 --set schedule.warmup_steps=1",
-            "long8v.toml" => " --set train.steps=110 --set train.eval_every=55",
-            "paul-hyun.toml" => " --set train.epochs=0.1 --set train.gradient_accumulation_steps=2",
-            _ => " --set train.steps=4",
+            "aiffel.toml" => " --set train.steps=4 --set model.preset=aiffel-1m".to_owned(),
+            "chuck2win.toml" => " --set train.steps=4 --set schedule.warmup_steps=1".to_owned(),
+            "chuck2win-nsmc.toml" => format!("{task} --set train.steps=4 --set schedule.warmup_steps=1"),
+            "paul-hyun-nsmc.toml" => {
+                format!("{task} --set train.epochs=0.1 --set train.gradient_accumulation_steps=2")
+            }
+            "long8v.toml" => " --set train.steps=110 --set train.eval_every=55".to_owned(),
+            "paul-hyun.toml" => " --set train.epochs=0.1 --set train.gradient_accumulation_steps=2".to_owned(),
+            _ => " --set train.steps=4".to_owned(),
         };
         workbench.stdout(&format!("run {name}{sets}{more} --jobs 2"));
         let runs = workbench.list();
