@@ -106,7 +106,7 @@ fn line(text: &TextExample, said: &Said) -> String {
             let probability = probabilities.iter().copied().fold(0.0, f64::max);
             format!("{label}\t{probability:.4}\t{}", text.text)
         }
-        Said::Entities(entities) => {
+        Said::Entities { entities, .. } => {
             let characters: Vec<char> = text.text.chars().collect();
             let (mut marked, mut at) = (String::new(), 0);
             for Entity { kind, characters: range } in entities {
@@ -126,9 +126,15 @@ fn as_json(text: &TextExample, said: &Said) -> serde_json::Value {
         Said::Class { label, probabilities } => {
             json!({ "line": text.line, "text": text.text, "label": label, "probabilities": probabilities })
         }
-        Said::Entities(entities) => {
+        Said::Entities { entities, tokens } => {
             let entity = |entity: &Entity| json!({ "kind": entity.kind, "start": entity.characters.start, "end": entity.characters.end });
-            json!({ "line": text.line, "text": text.text, "entities": entities.iter().map(entity).collect::<Vec<_>>() })
+            let token = |(id, tag): &(u32, String)| json!({ "id": id, "tag": tag });
+            json!({
+                "line": text.line,
+                "text": text.text,
+                "entities": entities.iter().map(entity).collect::<Vec<_>>(),
+                "tokens": tokens.iter().map(token).collect::<Vec<_>>(),
+            })
         }
     }
 }

@@ -30,8 +30,8 @@ pub enum Predicted {
 pub enum Said {
     /// The best class, and the probability of each label.
     Class { label: String, probabilities: Vec<f64> },
-    /// The entities of the text, in its order.
-    Entities(Vec<Entity>),
+    /// The entities of the text, in its order, and the tokens that they were read from with their tags.
+    Entities { entities: Vec<Entity>, tokens: Vec<(u32, String)> },
 }
 
 /// An entity of a text.
@@ -61,15 +61,18 @@ pub fn predict_texts(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenize
     };
     let device = Device::flex().autodiff();
     let model = BertForTask::new(spec, &device).with_parameters(weights, &device).valid();
-    let said = |predicted| match predicted {
+    let said = |(example, predicted): (&Example, Predicted)| match predicted {
         Predicted::Class { class, probabilities } => Said::Class { label: stage.labels[class].clone(), probabilities },
-        Predicted::Tags { of_characters, .. } => {
+        Predicted::Tags { of_tokens, of_characters } => {
+            let ids = example.ids.iter().skip(1).copied();
+            let tokens = ids.zip(of_tokens).map(|(id, tag)| (id, stage.labels[tag].clone())).collect();
             let tags: Vec<&str> = of_characters.iter().map(|&tag| stage.labels[tag].as_str()).collect();
             let entity = |found: task::Entity| Entity { kind: found.kind.to_owned(), characters: found.range() };
-            Said::Entities(task::entities(&tags).into_iter().map(entity).collect())
+            Said::Entities { entities: task::entities(&tags).into_iter().map(entity).collect(), tokens }
         }
     };
-    predict(&model, spec, &side.examples, &Device::flex()).into_iter().map(said).collect()
+    let predicted = predict(&model, spec, &side.examples, &Device::flex());
+    side.examples.iter().zip(predicted).map(said).collect()
 }
 
 /// The metrics of a side, in a fixed order, and its mean loss in nats.
