@@ -126,13 +126,14 @@ fn as_json(text: &TextExample, said: &Said) -> serde_json::Value {
         Said::Class { label, probabilities } => {
             json!({ "line": text.line, "text": text.text, "label": label, "probabilities": probabilities })
         }
-        Said::Entities { entities, tokens } => {
+        Said::Entities { entities, tags, tokens } => {
             let entity = |entity: &Entity| json!({ "kind": entity.kind, "start": entity.characters.start, "end": entity.characters.end });
             let token = |(id, tag): &(u32, String)| json!({ "id": id, "tag": tag });
             json!({
                 "line": text.line,
                 "text": text.text,
                 "entities": entities.iter().map(entity).collect::<Vec<_>>(),
+                "tags": tags,
                 "tokens": tokens.iter().map(token).collect::<Vec<_>>(),
             })
         }

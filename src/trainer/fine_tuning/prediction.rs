@@ -30,8 +30,8 @@ pub enum Predicted {
 pub enum Said {
     /// The best class, and the probability of each label.
     Class { label: String, probabilities: Vec<f64> },
-    /// The entities of the text, in its order, and the tokens that they were read from with their tags.
-    Entities { entities: Vec<Entity>, tokens: Vec<(u32, String)> },
+    /// The entities of the text, in its order, the tag of each character, and the tokens that they were read from with theirs.
+    Entities { entities: Vec<Entity>, tags: Vec<String>, tokens: Vec<(u32, String)> },
 }
 
 /// An entity of a text.
@@ -68,7 +68,8 @@ pub fn predict_texts(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenize
             let tokens = ids.zip(of_tokens).map(|(id, tag)| (id, stage.labels[tag].clone())).collect();
             let tags: Vec<&str> = of_characters.iter().map(|&tag| stage.labels[tag].as_str()).collect();
             let entity = |found: task::Entity| Entity { kind: found.kind.to_owned(), characters: found.range() };
-            Said::Entities { entities: task::entities(&tags).into_iter().map(entity).collect(), tokens }
+            let entities = task::entities(&tags).into_iter().map(entity).collect();
+            Said::Entities { entities, tags: tags.into_iter().map(str::to_owned).collect(), tokens }
         }
     };
     let predicted = predict(&model, spec, &side.examples, &Device::flex());
