@@ -150,7 +150,7 @@ fn by_batches(
         let batch = collate(chunk);
         let n = batch.answers.len() as f64;
         if n == 0.0 {
-            return ((0.0, 0.0), chunk.iter().map(|example| nothing_read(example)).collect());
+            return ((0.0, 0.0), chunk.iter().map(nothing_read).collect());
         }
         let loss = f64::from(loss(model, spec, &batch, None, device).into_scalar::<f32>());
         let predicted = match spec.finetune.as_ref().map(|stage| stage.task) {

@@ -85,14 +85,14 @@ fn composed(gates: Tensor<2>, weight: Tensor<2>, packing: &Packing) -> Tensor<2>
             let its = &group.rows[step.clone()];
             let mut all = gates.clone().select(0, indices(its, &device));
             if let Some(before) = &state {
-                all = all + before.clone().slice([0..step.len()]).matmul(weight.clone().transpose());
+                all = all + before.clone().narrow(0, 0, step.len()).matmul(weight.clone().transpose());
             }
             let gate = |i: usize| all.clone().slice([0..step.len(), i * h..(i + 1) * h]);
             let (input, forget, output) =
                 (activation::sigmoid(gate(0)), activation::sigmoid(gate(1)), activation::sigmoid(gate(3)));
             let fresh = input * gate(2).tanh();
             let now = match &cell {
-                Some(before) => forget * before.clone().slice([0..step.len()]) + fresh,
+                Some(before) => forget * before.clone().narrow(0, 0, step.len()) + fresh,
                 None => fresh,
             };
             let hidden = output * now.clone().tanh();
@@ -274,7 +274,7 @@ mod tests {
             bias_hh_l0_reverse: vector(7),
         };
         for path in PATHS {
-            let out = values(lstm.forward(input(2, D, &device), &[0..2], path));
+            let out = values(lstm.forward(input(2, D, &device), std::slice::from_ref(&(0..2)), path));
             for (found, expected) in out.iter().zip(EXPECTED) {
                 assert!((found - expected).abs() < 1e-6, "{path:?}: {found}, not {expected}");
             }
