@@ -286,7 +286,7 @@ impl Parser<'_> {
 pub(super) fn number_key(name: &str, span: &Range<usize>) -> Result<&'static Key, Mistake> {
     let Some(key) = keys::find(name) else {
         let mistake = Mistake::new(span.clone(), format!("unknown key `{name}`"));
-        return Err(match suggest::nearest_key(name) {
+        return Err(match suggest::nearest_key(name, &[]) {
             Some(nearest) => mistake.help(format!("did you mean `{nearest}`?")),
             None => mistake.help("a key is written section.key, like `model.hidden_size`"),
         });

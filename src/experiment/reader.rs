@@ -68,6 +68,8 @@ struct Node<'a, 'i> {
     value: &'a Spanned<DeValue<'i>>,
     /// The argument as typed, and its value's text where the value is this node's.
     argument: Option<(&'a str, Option<&'a str>)>,
+    /// The table that it stands in, below the top.
+    table: Option<&'a DeTable<'i>>,
 }
 
 /// What a path gives a value to.
@@ -102,18 +104,21 @@ impl<'a, 'i> Node<'a, 'i> {
         parent: &str,
         value: &'a Spanned<DeValue<'i>>,
     ) -> Self {
-        Self { file, path: join(parent, name.get_ref()), at: Place::new(file, name.span()), value, argument: None }
+        let (path, at) = (join(parent, name.get_ref()), Place::new(file, name.span()));
+        Self { file, path, at, value, argument: None, table: None }
     }
 
     fn child(&self, name: &Spanned<std::borrow::Cow<'i, str>>, value: &'a Spanned<DeValue<'i>>) -> Self {
+        let table = self.value.get_ref().as_table();
         match self.argument {
-            None => Self::of_file(self.file, name, &self.path, value),
+            None => Self { table, ..Self::of_file(self.file, name, &self.path, value) },
             Some((typed, _)) => Self {
                 file: self.file,
                 path: join(&self.path, name.get_ref()),
                 at: self.at.clone(),
                 value,
                 argument: Some((typed, None)),
+                table,
             },
         }
     }
@@ -126,7 +131,15 @@ impl<'a, 'i> Node<'a, 'i> {
             at: self.place(value),
             value,
             argument: self.argument.map(|(typed, _)| (typed, None)),
+            table: None,
         }
+    }
+
+    /// The keys that stand beside it, by their names in full.
+    fn siblings(&self) -> Vec<&'static str> {
+        let (section, _) = self.path.rsplit_once('.').unwrap_or(("", &self.path));
+        let names = self.table.into_iter().flat_map(|table| table.keys());
+        names.filter_map(|name| keys::find(&join(section, name.get_ref()))).map(|key| key.name).collect()
     }
 
     /// The same value, whose keys are read as at the top.
@@ -208,7 +221,7 @@ impl Reader {
         // What is not TOML is a bare word or a path, as a shell leaves it after taking the quotes off.
         let bare = || Spanned::new(0..raw.len(), DeValue::String(raw.into()));
         let value = DeValue::parse(raw).unwrap_or_else(|_| bare());
-        self.walk(&Node { file: 0, path, at, value: &value, argument: Some((typed, Some(raw))) });
+        self.walk(&Node { file: 0, path, at, value: &value, argument: Some((typed, Some(raw))), table: None });
     }
 
     fn walk(&mut self, node: &Node<'_, '_>) {
@@ -261,7 +274,8 @@ impl Reader {
             let (section, _) = keys::split(name);
             let siblings: Vec<&str> =
                 keys::all().map(|key| keys::split(key.name)).filter(|key| key.0 == section).map(|key| key.1).collect();
-            match base::meant(&node.path).or_else(|| random::meant(&node.path)).or_else(|| suggest::nearest_key(name)) {
+            let meant = base::meant(&node.path).or_else(|| random::meant(&node.path));
+            match meant.or_else(|| suggest::nearest_key(name, &node.siblings())) {
                 Some(key) => problem.help(format!("did you mean `{key}`?")),
                 None if !siblings.is_empty() => problem.help(format!("[{section}] has {}", siblings.join(", "))),
                 None => problem.help("a key is written section.key, like `objective.mask_ratio`"),

@@ -13,8 +13,8 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 }
 
 /// The key that `path` probably means: the nearest by its last part, in the same section before any other, or by the
-/// whole path, for when the mistake is in the section.
-pub fn nearest_key(path: &str) -> Option<&'static str> {
+/// whole path, for when the mistake is in the section. Of two that are as near, it is the one that is not `given` already.
+pub fn nearest_key(path: &str, given: &[&str]) -> Option<&'static str> {
     let (section, leaf) = path.rsplit_once('.').unwrap_or(("", path));
     // By rank, then by heading (right, mistaken, another), then by the whole path; the distance is for the verdict.
     let score = |name: &'static str| {
@@ -32,7 +32,7 @@ pub fn nearest_key(path: &str) -> Option<&'static str> {
         }
     };
     let scored = keys::all().map(|key| (score(key.name), key.name));
-    let ((_, _, _, distance), name) = scored.min_by_key(|(score, _)| *score)?;
+    let ((_, _, _, distance), name) = scored.min_by_key(|(score, name)| (*score, given.contains(name)))?;
     is_near(distance, leaf).then_some(name)
 }
 
@@ -50,15 +50,17 @@ mod tests {
 
     #[test]
     fn the_same_section_comes_first() {
-        assert_eq!(nearest_key("objective.mask_ration"), Some("objective.mask_ratio"));
-        assert_eq!(nearest_key("schedule.kin"), Some("schedule.kind"));
-        assert_eq!(nearest_key("sweep.replicates.seed"), Some("sweep.replicates.seeds"));
-        assert_eq!(nearest_key("optimizer.kin"), Some("optimizer.kind"));
-        assert_eq!(nearest_key("demo.mask_ratio"), Some("objective.mask_ratio"));
-        assert_eq!(nearest_key("train.lr"), Some("optimizer.lr"));
-        assert_eq!(nearest_key("mask_ratio"), Some("objective.mask_ratio"));
-        assert_eq!(nearest_key("objectve.mask_ratio"), Some("objective.mask_ratio"));
-        assert_eq!(nearest_key("chedule.kind"), Some("schedule.kind"));
-        assert_eq!(nearest_key("model.colour_of_the_sky"), None);
+        assert_eq!(nearest_key("objective.mask_ration", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("schedule.kin", &[]), Some("schedule.kind"));
+        assert_eq!(nearest_key("sweep.replicates.seed", &[]), Some("sweep.replicates.seeds"));
+        assert_eq!(nearest_key("optimizer.kin", &[]), Some("optimizer.kind"));
+        assert_eq!(nearest_key("demo.mask_ratio", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("train.lr", &[]), Some("optimizer.lr"));
+        assert_eq!(nearest_key("mask_ratio", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("objectve.mask_ratio", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("chedule.kind", &[]), Some("schedule.kind"));
+        assert_eq!(nearest_key("finetune.tast", &[]), Some("finetune.task"));
+        assert_eq!(nearest_key("finetune.tast", &["finetune.task"]), Some("finetune.test"));
+        assert_eq!(nearest_key("model.colour_of_the_sky", &[]), None);
     }
 }

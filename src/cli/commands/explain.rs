@@ -34,7 +34,7 @@ pub fn explain(context: &Context, experiment: &Experiment, name: &str, as_json: 
 }
 
 fn unknown(name: &str) -> CliError {
-    CliError::request(match nearest_key(name) {
+    CliError::request(match nearest_key(name, &[]) {
         Some(key) => format!("`--explain`: unknown key `{name}`; did you mean `{key}`?"),
         None => format!("`--explain`: unknown key `{name}`; a key is written section.key, like `objective.mask_ratio`"),
     })

@@ -363,6 +363,7 @@ impl Reader {
             at: node.at.clone(),
             value: list,
             argument: node.argument.map(|(typed, _)| (typed, None)),
+            table: None,
         };
         self.values(key, &node, Values::Distinct).into_iter().map(|setting| setting.value).collect()
     }
