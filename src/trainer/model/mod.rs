@@ -162,7 +162,7 @@ impl Bert {
                 layer_norm: init.layer_norm(d),
             },
         };
-        let layers = (0..model.num_hidden_layers).map(layer).collect();
+        let layers = (0..spec.encoder_layers()).map(layer).collect();
         let norm = (model.norm_position == NormPosition::Pre).then(|| init.layer_norm(d));
         Self { embeddings, layers, norm }
     }
