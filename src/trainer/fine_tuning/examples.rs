@@ -145,3 +145,29 @@ pub fn hold_out<T: Clone>(all: &[T], fraction: f64, text: impl Fn(&T) -> String)
     };
     (side(false), side(true))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The share is about as asked, copies stay together, neither side is ever empty, and more data move nothing over.
+    #[test]
+    fn examples_are_held_out_by_their_content() {
+        let texts: Vec<String> = (0..4000).map(|i| format!("text {}", i % 2000)).collect();
+        let (train, valid) = hold_out(&texts, 0.2, String::clone);
+        assert_eq!(train.len() + valid.len(), 4000);
+        assert!((700..900).contains(&valid.len()), "{}", valid.len());
+        let sides = [&train, &valid].map(|side| side.iter().collect::<BTreeSet<_>>());
+        assert!(sides[0].is_disjoint(&sides[1]));
+        let (_, first_valid) = hold_out(&texts[..1000], 0.2, String::clone);
+        assert!(first_valid.iter().all(|text| sides[1].contains(text)));
+        for fraction in [1e-9, 1.0 - 1e-9] {
+            let (train, valid) = hold_out(&texts[..10], fraction, String::clone);
+            assert!(!train.is_empty() && !valid.is_empty());
+        }
+        assert_eq!(hold_out(&texts[..1], 0.5, String::clone), (texts[..1].to_vec(), Vec::new()));
+        assert_eq!(hold_out(&texts[..0], 0.5, String::clone), (Vec::new(), Vec::new()));
+    }
+}

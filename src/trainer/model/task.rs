@@ -147,3 +147,80 @@ fn drop(hidden: Tensor<2>, spec: &RunSpec, training: Option<TrainingPass>) -> Te
     let device = hidden.device();
     hidden * Tensor::<2>::from_data(mask, &device)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::plan::Start;
+    use crate::trainer::model::BertForPreTraining;
+    use crate::trainer::model::tests::tiny_spec;
+    use crate::types::ContentHash;
+
+    /// A stage with this task, head and encoder.
+    pub fn spec(task: Task, head: HeadKind, encoder: Encoder) -> RunSpec {
+        let finetune = FinetuneSpec {
+            task,
+            data: "a.tsv".into(),
+            data_hash: ContentHash::of(b"a"),
+            test: None,
+            test_hash: None,
+            text_column: "text".into(),
+            pair_column: None,
+            label_column: "label".into(),
+            labels: ["O", "B-A", "I-A"].map(str::to_owned).to_vec(),
+            valid_fraction: 0.1,
+            start: Start::Random,
+            before: None,
+            encoder,
+            head,
+            lstm_hidden_size: 5,
+        };
+        RunSpec { stage: crate::plan::Stage::Finetune, finetune: Some(finetune), ..tiny_spec() }
+    }
+
+    fn all() -> Vec<RunSpec> {
+        let encoders = [Encoder::Trained, Encoder::Frozen, Encoder::Embeddings];
+        let heads = [HeadKind::Linear, HeadKind::Crf, HeadKind::BilstmCrf];
+        let ner = heads.into_iter().flat_map(|head| encoders.map(|encoder| spec(Task::Ner, head, encoder)));
+        ner.chain([spec(Task::Classify, HeadKind::Linear, Encoder::Trained)]).collect()
+    }
+
+    /// The plan's list of parameters is the model's, for every head on every encoder: what is counted is what is trained.
+    #[test]
+    fn every_model_has_the_parameters_of_its_plan() {
+        let device = Device::flex();
+        for spec in all() {
+            let model = BertForTask::new(&spec, &device).parameters();
+            let found: BTreeMap<_, _> = model.iter().map(|its| (its.name.clone(), its.shape.clone())).collect();
+            let expected: BTreeMap<_, _> = parameters(&spec).into_iter().collect();
+            assert_eq!(found, expected, "{:?}", spec.finetune);
+            let frozen = frozen_parameters(&spec);
+            assert!(model[..frozen].iter().all(|its| its.name.starts_with("bert.")));
+            let is_frozen = of_task(&spec).encoder == Encoder::Frozen;
+            assert_eq!(frozen > 0, is_frozen);
+            assert!(!is_frozen || model[frozen..].iter().all(|its| !its.name.contains("encoder")));
+        }
+    }
+
+    #[test]
+    fn a_stage_starts_with_the_body_of_another_and_with_no_other_shape() {
+        let device = Device::flex().autodiff();
+        let before = BertForPreTraining::new(&tiny_spec(), &device).parameters();
+        for spec in all() {
+            let start = |weights: &[Parameter]| BertForTask::new(&spec, &device).starting_from(weights, &device);
+            let model = start(&before).unwrap().parameters();
+            for parameter in model.iter().filter(|its| is_of_body(&its.name)) {
+                let theirs = before.iter().find(|theirs| theirs.name == parameter.name).unwrap();
+                assert_eq!(theirs.values, parameter.values, "{}", parameter.name);
+            }
+            let missing = start(&before[1..]).unwrap_err();
+            assert!(matches!(missing, StartError::Missing { name, .. } if name == before[0].name));
+            let mut other = before.clone();
+            other[0].shape.reverse();
+            let misshapen = start(&other).unwrap_err();
+            assert!(matches!(misshapen, StartError::Misshapen { name, .. } if name == before[0].name));
+        }
+    }
+}
