@@ -7,6 +7,7 @@ use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
+use crate::plan::Stage;
 use crate::runner::corpora;
 use crate::runner::provenance::Provenance;
 use crate::trainer::memorisation::{Span, probe};
@@ -16,6 +17,10 @@ use crate::trainer::tokenizer::Tokenizer;
 pub fn memorisation(context: &Context, arguments: &args::Memorisation) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = store.load(&store.resolve(&arguments.run)?)?;
+    if run.spec.stage == Stage::Import {
+        let text = format!("run {} was imported, and what it was trained on is not here", run.id);
+        return Err(CliError::request(text));
+    }
     let trained = context.pretrained(&run, arguments.which())?;
     let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
     let beside = provenance.and_then(|provenance| provenance.corpus.beside);
@@ -65,11 +70,9 @@ pub fn memorisation(context: &Context, arguments: &args::Memorisation) -> Result
     ];
     context.printer.data(table(&columns, rows));
     context.printer.data(verdict(&sides[0].1, &sides[1].1, length));
-    for (document, text) in given_back(&train, &trained.tokenizer)
-        .take(usize::from(arguments.show))
-        .map(|its| (its["document"].clone(), its["text"].clone()))
-    {
-        context.printer.data(format!("  document {document}: {}", text.as_str().unwrap_or_default()));
+    for its in given_back(&train, &trained.tokenizer).take(usize::from(arguments.show)) {
+        let text = its["text"].as_str().unwrap_or_default();
+        context.printer.data(format!("  document {}: {text}", its["document"]));
     }
     Ok(())
 }
