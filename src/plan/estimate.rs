@@ -15,8 +15,9 @@
 //! for T tokens, D hidden, A heads x head size, F feed-forward, V vocabulary, M = mask_ratio x the ordinary tokens of a
 //! full sequence. Embedding look-ups, norms, softmax, biases and the optimizer are left out.
 
+use super::finetune_spec::{HeadKind, Task};
 use super::parameters::{ParameterCount, parameter_count};
-use super::run_spec::{HeadKind, Nsp, RunSpec, Task, TrainLength};
+use super::run_spec::{Nsp, RunSpec, TrainLength};
 
 /// What is known from elsewhere, and makes an estimate complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

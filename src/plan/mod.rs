@@ -10,6 +10,7 @@ mod dead;
 mod estimate;
 mod expand;
 mod explain;
+mod finetune_spec;
 mod halving;
 mod parameters;
 mod resolve;
@@ -21,14 +22,14 @@ pub use check::read;
 pub use estimate::{Estimate, Measured, estimate};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};
 pub use explain::{Explanation, Layer, explain};
+pub use finetune_spec::{Encoder, FinetuneSpec, HeadKind, Start, Task};
 pub use halving::HalvingSpec;
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef};
 pub use run_spec::{
-    Activation, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Encoder, FinetuneSpec, HeadKind,
-    Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS, NormPosition, Nsp, ObjectiveSpec, OptimizerKind,
-    OptimizerSpec, PositionEmbedding, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Stage, Start, Task,
-    TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
+    Activation, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa, MaskDice, Masking, MlmMean,
+    ModelSpec, NUMERICS, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, RunSpec,
+    SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
 };
 
 pub use sharing::{Savings, Trajectory, predecessors, stages_before};

@@ -5,7 +5,8 @@
 //!
 //! Legend: D hidden, A heads x head size, F feed-forward, V vocabulary, P positions.
 
-use super::run_spec::{Encoder, FinetuneSpec, HeadKind, NormPosition, Nsp, PositionEmbedding, RunSpec, Task};
+use super::finetune_spec::{Encoder, FinetuneSpec, HeadKind, Task};
+use super::run_spec::{NormPosition, Nsp, PositionEmbedding, RunSpec};
 
 /// Every parameter in the order of the forward pass.
 pub fn parameters(spec: &RunSpec) -> Vec<(String, Vec<usize>)> {

@@ -13,9 +13,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::canonical::canonical_lines;
 use super::estimate::step_flops;
+use super::finetune_spec::{FinetuneSpec, Start, Task};
 use super::run_spec::{
-    CorpusFormat, DataSpec, DemoSpec, FinetuneSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, RunSpec,
-    SPEC_SCHEMA, ScheduleSpec, Stage, Start, Task, TokenizerSpec, TrainLength, TrainSpec,
+    CorpusFormat, DataSpec, DemoSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, RunSpec, SPEC_SCHEMA,
+    ScheduleSpec, Stage, TokenizerSpec, TrainLength, TrainSpec,
 };
 use crate::experiment::{Budget, Diagnostic, Setting, Settings, Value, keys};
 use crate::types::{ContentHash, ContentHasher, Seed, SpecHash};

@@ -88,12 +88,7 @@ impl Scores {
     /// Every metric by its full name, below `valid` or `test`.
     pub fn metrics(&self, side: &str) -> Vec<(&'static str, f64)> {
         let all = [("loss", self.loss)].into_iter().chain(self.scores.iter().copied());
-        let known = crate::experiment::keys::METRICS;
-        let full = |leaf: &str| {
-            known.iter().find(|name| name.strip_prefix(side).is_some_and(|rest| rest.strip_prefix('/') == Some(leaf)))
-        };
-        debug_assert_eq!(self.scores.len() + 1, self.task.metrics().len());
-        all.filter_map(|(leaf, value)| Some((*full(leaf)?, value))).collect()
+        all.map(|(leaf, value)| (self.task.metric(side, leaf), value)).collect()
     }
 }
 

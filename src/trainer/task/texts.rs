@@ -6,7 +6,6 @@
 use std::path::Path;
 
 use super::{TaskError, check_label, lines};
-use crate::experiment::nearest;
 
 /// Where in a row or a JSON object to look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +89,8 @@ fn of_tsv(path: &Path, lines: &[&str], columns: &Columns) -> Result<Vec<TextExam
     let header: Vec<&str> = lines.first().copied().unwrap_or_default().split('\t').collect();
     let place = |column: &String, key: &str| {
         header.iter().position(|name| name == column).ok_or_else(|| {
-            let hint = match nearest(column, header.iter().copied()) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("its columns are {}", header.join(", ")),
-            };
-            TaskError::at(path, 1, format!("the header has no column `{column}` (`finetune.{key}`); {hint}"))
+            let problem = format!("the header has no column `{column}` (`finetune.{key}`); its columns are");
+            TaskError::at(path, 1, format!("{problem} {}", header.join(", ")))
         })
     };
     let (text, label) = (place(&columns.text, "text_column")?, place(&columns.label, "label_column")?);
@@ -177,7 +173,7 @@ mod tests {
         ];
         let said: Vec<String> = errors.iter().map(|(name, text)| read(name, text).unwrap_err()).collect();
         insta::assert_snapshot!(said.join("\n"), @r#"
-        a.tsv:1: the header has no column `document` (`finetune.text_column`); did you mean `documnt`?
+        a.tsv:1: the header has no column `document` (`finetune.text_column`); its columns are id, documnt, label
         a.tsv:2: 1 tabs, and the header has 2; a tab within a text must become a space
         a.tsv:2: 3 tabs, and the header has 2; a tab within a text must become a space
         a.tsv: it has no example with a text (1 rows)

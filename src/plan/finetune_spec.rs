@@ -1,0 +1,106 @@
+//! `FinetuneSpec`: the part of a run's configuration that says what a model is fine-tuned for, and how it starts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::keys;
+use crate::types::{ContentHash, SpecHash};
+
+/// A task, its data, and what stands on the encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinetuneSpec {
+    pub task: Task,
+    /// The labelled examples as the experiment file names them. A label: not part of the identity.
+    pub data: String,
+    /// The hash of the examples' bytes.
+    pub data_hash: ContentHash,
+    /// Examples that are judged once, after the last step, as the file names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_hash: Option<ContentHash>,
+    pub text_column: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair_column: Option<String>,
+    pub label_column: String,
+    /// All labels, in the order of their numbers.
+    pub labels: Vec<String>,
+    /// The share of the examples held out, in (0, 1).
+    pub valid_fraction: f64,
+    pub start: Start,
+    /// The stage before, whose weights this one starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<SpecHash>,
+    pub encoder: Encoder,
+    pub head: HeadKind,
+    /// Width of each direction of the LSTM, where the head has one.
+    pub lstm_hidden_size: usize,
+}
+
+/// What a model is fine-tuned for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One class for each text, or pair of texts.
+    Classify,
+    /// Named entities: a tag for each character.
+    Ner,
+}
+
+impl Task {
+    /// All tasks.
+    pub const ALL: [Self; 2] = [Self::Classify, Self::Ner];
+
+    /// The metrics that its runs record, below `valid/` and `test/`.
+    pub fn metrics(self) -> &'static [&'static str] {
+        match self {
+            Self::Classify => &["loss", "accuracy", "micro_f1", "macro_f1"],
+            Self::Ner => {
+                &["loss", "entity_f1", "entity_macro_f1", "char_macro_f1", "char_macro_f1_without_o", "char_accuracy"]
+            }
+        }
+    }
+
+    /// One of its metrics by its full name, below `valid` or `test`.
+    ///
+    /// # Panics
+    /// If it records no such metric there.
+    pub fn metric(self, side: &str, leaf: &str) -> &'static str {
+        debug_assert!(self.metrics().contains(&leaf), "{self:?} records no {leaf}");
+        let name = keys::METRICS.iter().find(|name| name.split_once('/') == Some((side, leaf)));
+        name.expect("invariant: what a task records is known")
+    }
+}
+
+/// The weights that fine-tuning starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// The encoder of the stage before.
+    Pretrained,
+    /// Fresh ones: what pretraining is worth is the difference.
+    Random,
+}
+
+/// What becomes of the encoder in fine-tuning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoder {
+    /// It learns with the head.
+    Trained,
+    /// It stays as it is, without dropout: a function that gives features.
+    Frozen,
+    /// It has no layers: the head stands on the embeddings, which learn.
+    Embeddings,
+}
+
+/// What stands on the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// A linear layer: on the pooled first token for classes, on each token for tags.
+    Linear,
+    /// A linear-chain CRF on the linear layer (Lafferty et al. 2001).
+    Crf,
+    /// A bidirectional LSTM below them (Huang et al. 2015).
+    BilstmCrf,
+}
