@@ -11,6 +11,7 @@ use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, Look
 use crate::runner::trained::{self, Trained, TrainedError, Which};
 use crate::runner::{corpora, examples};
 use crate::store::{RunState, Store, StoredRun};
+use crate::types::ContentHash;
 
 /// The surroundings of a command.
 #[derive(Debug)]
@@ -121,6 +122,10 @@ struct Surroundings<'a> {
 impl LookUp for Surroundings<'_> {
     fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String> {
         corpora::look_up(corpus, self.beside, &self.context.data_root).map_err(|error| error.to_string())
+    }
+
+    fn dictionary(&mut self, name: &str) -> Result<ContentHash, String> {
+        corpora::dictionary(name, self.beside, &self.context.data_root).map_err(|error| error.to_string())
     }
 
     fn run(&mut self, name: &str) -> Result<RunSpec, String> {

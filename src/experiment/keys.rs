@@ -217,6 +217,7 @@ static KEYS: &[Key] = &[
     key("tokenizer.limit_alphabet", COUNT, "6000", "At most so many different characters enter the alphabet"),
     key("tokenizer.lowercase", Bool, "false", "Whether text is lower-cased first"),
     without_default("tokenizer.separator", Text, "What cuts words into morphemes, in text that was analysed beforehand"),
+    without_default("tokenizer.dictionary", Text, "A folder with a MeCab dictionary in lindera's format, or `ko-dic` for the built-in one: words are cut into morphemes first"),
 
     without_default("model.preset", Preset, "A known model; single keys win over it"),
     key("model.hidden_size", SIZE, "128", "Width of the model"),

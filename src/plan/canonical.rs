@@ -14,7 +14,7 @@ use crate::experiment::{CodecError, keys, nearest, read_toml, write_toml};
 use crate::types::{ContentHash, SpecHash};
 
 /// The keys that name data for people; the identity of data is the hash of its bytes alone.
-const LABEL_KEYS: [&str; 3] = ["data.corpus", "finetune.data", "finetune.test"];
+const LABEL_KEYS: [&str; 4] = ["data.corpus", "finetune.data", "finetune.test", "tokenizer.dictionary"];
 
 /// The canonical value of every later key's default, by key: see [`keys::Key::is_later`].
 static LATER_DEFAULTS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {

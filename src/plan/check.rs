@@ -82,6 +82,7 @@ const LAWS: &[Law] = &[
     decay_follows_warmup,
     words_are_drawn_once,
     separators_are_no_letters,
+    morphemes_are_found_once,
     examples_have_positions,
     finetuning_warmup_ends,
     finetuning_decay_follows_warmup,
@@ -248,6 +249,14 @@ fn separators_are_no_letters(cell: &Settings<'_>) -> Option<Diagnostic> {
     }
     let message = format!("`tokenizer.separator` \"{separator}\" could be part of a word, or is white space");
     Some(blame(cell, message, &["tokenizer.separator"]).help("take a sign that the text has nowhere else, like \"/\""))
+}
+
+fn morphemes_are_found_once(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let keys = ["tokenizer.separator", "tokenizer.dictionary"];
+    let [_, _] = [cell.text(keys[0])?, cell.text(keys[1])?];
+    let message = "`tokenizer.separator` and `tokenizer.dictionary` exclude each other".to_owned();
+    let help = "text that was analysed beforehand has a separator; a dictionary is for text that was not";
+    Some(blame(cell, message, &keys).help(help))
 }
 
 fn demo_has_a_format(cell: &Settings<'_>) -> Option<Diagnostic> {

@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::experiment::{Axis, Diagnostics, Experiment, Point, Value};
-use crate::types::{Seed, SpecHash};
+use crate::types::{ContentHash, Seed, SpecHash};
 
 /// Everything that an experiment runs, in order.
 #[derive(Clone, Debug)]
@@ -100,6 +100,12 @@ pub trait LookUp {
     /// When there is no such corpus, or it cannot be read.
     fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String>;
 
+    /// The hash of the dictionary of this name.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    fn dictionary(&mut self, name: &str) -> Result<ContentHash, String>;
+
     /// The specification of a stored run that fine-tuning is to start from.
     ///
     /// # Errors
@@ -113,12 +119,16 @@ pub trait LookUp {
     fn examples(&mut self, examples: &ExamplesRef) -> Result<ExamplesFacts, String>;
 }
 
-/// Knows corpora, and no labelled examples.
+/// Knows corpora alone.
 struct CorporaOnly<F>(F);
 
 impl<E: fmt::Display, F: FnMut(&CorpusRef) -> Result<CorpusFacts, E>> LookUp for CorporaOnly<F> {
     fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String> {
         (self.0)(corpus).map_err(|error| error.to_string())
+    }
+
+    fn dictionary(&mut self, name: &str) -> Result<ContentHash, String> {
+        Err(format!("nobody knows the dictionary {name}"))
     }
 
     fn run(&mut self, name: &str) -> Result<RunSpec, String> {
@@ -175,6 +185,7 @@ pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Pl
     let mut resolver = resolve::Resolver::default();
     let mut corpora: BTreeMap<CorpusRef, Option<CorpusFacts>> = BTreeMap::new();
     let mut labelled: BTreeMap<ExamplesRef, Option<ExamplesFacts>> = BTreeMap::new();
+    let mut dictionaries: BTreeMap<String, Option<ContentHash>> = BTreeMap::new();
     let mut starts: BTreeMap<String, Option<RunSpec>> = BTreeMap::new();
     let mut problems = Vec::new();
     let mut cells = Vec::new();
@@ -206,9 +217,15 @@ pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Pl
             let facts = look_up.corpus(corpus).and_then(CorpusFacts::check);
             facts.map_err(|message| problems.push(resolve::blame_corpus(&settings, message))).ok()
         });
-        let Some(facts) = facts else { continue };
+        let dictionary = settings.text("tokenizer.dictionary").map(|name| {
+            *dictionaries.entry(name.to_owned()).or_insert_with_key(|name| {
+                let hash = look_up.dictionary(name);
+                hash.map_err(|message| problems.push(resolve::blame_dictionary(&settings, message))).ok()
+            })
+        });
+        let (Some(facts), false) = (facts, dictionary == Some(None)) else { continue };
         let run = |&seed: &Seed| {
-            let (spec, hash) = resolver.spec(&settings, facts, seed);
+            let (spec, hash) = resolver.spec(&settings, facts, dictionary.flatten(), seed);
             problems.extend(resolve::blame_budget(&settings, &spec).filter(|problem| !problems.contains(problem)));
             let Some(Some(examples)) = examples else { return PlannedRun { seed, spec, hash, before: None } };
             let (tuned, its_hash) = resolver.finetune(&settings, examples, &spec, hash, seed);
@@ -234,7 +251,7 @@ pub fn default_spec() -> RunSpec {
     let text = "experiment.name = \"default\"\ndata.corpus = \"demo\"\n";
     let alone = &mut |_: &str, _: &str| Err("the defaults stand on no file".to_owned());
     let experiment = read(text, "default", &[], alone).expect("invariant: the defaults are an experiment");
-    let hash = crate::types::ContentHash::of(b"");
+    let hash = ContentHash::of(b"");
     let facts = CorpusFacts { hash, format: CorpusFormat::Demo, bytes: 1, documents: None };
     let plan = plan(&experiment, |_| Ok::<_, String>(facts)).expect("invariant: the defaults are an experiment");
     plan.cells[0].runs[0].spec.clone()

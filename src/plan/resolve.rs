@@ -130,6 +130,12 @@ pub(super) fn blame_examples(settings: &Settings<'_>, message: String) -> Diagno
     Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "these examples")
 }
 
+/// An error at the place that names the dictionary.
+pub(super) fn blame_dictionary(settings: &Settings<'_>, message: String) -> Diagnostic {
+    let place = settings.get("tokenizer.dictionary").and_then(|setting| setting.place.clone());
+    Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "this dictionary")
+}
+
 /// An error at the place that names the run to start from.
 pub(super) fn blame_run(settings: &Settings<'_>, message: String) -> Diagnostic {
     let place = settings.get("finetune.run").and_then(|setting| setting.place.clone());
@@ -178,8 +184,14 @@ struct Part<T> {
 }
 
 impl Resolver {
-    /// The specification of one run, and its identity.
-    pub(super) fn spec(&mut self, settings: &Settings<'_>, facts: &CorpusFacts, seed: Seed) -> (RunSpec, SpecHash) {
+    /// The specification of one run, and its identity; `dictionary` is the hash of the tokenizer's.
+    pub(super) fn spec(
+        &mut self,
+        settings: &Settings<'_>,
+        facts: &CorpusFacts,
+        dictionary: Option<ContentHash>,
+        seed: Seed,
+    ) -> (RunSpec, SpecHash) {
         let data = part(&mut self.data, "data", settings, "", |fields| {
             fields.insert("corpus_hash".to_owned(), json!(facts.hash));
             fields.insert("format".to_owned(), json!(facts.format));
@@ -196,7 +208,9 @@ impl Resolver {
         let objective = part(&mut self.objective, "objective", settings, "", nothing);
         let optimizer = part(&mut self.optimizer, "optimizer", settings, "", nothing);
         let schedule = part(&mut self.schedule, "schedule", settings, "", nothing);
-        let tokenizer = part(&mut self.tokenizer, "tokenizer", settings, "", nothing);
+        let tokenizer = part(&mut self.tokenizer, "tokenizer", settings, "", |fields| {
+            fields.extend(dictionary.map(|hash| ("dictionary_hash".to_owned(), json!(hash))));
+        });
         let budget = match settings.get("train.budget").map(|setting| &setting.value) {
             Some(Value::Budget(budget)) => Some(*budget),
             _ => None,

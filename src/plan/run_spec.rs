@@ -118,6 +118,12 @@ pub struct TokenizerSpec {
     /// What cuts words into morphemes in text that was analysed beforehand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separator: Option<String>,
+    /// The dictionary that cuts words into morphemes, as the experiment file names it. A label: not part of the identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dictionary: Option<String>,
+    /// The hash of the dictionary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dictionary_hash: Option<ContentHash>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -54,6 +54,10 @@ impl LookUp for Everything {
         facts(corpus)
     }
 
+    fn dictionary(&mut self, name: &str) -> Result<ContentHash, String> {
+        Ok(ContentHash::of(name.as_bytes()))
+    }
+
     fn run(&mut self, name: &str) -> Result<RunSpec, String> {
         Err(format!("nobody knows the run {name}"))
     }
@@ -200,7 +204,7 @@ fn every_setting_reaches_the_specification() {
     let betas = |key: String| key.trim_end_matches(|c: char| c == '.' || c.is_ascii_digit()).to_owned();
     let optional = "train.epochs = 2\nschedule.warmup_steps = 3\ntrain.gradient_checkpointing = true\n\
                     objective.nsp_negative_documents = 33\ntokenizer.separator = \"/\"";
-    for rest in ["", optional] {
+    for rest in ["", optional, "tokenizer.dictionary = \"a\""] {
         leaves.extend(spec(rest).leaves().into_iter().map(|(key, _)| key));
     }
     // The sections of a fine-tuning stage's own are those of any run.
@@ -227,6 +231,7 @@ fn every_setting_reaches_the_specification() {
         "data.corpus_hash",
         "data.demo.documents",
         "data.demo.seed",
+        "tokenizer.dictionary_hash",
     ];
     let elsewhere = ["finetune.run", "model.preset", "data.demo_documents", "data.demo_seed", "train.budget"];
     let settings = keys::all().filter(|key| key.is_setting() && !elsewhere.contains(&key.name));

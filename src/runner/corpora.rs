@@ -1,12 +1,15 @@
 //! Corpora by name: where the files of a specification's corpus are, and what the plan needs to know of them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::plan::{CorpusFacts, CorpusFormat, CorpusRef, RunSpec};
 use crate::trainer::corpus::{
     self, CorpusError, PrepareError, PreparedData, Request, Source, TextCounts, facts, locate,
 };
-use crate::trainer::tokenizer::Tokenizer;
+use crate::trainer::tokenizer::morphemes::{Dictionary, DictionaryError, Morphemes};
+use crate::trainer::tokenizer::{Tokenizer, TokenizerError};
+use crate::types::ContentHash;
 
 /// What there is under a corpus's name: its hash, format and size. Files are looked up beside the experiment file
 /// (`beside`) and then under the data root.
@@ -19,6 +22,11 @@ pub fn look_up(corpus: &CorpusRef, beside: Option<&Path>, data_root: &Path) -> R
     Ok(CorpusFacts { hash: facts.hash, format: facts.format, bytes: facts.bytes, documents: None })
 }
 
+/// The hash of the dictionary of this name, which is looked up as a corpus is.
+pub fn dictionary(name: &str, beside: Option<&Path>, data_root: &Path) -> Result<ContentHash, DictionaryError> {
+    Dictionary::locate(name, beside.into_iter().chain([data_root]))?.hash()
+}
+
 /// Tokenizer and token files of a run, from the cache as far as they are there.
 pub fn prepare(
     spec: &RunSpec,
@@ -26,7 +34,10 @@ pub fn prepare(
     data_root: &Path,
     cache: &Path,
 ) -> Result<PreparedData, PrepareError> {
-    with_files(spec, beside, data_root, |request| corpus::prepare(request, cache))
+    let morphemes = morphemes(spec, beside, data_root).map_err(TokenizerError::from)?;
+    with_files(spec, beside, data_root, |request| {
+        corpus::prepare(&Request { morphemes: morphemes.as_ref(), ..*request }, cache)
+    })
 }
 
 /// The tokenizer of a run, from the cache if it is there.
@@ -36,7 +47,10 @@ pub fn tokenizer(
     data_root: &Path,
     cache: &Path,
 ) -> Result<Tokenizer, PrepareError> {
-    with_files(spec, beside, data_root, |request| corpus::tokenizer(request, cache))
+    let morphemes = morphemes(spec, beside, data_root).map_err(TokenizerError::from)?;
+    with_files(spec, beside, data_root, |request| {
+        corpus::tokenizer(&Request { morphemes: morphemes.as_ref(), ..*request }, cache)
+    })
 }
 
 /// How well a tokenizer fits the held-out text of a run.
@@ -47,6 +61,19 @@ pub fn measure(
     data_root: &Path,
 ) -> Result<TextCounts, CorpusError> {
     with_files(spec, beside, data_root, |request| corpus::measure(request, tokenizer))
+}
+
+/// The open dictionary of a run's tokenizer, where it has one.
+fn morphemes(
+    spec: &RunSpec,
+    beside: Option<&Path>,
+    data_root: &Path,
+) -> Result<Option<Arc<Morphemes>>, DictionaryError> {
+    let (Some(name), Some(expected)) = (&spec.tokenizer.dictionary, spec.tokenizer.dictionary_hash) else {
+        return Ok(None);
+    };
+    let dictionary = Dictionary::locate(name, beside.into_iter().chain([data_root]))?;
+    Ok(Some(Arc::new(dictionary.open(expected)?)))
 }
 
 /// Does something with the files of a run's corpus, as far as they are there.
@@ -61,7 +88,7 @@ fn with_files<T, E: From<CorpusError>>(
         _ => locate(&spec.data.corpus, beside, data_root),
     };
     let files = located.as_deref().unwrap_or_default();
-    let done = work(&Request { data: &spec.data, tokenizer: &spec.tokenizer, files });
+    let done = work(&Request { data: &spec.data, tokenizer: &spec.tokenizer, files, morphemes: None });
     match located {
         // The cache may hold all that is needed of a corpus that is gone; if not, that it is gone is what is wrong.
         Err(missing) if done.is_err() => Err(missing.into()),

@@ -27,6 +27,7 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("blake3", &["types"]),
     ("burn", &["trainer"]),
     ("tokenizers", &["trainer"]),
+    ("lindera", &["trainer/tokenizer"]),
     ("safetensors", &["trainer"]),
     ("memmap2", &["trainer"]),
     ("gemm", &["trainer/kernels"]),

@@ -1,6 +1,9 @@
 //! The same corpus gives the same tokenizer, byte for byte, in every process.
 
 use std::fs;
+use std::path::Path;
+
+use lindera::dictionary::{DictionaryBuilder, Metadata};
 
 use crate::support::Workbench;
 
@@ -34,4 +37,57 @@ fn every_process_writes_the_same_tokenizer_and_token_files() {
         json["added_tokens"].as_array().unwrap().iter().map(|t| t["content"].as_str().unwrap()).collect();
     assert_eq!(specials, ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]);
     assert_eq!(json["model"]["vocab"].as_object().unwrap().len(), 900);
+}
+
+/// A dictionary of these words, in the format that lindera reads.
+fn dictionary(folder: &Path, words: &[&str]) {
+    let source = tempfile::tempdir().unwrap();
+    let lexicon: String = words.iter().map(|word| format!("{word},0,0,100,N\n")).collect();
+    let characters = "DEFAULT 0 1 0\nSPACE 0 1 0\nHANGUL 0 0 2\n0x0020 SPACE\n0xAC00..0xD7A3 HANGUL\n";
+    let unknown: String = ["DEFAULT", "SPACE", "HANGUL"].map(|kind| format!("{kind},0,0,1000,U\n")).concat();
+    let files =
+        [("words.csv", &*lexicon), ("char.def", characters), ("unk.def", &unknown), ("matrix.def", "1 1\n0 0 0\n")];
+    for (name, text) in files {
+        fs::write(source.path().join(name), text).unwrap();
+    }
+    let metadata = Metadata { flexible_csv: true, ..Metadata::default() };
+    DictionaryBuilder::new(metadata).build_dictionary(source.path(), folder).unwrap();
+}
+
+/// A dictionary is part of what a run is: another one makes another run, a run is reproduced with its own, and one that is not
+/// there or is another by now is refused by name.
+#[test]
+fn a_run_is_tokenized_with_its_dictionary() {
+    let workbench = Workbench::tiny("");
+    dictionary(&workbench.path("first"), &["는", "가", "에서", "을", "를"]);
+    dictionary(&workbench.path("second"), &["는"]);
+    let run = |dictionary: &str| {
+        workbench.run(&format!("run tiny.toml --set train.steps=2 --set tokenizer.dictionary={dictionary}"))
+    };
+    for dictionary in ["first", "second"] {
+        let output = run(dictionary);
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+    }
+    assert_eq!(workbench.list().len(), 2);
+    // The dictionary is what it holds, not what it is called.
+    fs::rename(workbench.path("second"), workbench.path("third")).unwrap();
+    assert_eq!(run("third").code, Some(0));
+    assert_eq!(workbench.list().len(), 2);
+    let id = workbench.json("show latest --json", "ablate-run-1")["id"].as_str().unwrap().to_owned();
+    let reproduced = workbench.run(&format!("reproduce {id}"));
+    assert_eq!(reproduced.code, Some(1));
+    let gone = "`tokenizer.dictionary` second: there is no such folder (looked at [FOLDER]/second, data/second)";
+    assert!(workbench.scrub(&reproduced.stderr).contains(gone), "{}", reproduced.stderr);
+    fs::rename(workbench.path("third"), workbench.path("second")).unwrap();
+    assert!(workbench.stdout(&format!("reproduce {id}")).starts_with("identical"));
+    let card = |_| fs::read_to_string(workbench.path("model/README.md")).unwrap();
+    assert!(card(workbench.stdout(&format!("export {id} --format hf --out model"))).contains("`second`"));
+
+    let refused = |dictionary: &str| {
+        let output = run(dictionary);
+        assert_eq!(output.code, Some(2));
+        output.stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+    };
+    assert!(refused("nowhere").contains("`tokenizer.dictionary` nowhere: there is no such folder (looked at "));
+    assert!(refused("ko-dic").contains("this program was built without it: build it with `--features"));
 }

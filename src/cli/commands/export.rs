@@ -10,10 +10,11 @@ use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
-use crate::plan::Task;
+use crate::plan::{Task, TokenizerSpec};
 use crate::runner::trained::Trained;
 use crate::store::StoredRun;
 use crate::trainer::hugging_face::{architecture, files};
+use crate::trainer::tokenizer::morphemes::SEPARATOR;
 
 /// Writes the folder that Hugging Face's `transformers` loads.
 pub fn export(context: &Context, arguments: &args::Export) -> Result<(), CliError> {
@@ -63,6 +64,19 @@ fn write(folder: &Path, files: &[(&str, Vec<u8>)]) -> std::io::Result<()> {
     fs::rename(building.keep(), folder)
 }
 
+/// What has to be done to text before the exported tokenizer sees it.
+fn text_it_takes(tokenizer: &TokenizerSpec) -> String {
+    let (by, separator) = match (&tokenizer.dictionary, tokenizer.dictionary_hash, &tokenizer.separator) {
+        (Some(name), Some(hash), _) => (
+            format!("with the dictionary `{name}` (content hash `{hash}`) by lindera, each word for itself"),
+            SEPARATOR,
+        ),
+        (_, _, Some(separator)) => ("as the training text was".to_owned(), separator.as_str()),
+        _ => return String::new(),
+    };
+    format!("The tokenizer takes text whose words were cut into morphemes {by}, with `{separator}` between them.\n\n")
+}
+
 /// What a person who finds the folder should know.
 fn model_card(run: &StoredRun, trained: &Trained) -> String {
     let spec = &trained.spec;
@@ -92,7 +106,7 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
          `{id}` on `{corpus}` (content hash `{hash}`), step {step}.\n\n```python\nfrom transformers import AutoTokenizer, \
          {class}\n\ntokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\nmodel = \
          {class}.from_pretrained(\"FOLDER\")\n```\n\n| of the last evaluation, held-out documents | |\n|---|---|\n{metrics}{floor}\n\
-         {meaning}\n\n## Specification\n\n```toml\n{toml}```\n",
+         {meaning}\n\n{morphemes}## Specification\n\n```toml\n{toml}```\n",
         id = run.id,
         corpus = spec.data.corpus,
         hash = spec.data.corpus_hash,
@@ -104,6 +118,7 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
             None => "fill-mask",
         },
         meaning = meaning,
+        morphemes = text_it_takes(&spec.tokenizer),
         toml = spec.to_toml().unwrap_or_default(),
     )
 }

@@ -113,7 +113,7 @@ fn write(folder: &Path, tokenizer: &Tokenizer) -> Result<(), CliError> {
 fn inspect(context: &Context, arguments: &args::TokenizerInspect) -> Result<(), CliError> {
     let path = Path::new(&arguments.tokenizer);
     let tokenizer = if path.is_file() {
-        Tokenizer::load(path).map_err(CliError::request)?
+        Tokenizer::load(path, None).map_err(CliError::request)?
     } else {
         let store = context.existing_store()?;
         let run = store.load(&store.resolve(&arguments.tokenizer)?)?;

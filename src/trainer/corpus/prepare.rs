@@ -8,12 +8,14 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::token_file::{TokenFileWriter, new_cache_file, publish};
 use super::{Corpus, CorpusError, Document, Fingerprint, Source, Split, TokenFile, TokenFileError, facts};
 use crate::plan::{CorpusFormat, DataSpec, TokenizerSpec};
+use crate::trainer::tokenizer::morphemes::Morphemes;
 use crate::trainer::tokenizer::{TRAINER_VERSION, Tokenizer, TokenizerError, UNK, WordCounts};
 use crate::types::ContentHash;
 
@@ -21,12 +23,14 @@ use crate::types::ContentHash;
 const TOKENS_VERSION: u32 = 1;
 
 /// What to prepare.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub data: &'a DataSpec,
     pub tokenizer: &'a TokenizerSpec,
     /// The files that [`super::locate`] found; none for the built-in corpus. They are read only when the cache lacks something.
     pub files: &'a [PathBuf],
+    /// The dictionary that cuts words into morphemes, where the tokenizer has one.
+    pub morphemes: Option<&'a Arc<Morphemes>>,
 }
 
 /// What a run trains on.
@@ -142,9 +146,10 @@ pub fn tokenizer(request: &Request<'_>, cache: &Path) -> Result<Tokenizer, Prepa
 fn tokenizer_key(request: &Request<'_>) -> ContentHash {
     let tokenizer = request.tokenizer;
     let separator = tokenizer.separator.as_ref().map(|text| format!(" {text:?}")).unwrap_or_default();
+    let morphemes = tokenizer.dictionary_hash.map(|hash| format!(" morphemes {hash}")).unwrap_or_default();
     ContentHash::of(
         format!(
-            "tokenizer {TRAINER_VERSION} {} {:?} {} {} {} {}{separator}",
+            "tokenizer {TRAINER_VERSION} {} {:?} {} {} {} {}{separator}{morphemes}",
             split_name(request.data),
             tokenizer.kind,
             tokenizer.vocab_size,
@@ -196,7 +201,8 @@ impl Preparation<'_> {
 
     fn tokenizer(&mut self, cache: &Path, notices: &mut Vec<Notice>) -> Result<Tokenizer, PrepareError> {
         let path = cache.join("tokenizers").join(format!("{}.json", tokenizer_key(self.request)));
-        match read_cached(&path, Tokenizer::load, notices) {
+        let load = |path: &Path| Tokenizer::load(path, self.request.morphemes.cloned());
+        match read_cached(&path, load, notices) {
             Some(tokenizer) => Ok(tokenizer),
             None => self.build_tokenizer(&path),
         }
@@ -204,8 +210,8 @@ impl Preparation<'_> {
 
     fn build_tokenizer(&mut self, path: &Path) -> Result<Tokenizer, PrepareError> {
         let spec = self.request.tokenizer;
+        let mut words = WordCounts::new(spec, self.request.morphemes.cloned());
         let (corpus, split) = self.survey()?;
-        let mut words = WordCounts::new(spec);
         corpus.for_each_batch::<PrepareError>(|batch| {
             let is_learnt_from = |document: &&Document| split.is_learnt_from(Fingerprint::of(document));
             let learnt: Vec<_> = batch.par_iter().filter(is_learnt_from).flat_map_iter(|d| &d.sentences).collect();
@@ -298,6 +304,8 @@ mod tests {
             limit_alphabet: 6_000,
             lowercase: false,
             separator: None,
+            dictionary: None,
+            dictionary_hash: None,
         }
     }
 
@@ -311,7 +319,7 @@ mod tests {
     #[test]
     fn both_sides_hold_all_the_text_and_the_cache_gives_it_again() {
         let (cache, data, spec) = (tempfile::tempdir().unwrap(), demo_data(300), tokenizer(1_500));
-        let request = Request { data: &data, tokenizer: &spec, files: &[] };
+        let request = Request { data: &data, tokenizer: &spec, files: &[], morphemes: None };
         let fresh = prepare(&request, cache.path()).unwrap();
         assert_eq!(fresh.tokenizer.vocab_size(), 1_500);
         assert_eq!(fresh.stats.train.documents + fresh.stats.valid.documents, 300);
@@ -327,7 +335,7 @@ mod tests {
     #[test]
     fn threads_caches_and_simultaneous_work_agree_on_every_byte() {
         let (data, spec) = (demo_data(200), tokenizer(1_200));
-        let request = Request { data: &data, tokenizer: &spec, files: &[] };
+        let request = Request { data: &data, tokenizer: &spec, files: &[], morphemes: None };
         let alone = tempfile::tempdir().unwrap();
         prepare(&request, alone.path()).unwrap();
         let shared = tempfile::tempdir().unwrap();
@@ -346,7 +354,7 @@ mod tests {
     #[test]
     fn damaged_files_are_built_anew_with_a_notice() {
         let (cache, data, spec) = (tempfile::tempdir().unwrap(), demo_data(100), tokenizer(1_000));
-        let request = Request { data: &data, tokenizer: &spec, files: &[] };
+        let request = Request { data: &data, tokenizer: &spec, files: &[], morphemes: None };
         prepare(&request, cache.path()).unwrap();
         let files = files_under(cache.path());
         for (name, bytes) in &files {
@@ -366,7 +374,7 @@ mod tests {
         let files = [file.clone()];
         let facts = facts(&Source::Files(files.to_vec()), None).unwrap();
         let (data, spec) = (data(facts.hash, facts.format, None), tokenizer(36));
-        let request = Request { data: &data, tokenizer: &spec, files: &files };
+        let request = Request { data: &data, tokenizer: &spec, files: &files, morphemes: None };
         prepare(&request, &folder.path().join("cache")).unwrap();
         fs::write(&file, text.replace("넷", "넋")).unwrap();
         prepare(&request, &folder.path().join("cache")).unwrap();
@@ -382,7 +390,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("tokenizers"), "a file where a folder should be").unwrap();
         let (data, spec) = (demo_data(50), tokenizer(900));
-        let request = Request { data: &data, tokenizer: &spec, files: &[] };
+        let request = Request { data: &data, tokenizer: &spec, files: &[], morphemes: None };
         let error = prepare(&request, folder.path()).err().unwrap();
         assert!(error.to_string().starts_with("cannot write the cache file"), "{error}");
     }

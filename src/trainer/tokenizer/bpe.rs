@@ -97,7 +97,16 @@ mod tests {
 
     fn spec(vocab_size: usize, min_frequency: u64, limit_alphabet: usize) -> TokenizerSpec {
         let (kind, lowercase) = (TokenizerKind::Bpe, false);
-        TokenizerSpec { kind, vocab_size, min_frequency, limit_alphabet, lowercase, separator: None }
+        TokenizerSpec {
+            kind,
+            vocab_size,
+            min_frequency,
+            limit_alphabet,
+            lowercase,
+            separator: None,
+            dictionary: None,
+            dictionary_hash: None,
+        }
     }
 
     /// The same law without any bookkeeping: every pair is counted anew for every merge.

@@ -9,6 +9,7 @@ mod bpe;
 mod cache;
 mod convention;
 mod merges;
+pub mod morphemes;
 mod unigram;
 mod wordpiece;
 mod words;
@@ -16,8 +17,10 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::bpe::BPE;
@@ -30,6 +33,7 @@ use tokenizers::{AddedToken, DecoderWrapper, Model, ModelWrapper};
 use self::cache::Cache;
 pub use self::convention::Convention;
 use self::convention::{CONTINUATION, WORD_START};
+use self::morphemes::{DictionaryError, Morphemes};
 use self::words::Pipeline;
 pub use self::words::WordCounts;
 use super::instance::SpecialIds;
@@ -55,6 +59,8 @@ pub enum TokenizerError {
          {needed} entries; raise it, or lower `tokenizer.limit_alphabet`"
     )]
     VocabularyTooSmall { asked: usize, characters: usize, needed: usize },
+    #[error(transparent)]
+    Dictionary(#[from] DictionaryError),
     #[error("an imported tokenizer lies with its run, and is learnt from no text")]
     NotLearnt,
     #[error("{}: no tokenizer that can be imported: {reason}", path.display())]
@@ -79,7 +85,7 @@ impl Tokenizer {
     /// # Errors
     /// When the text cannot fill the vocabulary, or the vocabulary cannot hold the characters.
     pub fn train(words: WordCounts, spec: &TokenizerSpec) -> Result<Self, TokenizerError> {
-        let words = words.into_sorted();
+        let (words, pipeline) = words.into_sorted();
         let (model, tokens) = match spec.kind {
             TokenizerKind::Wordpiece => wordpiece_model(wordpiece::learn(&words, spec)?),
             TokenizerKind::Bpe => bpe_model(bpe::learn(&words, spec)?),
@@ -87,7 +93,7 @@ impl Tokenizer {
             TokenizerKind::Unigram => unigram_model(unigram::learn(&words, spec)?),
             TokenizerKind::Imported => return Err(TokenizerError::NotLearnt),
         };
-        Ok(Self::assemble(model, tokens, Pipeline::of(spec)))
+        Ok(Self::assemble(model, tokens, pipeline))
     }
 
     fn assemble(model: ModelWrapper, tokens: Vec<String>, pipeline: Pipeline) -> Self {
@@ -107,8 +113,8 @@ impl Tokenizer {
         Self { inner, pipeline, specials, tokens, json, cache: Cache::default() }
     }
 
-    /// Reads a `tokenizer.json` that [`json`](Self::json) gave.
-    pub fn load(path: &Path) -> Result<Self, TokenizerError> {
+    /// Reads a `tokenizer.json` that [`json`](Self::json) gave; `morphemes` are those that it was learnt on.
+    pub fn load(path: &Path, morphemes: Option<Arc<Morphemes>>) -> Result<Self, TokenizerError> {
         let unreadable = |reason: String| TokenizerError::Unreadable { path: path.to_owned(), reason };
         let json = std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
         let inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|e| unreadable(e.to_string()))?;
@@ -132,7 +138,7 @@ impl Tokenizer {
             )));
         };
         let (normalizer, pre_tokenizer) = (normalizer.clone(), pre_tokenizer.clone());
-        let pipeline = Pipeline { convention, normalizer, pre_tokenizer, leaves_letters: true };
+        let pipeline = Pipeline { convention, normalizer, pre_tokenizer, leaves_letters: true, morphemes };
         let specials = convention.special_ids();
         Ok(Self { inner, pipeline, specials, tokens, json, cache: Cache::default() })
     }
@@ -161,7 +167,8 @@ impl Tokenizer {
             return Err(unreadable("it has no normalizer or no pre-tokenizer, which BERT's have".to_owned()));
         };
         let (normalizer, pre_tokenizer) = (normalizer.clone(), pre_tokenizer.clone());
-        let pipeline = Pipeline { convention: Convention::Bert, normalizer, pre_tokenizer, leaves_letters: false };
+        let (convention, leaves_letters) = (Convention::Bert, false);
+        let pipeline = Pipeline { convention, normalizer, pre_tokenizer, leaves_letters, morphemes: None };
         let json = inner.to_string(true).map_err(|e| unreadable(e.to_string()))?;
         Ok(Self { inner, pipeline, specials, tokens, json, cache: Cache::default() })
     }
@@ -171,9 +178,12 @@ impl Tokenizer {
         &self.json
     }
 
-    /// The hash of [`json`](Self::json): names the tokenizer.
+    /// The hash of [`json`](Self::json), and of the dictionary before it: names the tokenizer.
     pub fn hash(&self) -> ContentHash {
-        ContentHash::of(self.json.as_bytes())
+        match &self.pipeline.morphemes {
+            None => ContentHash::of(self.json.as_bytes()),
+            Some(morphemes) => ContentHash::of(format!("{}\n{}", morphemes.hash(), self.json).as_bytes()),
+        }
     }
 
     /// The family that the tokenizer belongs to.
@@ -195,8 +205,8 @@ impl Tokenizer {
         ids
     }
 
-    /// The tokens of [`encode`](Self::encode), each with the characters of `text` that it covers. A token that stands for no
-    /// character, such as the mark of a word's beginning, covers none, at its place.
+    /// The tokens of [`encode`](Self::encode), each with the characters of `text` that it covers. The mark of a word's
+    /// beginning, where it is a token of its own, covers the first character with the token after it.
     pub fn encode_with_offsets(&self, text: &str) -> Vec<(u32, Range<usize>)> {
         let mut tokens = Vec::new();
         let (mut counted, mut characters) = (0, 0);
@@ -205,10 +215,15 @@ impl Tokenizer {
             characters += text[counted..at].chars().count();
             counted = at;
             let ids = self.encode_piece(piece);
-            let encoding = self.inner.encode_char_offsets(piece, false);
+            let cut = self.pipeline.cut(piece);
+            let origins = origins(piece, &cut);
+            let encoding = self.inner.encode_char_offsets(&*cut, false);
             let encoding = encoding.expect("invariant: a vocabulary with [UNK] encodes any text");
             if encoding.get_ids() == ids {
-                let ranges = encoding.get_offsets().iter().map(|&(from, to)| characters + from..characters + to);
+                let ranges = encoding
+                    .get_offsets()
+                    .iter()
+                    .map(|&(from, to)| characters + origins[from]..characters + origins[to]);
                 tokens.extend(ids.into_iter().zip(ranges));
             } else {
                 // The library reads `[MASK]` as one token, and this program as letters.
@@ -221,8 +236,35 @@ impl Tokenizer {
 
     /// Encodes text in which special tokens stand for themselves, as in `나는 [MASK] 간다`.
     pub fn encode_marked(&self, text: &str) -> Vec<u32> {
-        let encoding = self.inner.encode_fast(text, false);
+        let text = self.cut_between_specials(text);
+        let encoding = self.inner.encode_fast(&*text, false);
         encoding.expect("invariant: a vocabulary with [UNK] encodes any text").get_ids().to_vec()
+    }
+
+    /// Text with its words cut into morphemes, special tokens left as they are.
+    fn cut_between_specials<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.pipeline.morphemes.is_none() {
+            return Cow::Borrowed(text);
+        }
+        let (mut cut, mut rest) = (String::new(), text);
+        loop {
+            let specials = self.convention().special_tokens().iter();
+            let first = specials.filter_map(|token| Some((rest.find(token)?, token.len()))).min();
+            let (at, length) = first.unwrap_or((rest.len(), 0));
+            let (words, special) = (&rest[..at], &rest[at..at + length]);
+            let mut done = 0;
+            for piece in words::pieces(words) {
+                let start = piece.as_ptr() as usize - words.as_ptr() as usize;
+                cut += &words[done..start];
+                cut += &self.pipeline.cut(piece);
+                done = start + piece.len();
+            }
+            cut = cut + &words[done..] + special;
+            rest = &rest[at + length..];
+            if rest.is_empty() {
+                return Cow::Owned(cut);
+            }
+        }
     }
 
     fn encode_piece(&self, piece: &str) -> Vec<u32> {
@@ -267,6 +309,19 @@ impl Tokenizer {
     pub fn is_special(&self, id: u32) -> bool {
         id < self.special_ids().first_ordinary
     }
+}
+
+/// For each character of `cut`, and its end, the number of characters of `piece` before it: `cut` has separators in between.
+fn origins(piece: &str, cut: &str) -> Vec<usize> {
+    let mut left = piece.chars().peekable();
+    let mut before = 0;
+    let mut origins = Vec::with_capacity(cut.len() + 1);
+    for character in cut.chars() {
+        origins.push(before);
+        before += usize::from(left.next_if_eq(&character).is_some());
+    }
+    origins.push(before);
+    origins
 }
 
 const LIBRARY: &str = "invariant: the library takes a vocabulary with its special tokens first";

@@ -19,12 +19,21 @@ const KINDS: [TokenizerKind; 4] =
     [TokenizerKind::Wordpiece, TokenizerKind::Bpe, TokenizerKind::Unigram, TokenizerKind::Character];
 
 fn spec(kind: TokenizerKind, vocab_size: usize, lowercase: bool) -> TokenizerSpec {
-    TokenizerSpec { kind, vocab_size, min_frequency: 2, limit_alphabet: 1_000, lowercase, separator: None }
+    TokenizerSpec {
+        kind,
+        vocab_size,
+        min_frequency: 2,
+        limit_alphabet: 1_000,
+        lowercase,
+        separator: None,
+        dictionary: None,
+        dictionary_hash: None,
+    }
 }
 
 /// A tokenizer with the largest vocabulary that the text fills.
 fn train_on<T: AsRef<str> + Sync>(text: &[T], spec: TokenizerSpec) -> Tokenizer {
-    let mut words = WordCounts::new(&spec);
+    let mut words = WordCounts::new(&spec, None);
     words.add(text);
     let vocab_size = match Tokenizer::train(words.clone(), &TokenizerSpec { vocab_size: 100_000, ..spec.clone() }) {
         Err(TokenizerError::VocabularyTooLarge { fills, .. }) => fills,
@@ -86,7 +95,7 @@ fn json_is_the_same_after_a_round_trip_and_says_what_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokenizer.json");
         std::fs::write(&path, tokenizer.json()).unwrap();
-        let loaded = Tokenizer::load(&path).unwrap();
+        let loaded = Tokenizer::load(&path, None).unwrap();
         assert_eq!((loaded.json(), &loaded.tokens), (tokenizer.json(), &tokenizer.tokens));
         assert_eq!(loaded.inner.to_string(true).unwrap(), tokenizer.json());
         assert_eq!(loaded.encode(TEXT[4]), tokenizer.encode(TEXT[4]));
@@ -94,7 +103,7 @@ fn json_is_the_same_after_a_round_trip_and_says_what_it_is() {
             ["", "{}", &tokenizer.json()[..tokenizer.json().len() / 2], &tokenizer.json().replace("[SEP]", "[END]")]
         {
             std::fs::write(&path, broken).unwrap();
-            assert!(matches!(Tokenizer::load(&path), Err(TokenizerError::Unreadable { .. })));
+            assert!(matches!(Tokenizer::load(&path, None), Err(TokenizerError::Unreadable { .. })));
         }
     }
 }
@@ -108,7 +117,7 @@ fn threads_and_the_order_of_text_do_not_change_a_byte() {
             let mut texts = TEXT.to_vec();
             texts.rotate_left(threads);
             let spec = spec(kind, expected.vocab_size(), false);
-            let mut words = WordCounts::new(&spec);
+            let mut words = WordCounts::new(&spec, None);
             let learnt = pool.install(|| {
                 texts.chunks(threads).for_each(|batch| words.add(batch));
                 Tokenizer::train(words, &spec).unwrap()
@@ -139,6 +148,47 @@ fn a_separator_keeps_morphemes_apart() {
             tokenizer.decode(&tokenizer.encode("나/는")),
             if kind == TokenizerKind::Wordpiece { "나 는" } else { "나는" }
         );
+    }
+}
+
+/// With a dictionary, plain text comes out as text that was analysed beforehand does with a separator, for every kind; what
+/// tokens cover is counted in the text as it was given.
+#[test]
+fn a_dictionary_does_what_a_separator_does() {
+    let text = ["나는 학교에 간다", "학교에서 나는 나무를 보았다", "학교는 나무에 나를 보았다"];
+    let folder = tempfile::tempdir().unwrap();
+    let dictionary = morphemes::tests::dictionary_of(&["학교", "에", "에서", "나", "는", "나무", "를"], folder.path());
+    let morphemes = Arc::new(dictionary.open(dictionary.hash().unwrap()).unwrap());
+    let cut =
+        text.map(|text| text.split(' ').map(|word| morphemes.cut(word).into_owned()).collect::<Vec<_>>().join(" "));
+    assert_eq!(cut[0].replace(morphemes::SEPARATOR, "/"), "나/는 학교/에 간다");
+    for kind in KINDS {
+        let separator = Some(morphemes::SEPARATOR.to_owned());
+        let beforehand = train_on(&cut, TokenizerSpec { separator, ..spec(kind, 0, false) });
+        let its = spec(kind, beforehand.vocab_size(), false);
+        let mut words = WordCounts::new(&its, Some(Arc::clone(&morphemes)));
+        words.add(&text);
+        let tokenizer = Tokenizer::train(words, &its).unwrap();
+        assert_eq!(tokenizer.json(), beforehand.json(), "{kind:?}");
+        assert_ne!(tokenizer.hash(), beforehand.hash());
+        let path = folder.path().join("tokenizer.json");
+        std::fs::write(&path, tokenizer.json()).unwrap();
+        let loaded = Tokenizer::load(&path, Some(Arc::clone(&morphemes))).unwrap();
+        for (plain, cut) in text.iter().zip(&cut) {
+            assert_eq!(tokenizer.encode(plain), beforehand.encode(cut));
+            assert_eq!(loaded.encode(plain), beforehand.encode(cut));
+            let characters: Vec<char> = plain.chars().collect();
+            let covered = tokenizer.encode_with_offsets(plain);
+            assert_eq!(covered.iter().map(|(id, _)| *id).collect::<Vec<_>>(), tokenizer.encode(plain));
+            for (id, range) in covered {
+                let token = tokenizer.token(id).unwrap().replace("##", "").replace('\u{2581}', "");
+                let its: String = characters[range].iter().collect();
+                assert!(token == its || token.is_empty() || id == UNK, "{kind:?}: {token} covers {its}");
+            }
+        }
+        let mask = tokenizer.special_ids().mask;
+        let marked = [tokenizer.encode("나는"), vec![mask], tokenizer.encode("학교에")].concat();
+        assert_eq!(tokenizer.encode_marked("나는 [MASK]학교에"), marked, "{kind:?}");
     }
 }
 

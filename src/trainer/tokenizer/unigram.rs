@@ -302,7 +302,16 @@ mod tests {
 
     fn spec(vocab_size: usize) -> TokenizerSpec {
         let (kind, lowercase) = (TokenizerKind::Unigram, false);
-        TokenizerSpec { kind, vocab_size, min_frequency: 2, limit_alphabet: 100, lowercase, separator: None }
+        TokenizerSpec {
+            kind,
+            vocab_size,
+            min_frequency: 2,
+            limit_alphabet: 100,
+            lowercase,
+            separator: None,
+            dictionary: None,
+            dictionary_hash: None,
+        }
     }
 
     fn pieces(list: &[(&str, f64)]) -> Vec<Piece> {

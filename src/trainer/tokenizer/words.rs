@@ -5,11 +5,13 @@
 //! - SentencePiece: NFKC, white space and U+2581 to single spaces, words with U+2581 in front. Brackets stand alone,
 //!   so that no ordinary token can ever read `[MASK]`.
 //!
-//! A separator cuts words further where text was split into morphemes beforehand: `학교/에` with the separator `/`. In
-//! SentencePiece's family only the first morpheme of a word carries U+2581; in BERT's each is a word of its own.
+//! A separator cuts words further where text was split into morphemes beforehand: `학교/에` with the separator `/`; a
+//! dictionary does so by itself, and puts a separator of its own between them. In SentencePiece's family only the first morpheme of a word carries U+2581; in BERT's each is a word of its own.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use tokenizers::normalizers::bert::BertNormalizer;
@@ -25,6 +27,7 @@ use tokenizers::{
 };
 
 use super::convention::{Convention, WORD_START};
+use super::morphemes::{Morphemes, SEPARATOR};
 use crate::plan::TokenizerSpec;
 
 /// How text becomes words.
@@ -35,13 +38,16 @@ pub(super) struct Pipeline {
     pub(super) pre_tokenizer: PreTokenizerWrapper,
     /// Whether plain letters come out as they are: an imported normalizer may take syllables apart.
     pub(super) leaves_letters: bool,
+    /// What cuts words into morphemes first.
+    pub(super) morphemes: Option<Arc<Morphemes>>,
 }
 
 impl Pipeline {
     /// The pipeline of a tokenizer that is to be learnt.
-    pub(super) fn of(spec: &TokenizerSpec) -> Self {
+    pub(super) fn of(spec: &TokenizerSpec, morphemes: Option<Arc<Morphemes>>) -> Self {
         let convention = Convention::of(spec.kind);
-        let separator = spec.separator.as_deref().map(separator);
+        let separates = morphemes.is_some().then_some(SEPARATOR);
+        let separator = separates.or(spec.separator.as_deref()).map(separator);
         match convention {
             Convention::Bert => Self {
                 convention,
@@ -51,6 +57,7 @@ impl Pipeline {
                     Some(split) => PreTokenizers::new(vec![split.into(), BertPreTokenizer.into()]).into(),
                 },
                 leaves_letters: true,
+                morphemes,
             },
             Convention::SentencePiece => {
                 let brackets = SplitPattern::Regex(r"[\[\]]".to_owned());
@@ -59,13 +66,19 @@ impl Pipeline {
                 let parts = [Some(words.into()), separator.map(Into::into), Some(brackets.into())];
                 let pre_tokenizer = PreTokenizers::new(parts.into_iter().flatten().collect()).into();
                 let normalizer = sentence_piece_normalizer(spec.lowercase);
-                Self { convention, normalizer, pre_tokenizer, leaves_letters: true }
+                Self { convention, normalizer, pre_tokenizer, leaves_letters: true, morphemes }
             }
         }
     }
 
+    /// A piece between white space, with a separator between its morphemes.
+    pub(super) fn cut<'p>(&self, piece: &'p str) -> Cow<'p, str> {
+        self.morphemes.as_ref().map_or(Cow::Borrowed(piece), |morphemes| morphemes.cut(piece))
+    }
+
     /// The normalised words of a piece between white space.
     pub(super) fn words(&self, piece: &str) -> Vec<String> {
+        let piece = &*self.cut(piece);
         // The fast path holds for any separator: one that consists of letters is refused by the plan.
         if self.leaves_letters
             && piece.chars().all(|c| ('가'..='힣').contains(&c) || c.is_ascii_digit() || c.is_ascii_lowercase())
@@ -128,8 +141,8 @@ pub struct WordCounts {
 
 impl WordCounts {
     /// Counts nothing yet.
-    pub fn new(spec: &TokenizerSpec) -> Self {
-        Self { pipeline: Pipeline::of(spec), counts: HashMap::new() }
+    pub fn new(spec: &TokenizerSpec, morphemes: Option<Arc<Morphemes>>) -> Self {
+        Self { pipeline: Pipeline::of(spec, morphemes), counts: HashMap::new() }
     }
 
     /// Adds the words of some texts, in parallel.
@@ -151,11 +164,11 @@ impl WordCounts {
         self.counts = merged(std::mem::take(&mut self.counts), words);
     }
 
-    /// The words in the order of their text.
-    pub(super) fn into_sorted(self) -> Vec<(String, u64)> {
+    /// The words in the order of their text, and what made them.
+    pub(super) fn into_sorted(self) -> (Vec<(String, u64)>, Pipeline) {
         let mut words: Vec<_> = self.counts.into_iter().collect();
         words.par_sort_unstable();
-        words
+        (words, self.pipeline)
     }
 }
 

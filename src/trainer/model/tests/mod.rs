@@ -37,6 +37,8 @@ pub fn tiny_spec() -> RunSpec {
             limit_alphabet: 100,
             lowercase: false,
             separator: None,
+            dictionary: None,
+            dictionary_hash: None,
         },
         model: ModelSpec {
             hidden_size: 12,
