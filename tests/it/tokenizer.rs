@@ -91,3 +91,30 @@ fn a_run_is_tokenized_with_its_dictionary() {
     assert!(refused("nowhere").contains("`tokenizer.dictionary` nowhere: there is no such folder (looked at "));
     assert!(refused("ko-dic").contains("this program was built without it: build it with `--features"));
 }
+
+/// A checkpoint's ids mean what its tokenizer says: with another one in its place the model is not used.
+#[test]
+fn a_checkpoint_is_not_used_with_another_tokenizer() {
+    let workbench = Workbench::tiny("");
+    let tokenizers = || {
+        let entries = fs::read_dir(workbench.path("runs/cache/tokenizers")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
+    workbench.stdout("run tiny.toml --set train.steps=1 --set tokenizer.min_frequency=2");
+    let before = tokenizers();
+    let id = workbench.only_run()["id"].as_str().unwrap().to_owned();
+    workbench
+        .stdout("run tiny.toml --set train.steps=1 --set tokenizer.min_frequency=3 --set tokenizer.vocab_size=880");
+    let other = tokenizers().into_iter().find(|path| !before.contains(path)).unwrap();
+    let ask = format!("fill-mask {id} [MASK]");
+    workbench.stdout(&ask);
+    fs::copy(other, &before[0]).unwrap();
+    let output = workbench.run(&ask);
+    assert_eq!(output.code, Some(1));
+    let said = format!("run {id} was trained with the tokenizer ");
+    assert!(
+        output.stderr.contains(&said) && output.stderr.contains("the ids would not mean the same"),
+        "{}",
+        output.stderr
+    );
+}

@@ -41,7 +41,8 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
         comparison.runs.iter().any(|run| run.series.contains_key(&metric)).then_some(metric)
     };
     let mut figures = Vec::new();
-    let curves = |along| learning_curves(comparison, &comparison.metric, along, Smoothing::None, choice);
+    let watched = watched(comparison);
+    let curves = |along| learning_curves(comparison, &watched, along, Smoothing::None, choice);
     let more = [Along::Tokens, Along::Flops, Along::Seconds].into_iter().filter(|along| along.says_more(comparison));
     figures.extend([Along::Steps].into_iter().chain(more).filter_map(curves));
     figures.extend(comparison.axes.iter().filter_map(|axis| match axis.is_continuous() {
@@ -64,6 +65,17 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
         figures.extend(schedules(comparison, &metric));
     }
     figures
+}
+
+/// The metric whose curves are drawn. What was judged once, after the last step, has none; the same on held-out examples
+/// has, where it was recorded.
+fn watched(comparison: &Comparison) -> MetricName {
+    let is_curve = |metric: &MetricName| {
+        comparison.runs.iter().any(|run| run.series.get(metric).is_some_and(|points| points.len() > 1))
+    };
+    let held_out =
+        comparison.metric.as_str().strip_prefix("test/").and_then(|leaf| format!("valid/{leaf}").parse().ok());
+    held_out.filter(is_curve).unwrap_or_else(|| comparison.metric.clone())
 }
 
 #[cfg(test)]
@@ -122,6 +134,25 @@ pub(in crate::plot) mod tests {
                 "schedules",
             ]
         );
+    }
+
+    /// What was judged once is compared by that, and watched on held-out examples.
+    #[test]
+    fn a_metric_of_the_last_step_has_the_curves_of_its_sister() {
+        let mut comparison = fixture::sweep();
+        let test: MetricName = "test/mlm_loss".parse().unwrap();
+        for run in &mut comparison.runs {
+            let last = run.last(&comparison.metric).into_iter().collect();
+            run.series.insert(test.clone(), last);
+        }
+        comparison.metric = test;
+        let names = standard_figures(&comparison, &Choice::default()).into_iter().map(|figure| figure.name);
+        let curves: Vec<_> = names.filter(|name| name.starts_with("curves-")).collect();
+        assert_eq!(curves[..2], ["curves-valid-mlm_loss", "curves-valid-mlm_loss-by-compute"]);
+        for run in &mut comparison.runs {
+            run.series.retain(|metric, _| metric.as_str().starts_with("test/"));
+        }
+        assert_eq!(watched(&comparison), comparison.metric);
     }
 
     #[test]
