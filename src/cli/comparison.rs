@@ -163,7 +163,7 @@ fn is_prefix(id: &crate::types::RunId, word: &str) -> bool {
 fn best_of_each(rows: Vec<RunRow>) -> BTreeMap<SpecHash, RunRow> {
     let mut best: BTreeMap<SpecHash, RunRow> = BTreeMap::new();
     for row in rows.into_iter().filter(|row| row.reproduces.is_none()) {
-        let better = best.get(&row.spec_hash).is_none_or(|known| rank(row.state) < rank(known.state));
+        let better = best.get(&row.spec_hash).is_none_or(|known| row.state.distance() < known.state.distance());
         if better {
             best.insert(row.spec_hash, row);
         }
@@ -198,17 +198,6 @@ pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
         tokens: tokens("train/tokens").unwrap_or_default(),
         series: history.all_series().map(|(name, series)| (name.clone(), points(series))).collect(),
         facts: history.facts.clone(),
-    }
-}
-
-/// How far from being finished a state is.
-fn rank(state: RunState) -> u8 {
-    match state {
-        RunState::Finished => 0,
-        RunState::Running => 1,
-        RunState::Interrupted | RunState::Stopped | RunState::Lost => 2,
-        RunState::Failed => 3,
-        RunState::Planned => 4,
     }
 }
 

@@ -77,6 +77,17 @@ impl RunState {
         }
     }
 
+    /// How far from being finished the state is: of several runs of one specification, the nearest counts.
+    pub fn distance(self) -> u8 {
+        match self {
+            Self::Finished => 0,
+            Self::Running => 1,
+            Self::Interrupted | Self::Stopped | Self::Lost => 2,
+            Self::Failed => 3,
+            Self::Planned => 4,
+        }
+    }
+
     /// The state of this name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)

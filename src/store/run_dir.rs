@@ -16,7 +16,7 @@ use super::history::{History, read_history};
 use super::lease::{Lease, is_locked};
 use super::{ids, spec_text};
 use crate::plan::RunSpec;
-use crate::types::{RunId, Step, Timestamp};
+use crate::types::{RunId, Timestamp};
 
 /// The folder of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,11 +103,6 @@ impl RunDir {
     /// The folder of the checkpoints.
     pub fn checkpoints_path(&self) -> PathBuf {
         self.path.join("checkpoints")
-    }
-
-    /// Where the checkpoint of the state after `step` belongs. Names sort by step.
-    pub fn checkpoint_path(&self, step: Step) -> PathBuf {
-        self.checkpoints_path().join(format!("step-{step:08}.safetensors", step = step.0))
     }
 
     /// Where the artifact `name` belongs.

@@ -22,6 +22,9 @@ const FORMAT: &str = "ablate-checkpoint-1";
 const EXTENSION: &str = "safetensors";
 const BEST: &str = "best";
 
+/// What the names of the others begin with.
+const STEP: &str = "step-";
+
 /// All that a run needs to continue from a step, bit for bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
@@ -71,7 +74,7 @@ impl CheckpointDir {
 
     /// The file of step `step`.
     pub fn path(&self, step: Step) -> PathBuf {
-        self.0.join(format!("step-{:08}.{EXTENSION}", step.0))
+        self.0.join(format!("{STEP}{:08}.{EXTENSION}", step.0))
     }
 
     /// The file of the best evaluation.
@@ -115,7 +118,7 @@ impl CheckpointDir {
     pub fn steps(&self) -> Vec<Step> {
         let Ok(entries) = fs::read_dir(&self.0) else { return Vec::new() };
         let step_of = |path: PathBuf| {
-            let digits = path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?;
+            let digits = path.file_name()?.to_str()?.strip_prefix(STEP)?.strip_suffix(EXTENSION)?.strip_suffix('.')?;
             digits.parse().ok().map(Step)
         };
         let mut steps: Vec<Step> = entries.flatten().filter_map(|entry| step_of(entry.path())).collect();

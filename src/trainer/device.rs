@@ -133,7 +133,7 @@ impl SquareProduct {
 }
 
 /// How a device is made; `None` where the program was built without it.
-#[allow(deprecated)] // libtorch's devices, in the last minor version that has them
+#[allow(deprecated, reason = "libtorch's devices, in the last minor version that has them")]
 fn constructor(kind: DeviceKind) -> Option<fn() -> Device> {
     match kind {
         DeviceKind::Flex => Some(Device::flex),
@@ -147,7 +147,7 @@ fn constructor(kind: DeviceKind) -> Option<fn() -> Device> {
         DeviceKind::Wgpu => Some(|| Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
         #[cfg(feature = "vulkan")]
         DeviceKind::Vulkan => Some(|| Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
-        #[allow(unreachable_patterns)] // with every feature on
+        #[allow(unreachable_patterns, reason = "with every feature on nothing is left")]
         _ => None,
     }
 }

@@ -57,18 +57,11 @@ impl Existing {
 
     /// Of several runs of one specification, the one nearest to being finished counts.
     fn take(&mut self, row: &RunRow) {
-        let rank = |state: RunState| match state {
-            RunState::Finished => 0,
-            RunState::Running => 1,
-            RunState::Interrupted | RunState::Stopped | RunState::Lost => 2,
-            RunState::Planned => 3,
-            RunState::Failed => 4,
-        };
         if row.reproduces.is_some() {
             return;
         }
         let state = self.states.entry(row.spec_hash).or_insert(row.state);
-        if rank(row.state) < rank(*state) {
+        if row.state.distance() < state.distance() {
             *state = row.state;
         }
     }

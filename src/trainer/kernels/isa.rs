@@ -92,7 +92,7 @@ macro_rules! vectorised {
         $vis:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block
     )*) => {$(
         $(#[$meta])*
-        #[allow(clippy::too_many_arguments)] // a kernel reads and writes many slices
+        #[allow(clippy::too_many_arguments, reason = "a kernel reads and writes many slices")]
         $vis fn $name($($argument: $type),*) $(-> $result)? {
             #[inline(always)]
             fn body($($argument: $type),*) $(-> $result)? $body

@@ -52,7 +52,7 @@ pub fn supports(tensor: &DispatchTensor) -> bool {
     let on_flex = match &tensor.kind {
         DispatchTensorKind::Flex(_) => true,
         DispatchTensorKind::Autodiff(inner) => matches!(**inner, DispatchTensorKind::Flex(_)),
-        #[allow(unreachable_patterns)] // with Flex as the only backend of the build
+        #[allow(unreachable_patterns, reason = "Flex may be the only backend of the build")]
         _ => false,
     };
     on_flex && tensor.autodiff != DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Balanced)

@@ -94,7 +94,7 @@ impl Residual {
     }
 
     /// The gradient of [`leave`](Self::leave): of the branch to `branch`, of the residual input to `input`.
-    #[allow(clippy::too_many_arguments)] // one shard's slices of everything that the frame touched
+    #[allow(clippy::too_many_arguments, reason = "one shard's slices of everything that the frame touched")]
     pub fn leave_backward(
         &self,
         output: &[f32],
