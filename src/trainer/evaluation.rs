@@ -12,7 +12,7 @@ use super::instance::{InstanceSpec, Instances, SpecialIds, TokenDocuments};
 use super::kernels::{Exponentials, exponentials};
 use super::masking::{MaskSpec, Shown};
 use super::model::BertForPreTraining;
-use crate::plan::{Masking, Nsp, RunSpec};
+use crate::plan::{DeviceKind, Masking, Nsp, RunSpec};
 use crate::types::{MetricName, Seed};
 
 /// The seed of everything about the valid set: never the run's.
@@ -49,20 +49,20 @@ impl ValidSet {
 
     /// Every metric of the model under `valid/`, in a fixed order. The model is used without dropout or gradients.
     pub fn evaluate(&self, model: &BertForPreTraining, spec: &RunSpec, device: &Device) -> Vec<(MetricName, f64)> {
-        let mut mlm = Tally::default();
-        for batch in &self.mlm {
+        let of_mlm = |batch: &Batch| {
             let hidden = model.bert.encode(&batch.tokens, &spec.model, None);
             let logits = model.mlm_logits(hidden, int_tensor(&batch.rows, device), &spec.model);
-            for (score, &shown) in score_rows(logits, &batch.labels).into_iter().zip(&batch.shown) {
-                mlm.add(score, Some(shown));
-            }
-        }
-        let mut nsp = Tally::default();
-        for batch in &self.nsp {
+            let scores = score_rows(logits, &batch.labels);
+            scores.into_iter().zip(&batch.shown).map(|(score, &shown)| (score, Some(shown))).collect::<Vec<_>>()
+        };
+        let of_nsp = |batch: &Batch| {
             let hidden = model.bert.encode(&batch.tokens, &spec.model, None);
-            let Some(logits) = model.nsp_logits(hidden, &batch.tokens.sequences) else { continue };
-            score_rows(logits, &batch.nsp_labels).into_iter().for_each(|score| nsp.add(score, None));
-        }
+            let logits = model.nsp_logits(hidden, &batch.tokens.sequences);
+            let scores = logits.map(|logits| score_rows(logits, &batch.nsp_labels)).unwrap_or_default();
+            scores.into_iter().map(|score| (score, None)).collect::<Vec<_>>()
+        };
+        let mlm = Tally { scores: of_all(&self.mlm, spec, of_mlm) };
+        let nsp = Tally { scores: of_all(&self.nsp, spec, of_nsp) };
         let mut metrics = vec![
             ("valid/mlm_loss", mlm.loss()),
             ("valid/perplexity", libm::exp(mlm.loss())),
@@ -108,6 +108,15 @@ fn fixed_batches<D: TokenDocuments + ?Sized>(
     (0..n).step_by(spec.train.batch_size).map(|start| batches.range(start..(start + step).min(n))).collect()
 }
 
+/// What `score` gives for all batches, in their order. On a CPU batches are judged side by side, because a forward pass alone
+/// leaves cores idle between its operations; an accelerator takes one after the other.
+fn of_all<T: Send>(batches: &[Batch], spec: &RunSpec, score: impl Fn(&Batch) -> Vec<T> + Sync + Send) -> Vec<T> {
+    match spec.train.device {
+        DeviceKind::Flex => batches.par_iter().flat_map(score).collect(),
+        _ => batches.iter().flat_map(score).collect(),
+    }
+}
+
 /// One prediction: its cross-entropy in nats and whether the best guess was right.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Score {
@@ -130,16 +139,11 @@ fn score(row: &[f32], label: usize) -> Score {
     Score { loss, correct: best == Some(label) }
 }
 
-#[derive(Default)]
 struct Tally {
     scores: Vec<(Score, Option<Shown>)>,
 }
 
 impl Tally {
-    fn add(&mut self, score: Score, shown: Option<Shown>) {
-        self.scores.push((score, shown));
-    }
-
     /// Mean cross-entropy, nats a prediction.
     fn loss(&self) -> f64 {
         self.scores.iter().map(|(score, _)| score.loss).sum::<f64>() / self.scores.len() as f64

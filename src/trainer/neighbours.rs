@@ -1,11 +1,13 @@
 //! The two-neighbour floor: how often a masked token is guessed from the tokens to its left and right by counting alone.
 //!
 //! A BERT below it has not learnt context. The guess is the best of an interpolation (Jelinek & Mercer 1980) of how often a
-//! token stood between both neighbours, beside either, and anywhere. Only the contexts of the questions are counted, in one
-//! pass over the first train tokens, so the memory is that of the questions whatever the corpus.
+//! token stood between both neighbours, beside either, and anywhere, on the first train tokens. Only the contexts of the
+//! questions are counted, and of no more tokens than a bound, so the memory is bounded whatever the corpus.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::HashMap;
 
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::batch::Batch;
@@ -33,24 +35,42 @@ pub fn record<D: TokenDocuments + ?Sized>(
     recorder.fact(FACT, json!(accuracy(train, questions, vocab)))
 }
 
-/// How often tokens were seen in one place.
+/// How often tokens were seen in one place, by token.
 #[derive(Clone, Debug, Default)]
 struct Seen {
-    counts: BTreeMap<u32, u32>,
+    counts: Vec<(u32, u32)>,
     all: u32,
 }
 
 impl Seen {
-    fn add(&mut self, token: u32) {
-        *self.counts.entry(token).or_default() += 1;
-        self.all += 1;
+    fn of(mut tokens: Vec<u32>) -> Self {
+        tokens.sort_unstable();
+        let counts = tokens.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u32)).collect();
+        Self { counts, all: tokens.len() as u32 }
+    }
+}
+
+/// The shares of one place's tokens, asked for in ascending order.
+struct Shares<'s> {
+    left: &'s [(u32, u32)],
+    all: u32,
+}
+
+impl<'s> Shares<'s> {
+    fn of(seen: Option<&'s Seen>) -> Self {
+        seen.map_or(Self { left: &[], all: 0 }, |seen| Self { left: &seen.counts, all: seen.all })
     }
 
-    fn share(&self, token: u32) -> f64 {
-        match self.counts.get(&token) {
-            Some(&count) => f64::from(count) / f64::from(self.all),
-            None => 0.0,
+    fn next(&mut self, token: u32) -> f64 {
+        while let [(first, count), rest @ ..] = self.left
+            && *first <= token
+        {
+            self.left = rest;
+            if *first == token {
+                return f64::from(*count) / f64::from(self.all);
+            }
         }
+        0.0
     }
 }
 
@@ -61,35 +81,14 @@ struct Neighbours {
     before: Vec<Option<Seen>>,
     anywhere: Vec<u32>,
     all: u32,
+    most_frequent: u32,
 }
 
 fn accuracy<D: TokenDocuments + ?Sized>(train: &D, questions: &[Batch], vocab: usize) -> f64 {
     let asked: Vec<(u32, u32, u32)> = questions.iter().flat_map(contexts).collect();
-    let mut neighbours = Neighbours {
-        between: HashMap::new(),
-        after: vec![None; vocab],
-        before: vec![None; vocab],
-        anywhere: vec![0; vocab],
-        all: 0,
-    };
-    for &(left, right, _) in &asked {
-        neighbours.between.entry((left, right)).or_default();
-        neighbours.after[left as usize].get_or_insert_default();
-        neighbours.before[right as usize].get_or_insert_default();
-    }
-    let (mut counted, mut sentence) = (0, Vec::new());
-    for document in 0..train.documents() {
-        for number in train.sentences(document) {
-            sentence.clear();
-            train.read_sentence(number, &mut sentence);
-            neighbours.count(&sentence);
-            counted += sentence.len();
-        }
-        if counted >= COUNTED {
-            break;
-        }
-    }
-    let right = asked.iter().filter(|(left, right, token)| neighbours.guess(*left, *right) == Some(*token)).count();
+    let neighbours = Neighbours::count(train, &asked, vocab);
+    let is_right = |(left, right, token): &&(u32, u32, u32)| neighbours.guess(*left, *right) == *token;
+    let right = asked.par_iter().filter(is_right).count();
     right as f64 / asked.len().max(1) as f64
 }
 
@@ -101,47 +100,93 @@ fn contexts(batch: &Batch) -> Vec<(u32, u32, u32)> {
 }
 
 impl Neighbours {
-    fn count(&mut self, sentence: &[u32]) {
-        for (place, &token) in sentence.iter().enumerate() {
-            self.anywhere[token as usize] += 1;
-            self.all += 1;
-            let left = place.checked_sub(1).map(|place| sentence[place]);
-            let right = sentence.get(place + 1).copied();
-            let after = left.and_then(|left| self.after[left as usize].as_mut());
-            let before = right.and_then(|right| self.before[right as usize].as_mut());
-            if let (Some(left), Some(right), true, true) = (left, right, after.is_some(), before.is_some())
-                && let Some(seen) = self.between.get_mut(&(left, right))
-            {
-                seen.add(token);
+    fn count<D: TokenDocuments + ?Sized>(train: &D, asked: &[(u32, u32, u32)], vocab: usize) -> Self {
+        let mut anywhere = vec![0; vocab];
+        each_sentence(train, |tokens| tokens.iter().for_each(|&token| anywhere[token as usize] += 1));
+        let (mut follows, mut precedes) = (vec![false; vocab], vec![false; vocab]);
+        let mut between: HashMap<(u32, u32), Vec<u32>> = HashMap::new();
+        for &(left, right, _) in asked {
+            follows[left as usize] = true;
+            precedes[right as usize] = true;
+            between.entry((left, right)).or_default();
+        }
+        each_sentence(train, |tokens| {
+            for place in tokens.windows(3).filter(|it| follows[it[0] as usize] && precedes[it[2] as usize]) {
+                if let Some(seen) = between.get_mut(&(place[0], place[2])) {
+                    seen.push(place[1]);
+                }
             }
-            after.into_iter().chain(before).for_each(|seen| seen.add(token));
+        });
+        // One side after the other: the lists of one are as long as the text.
+        let after = beside(train, &follows, &anywhere, |pair| (pair[0], pair[1]));
+        let before = beside(train, &precedes, &anywhere, |pair| (pair[1], pair[0]));
+        let most_frequent = (0..).zip(&anywhere).max_by_key(|&(id, count)| (*count, Reverse(id)));
+        Self {
+            between: between.into_par_iter().map(|(context, tokens)| (context, Seen::of(tokens))).collect(),
+            after,
+            before,
+            all: anywhere.iter().sum(),
+            most_frequent: most_frequent.map_or(0, |(id, _)| id),
+            anywhere,
         }
     }
 
     /// The best guess between two tokens; of equally good ones the smaller id.
-    fn guess(&self, left: u32, right: u32) -> Option<u32> {
+    fn guess(&self, left: u32, right: u32) -> u32 {
         let between = self.between.get(&(left, right));
         let (after, before) = (self.after[left as usize].as_ref(), self.before[right as usize].as_ref());
-        let most_frequent = (0u32..).zip(&self.anywhere).max_by_key(|(id, count)| (**count, std::cmp::Reverse(*id)));
-        let seen = [between, after, before].into_iter().flatten();
-        let mut candidates: Vec<u32> = seen.flat_map(|seen| seen.counts.keys().copied()).collect();
-        candidates.extend(most_frequent.map(|(id, _)| id));
-        candidates.sort_unstable();
+        let seen = [between, after, before];
+        let mut candidates = vec![self.most_frequent];
+        candidates.extend(seen.iter().flatten().flat_map(|seen| &seen.counts).map(|(token, _)| token));
+        candidates.sort();
         candidates.dedup();
-        let share = |seen: Option<&Seen>, token| seen.map_or(0.0, |seen| seen.share(token));
-        let score = |token: u32| {
-            BETWEEN * share(between, token)
-                + BESIDE * 0.5 * (share(after, token) + share(before, token))
-                + ANYWHERE * f64::from(self.anywhere[token as usize]) / f64::from(self.all.max(1))
-        };
-        candidates
-            .into_iter()
-            .map(|token| (token, score(token)))
-            .fold(None, |best, (token, score)| match best {
-                Some((_, highest)) if highest >= score => best,
-                _ => Some((token, score)),
-            })
-            .map(|(token, _)| token)
+        let [mut between, mut after, mut before] = seen.map(Shares::of);
+        let (mut best, mut highest) = (self.most_frequent, f64::NEG_INFINITY);
+        for token in candidates {
+            let anywhere = f64::from(self.anywhere[token as usize]) / f64::from(self.all.max(1));
+            let score = BETWEEN * between.next(token)
+                + BESIDE * 0.5 * (after.next(token) + before.next(token))
+                + ANYWHERE * anywhere;
+            if score > highest {
+                (best, highest) = (token, score);
+            }
+        }
+        best
+    }
+}
+
+/// What was seen on one side of each token that is `asked` for: `of_pair` gives it, and its neighbour, of two in a row.
+fn beside<D: TokenDocuments + ?Sized>(
+    train: &D,
+    asked: &[bool],
+    anywhere: &[u32],
+    of_pair: impl Fn(&[u32]) -> (u32, u32),
+) -> Vec<Option<Seen>> {
+    let room = |(&asked, &count): (&bool, &u32)| asked.then(|| Vec::with_capacity(count as usize));
+    let mut lists: Vec<Option<Vec<u32>>> = asked.iter().zip(anywhere).map(room).collect();
+    each_sentence(train, |tokens| {
+        for (token, neighbour) in tokens.windows(2).map(&of_pair) {
+            if let Some(seen) = &mut lists[token as usize] {
+                seen.push(neighbour);
+            }
+        }
+    });
+    lists.into_par_iter().map(|tokens| tokens.map(Seen::of)).collect()
+}
+
+/// The sentences that are counted.
+fn each_sentence<D: TokenDocuments + ?Sized>(train: &D, mut count: impl FnMut(&[u32])) {
+    let (mut counted, mut sentence) = (0, Vec::new());
+    for document in 0..train.documents() {
+        for number in train.sentences(document) {
+            sentence.clear();
+            train.read_sentence(number, &mut sentence);
+            count(&sentence);
+            counted += sentence.len();
+        }
+        if counted >= COUNTED {
+            break;
+        }
     }
 }
 
