@@ -145,7 +145,7 @@ def main():
                                     lr=scheduler.get_last_lr()[0]), step=step)
         trained = time.time() - trained
         model.eval()
-        rows, masks, total, count = packed(valid_docs)[:512], random.Random(1), 0.0, 0
+        rows, masks, total, count = packed(valid_docs), random.Random(1), 0.0, 0
         with torch.no_grad():
             for i in range(0, len(rows), BATCH):
                 batch = collate(rows[i:i + BATCH], 0.15, masks)
