@@ -100,6 +100,9 @@ pub fn rivals(name: &str) -> impl Iterator<Item = &'static str> {
     group.iter().copied().filter(move |other| *other != name)
 }
 
+/// Keys of [train] that a fine-tuning stage has no values of its own for: it runs as its pretraining does.
+pub const SHARED_BY_STAGES: [&str; 3] = ["device", "isa", "gradient_checkpointing"];
+
 /// The metrics that a run records.
 pub const METRICS: &[&str] = &[
     "valid/mlm_loss",

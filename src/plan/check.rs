@@ -125,7 +125,10 @@ fn task<'c>(cell: &'c Settings<'_>) -> Option<&'c str> {
 }
 
 fn examples_have_positions(cell: &Settings<'_>) -> Option<Diagnostic> {
-    task(cell)?;
+    // A stored run's positions are its own.
+    if task(cell).is_none() || cell.text("finetune.run").is_some() {
+        return None;
+    }
     longer_than_positions(cell, "finetune.train.seq_len")
 }
 
@@ -166,7 +169,7 @@ fn a_stored_run_is_started_from(cell: &Settings<'_>) -> Option<Diagnostic> {
     }
     let is_of_that_run = |name: &str| {
         let (section, leaf) = keys::split(name);
-        let is_shared = matches!(leaf, "seed" | "device" | "isa" | "gradient_checkpointing");
+        let is_shared = leaf == "seed" || keys::SHARED_BY_STAGES.contains(&leaf);
         matches!(section, "data" | "tokenizer" | "model" | "objective" | "optimizer" | "schedule" | "train")
             && !is_shared
     };

@@ -204,6 +204,8 @@ pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Pl
                 stored.map_err(|message| problems.push(resolve::blame_run(&settings, message))).ok()
             });
             let (Some(stored), Some(Some(examples))) = (stored, examples) else { continue };
+            let beyond = resolve::blame_length(&settings, stored);
+            problems.extend(beyond.filter(|problem| !problems.contains(problem)));
             let run = |&seed: &Seed| {
                 let (spec, hash) = resolver.finetune(&settings, examples, stored, stored.hash(), seed);
                 PlannedRun { seed, spec, hash, before: None }

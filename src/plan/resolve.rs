@@ -142,6 +142,16 @@ pub(super) fn blame_run(settings: &Settings<'_>, message: String) -> Diagnostic 
     Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "this run")
 }
 
+/// An error where examples may be longer than the stored run that fine-tuning starts from has positions for.
+pub(super) fn blame_length(settings: &Settings<'_>, stored: &RunSpec) -> Option<Diagnostic> {
+    let (length, positions) = (settings.integer("finetune.train.seq_len")?, stored.model.max_position_embeddings);
+    if length.unsigned_abs() <= positions as u64 {
+        return None;
+    }
+    let message = format!("`finetune.train.seq_len` {length} is longer than that run has positions for: {positions}");
+    Some(blame_run(settings, message).help(format!("write seq_len = {positions} under [finetune.train], or less")))
+}
+
 /// The steps of a run that a budget pays for.
 fn steps_for(budget: &Budget, spec: &RunSpec) -> u64 {
     let tokens = (spec.train.batch_size * spec.train.seq_len) as f64;
@@ -274,13 +284,12 @@ impl Resolver {
         let (optimizer, schedule) = ("finetune.optimizer", "finetune.schedule");
         let optimizer = part(&mut self.optimizer, optimizer, settings, STAGE, nothing).value.clone();
         let schedule = part(&mut self.schedule, schedule, settings, STAGE, nothing).value.clone();
-        let its = format!("{STAGE} {seed} {:?}", before.train);
-        let train = part(&mut self.train, "finetune.train", settings, &its, |fields| {
-            fields.insert("seed".to_owned(), json!(seed));
-            fields.insert("device".to_owned(), json!(before.train.device));
-            fields.insert("isa".to_owned(), json!(before.train.isa));
-            fields.insert("gradient_checkpointing".to_owned(), json!(before.train.gradient_checkpointing));
-        });
+        // What both stages have in common is said once, under [train].
+        let mut shared = self::fields(settings, "train");
+        shared.retain(|leaf, _| keys::SHARED_BY_STAGES.contains(&leaf.as_str()));
+        shared.insert("seed".to_owned(), json!(seed));
+        let its = format!("{STAGE} {}", json!(shared));
+        let train = part(&mut self.train, "finetune.train", settings, &its, |fields| fields.extend(shared));
         let (train, mut objective) = (train.value.clone(), before.objective.clone());
         match finetune.start {
             Start::Pretrained => finetune.before = Some(before_hash),
@@ -288,8 +297,17 @@ impl Resolver {
             Start::Random => objective = default_objective(),
         }
         let finetune = Some(finetune);
-        let spec =
-            RunSpec { stage: Stage::Finetune, objective, optimizer, schedule, train, finetune, ..before.clone() };
+        let spec = RunSpec {
+            schema: SPEC_SCHEMA,
+            numerics: NUMERICS,
+            stage: Stage::Finetune,
+            objective,
+            optimizer,
+            schedule,
+            train,
+            finetune,
+            ..before.clone()
+        };
         let hash = spec.hash();
         (spec, hash)
     }

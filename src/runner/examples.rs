@@ -78,13 +78,15 @@ pub fn prepare(
     beside: Option<&Path>,
     data_root: &Path,
 ) -> Result<(Examples, Vec<String>), ExamplesError> {
-    let data = Data::read(stage, beside, data_root)?;
+    let data = Data::read(stage, spec.train.eval_instances, beside, data_root)?;
     let encoder = Encoder::new(spec, stage, tokenizer);
     let side = |labelled: &Labelled| match labelled {
         Labelled::Texts(texts) => encoder.texts(texts),
         Labelled::Tagged(texts) => encoder.tagged(texts),
     };
-    let examples = Examples { train: side(&data.train), valid: side(&data.valid), test: side(&data.test) };
+    let mut examples = Examples { train: side(&data.train), valid: side(&data.valid), test: side(&data.test) };
+    // Of a text without a token, which is white space, nothing can be learnt.
+    examples.train.examples.retain(|example| example.ids.len() > 2);
     Ok((examples, data.notices))
 }
 
@@ -124,7 +126,13 @@ impl Data {
         [("valid", &self.valid), ("test", &self.test)].into_iter().flat_map(of_side).collect()
     }
 
-    fn read(stage: &FinetuneSpec, beside: Option<&Path>, data_root: &Path) -> Result<Self, ExamplesError> {
+    /// All examples; of those held out, so many as an evaluation judges, spread over the file.
+    fn read(
+        stage: &FinetuneSpec,
+        judged: usize,
+        beside: Option<&Path>,
+        data_root: &Path,
+    ) -> Result<Self, ExamplesError> {
         let columns = Columns {
             text: stage.text_column.clone(),
             pair: stage.pair_column.clone(),
@@ -135,12 +143,12 @@ impl Data {
         let (train, valid) = match data.labelled(stage.task, &columns, &mut notices)? {
             Labelled::Texts(texts) => {
                 let (train, valid) = hold_out(&texts, stage.valid_fraction, |example| example.text.clone());
-                (Labelled::Texts(train), Labelled::Texts(valid))
+                (Labelled::Texts(train), Labelled::Texts(spread(valid, judged)))
             }
             Labelled::Tagged(texts) => {
                 let text = |example: &TaggedText| example.characters.iter().collect();
                 let (train, valid) = hold_out(&texts, stage.valid_fraction, text);
-                (Labelled::Tagged(train), Labelled::Tagged(valid))
+                (Labelled::Tagged(train), Labelled::Tagged(spread(valid, judged)))
             }
         };
         let test = match (&stage.test, stage.test_hash) {
@@ -151,6 +159,14 @@ impl Data {
         };
         Ok(Self { train, valid, test, notices })
     }
+}
+
+/// At most `n` of all, at even distances in their order.
+fn spread<T: Clone>(all: Vec<T>, n: usize) -> Vec<T> {
+    if all.len() <= n {
+        return all;
+    }
+    (0..n).map(|i| all[i * all.len() / n].clone()).collect()
 }
 
 /// The version of how floors are computed: part of the name of the cached ones.
@@ -169,13 +185,14 @@ pub struct TaskFloor {
     pub explanation: String,
 }
 
-/// The floors of a run's valid and test examples, from the cache if they are there: the data are the same for all runs of a
+/// The floors of a run's valid and test examples, `judged` of the valid ones, from the cache if they are there: the data are the same for all runs of a
 /// sweep, and naive Bayes reads all of them.
 ///
 /// # Errors
 /// When a file is not there, is not the one that was planned with, or cannot be read.
 pub fn floors(
     stage: &FinetuneSpec,
+    judged: usize,
     beside: Option<&Path>,
     data_root: &Path,
     cache: &Path,
@@ -190,13 +207,13 @@ pub fn floors(
         test: None,
         ..stage.clone()
     };
-    let name = format!("{FLOORS_VERSION} {}", serde_json::to_string(&of_data).unwrap_or_default());
+    let name = format!("{FLOORS_VERSION} {judged} {}", serde_json::to_string(&of_data).unwrap_or_default());
     let path = cache.join(format!("floors-{}.json", ContentHash::of(name.as_bytes())));
     let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     if let Some(floors) = known {
         return Ok(floors);
     }
-    let data = Data::read(stage, beside, data_root)?;
+    let data = Data::read(stage, judged, beside, data_root)?;
     let floors: Vec<TaskFloor> = data.floors(&stage.labels);
     // Whoever cannot write it computes it again.
     let _ = write_atomic(&path, |file| Ok(serde_json::to_writer(file, &floors)?));

@@ -14,6 +14,7 @@ use crate::trainer::model::parameters::digest;
 use crate::trainer::optimizer::Optimizer;
 use crate::trainer::recorder::Chain;
 use crate::trainer::schedule::Plateau;
+use crate::trainer::tokenizer::morphemes::SEPARATOR;
 use crate::types::{RunId, Step};
 
 /// Why a model did not become a run.
@@ -62,6 +63,10 @@ fn warnings(imported: &Imported) -> Vec<String> {
     let mut warnings = Vec::new();
     if imported.missing_head {
         warnings.push("the folder has no head for masked tokens: `fill-mask` means nothing on this model".to_owned());
+    }
+    if imported.tokenizer.json().contains(SEPARATOR) {
+        let text = "the tokenizer takes text that was cut into morphemes, with `\u{241f}` between them, and is given whole words here";
+        warnings.push(text.to_owned());
     }
     if !imported.ignored.is_empty() {
         warnings.push(format!("tensors that are no part of a BERT here are left out: {}", imported.ignored.join(", ")));

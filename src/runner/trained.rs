@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::corpora;
 use super::provenance::Provenance;
 use crate::plan::{RunSpec, TokenizerKind, parameters};
-use crate::store::{RunDir, StoredRun};
+use crate::store::{RunDir, Store, StoredRun};
 use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
 use crate::trainer::corpus::PrepareError;
 use crate::trainer::model::parameters::Parameter;
@@ -89,6 +89,12 @@ pub fn tokenizer(run: &StoredRun, data_root: &Path, cache: &Path) -> Result<Toke
     if run.spec.tokenizer.kind == TokenizerKind::Imported {
         let of = provenance.and_then(|provenance| provenance.starts_from).unwrap_or_else(|| run.id.clone());
         return imported_tokenizer(&run.dir.beside(&of));
+    }
+    // The data of the run that this one starts from lie beside that one's file.
+    let first = provenance.as_ref().and_then(|provenance| provenance.starts_from.as_ref());
+    let first = first.and_then(|first| Store::open(run.dir.path().parent()?).ok()?.load(first).ok());
+    if let Some(first) = first {
+        return tokenizer(&first, data_root, cache);
     }
     let beside = provenance.and_then(|provenance| provenance.corpus.beside);
     let tokenizer = corpora::tokenizer(&run.spec, beside.as_deref(), data_root, cache)

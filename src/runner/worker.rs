@@ -17,7 +17,7 @@ use super::examples::{self, ExamplesError};
 use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
 use super::trained::{self, TrainedError, Which};
-use crate::plan::{FinetuneSpec, RunSpec, TokenizerKind, parameter_count};
+use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
@@ -150,16 +150,18 @@ fn fine_tune(
 ) -> Result<Outcome, RunError> {
     let beside = provenance.corpus.beside.as_deref();
     let cache = order.runs.join("cache");
-    let tokenizer = match (spec.tokenizer.kind, &provenance.starts_from) {
-        (TokenizerKind::Imported, Some(run)) => trained::imported_tokenizer(&dir.beside(run))?,
-        _ => corpora::tokenizer(spec, beside, &order.data_root, &cache)?,
+    let before = match &provenance.starts_from {
+        Some(run) => Some(Store::open(&order.runs)?.load(run)?),
+        None => None,
+    };
+    let tokenizer = match &before {
+        Some(run) => trained::tokenizer(run, &order.data_root, &cache)?,
+        None => corpora::tokenizer(spec, beside, &order.data_root, &cache)?,
     };
     recorder.append(&fact("tokenizer_hash", json!(tokenizer.hash())))?;
-    let start = match &provenance.starts_from {
+    let start = match &before {
         Some(run) => {
-            let run = Store::open(&order.runs)?.load(run)?;
-            let start = trained::weights(&run, Which::Last)?;
-            trained::check_tokenizer(&run, &tokenizer)?;
+            let start = trained::weights(run, Which::Last)?;
             let weights = json!({ "run": run.id, "step": start.0, "weights": digest(&start.1) });
             recorder.append(&fact("starts_from", weights))?;
             Some(start.1)
@@ -171,7 +173,8 @@ fn fine_tune(
         recorder.append(&Event::Warning { text })?;
     }
     recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
-    recorder.append(&fact(examples::FLOORS_FACT, json!(examples::floors(stage, beside, &order.data_root, &cache)?)))?;
+    let floors = examples::floors(stage, spec.train.eval_instances, beside, &order.data_root, &cache)?;
+    recorder.append(&fact(examples::FLOORS_FACT, json!(floors)))?;
     Progress::Phase("training".into()).tell();
     Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
 }

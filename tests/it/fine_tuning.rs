@@ -109,6 +109,28 @@ fn cells_share_their_pretraining_and_learn_the_classes() {
     assert!(again.stderr.contains("0 trained, 5 reused"), "{}", again.stderr);
 }
 
+/// The texts to predict are read as those to learn from are: with a mark of the byte order, in columns, in pairs.
+#[test]
+fn texts_are_read_alike_for_training_and_prediction() {
+    let classify = CLASSIFY.replace("test = \"test.tsv\"", "pair_column = \"id\"").replace("20.0", "1.0");
+    let workbench = workbench(&classify);
+    workbench.stdout("run tiny.toml");
+    let predicted = |content: &str| {
+        std::fs::write(workbench.path("new.tsv"), content).unwrap();
+        workbench.run("predict latest new.tsv")
+    };
+    let plain = predicted("id\tdocument\n1\t박수\n").stdout;
+    assert_eq!(plain.lines().count(), 1);
+    assert_eq!(predicted("\u{feff}id\tdocument\n1\t박수\n").stdout, plain);
+    assert_eq!(predicted("박수\t1\n").stdout, plain);
+    for (alone, problem) in
+        [("document\tlabel\n박수\t1\n", "1: the header has no column `id`"), ("박수\n", "1: one text")]
+    {
+        let refused = predicted(alone);
+        assert!(refused.code == Some(2) && refused.stderr.contains(problem), "{}", refused.stderr);
+    }
+}
+
 #[test]
 fn every_head_finds_the_name_and_says_so() {
     let workbench = workbench(NER);
@@ -243,6 +265,11 @@ fn a_model_from_elsewhere_is_taken_in_and_fine_tuned() {
     let run = of_stage(&stages, "finetune")[0];
     assert_eq!((run["facts"]["starts_from"]["run"].as_str(), &run["state"]), (Some(id.as_str()), &"finished".into()));
     assert!(last(run, "test/accuracy") > 0.9);
+    // What a stage shares with its pretraining it says itself; a stored run's positions are not the file's to change.
+    let said = workbench.run("run stage.toml --set train.device=cuda");
+    assert!(said.code == Some(2) && said.stderr.contains("cuda"), "{}", said.stderr);
+    let long = workbench.run("plan stage.toml --set finetune.train.seq_len=200");
+    assert!(long.code == Some(2) && long.stderr.contains("longer than that run has positions"), "{}", long.stderr);
     let both = workbench.run("run both.toml");
     assert!(both.code == Some(2) && both.stderr.contains("`model.preset` is that of the run"), "{}", both.stderr);
 
@@ -279,4 +306,17 @@ fn a_model_from_elsewhere_is_taken_in_and_fine_tuned() {
         "ids would lie beyond it",
     );
     refused(&|folder| edit(folder, "tokenizer.json", "[SEP]", "[END]"), "it has no [SEP]");
+}
+
+/// A decoder of its own goes out and comes back, and is not taken for a copy of the embeddings.
+#[test]
+fn an_untied_decoder_comes_back() {
+    let workbench = Workbench::tiny("");
+    workbench.stdout("run tiny.toml --set train.steps=3 --set model.tie_word_embeddings=false");
+    let original = workbench.only_run()["id"].as_str().unwrap().to_owned();
+    workbench.stdout("export latest --format hf --out out");
+    let id = workbench.stdout("import hf out").trim().to_owned();
+    let masks =
+        |run: &str| workbench.json(&format!("fill-mask {run} [MASK] --json"), "ablate-fill-mask-1")["masks"].clone();
+    assert_eq!(masks(&original), masks(&id));
 }

@@ -152,3 +152,17 @@ fn the_recipes_of_the_known_systems_train() {
         assert!(!runs.is_empty() && runs.iter().all(|run| run["state"] == "finished"), "{name}: {runs:?}");
     }
 }
+
+/// Spans of both sides are asked for alike, and one that the model could not read is refused.
+#[test]
+fn what_a_model_gives_back_is_counted_on_both_sides() {
+    let workbench = Workbench::tiny("");
+    workbench.stdout("run tiny.toml --set train.steps=3");
+    let json = workbench.json("memorisation latest --spans 8 --length 2 --json", "ablate-memorisation-1");
+    for side in ["train", "held_out"] {
+        assert_eq!(json[side]["spans"], 8, "{json}");
+        assert!(json[side]["verbatim"].as_u64().unwrap() <= 8);
+    }
+    let long = workbench.run("memorisation latest --length 64");
+    assert!(long.code == Some(2) && long.stderr.contains("is longer than the"), "{}", long.stderr);
+}

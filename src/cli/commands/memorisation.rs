@@ -27,6 +27,12 @@ pub fn memorisation(context: &Context, arguments: &args::Memorisation) -> Result
     let data = corpora::prepare(&run.spec, beside.as_deref(), &context.data_root, &context.cache()?)
         .map_err(CliError::request)?;
     let (spans, length) = (usize::from(arguments.spans), usize::from(arguments.length));
+    let room = trained.spec.train.seq_len.saturating_sub(2);
+    if length > room {
+        let text =
+            format!("--length {length} is longer than the {room} tokens that the model was trained on at a time");
+        return Err(CliError::request(text));
+    }
     let specials = trained.tokenizer.special_ids();
     let train = probe(&trained.spec, &trained.weights, specials, &data.train, spans, length);
     let valid = probe(&trained.spec, &trained.weights, specials, &data.valid, spans, length);

@@ -48,16 +48,31 @@ fn texts(file: &Path, stage: &FinetuneSpec) -> Result<Vec<TextExample>, CliError
     } else {
         text = std::fs::read_to_string(file).map_err(unreadable)?;
     }
-    let is_json = file.extension().is_some_and(|extension| extension == "jsonl" || extension == "json");
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let is_json = match numbered(text).next() {
+        Some((_, line)) if file == Path::new("-") => {
+            serde_json::from_str::<serde_json::Value>(line).is_ok_and(|value| value.get(&stage.text_column).is_some())
+        }
+        _ => file.extension().is_some_and(|extension| extension == "jsonl" || extension == "json"),
+    };
     let header: Vec<&str> = text.lines().next().unwrap_or_default().split('\t').collect();
     let column = |name: &str| header.iter().position(|its| *its == name);
     let texts: Result<Vec<TextExample>, String> = match column(&stage.text_column) {
-        _ if is_json => numbered(&text).map(|(n, line)| of_json(n, line, stage)).collect(),
+        _ if is_json => numbered(text).map(|(n, line)| of_json(n, line, stage)).collect(),
         Some(first) if header.len() > 1 => {
-            let pair = stage.pair_column.as_deref().and_then(column);
-            numbered(&text).skip(1).map(|(n, line)| of_row(n, line, header.len(), first, pair)).collect()
+            let pair = stage.pair_column.as_deref();
+            let missing = pair.filter(|name| column(name).is_none());
+            if let Some(name) = missing {
+                let problem = format!(
+                    "{}:1: the header has no column `{name}`, and the run was trained on pairs",
+                    file.display()
+                );
+                return Err(CliError::request(problem));
+            }
+            let pair = pair.and_then(column);
+            numbered(text).skip(1).map(|(n, line)| of_row(n, line, header.len(), first, pair)).collect()
         }
-        _ => Ok(numbered(&text).map(|(n, line)| of_line(n, line, stage.pair_column.is_some())).collect()),
+        _ => numbered(text).map(|(n, line)| of_line(n, line, stage.pair_column.is_some())).collect(),
     };
     let texts = texts.map_err(|problem| CliError::request(format!("{}:{problem}", file.display())))?;
     if texts.is_empty() {
@@ -75,10 +90,11 @@ fn example(line: usize, text: &str, pair: Option<&str>) -> TextExample {
     TextExample { text: text.to_owned(), pair: pair.map(str::to_owned), label: String::new(), line }
 }
 
-fn of_line(line: usize, text: &str, is_pair: bool) -> TextExample {
+fn of_line(line: usize, text: &str, is_pair: bool) -> Result<TextExample, String> {
     match text.split_once('\t') {
-        Some((first, second)) if is_pair => example(line, first, Some(second)),
-        _ => example(line, text, None),
+        Some((first, second)) if is_pair => Ok(example(line, first, Some(second))),
+        None if is_pair => Err(format!("{line}: one text, and the run was trained on pairs, with a tab between them")),
+        _ => Ok(example(line, text, None)),
     }
 }
 

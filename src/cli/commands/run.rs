@@ -103,10 +103,12 @@ fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliE
     let cache = store.root().join("cache");
     let mut seen = BTreeSet::new();
     for run in loaded.plan.runs() {
-        if run.spec.tokenizer.kind == TokenizerKind::Imported {
+        device::check(&run.spec).map_err(CliError::request)?;
+        // What goes on from another run has its tokenizer from there.
+        let goes_on = run.spec.finetune.as_ref().is_some_and(|stage| stage.before.is_some());
+        if goes_on || run.spec.tokenizer.kind == TokenizerKind::Imported {
             continue;
         }
-        device::check(&run.spec).map_err(CliError::request)?;
         let what = format!("{:?} {:?} {:?}", run.spec.data, run.spec.tokenizer, run.spec.objective.nsp);
         if !seen.insert(what) {
             continue;

@@ -134,8 +134,7 @@ impl Stage for FineTuning<'_> {
     }
 
     fn evaluate(&self, model: &BertForTask, is_last: bool, device: &Device) -> Evaluation {
-        let valid = first(&self.examples.valid.examples, self.spec.train.eval_instances);
-        let scores = prediction::judge(model, self.spec, valid, device);
+        let scores = prediction::judge(model, self.spec, &self.examples.valid.examples, device);
         let loss = scores.loss;
         let mut metrics = scores.metrics("valid");
         let test = &self.examples.test.examples;
@@ -148,10 +147,6 @@ impl Stage for FineTuning<'_> {
 
 /// A share of examples that lose their ends, from which on a run warns.
 const TOO_MANY_CUT: f64 = 0.05;
-
-fn first(examples: &[Example], n: usize) -> &[Example] {
-    &examples[..n.min(examples.len())]
-}
 
 /// Lays examples end to end.
 pub fn collate<'e>(examples: impl IntoIterator<Item = &'e Example>) -> Batch {
@@ -189,7 +184,7 @@ pub fn loss(
         (Task::Ner, crf) => {
             let logits = model.tag_logits(&batch.tokens, &batch.words, spec, training);
             match crf {
-                Some(crf) => crf.loss(logits, &row_tags(batch), &full_words(batch)) / batch.answers.len() as f64,
+                Some(crf) => crf.loss(logits, &row_tags(batch), &full_words(batch)) / batch.answers.len().max(1) as f64,
                 None => {
                     let rows: Vec<i32> =
                         batch.words.iter().flat_map(|rows| rows.clone()).map(|row| row as i32).collect();

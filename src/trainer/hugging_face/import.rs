@@ -119,7 +119,7 @@ pub fn import(folder: &Path, defaults: &RunSpec) -> Result<Imported, ImportError
         }
     }
     let is_used = |name: &String| weights.iter().any(|weight| weight.name == *name);
-    let ignored = names.keys().filter(|name| !is_used(name) && !is_copy(name)).cloned().collect();
+    let ignored = names.keys().filter(|name| !is_used(name) && !is_copy(name, &spec.model)).cloned().collect();
     let missing_head = !spec.model.mlm_head_transform;
     Ok(Imported { spec, weights, tokenizer, ignored, missing_head })
 }
@@ -132,8 +132,9 @@ fn read(path: &Path, hint: &'static str) -> Result<Vec<u8>, ImportError> {
 }
 
 /// Tensors that `transformers` writes beside the ones that they repeat.
-fn is_copy(name: &str) -> bool {
-    name.starts_with("cls.predictions.decoder.") || name == "bert.embeddings.position_ids"
+fn is_copy(name: &str, model: &ModelSpec) -> bool {
+    let is_decoder = name == "cls.predictions.decoder.weight" && model.tie_word_embeddings;
+    is_decoder || name == "cls.predictions.decoder.bias" || name == "bert.embeddings.position_ids"
 }
 
 /// Their name of each of our tensors.
@@ -261,7 +262,7 @@ impl<'p> Config<'p> {
             position_embedding_type: PositionEmbedding::Absolute,
             norm_position: NormPosition::Post,
             embedding_layer_norm: true,
-            tie_word_embeddings: true,
+            tie_word_embeddings: self.fields.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(true),
             mlm_head_transform: true,
             mlm_head_bias: true,
             nsp_head_bias: true,

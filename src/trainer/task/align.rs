@@ -36,8 +36,7 @@ pub fn tags_of_characters(
         if goes_on && text[gap.clone()].iter().all(|character| character.is_whitespace()) {
             tags[gap].fill(tag);
         }
-        // A token may begin with characters that the one before it covers already.
-        let range = range.start.max(end_before)..range.end;
+        // Where two tokens share characters, as the mark of a word's beginning does with the token after it, the later counts.
         for (place, of_character) in range.clone().zip(&mut tags[range.clone()]) {
             *of_character = if place == range.start { tag } else { inside(tag).unwrap_or(OUTSIDE) };
         }
@@ -68,6 +67,9 @@ mod tests {
         // What was cut off is outside, and so is everything where there is no token.
         assert_eq!(tags_of_characters(&text, &ranges[..1], &[1], &labels()), [1, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(tags_of_characters(&text, &[], &[], &labels()), [0; 8]);
+        // The mark of a word's beginning covers its first character, and so does the token after it.
+        assert_eq!(tags_of_characters(&text[2..4], &[0..1, 0..2], &[1, 1], &labels()), [1, 2]);
+        assert_eq!(tags_of_characters(&text[2..4], &[0..1, 0..2], &[0, 1], &labels()), [1, 2]);
     }
 
     proptest! {
@@ -76,13 +78,16 @@ mod tests {
         /// Entities that begin and end where tokens do come back as they were.
         #[test]
         fn there_and_back_is_the_same_at_token_borders(
-            words in prop::collection::vec((prop::collection::vec(1usize..4, 1..4), 0usize..3), 1..8),
+            words in prop::collection::vec((prop::collection::vec(1usize..4, 1..4), 0usize..3, any::<bool>()), 1..8),
         ) {
             let (mut text, mut ranges, mut gold) = (Vec::new(), Vec::new(), Vec::new());
-            for (tokens, kind) in &words {
+            for (tokens, kind, is_marked) in &words {
                 if !text.is_empty() {
                     text.push(' ');
                     gold.push(0);
+                }
+                if *is_marked {
+                    ranges.push(text.len()..text.len() + 1);
                 }
                 for (t, length) in tokens.iter().enumerate() {
                     ranges.push(text.len()..text.len() + length);
