@@ -114,6 +114,9 @@ def main():
     model = BertForPreTraining(BertConfig(
         vocab_size=VOCAB, hidden_size=96, num_hidden_layers=3, num_attention_heads=3, intermediate_size=256,
         max_position_embeddings=SEQ_LEN, hidden_act="gelu_new", attention_probs_dropout_prob=0.0, layer_norm_eps=1e-12))
+    for p in model.parameters():  # Google's BERT and ablate truncate at two standard deviations, which `transformers` does not
+        if p.dim() > 1:
+            torch.nn.init.trunc_normal_(p, std=0.02, a=-0.04, b=0.04)
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() == 1]
     optimizer = torch.optim.AdamW([dict(params=decay, weight_decay=0.01), dict(params=rest, weight_decay=0.0)], lr=5e-4)
