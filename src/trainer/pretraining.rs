@@ -63,8 +63,11 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
 
     fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
         facts::record(self.spec, &self.batches, &self.valid, recorder)?;
-        neighbours::record(self.train, self.valid.masked(), self.spec.tokenizer.vocab_size, recorder)?;
         probes::record(self.spec, &self.batches, &self.valid, recorder)
+    }
+
+    fn floors(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
+        neighbours::record(self.train, self.valid.masked(), self.spec.tokenizer.vocab_size, recorder)
     }
 
     fn batch(&self, place: u64) -> Batch {

@@ -41,6 +41,12 @@ pub trait Stage: Sync {
     /// What is known before the first step: facts and warnings.
     fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError>;
 
+    /// What evaluations are to be held against, where it takes time to find out: recorded with the first of them, so that no
+    /// first step waits for it.
+    fn floors(&self, _recorder: &mut dyn Recorder) -> Result<(), RecordError> {
+        Ok(())
+    }
+
     /// The batch of forward pass `place`, counted from 0.
     fn batch(&self, place: u64) -> Self::Batch;
 
@@ -160,6 +166,9 @@ pub fn train<S: Stage>(
             let last = state.step.0 == steps;
             if last || state.step.0.is_multiple_of(spec.train.eval_every) {
                 let evaluation = stage.evaluate(&model.valid(), last, &device.clone().inner());
+                if state.step.0 == spec.train.eval_every.min(steps) {
+                    stage.floors(recorder)?;
+                }
                 take(evaluation, spec, &mut state, &folder, recorder)?;
             }
             let stop = !last && recorder.stop_requested();
