@@ -12,6 +12,7 @@ mod expand;
 mod explain;
 mod finetune_spec;
 mod halving;
+mod look_up;
 mod parameters;
 mod resolve;
 mod run_spec;
@@ -24,6 +25,7 @@ pub use expand::{Expansion, MAX_CELLS, Tally, expand};
 pub use explain::{Explanation, Layer, explain};
 pub use finetune_spec::{Encoder, FinetuneSpec, HeadKind, Start, Task};
 pub use halving::HalvingSpec;
+pub use look_up::LookUp;
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef};
 pub use run_spec::{
@@ -34,10 +36,11 @@ pub use run_spec::{
 
 pub use sharing::{Savings, Trajectory, predecessors, stages_before};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::experiment::{Axis, Diagnostics, Experiment, Point, Value};
+use self::look_up::{CorporaOnly, LookedUp, Said};
+use crate::experiment::{Axis, Diagnostics, Experiment, Point, Settings, Value};
 use crate::types::{ContentHash, Seed, SpecHash};
 
 /// Everything that an experiment runs, in order.
@@ -92,54 +95,6 @@ impl PlannedRun {
     }
 }
 
-/// What a plan asks of the outside.
-pub trait LookUp {
-    /// What there is under a corpus's name.
-    ///
-    /// # Errors
-    /// When there is no such corpus, or it cannot be read.
-    fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String>;
-
-    /// The hash of the dictionary of this name.
-    ///
-    /// # Errors
-    /// When there is none, or it cannot be read.
-    fn dictionary(&mut self, name: &str) -> Result<ContentHash, String>;
-
-    /// The specification of a stored run that fine-tuning is to start from.
-    ///
-    /// # Errors
-    /// When there is no such run, it is not finished, or it was fine-tuned itself.
-    fn run(&mut self, name: &str) -> Result<RunSpec, String>;
-
-    /// What labelled examples there are.
-    ///
-    /// # Errors
-    /// When a file cannot be found or read, or is none of its task's format.
-    fn examples(&mut self, examples: &ExamplesRef) -> Result<ExamplesFacts, String>;
-}
-
-/// Knows corpora alone.
-struct CorporaOnly<F>(F);
-
-impl<E: fmt::Display, F: FnMut(&CorpusRef) -> Result<CorpusFacts, E>> LookUp for CorporaOnly<F> {
-    fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String> {
-        (self.0)(corpus).map_err(|error| error.to_string())
-    }
-
-    fn dictionary(&mut self, name: &str) -> Result<ContentHash, String> {
-        Err(format!("nobody knows the dictionary {name}"))
-    }
-
-    fn run(&mut self, name: &str) -> Result<RunSpec, String> {
-        Err(format!("nobody knows the run {name}"))
-    }
-
-    fn examples(&mut self, examples: &ExamplesRef) -> Result<ExamplesFacts, String> {
-        Err(format!("nobody knows the examples {}", examples.data))
-    }
-}
-
 impl Plan {
     /// The runs to execute: each specification once, in order of its first appearance, and after what it starts from.
     pub fn runs(&self) -> Vec<&PlannedRun> {
@@ -183,62 +138,15 @@ pub fn plan<E: fmt::Display>(
 pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Plan, Diagnostics> {
     let (expansion, _) = expand(experiment);
     let mut resolver = resolve::Resolver::default();
-    let mut corpora: BTreeMap<CorpusRef, Option<CorpusFacts>> = BTreeMap::new();
-    let mut labelled: BTreeMap<ExamplesRef, Option<ExamplesFacts>> = BTreeMap::new();
-    let mut dictionaries: BTreeMap<String, Option<ContentHash>> = BTreeMap::new();
-    let mut starts: BTreeMap<String, Option<RunSpec>> = BTreeMap::new();
-    let mut problems = Vec::new();
+    let mut known = LookedUp::new(look_up);
     let mut cells = Vec::new();
     for point in &expansion.points {
         let settings = experiment.settings(point);
-        let examples = ExamplesRef::of(&settings).map(|examples| {
-            let facts = labelled.entry(examples).or_insert_with_key(|examples| {
-                let facts = look_up.examples(examples);
-                facts.map_err(|message| problems.push(resolve::blame_examples(&settings, message))).ok()
-            });
-            facts.as_ref()
-        });
-        if let Some(name) = settings.text("finetune.run") {
-            let stored = starts.entry(name.to_owned()).or_insert_with_key(|name| {
-                let stored = look_up.run(name);
-                stored.map_err(|message| problems.push(resolve::blame_run(&settings, message))).ok()
-            });
-            let (Some(stored), Some(Some(examples))) = (stored, examples) else { continue };
-            let beyond = resolve::blame_length(&settings, stored);
-            problems.extend(beyond.filter(|problem| !problems.contains(problem)));
-            let run = |&seed: &Seed| {
-                let (spec, hash) = resolver.finetune(&settings, examples, stored, stored.hash(), seed);
-                PlannedRun { seed, spec, hash, before: None }
-            };
-            let runs = experiment.seeds.iter().map(run).collect();
-            cells.push(Cell { axes: cell_axes(experiment, point), label: cell_label(experiment, point), runs });
-            continue;
-        }
-        let corpus = CorpusRef::of(&settings);
-        let facts = corpora.entry(corpus).or_insert_with_key(|corpus| {
-            let facts = look_up.corpus(corpus).and_then(CorpusFacts::check);
-            facts.map_err(|message| problems.push(resolve::blame_corpus(&settings, message))).ok()
-        });
-        let dictionary = settings.text("tokenizer.dictionary").map(|name| {
-            *dictionaries.entry(name.to_owned()).or_insert_with_key(|name| {
-                let hash = look_up.dictionary(name);
-                hash.map_err(|message| problems.push(resolve::blame_dictionary(&settings, message))).ok()
-            })
-        });
-        let (Some(facts), false) = (facts, dictionary == Some(None)) else { continue };
-        let run = |&seed: &Seed| {
-            let (spec, hash) = resolver.spec(&settings, facts, dictionary.flatten(), seed);
-            problems.extend(resolve::blame_budget(&settings, &spec).filter(|problem| !problems.contains(problem)));
-            let Some(Some(examples)) = examples else { return PlannedRun { seed, spec, hash, before: None } };
-            let (tuned, its_hash) = resolver.finetune(&settings, examples, &spec, hash, seed);
-            let starts_from_it = tuned.finetune.as_ref().is_some_and(|stage| stage.before.is_some());
-            let before = starts_from_it.then(|| Box::new(PlannedRun { seed, spec, hash, before: None }));
-            PlannedRun { seed, spec: tuned, hash: its_hash, before }
-        };
-        let runs = experiment.seeds.iter().map(run).collect();
+        let Ok(runs) = runs_of(experiment, &settings, &mut known, &mut resolver) else { continue };
         cells.push(Cell { axes: cell_axes(experiment, point), label: cell_label(experiment, point), runs });
     }
     let halving = HalvingSpec::of(experiment);
+    let mut problems = known.problems;
     problems.extend(halving.as_ref().and_then(|halving| halving::check(experiment, halving, &cells)));
     if !problems.is_empty() {
         return Err(Diagnostics::new(experiment.source.clone(), problems));
@@ -246,6 +154,37 @@ pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Pl
     let axes = experiment.axes.iter().map(PlanAxis::of).collect();
     let baseline = baseline_index(experiment, &cells);
     Ok(Plan { axes, cells, tally: expansion.tally, baseline, halving })
+}
+
+/// The runs of a cell, one for each seed.
+fn runs_of(
+    experiment: &Experiment,
+    settings: &Settings<'_>,
+    known: &mut LookedUp<'_>,
+    resolver: &mut resolve::Resolver,
+) -> Result<Vec<PlannedRun>, Said> {
+    let alone = |seed, (spec, hash)| PlannedRun { seed, spec, hash, before: None };
+    let seeds = || experiment.seeds.iter().copied();
+    let examples = known.examples(settings);
+    if let Some(stored) = known.run(settings) {
+        let (stored, examples) = (stored?, examples.transpose()?.ok_or(Said)?);
+        known.say(resolve::blame_length(settings, &stored));
+        let before = stored.hash();
+        let mut run = |seed| alone(seed, resolver.finetune(settings, &examples, &stored, before, seed));
+        return Ok(seeds().map(&mut run).collect());
+    }
+    let (corpus, dictionary) = (known.corpus(settings), known.dictionary(settings));
+    let (examples, corpus, dictionary) = (examples.transpose()?, corpus?, dictionary.transpose()?);
+    let run = |seed| {
+        let (spec, hash) = resolver.spec(settings, &corpus, dictionary, seed);
+        known.say(resolve::blame_budget(settings, &spec));
+        let Some(examples) = &examples else { return alone(seed, (spec, hash)) };
+        let (tuned, its_hash) = resolver.finetune(settings, examples, &spec, hash, seed);
+        let starts_from_it = tuned.finetune.as_ref().is_some_and(|stage| stage.before.is_some());
+        let before = starts_from_it.then(|| Box::new(alone(seed, (spec, hash))));
+        PlannedRun { seed, spec: tuned, hash: its_hash, before }
+    };
+    Ok(seeds().map(run).collect())
 }
 
 /// The specification of a run of which nothing is said: the defaults of the key table, on the built-in corpus.

@@ -49,28 +49,19 @@ fn texts(file: &Path, stage: &FinetuneSpec) -> Result<Vec<TextExample>, CliError
         text = std::fs::read_to_string(file).map_err(unreadable)?;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let is_json = match numbered(text).next() {
-        Some((_, line)) if file == Path::new("-") => {
-            serde_json::from_str::<serde_json::Value>(line).is_ok_and(|value| value.get(&stage.text_column).is_some())
-        }
-        _ => file.extension().is_some_and(|extension| extension == "jsonl" || extension == "json"),
+    let is_json = match file.extension() {
+        Some(extension) => extension == "jsonl" || extension == "json",
+        None => numbered(text).next().is_some_and(|(n, line)| of_json(n, line, stage).is_ok()),
     };
     let header: Vec<&str> = text.lines().next().unwrap_or_default().split('\t').collect();
     let column = |name: &str| header.iter().position(|its| *its == name);
     let texts: Result<Vec<TextExample>, String> = match column(&stage.text_column) {
         _ if is_json => numbered(text).map(|(n, line)| of_json(n, line, stage)).collect(),
         Some(first) if header.len() > 1 => {
-            let pair = stage.pair_column.as_deref();
-            let missing = pair.filter(|name| column(name).is_none());
-            if let Some(name) = missing {
-                let problem = format!(
-                    "{}:1: the header has no column `{name}`, and the run was trained on pairs",
-                    file.display()
-                );
-                return Err(CliError::request(problem));
-            }
-            let pair = pair.and_then(column);
-            numbered(text).skip(1).map(|(n, line)| of_row(n, line, header.len(), first, pair)).collect()
+            let missing = |name| format!("1: the header has no column `{name}`, and the run was trained on pairs");
+            let pair = stage.pair_column.as_deref().map(|name| column(name).ok_or_else(|| missing(name))).transpose();
+            let row = |pair| move |(n, line)| of_row(n, line, header.len(), first, pair);
+            pair.and_then(|pair| numbered(text).skip(1).map(row(pair)).collect())
         }
         _ => numbered(text).map(|(n, line)| of_line(n, line, stage.pair_column.is_some())).collect(),
     };
