@@ -69,7 +69,7 @@ pub fn import(folder: &Path, defaults: &RunSpec) -> Result<Imported, ImportError
     let names = our_names(&tensors);
     let has = |name: &str| names.contains_key(name);
     let config = Config::read(&config_path, &config_bytes)?;
-    let mut model = config.model(&config_path)?;
+    let mut model = config.model()?;
     model.mlm_head_transform = has("cls.predictions.transform.dense.weight");
     model.mlm_head_bias = has("cls.predictions.bias");
     let vocab_size = config.integer("vocab_size")?;
@@ -219,7 +219,7 @@ impl<'p> Config<'p> {
         self.fields.get(key).and_then(Value::as_str).unwrap_or(default)
     }
 
-    fn model(&self, _path: &Path) -> Result<ModelSpec, ImportError> {
+    fn model(&self) -> Result<ModelSpec, ImportError> {
         let kind = self.text("model_type", "bert");
         if kind != "bert" {
             return Err(self.problem(format!("`model_type` is `{kind}`, and BERTs (`bert`) are imported")));

@@ -94,19 +94,10 @@ mod tests {
 
     use super::*;
     use crate::plan::TokenizerKind;
+    use crate::trainer::tokenizer::tests;
 
     fn spec(vocab_size: usize, min_frequency: u64, limit_alphabet: usize) -> TokenizerSpec {
-        let (kind, lowercase) = (TokenizerKind::Bpe, false);
-        TokenizerSpec {
-            kind,
-            vocab_size,
-            min_frequency,
-            limit_alphabet,
-            lowercase,
-            separator: None,
-            dictionary: None,
-            dictionary_hash: None,
-        }
+        TokenizerSpec { min_frequency, limit_alphabet, ..tests::spec(TokenizerKind::Bpe, vocab_size, false) }
     }
 
     /// The same law without any bookkeeping: every pair is counted anew for every merge.

@@ -24,6 +24,9 @@ pub const BUILT_IN: &str = "ko-dic";
 /// The version of the analysis, as part of the identity of the built-in dictionary, which has no file to be hashed.
 const BUILT_IN_VERSION: &str = "lindera 6.2 embedded ko-dic";
 
+/// The file that every dictionary has.
+const METADATA: &str = "metadata.json";
+
 /// A dictionary that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DictionaryError {
@@ -87,6 +90,11 @@ impl Dictionary {
         let mut files = entries.map_err(failed(folder))?;
         files.retain(|path| path.is_file());
         files.sort();
+        // Whatever else lies in a folder that is none is not read.
+        if !folder.join(METADATA).is_file() {
+            let reason = format!("it has no {METADATA}");
+            return Err(DictionaryError::Unusable { path: folder.clone(), reason });
+        }
         let mut hasher = ContentHasher::new();
         for path in &files {
             let bytes = fs::read(path).map_err(failed(path))?;
@@ -192,6 +200,8 @@ pub(super) mod tests {
         assert!(matches!(dictionary.open(other), Err(DictionaryError::Changed { .. })));
         let empty = Dictionary::Folder(tempfile::tempdir().unwrap().path().to_owned());
         assert!(matches!(empty.hash(), Err(DictionaryError::Read { .. })));
+        let other_files = Dictionary::Folder(one.path().join("source"));
+        assert!(matches!(other_files.hash(), Err(DictionaryError::Unusable { .. })));
         fs::write(one.path().join("built/dict.trie"), "no trie").unwrap();
         assert!(dictionary.open(dictionary.hash().unwrap()).is_err());
     }

@@ -18,7 +18,8 @@ const TEXT: [&str; 6] = [
 const KINDS: [TokenizerKind; 4] =
     [TokenizerKind::Wordpiece, TokenizerKind::Bpe, TokenizerKind::Unigram, TokenizerKind::Character];
 
-fn spec(kind: TokenizerKind, vocab_size: usize, lowercase: bool) -> TokenizerSpec {
+/// The settings of a tokenizer for plain text, of which the tests change what they are about.
+pub fn spec(kind: TokenizerKind, vocab_size: usize, lowercase: bool) -> TokenizerSpec {
     TokenizerSpec {
         kind,
         vocab_size,

@@ -299,19 +299,10 @@ fn digamma(mut x: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::plan::TokenizerKind;
+    use crate::trainer::tokenizer::tests;
 
     fn spec(vocab_size: usize) -> TokenizerSpec {
-        let (kind, lowercase) = (TokenizerKind::Unigram, false);
-        TokenizerSpec {
-            kind,
-            vocab_size,
-            min_frequency: 2,
-            limit_alphabet: 100,
-            lowercase,
-            separator: None,
-            dictionary: None,
-            dictionary_hash: None,
-        }
+        TokenizerSpec { limit_alphabet: 100, ..tests::spec(TokenizerKind::Unigram, vocab_size, false) }
     }
 
     fn pieces(list: &[(&str, f64)]) -> Vec<Piece> {
