@@ -11,15 +11,15 @@ use serde::Serialize;
 
 use super::clock::{Stopwatch, monotonic_secs};
 use crate::plan::{self, CorpusFacts, CorpusFormat, DeviceKind, Measured, RunSpec, estimate};
-use crate::trainer::batch::Batch;
 use crate::trainer::device::{self, DeviceError};
 use crate::trainer::kernels::profile::{self, Pass};
 use crate::trainer::kernels::{Path, Squares, pool};
-use crate::trainer::masking::Shown;
 use crate::trainer::model::parameters::{self, Weights};
 use crate::trainer::model::{BertForPreTraining, Tokens};
 use crate::trainer::optimizer::Optimizer;
+use crate::trainer::pretraining::batch::Batch;
 use crate::trainer::pretraining::forward_backward_by;
+use crate::trainer::pretraining::masking::Shown;
 use crate::trainer::rng::{Purpose, Stream};
 use crate::trainer::sequences::Sequences;
 use crate::types::{ContentHash, Seed};

@@ -9,9 +9,9 @@ use crate::plan::{self, ExamplesFacts, ExamplesRef, FinetuneSpec, HeadKind, RunS
 use crate::store::write_atomic;
 use crate::trainer::corpus::{CorpusError, locate};
 use crate::trainer::fine_tuning::examples::{Encoder, Examples, hold_out};
-use crate::trainer::task::tagged::{check_tagged, labels_of_tagged};
-use crate::trainer::task::texts::{check_texts, labels_of_texts};
-use crate::trainer::task::{self, Columns, TaggedText, TaskError, TextExample, floors};
+use crate::trainer::fine_tuning::task::tagged::{check_tagged, labels_of_tagged};
+use crate::trainer::fine_tuning::task::texts::{check_texts, labels_of_texts};
+use crate::trainer::fine_tuning::task::{self, Columns, TaggedText, TaskError, TextExample, floors};
 use crate::trainer::tokenizer::Tokenizer;
 use crate::types::ContentHash;
 

@@ -192,8 +192,46 @@ fn philox4x32_10(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
+/// A random permutation of `0..n` that is evaluated at one position without building the rest: a four-round Feistel
+/// network over the next even power of two, walked until it falls inside (Black & Rogaway 2002, "cycle walking").
+#[derive(Clone, Copy, Debug)]
+pub struct Permutation {
+    stream: Stream,
+    n: u64,
+    half_bits: u32,
+}
+
+impl Permutation {
+    /// The order of epoch `epoch` over `n` instances.
+    pub fn of_epoch(seed: Seed, epoch: u64, n: usize) -> Self {
+        let bits = u64::BITS - (n.max(2) as u64 - 1).leading_zeros();
+        Self { stream: Stream::new(seed, Purpose::Shuffle, epoch, 0), n: n as u64, half_bits: bits.div_ceil(2) }
+    }
+
+    /// What stands at `position` (below `n`).
+    pub fn at(&self, position: usize) -> usize {
+        let mut x = self.rounds(position as u64);
+        while x >= self.n {
+            x = self.rounds(x);
+        }
+        x as usize
+    }
+
+    fn rounds(&self, x: u64) -> u64 {
+        let mask = (1 << self.half_bits) - 1;
+        let (mut left, mut right) = (x >> self.half_bits, x & mask);
+        for round in 0..4 {
+            let word = u64::from(self.stream.block(right << 2 | round)[0]);
+            (left, right) = (right, left ^ (word & mask));
+        }
+        left << self.half_bits | right
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// The known answers published with Random123 (`kat_vectors`, philox4x32 10).
@@ -251,5 +289,24 @@ mod tests {
         assert!((p - 0.9).abs() < 1e-5);
         assert!((kept - p * n as f64).abs() < 4.0 * (p * (1.0 - p) * n as f64).sqrt(), "kept {kept}");
         assert!((0..1000).all(|i| stream.keeps(i, Dropout::NONE)));
+    }
+
+    #[test]
+    fn epochs_permute_all_instances_differently() {
+        for n in [1, 2, 3, 7, 64, 65, 1000] {
+            let order = |epoch| {
+                let permutation = Permutation::of_epoch(Seed(1), epoch, n);
+                (0..n).map(|i| permutation.at(i)).collect::<Vec<_>>()
+            };
+            let first = order(0);
+            assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), n);
+            assert!(first.iter().all(|&i| i < n));
+            assert_eq!(first, order(0));
+            if n > 60 {
+                assert_ne!(first, order(1));
+                let fixed = first.iter().enumerate().filter(|&(i, &p)| i == p).count();
+                assert!(fixed < 10, "{fixed} of {n} stayed in place");
+            }
+        }
     }
 }

@@ -4,13 +4,14 @@
 //! is a function of the specification, the data and the state after step `t - 1`; a resumed run enters it in the middle and
 //! cannot tell.
 
+use std::ops::Range;
 use std::path::Path;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
 
 use burn::module::Module;
 use burn::tensor::Device;
 
-use super::batch::ahead;
 use super::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};
 use super::device::{self, DeviceError};
 use super::model::parameters::{self, Parameter, Weights};
@@ -186,6 +187,24 @@ pub fn train<S: Stage>(
     })
 }
 
+/// Makes the batches of `places`, in their order, on a thread of its own that stays one ahead of whoever takes them.
+/// It ends when it has made them all, or when nobody takes them any more.
+fn ahead<'scope, B: Send + 'scope>(
+    make: impl Fn(u64) -> B + Send + 'scope,
+    places: Range<u64>,
+    scope: &'scope Scope<'scope, '_>,
+) -> Receiver<B> {
+    let (sender, receiver) = sync_channel(1);
+    scope.spawn(move || {
+        for place in places {
+            if sender.send(make(place)).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
 /// All that changes from step to step.
 struct State {
     step: Step,
@@ -357,10 +376,23 @@ pub fn named(metrics: impl IntoIterator<Item = (&'static str, f64)>) -> Vec<(Met
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trainer::instance::tests::{SPECIALS, Toy};
     use crate::trainer::model::BertForPreTraining;
     use crate::trainer::model::tests::tiny_spec;
+    use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
     use crate::trainer::pretraining::{Corpus, Pretraining, forward_backward};
+
+    /// What is made ahead comes in the order of its places, wherever a run enters; nobody need take it all.
+    #[test]
+    fn batches_made_ahead_come_in_the_order_of_their_places() {
+        for start in [0, 17] {
+            std::thread::scope(|scope| {
+                let ahead = ahead(|place| place * place, start..start + 50, scope);
+                for place in start..start + 20 {
+                    assert_eq!(ahead.recv().unwrap(), place * place);
+                }
+            });
+        }
+    }
 
     /// A step of three batches has the mean of their losses and gradients; of one, exactly its own.
     #[test]

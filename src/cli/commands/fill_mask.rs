@@ -6,7 +6,7 @@ use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
-use crate::trainer::fill_mask::{Filled, Guess, fill_mask};
+use crate::trainer::pretraining::fill_mask::{Filled, Guess, fill_mask};
 
 /// Prints the most probable tokens for each mask.
 pub fn fill_mask_of(context: &Context, arguments: &args::FillMask) -> Result<(), CliError> {
@@ -43,6 +43,6 @@ pub fn fill_mask_of(context: &Context, arguments: &args::FillMask) -> Result<(),
 
 fn masks(filled: &Filled) -> Vec<serde_json::Value> {
     let guess = |guess: &Guess| json!({ "id": guess.id, "token": guess.token, "probability": guess.probability, "logit": guess.logit });
-    let mask = |mask: &crate::trainer::fill_mask::Mask| json!({ "position": mask.position, "guesses": mask.guesses.iter().map(guess).collect::<Vec<_>>() });
+    let mask = |mask: &crate::trainer::pretraining::fill_mask::Mask| json!({ "position": mask.position, "guesses": mask.guesses.iter().map(guess).collect::<Vec<_>>() });
     filled.masks.iter().map(mask).collect()
 }

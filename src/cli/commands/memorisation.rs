@@ -10,7 +10,7 @@ use crate::cli::table::{Align, table};
 use crate::plan::Stage;
 use crate::runner::corpora;
 use crate::runner::provenance::Provenance;
-use crate::trainer::memorisation::{Span, probe};
+use crate::trainer::pretraining::memorisation::{Span, probe};
 use crate::trainer::tokenizer::Tokenizer;
 
 /// Asks for as many train spans as held-out ones, and prints both shares and what was given back.

@@ -10,7 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::plan::FinetuneSpec;
 use crate::trainer::fine_tuning::prediction::{Entity, Said, predict_texts};
-use crate::trainer::task::TextExample;
+use crate::trainer::fine_tuning::task::TextExample;
 
 /// Prints a line for each text of the file: its class, or its entities.
 pub fn predict(context: &Context, arguments: &args::Predict) -> Result<(), CliError> {

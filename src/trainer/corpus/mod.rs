@@ -23,4 +23,4 @@ pub use read::{Document, Documents};
 pub use sentences::split_sentences;
 pub use source::{Corpus, Facts, Source, detect, facts};
 pub use split::{Fingerprint, Split};
-pub use token_file::{TokenFile, TokenFileError, Tokens, unigram_entropy};
+pub use token_file::{TokenDocuments, TokenFile, TokenFileError, Tokens, unigram_entropy};

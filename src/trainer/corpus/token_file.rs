@@ -19,6 +19,36 @@ use bytemuck::{Pod, Zeroable};
 use memmap2::Mmap;
 use tempfile::NamedTempFile;
 
+/// A tokenized corpus: documents of sentences of token ids.
+pub trait TokenDocuments: Sync {
+    /// Documents in the corpus.
+    fn documents(&self) -> usize;
+    /// The sentences of `document`, numbered through the whole corpus.
+    fn sentences(&self, document: usize) -> Range<usize>;
+    /// Tokens in sentence `sentence`.
+    fn sentence_len(&self, sentence: usize) -> usize;
+    /// Appends the tokens of sentence `sentence` to `out`.
+    fn read_sentence(&self, sentence: usize, out: &mut Vec<u32>);
+}
+
+impl TokenDocuments for TokenFile {
+    fn documents(&self) -> usize {
+        self.documents()
+    }
+
+    fn sentences(&self, document: usize) -> Range<usize> {
+        self.sentences(document)
+    }
+
+    fn sentence_len(&self, sentence: usize) -> usize {
+        self.sentence_bounds(sentence).len()
+    }
+
+    fn read_sentence(&self, sentence: usize, out: &mut Vec<u32>) {
+        self.sentence(sentence).append_to(out);
+    }
+}
+
 const MAGIC: [u8; 8] = *b"ABLATTOK";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = size_of::<Header>();

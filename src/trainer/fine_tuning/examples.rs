@@ -5,8 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::plan::{FinetuneSpec, RunSpec};
-use crate::trainer::instance::SpecialIds;
-use crate::trainer::task::{self, TaggedText, TextExample};
+use crate::trainer::fine_tuning::task::{self, TaggedText, TextExample};
+use crate::trainer::tokenizer::SpecialIds;
 use crate::trainer::tokenizer::Tokenizer;
 use crate::types::ContentHash;
 

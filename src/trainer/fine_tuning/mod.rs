@@ -5,6 +5,7 @@
 
 pub mod examples;
 pub mod prediction;
+pub mod task;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,8 +13,6 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
 
-use super::batch::int_tensor;
-use super::instance::Permutation;
 use super::model::Tokens;
 use super::model::head::cross_entropy;
 use super::model::parameters::{Parameter, Weights};
@@ -23,6 +22,8 @@ use super::recorder::{RecordError, Recorder};
 use super::sequences::Sequences;
 use super::step_loop::{Evaluation, Learnt, Losses, Stage, named};
 use crate::plan::{RunSpec, Task};
+use crate::trainer::model::int_tensor;
+use crate::trainer::rng::Permutation;
 use examples::{Answer, Example, Examples};
 
 /// Examples laid end to end.

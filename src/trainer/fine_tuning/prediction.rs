@@ -9,11 +9,11 @@ use rayon::prelude::*;
 use super::examples::{Answer, Encoder, Example, Tags};
 use super::{Batch, collate, full_words, loss};
 use crate::plan::{RunSpec, Task};
+use crate::trainer::fine_tuning::task::metrics::{classification, tagging};
+use crate::trainer::fine_tuning::task::{self, TaggedText, TextExample, tags_of_characters};
 use crate::trainer::kernels::{Exponentials, exponentials};
 use crate::trainer::model::parameters::{Parameter, Weights};
 use crate::trainer::model::task::BertForTask;
-use crate::trainer::task::metrics::{classification, tagging};
-use crate::trainer::task::{self, TaggedText, TextExample, tags_of_characters};
 use crate::trainer::tokenizer::Tokenizer;
 
 /// What a model says about one example.

@@ -134,6 +134,11 @@ pub struct Tokens {
     pub sequences: Arc<Sequences>,
 }
 
+/// A vector of integers on the device.
+pub fn int_tensor(values: &[i32], device: &Device) -> Tensor<1, Int> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+}
+
 impl Bert {
     /// A model with fresh weights: a pure function of the specification and its seed.
     pub fn new(spec: &RunSpec, device: &Device) -> Self {

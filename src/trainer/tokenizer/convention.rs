@@ -1,7 +1,6 @@
 //! The two families of tokenizers: which special tokens they have at which ids, and how they mark where words begin.
 
 use crate::plan::TokenizerKind;
-use crate::trainer::instance::SpecialIds;
 
 /// What marks a token that continues a word, in BERT's family.
 pub(super) const CONTINUATION: &str = "##";
@@ -15,6 +14,17 @@ pub(super) const BERT_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "
 /// The special tokens of the Korean BERT tutorials (paul-hyun/transformer-evolution, the AIFFEL course), at the ids 0 to
 /// 6: SentencePiece's four, then three that the user defines.
 pub(super) const SENTENCE_PIECE_TOKENS: [&str; 7] = ["[PAD]", "[UNK]", "[BOS]", "[EOS]", "[SEP]", "[CLS]", "[MASK]"];
+
+/// The ids of the special tokens that instances are built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpecialIds {
+    pub pad: u32,
+    pub cls: u32,
+    pub sep: u32,
+    pub mask: u32,
+    /// Ids from here on are ordinary tokens; everything below is special.
+    pub first_ordinary: u32,
+}
 
 /// A family of tokenizers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

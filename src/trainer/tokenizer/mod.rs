@@ -31,12 +31,11 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, DecoderWrapper, Model, ModelWrapper};
 
 use self::cache::Cache;
-pub use self::convention::Convention;
 use self::convention::{CONTINUATION, WORD_START};
+pub use self::convention::{Convention, SpecialIds};
 use self::morphemes::{DictionaryError, Morphemes};
 use self::words::Pipeline;
 pub use self::words::WordCounts;
-use super::instance::SpecialIds;
 use crate::plan::{TokenizerKind, TokenizerSpec};
 use crate::types::ContentHash;
 

@@ -8,11 +8,12 @@ use burn::tensor::Device;
 use super::parameters::{Parameter, Weights, digest};
 use super::*;
 use crate::plan::*;
-use crate::trainer::batch::{Batch, Batches, int_tensor};
-use crate::trainer::instance::tests::{SPECIALS, Toy};
-use crate::trainer::instance::{InstanceSpec, Instances};
-use crate::trainer::masking::MaskSpec;
+use crate::trainer::model::int_tensor;
+use crate::trainer::pretraining::batch::{Batch, Batches};
 use crate::trainer::pretraining::forward_backward;
+use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
+use crate::trainer::pretraining::instance::{InstanceSpec, Instances};
+use crate::trainer::pretraining::masking::MaskSpec;
 use crate::types::{ContentHash, Seed};
 use reference::Reference;
 

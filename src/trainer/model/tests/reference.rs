@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::plan::{Activation, NormPosition, PositionEmbedding, RunSpec};
-use crate::trainer::batch::Batch;
 use crate::trainer::model::parameters::Parameter;
+use crate::trainer::pretraining::batch::Batch;
 use crate::trainer::rng::{Dropout, Purpose, Stream};
 use crate::types::Seed;
 

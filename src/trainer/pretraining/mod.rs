@@ -1,18 +1,35 @@
 //! Pretraining as a stage: masked-language modelling, with or without next-sentence prediction, on the documents of a corpus.
+//!
+//! [`instance`] cuts the corpus into sequences, [`masking`] hides tokens of them, [`batch`] lays them end to end, and
+//! [`evaluation`] asks the model fixed questions. [`facts`], [`probes`] and [`neighbours`] say what an evaluation is to be held
+//! against; [`fill_mask`] and [`memorisation`] look at a trained model.
+
+pub mod batch;
+pub mod evaluation;
+mod facts;
+pub mod fill_mask;
+pub mod instance;
+pub mod masking;
+pub mod memorisation;
+mod neighbours;
+mod probes;
 
 use burn::tensor::{Device, Tensor, activation};
 
-use super::batch::{Batch, Batches, int_tensor};
-use super::evaluation::ValidSet;
-use super::instance::{InstanceSpec, Instances, SpecialIds, TokenDocuments};
+use self::batch::{Batch, Batches};
+use self::evaluation::ValidSet;
+use self::instance::{InstanceSpec, Instances};
+use self::masking::MaskSpec;
 use super::kernels::Path as KernelPath;
-use super::masking::MaskSpec;
 use super::model::parameters::{Parameter, Weights};
 use super::model::sublayer::TrainingPass;
 use super::model::{BertForPreTraining, head};
 use super::recorder::{RecordError, Recorder};
 use super::step_loop::{Evaluation, Learnt, Losses, Stage, TrainError};
-use super::{facts, neighbours, probes};
+use crate::trainer::corpus::TokenDocuments;
+use crate::trainer::model::int_tensor;
+use crate::trainer::tokenizer::SpecialIds;
+
 use crate::plan::{MlmMean, Nsp, RunSpec};
 
 /// What a run trains on: both sides of a tokenized corpus.

@@ -10,10 +10,11 @@ use serde_json::json;
 
 use super::batch::{Batch, Batches};
 use super::evaluation::ValidSet;
-use super::instance::{Instance, TokenDocuments};
+use super::instance::Instance;
 use super::masking::{MaskSpec, Shown};
-use super::recorder::{RecordError, Recorder};
 use crate::plan::{Nsp, ObjectiveSpec, RunSpec};
+use crate::trainer::corpus::TokenDocuments;
+use crate::trainer::recorder::{RecordError, Recorder};
 
 /// Train instances that are measured.
 const SAMPLE: u64 = 2048;

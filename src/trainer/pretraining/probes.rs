@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::batch::{Batch, Batches};
 use super::evaluation::ValidSet;
-use super::instance::TokenDocuments;
-use super::recorder::{RecordError, Recorder};
 use crate::plan::{Nsp, RunSpec};
+use crate::trainer::corpus::TokenDocuments;
+use crate::trainer::recorder::{RecordError, Recorder};
 
 /// Train pairs that the probes are fitted to.
 const FIT: u64 = 8192;

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::batch::Batch;
-use super::instance::TokenDocuments;
-use super::recorder::{RecordError, Recorder};
+use crate::trainer::corpus::TokenDocuments;
+use crate::trainer::recorder::{RecordError, Recorder};
 
 /// Train tokens that are counted, at most.
 const COUNTED: usize = 8 << 20;
@@ -193,9 +193,9 @@ fn each_sentence<D: TokenDocuments + ?Sized>(train: &D, mut count: impl FnMut(&[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trainer::instance::Instance;
-    use crate::trainer::instance::tests::Toy;
-    use crate::trainer::masking::{Masked, Shown};
+    use crate::trainer::pretraining::instance::Instance;
+    use crate::trainer::pretraining::instance::tests::Toy;
+    use crate::trainer::pretraining::masking::{Masked, Shown};
 
     #[test]
     fn what_stood_between_two_tokens_is_guessed_there() {

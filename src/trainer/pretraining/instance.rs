@@ -12,51 +12,11 @@
 
 use std::ops::Range;
 
-use super::corpus::TokenFile;
-use super::rng::{Draws, Purpose, Stream};
 use crate::plan::Nsp;
+use crate::trainer::corpus::TokenDocuments;
+use crate::trainer::rng::{Draws, Purpose, Stream};
+use crate::trainer::tokenizer::SpecialIds;
 use crate::types::Seed;
-
-/// The ids of the special tokens that instances are built with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpecialIds {
-    pub pad: u32,
-    pub cls: u32,
-    pub sep: u32,
-    pub mask: u32,
-    /// Ids from here on are ordinary tokens; everything below is special.
-    pub first_ordinary: u32,
-}
-
-/// A tokenized corpus: documents of sentences of token ids.
-pub trait TokenDocuments: Sync {
-    /// Documents in the corpus.
-    fn documents(&self) -> usize;
-    /// The sentences of `document`, numbered through the whole corpus.
-    fn sentences(&self, document: usize) -> Range<usize>;
-    /// Tokens in sentence `sentence`.
-    fn sentence_len(&self, sentence: usize) -> usize;
-    /// Appends the tokens of sentence `sentence` to `out`.
-    fn read_sentence(&self, sentence: usize, out: &mut Vec<u32>);
-}
-
-impl TokenDocuments for TokenFile {
-    fn documents(&self) -> usize {
-        self.documents()
-    }
-
-    fn sentences(&self, document: usize) -> Range<usize> {
-        self.sentences(document)
-    }
-
-    fn sentence_len(&self, sentence: usize) -> usize {
-        self.sentence_bounds(sentence).len()
-    }
-
-    fn read_sentence(&self, sentence: usize, out: &mut Vec<u32>) {
-        self.sentence(sentence).append_to(out);
-    }
-}
 
 /// One sequence, before masking.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -329,42 +289,6 @@ fn truncate_pair(a: &mut Vec<u32>, b: &mut Vec<u32>, room: usize, draws: &mut Dr
     }
 }
 
-/// A random permutation of `0..n` that is evaluated at one position without building the rest: a four-round Feistel
-/// network over the next even power of two, walked until it falls inside (Black & Rogaway 2002, "cycle walking").
-#[derive(Clone, Copy, Debug)]
-pub struct Permutation {
-    stream: Stream,
-    n: u64,
-    half_bits: u32,
-}
-
-impl Permutation {
-    /// The order of epoch `epoch` over `n` instances.
-    pub fn of_epoch(seed: Seed, epoch: u64, n: usize) -> Self {
-        let bits = u64::BITS - (n.max(2) as u64 - 1).leading_zeros();
-        Self { stream: Stream::new(seed, Purpose::Shuffle, epoch, 0), n: n as u64, half_bits: bits.div_ceil(2) }
-    }
-
-    /// What stands at `position` (below `n`).
-    pub fn at(&self, position: usize) -> usize {
-        let mut x = self.rounds(position as u64);
-        while x >= self.n {
-            x = self.rounds(x);
-        }
-        x as usize
-    }
-
-    fn rounds(&self, x: u64) -> u64 {
-        let mask = (1 << self.half_bits) - 1;
-        let (mut left, mut right) = (x >> self.half_bits, x & mask);
-        for round in 0..4 {
-            let word = u64::from(self.stream.block(right << 2 | round)[0]);
-            (left, right) = (right, left ^ (word & mask));
-        }
-        left << self.half_bits | right
-    }
-}
-
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -499,24 +423,5 @@ pub mod tests {
         assert!((0..packed.len()).all(|i| packed.instance(0, i).tokens.len() <= 16));
         let pairs = Instances::new(&corpus, SPECIALS, spec(Nsp::Random, 16));
         assert!((0..50).all(|epoch| pairs.instance(epoch, 0).tokens.len() <= 16));
-    }
-
-    #[test]
-    fn epochs_permute_all_instances_differently() {
-        for n in [1, 2, 3, 7, 64, 65, 1000] {
-            let order = |epoch| {
-                let permutation = Permutation::of_epoch(Seed(1), epoch, n);
-                (0..n).map(|i| permutation.at(i)).collect::<Vec<_>>()
-            };
-            let first = order(0);
-            assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), n);
-            assert!(first.iter().all(|&i| i < n));
-            assert_eq!(first, order(0));
-            if n > 60 {
-                assert_ne!(first, order(1));
-                let fixed = first.iter().enumerate().filter(|&(i, &p)| i == p).count();
-                assert!(fixed < 10, "{fixed} of {n} stayed in place");
-            }
-        }
     }
 }

@@ -10,9 +10,9 @@ mod select;
 #[cfg(test)]
 mod tests;
 
-use super::instance::SpecialIds;
-use super::rng::Draws;
 use crate::plan::{MaskDice, Masking, ObjectiveSpec};
+use crate::trainer::rng::Draws;
+use crate::trainer::tokenizer::SpecialIds;
 
 /// How an instance is masked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +79,7 @@ impl Vocabulary<'_> {
     }
 }
 
-/// Which of an instance's masks is used in `epoch`: the first coordinate of [`Purpose::Mask`](super::rng::Purpose::Mask).
+/// Which of an instance's masks is used in `epoch`: the first coordinate of [`Purpose::Mask`](crate::trainer::rng::Purpose::Mask).
 pub fn mask_copy(masking: Masking, epoch: u64) -> u64 {
     match masking {
         Masking::Dynamic => epoch,

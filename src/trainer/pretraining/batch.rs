@@ -4,19 +4,19 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::Scope;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::instance::{Instance, Instances, Permutation, SpecialIds, TokenDocuments};
-use super::kernels::Path;
+use super::instance::{Instance, Instances};
 use super::masking::{self, MaskSpec, Masked, Shown, Vocabulary};
-use super::model::Tokens;
-use super::rng::{Purpose, Stream};
-use super::sequences::Sequences;
 use crate::plan::Masking;
+use crate::trainer::corpus::TokenDocuments;
+use crate::trainer::kernels::Path;
+use crate::trainer::model::Tokens;
+use crate::trainer::rng::Permutation;
+use crate::trainer::rng::{Purpose, Stream};
+use crate::trainer::sequences::Sequences;
+use crate::trainer::tokenizer::SpecialIds;
 use crate::types::Seed;
 
 /// A batch on the host.
@@ -77,29 +77,6 @@ impl Batch {
     }
 }
 
-/// Makes the batches of `places`, in their order, on a thread of its own that stays one ahead of whoever takes them.
-/// It ends when it has made them all, or when nobody takes them any more.
-pub fn ahead<'scope, B: Send + 'scope>(
-    make: impl Fn(u64) -> B + Send + 'scope,
-    places: Range<u64>,
-    scope: &'scope Scope<'scope, '_>,
-) -> Receiver<B> {
-    let (sender, receiver) = sync_channel(1);
-    scope.spawn(move || {
-        for place in places {
-            if sender.send(make(place)).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-/// A vector of integers on the device.
-pub fn int_tensor(values: &[i32], device: &Device) -> Tensor<1, Int> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
-}
-
 /// Where batches come from: instances in the epoch's order, masked.
 pub struct Batches<'a, D: ?Sized> {
     pub instances: Instances<'a, D>,
@@ -146,8 +123,8 @@ impl<D: TokenDocuments + ?Sized> Batches<'_, D> {
 mod tests {
     use super::*;
     use crate::plan::Nsp;
-    use crate::trainer::instance::InstanceSpec;
-    use crate::trainer::instance::tests::{SPECIALS, Toy};
+    use crate::trainer::pretraining::instance::InstanceSpec;
+    use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
 
     fn batches(corpus: &Toy) -> Batches<'_, Toy> {
         let seed = Seed(4);
@@ -168,21 +145,6 @@ mod tests {
             continues: &[],
             batch_size: 6,
             seed,
-        }
-    }
-
-    /// Batches that are made ahead are those of their steps, wherever a run enters; nobody need take them all.
-    #[test]
-    fn batches_made_ahead_are_those_of_their_steps() {
-        let corpus = Toy::random(20, 3);
-        let batches = batches(&corpus);
-        for start in [0, 17] {
-            std::thread::scope(|scope| {
-                let ahead = ahead(|place| batches.at(place), start..start + 50, scope);
-                for step in start..start + 20 {
-                    assert_eq!(ahead.recv().unwrap(), batches.at(step));
-                }
-            });
         }
     }
 

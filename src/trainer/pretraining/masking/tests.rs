@@ -1,8 +1,8 @@
 //! Rates, labels and laws of every way to mask.
 
 use super::super::instance::tests::SPECIALS;
-use super::super::rng::{Purpose, Stream};
 use super::*;
+use crate::trainer::rng::{Purpose, Stream};
 use crate::types::Seed;
 
 const SIZE: u32 = 1000;

@@ -7,12 +7,15 @@
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::batch::{Batch, Batches, int_tensor};
-use super::instance::{InstanceSpec, Instances, SpecialIds, TokenDocuments};
-use super::kernels::{Exponentials, exponentials};
+use super::batch::{Batch, Batches};
+use super::instance::{InstanceSpec, Instances};
 use super::masking::{MaskSpec, Shown};
-use super::model::BertForPreTraining;
 use crate::plan::{DeviceKind, Masking, Nsp, RunSpec};
+use crate::trainer::corpus::TokenDocuments;
+use crate::trainer::kernels::{Exponentials, exponentials};
+use crate::trainer::model::BertForPreTraining;
+use crate::trainer::model::int_tensor;
+use crate::trainer::tokenizer::SpecialIds;
 use crate::types::{MetricName, Seed};
 
 /// The seed of everything about the valid set: never the run's.

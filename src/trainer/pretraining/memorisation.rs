@@ -8,13 +8,16 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::batch::{Batch, int_tensor};
-use super::instance::{Instance, SpecialIds, TokenDocuments};
+use super::batch::Batch;
+use super::instance::Instance;
 use super::masking::{Masked, Shown};
-use super::model::BertForPreTraining;
-use super::model::parameters::{Parameter, Weights};
-use super::rng::{Draws, Purpose, Stream};
 use crate::plan::RunSpec;
+use crate::trainer::corpus::TokenDocuments;
+use crate::trainer::model::BertForPreTraining;
+use crate::trainer::model::int_tensor;
+use crate::trainer::model::parameters::{Parameter, Weights};
+use crate::trainer::rng::{Draws, Purpose, Stream};
+use crate::trainer::tokenizer::SpecialIds;
 use crate::types::Seed;
 
 /// The seed of the spans: never the run's, so that runs are asked the same.
@@ -180,9 +183,9 @@ fn values(logits: Tensor<2>) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::plan::Nsp;
-    use crate::trainer::instance::tests::{SPECIALS, Toy};
     use crate::trainer::model::tests::tiny_spec;
     use crate::trainer::optimizer::Optimizer;
+    use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
     use crate::trainer::pretraining::{Corpus, Pretraining, forward_backward};
     use crate::trainer::step_loop::Stage;
 

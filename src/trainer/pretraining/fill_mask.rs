@@ -3,14 +3,16 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::batch::{Batch, int_tensor};
-use super::instance::{Instance, SpecialIds};
-use super::model::{
+use super::batch::Batch;
+use super::instance::Instance;
+use crate::plan::RunSpec;
+use crate::trainer::model::int_tensor;
+use crate::trainer::model::{
     BertForPreTraining,
     parameters::{Parameter, Weights},
 };
-use super::tokenizer::Tokenizer;
-use crate::plan::RunSpec;
+use crate::trainer::tokenizer::SpecialIds;
+use crate::trainer::tokenizer::Tokenizer;
 
 /// A text that cannot be filled in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
