@@ -13,12 +13,12 @@ use super::clock::{Stopwatch, monotonic_secs};
 use crate::plan::{self, CorpusFacts, CorpusFormat, DeviceKind, Measured, RunSpec, estimate};
 use crate::trainer::device::{self, DeviceError};
 use crate::trainer::kernels::profile::{self, Pass};
-use crate::trainer::kernels::{Path, Squares, pool};
+use crate::trainer::kernels::{Compute, Squares, pool};
 use crate::trainer::model::parameters::{self, Weights};
 use crate::trainer::model::{BertForPreTraining, Tokens};
 use crate::trainer::optimizer::Optimizer;
 use crate::trainer::pretraining::batch::Batch;
-use crate::trainer::pretraining::forward_backward_by;
+use crate::trainer::pretraining::forward_backward;
 use crate::trainer::pretraining::masking::Shown;
 use crate::trainer::rng::{Purpose, Stream};
 use crate::trainer::sequences::Sequences;
@@ -130,7 +130,9 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
     pool::clear();
     reset_peak_memory();
     let mut model = BertForPreTraining::new(&spec, &device);
-    let path = if options.composed { Path::Composed } else { model.bert.path() };
+    if options.composed {
+        model = model.computed_by(Compute::Composed);
+    }
     let mut weights = model.parameters();
     let mut optimizer = Optimizer::new(&spec.optimizer, &weights);
     let (mut secs, mut cpu_secs, mut laps, mut loss) = (Vec::new(), Vec::new(), Laps::default(), f64::NAN);
@@ -142,7 +144,7 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
         let (whole, cpu_before) = (Stopwatch::start(), cpu_secs_of_this_process());
         let batch = laps.lap("batch", || random_batch(&spec, t as u64));
         let (losses, gradients) =
-            laps.lap("forward and backward", || forward_backward_by(path, &model, &spec, &batch, t as u64, &device));
+            laps.lap("forward and backward", || forward_backward(&model, &spec, &batch, t as u64, &device));
         laps.lap("optimizer", || optimizer.step(&mut weights, &gradients, spec.optimizer.lr));
         model = laps.lap("weights to the model", || {
             parameters::recycle(gradients);
@@ -161,7 +163,7 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
     Ok(Measurement {
         shape: shape.name,
         device: options.device.name(),
-        path: if path == Path::Kernels { "kernels" } else { "composed" },
+        path: if model.bert.compute == Compute::Kernels { "kernels" } else { "composed" },
         threads: rayon::current_num_threads(),
         parameters: cost.parameters.total(),
         batch_size: spec.train.batch_size,

@@ -13,11 +13,9 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
 
-use super::model::Tokens;
-use super::model::head::cross_entropy;
 use super::model::parameters::{Parameter, Weights};
-use super::model::sublayer::TrainingPass;
 use super::model::task::{BertForTask, StartError, frozen_parameters};
+use super::model::{Tokens, TrainingPass, cross_entropy};
 use super::recorder::{RecordError, Recorder};
 use super::sequences::Sequences;
 use super::step_loop::{Evaluation, Learnt, Losses, Stage, named};

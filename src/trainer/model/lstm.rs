@@ -12,7 +12,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
 use super::parameters::Initializer;
-use crate::trainer::kernels::{self, Packing, Path};
+use super::weights::value;
+use crate::trainer::kernels::{self, Between, Compute, Packing};
 
 /// For each direction the weights from the input `[4 H, D]` and from the state `[4 H, H]`, and two biases `[4 H]`; the gates
 /// are input, forget, cell and output.
@@ -47,34 +48,53 @@ impl BiLstm {
     }
 
     /// Both directions over the rows of each of `sequences`, side by side: `[R, D]` to `[R, 2 H]`. Rows of no sequence are 0.
-    pub fn forward(&self, hidden: Tensor<2>, sequences: &[Range<usize>], path: Path) -> Tensor<2> {
+    pub fn forward(&self, hidden: Tensor<2>, sequences: &[Range<usize>], compute: Compute) -> Tensor<2> {
         let rows = hidden.dims()[0];
-        let packing = |is_reverse| Packing::new(sequences, rows, is_reverse);
-        if path == Path::Kernels
-            && let Some(output) = kernels::bi_lstm(&hidden, self, [packing(false), packing(true)])
-        {
-            return output;
+        let packings = [false, true].map(|is_reverse| Packing::new(sequences, rows, is_reverse));
+        match compute {
+            // A kernel has nothing to do where there is no row.
+            Compute::Kernels if !packings[0].groups.is_empty() => self.fused(hidden, packings),
+            Compute::Kernels | Compute::Composed => self.composed(hidden, &packings),
         }
-        let direction = |ih: &Param<Tensor<2>>, hh: &Param<Tensor<2>>, biases: [&Param<Tensor<1>>; 2], is_reverse| {
+    }
+
+    fn composed(&self, hidden: Tensor<2>, packings: &[Packing; 2]) -> Tensor<2> {
+        let direction = |ih: &Param<Tensor<2>>, hh: &Param<Tensor<2>>, biases: [&Param<Tensor<1>>; 2], packing| {
             let bias = biases[0].val() + biases[1].val();
             let gates = hidden.clone().matmul(ih.val().transpose()) + bias.unsqueeze::<2>();
-            composed(gates, hh.val(), &packing(is_reverse))
+            recurrence(gates, hh.val(), packing)
         };
         let (forth, back) = (
-            direction(&self.weight_ih_l0, &self.weight_hh_l0, [&self.bias_ih_l0, &self.bias_hh_l0], false),
+            direction(&self.weight_ih_l0, &self.weight_hh_l0, [&self.bias_ih_l0, &self.bias_hh_l0], &packings[0]),
             direction(
                 &self.weight_ih_l0_reverse,
                 &self.weight_hh_l0_reverse,
                 [&self.bias_ih_l0_reverse, &self.bias_hh_l0_reverse],
-                true,
+                &packings[1],
             ),
         );
         Tensor::cat(vec![forth, back], 1)
     }
+
+    fn fused(&self, hidden: Tensor<2>, packings: [Packing; 2]) -> Tensor<2> {
+        let kernel = kernels::BiLstm { inputs: hidden.dims()[1], width: self.weight_hh_l0.dims()[1], packings };
+        let inputs = vec![
+            hidden.into_dispatch(),
+            value(&self.weight_ih_l0),
+            value(&self.weight_hh_l0),
+            value(&self.bias_ih_l0),
+            value(&self.bias_hh_l0),
+            value(&self.weight_ih_l0_reverse),
+            value(&self.weight_hh_l0_reverse),
+            value(&self.bias_ih_l0_reverse),
+            value(&self.bias_hh_l0_reverse),
+        ];
+        kernels::apply(kernel, inputs, Between::Keep)
+    }
 }
 
 /// The recurrence by burn's own operations, one step of a group's sequences at a time: gates `[R, 4 H]` to states `[R, H]`.
-fn composed(gates: Tensor<2>, weight: Tensor<2>, packing: &Packing) -> Tensor<2> {
+fn recurrence(gates: Tensor<2>, weight: Tensor<2>, packing: &Packing) -> Tensor<2> {
     let ([rows, _], [_, h]) = (gates.dims(), weight.dims());
     let device = gates.device();
     let mut out = Tensor::<2>::zeros([rows, h], &device);
@@ -196,26 +216,26 @@ mod tests {
         out
     }
 
-    const PATHS: [Path; 2] = [Path::Kernels, Path::Composed];
+    const WAYS: [Compute; 2] = [Compute::Kernels, Compute::Composed];
 
     #[test]
-    fn both_paths_are_the_formulas() {
+    fn both_ways_are_the_formulas() {
         let device = Device::flex().autodiff();
         let lstm = BiLstm::new(&Initializer::new(Seed(1), 0.02, &device), D, H);
         let sequences = [1..4, 5..6, 6..11];
         let x = input(12, D, &device);
         let expected = reference(&arguments(&x, &lstm), &sequences);
-        for path in PATHS {
-            let out = values(lstm.forward(x.clone(), &sequences, path));
+        for compute in WAYS {
+            let out = values(lstm.forward(x.clone(), &sequences, compute));
             for (i, (found, expected)) in out.iter().zip(&expected).enumerate() {
-                assert!((f64::from(*found) - expected).abs() < 1e-6, "{path:?} {i}: {found}, not {expected}");
+                assert!((f64::from(*found) - expected).abs() < 1e-6, "{compute:?} {i}: {found}, not {expected}");
             }
         }
     }
 
     /// The gradients of every number against central differences of the formulas in f64.
     #[test]
-    fn both_paths_have_the_gradients_of_the_formulas() {
+    fn both_ways_have_the_gradients_of_the_formulas() {
         const STEP: f64 = 1e-5;
         let device = Device::flex().autodiff();
         let lstm = BiLstm::new(&Initializer::new(Seed(1), 0.02, &device), D, H);
@@ -226,8 +246,8 @@ mod tests {
             let out = reference(arguments, &sequences);
             out.iter().enumerate().map(|(i, out)| f64::from(factor(i)) * out).sum::<f64>()
         };
-        for path in PATHS {
-            let out = lstm.forward(x.clone(), &sequences, path);
+        for compute in WAYS {
+            let out = lstm.forward(x.clone(), &sequences, compute);
             let gradients = (out.clone() * tensor(out.dims(), factor, &device)).sum().backward();
             let parameters = each(
                 &lstm,
@@ -245,7 +265,7 @@ mod tests {
                         loss
                     };
                     let expected = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
-                    assert!((f64::from(found) - expected).abs() < 2e-6, "{path:?} {a} {i}: {found}, not {expected}");
+                    assert!((f64::from(found) - expected).abs() < 2e-6, "{compute:?} {a} {i}: {found}, not {expected}");
                 }
             }
         }
@@ -273,7 +293,7 @@ mod tests {
             bias_ih_l0_reverse: vector(6),
             bias_hh_l0_reverse: vector(7),
         };
-        for path in PATHS {
+        for path in WAYS {
             let out = values(lstm.forward(input(2, D, &device), std::slice::from_ref(&(0..2)), path));
             for (found, expected) in out.iter().zip(EXPECTED) {
                 assert!((found - expected).abs() < 1e-6, "{path:?}: {found}, not {expected}");
@@ -296,11 +316,11 @@ mod tests {
     fn the_kernel_agrees_with_the_composition_and_itself() {
         let (d, h, sequences) = (5, 20, many_sequences());
         let rows = sequences[sequences.len() - 1].end + 2;
-        let run = |path: Path| {
+        let run = |compute: Compute| {
             let device = Device::flex().autodiff();
             let lstm = BiLstm::new(&Initializer::new(Seed(1), 0.02, &device), d, h);
             let x = input(rows, d, &device).require_grad();
-            let out = lstm.forward(x.clone(), &sequences, path);
+            let out = lstm.forward(x.clone(), &sequences, compute);
             let gradients = (out.clone() * tensor(out.dims(), factor, &device)).sum().backward();
             let mut found = vec![values(out), values(x.grad(&gradients).unwrap())];
             found.extend(each(
@@ -310,7 +330,7 @@ mod tests {
             ));
             found
         };
-        let (kernel, composed) = (run(Path::Kernels), run(Path::Composed));
+        let (kernel, composed) = (run(Compute::Kernels), run(Compute::Composed));
         for (a, (found, expected)) in kernel.iter().zip(&composed).enumerate() {
             for (found, expected) in found.iter().zip(expected) {
                 assert!((found - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{a}: {found}, not {expected}");
@@ -318,7 +338,7 @@ mod tests {
         }
         for threads in [1, 2, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            assert!(pool.install(|| run(Path::Kernels)) == kernel, "{threads} threads");
+            assert!(pool.install(|| run(Compute::Kernels)) == kernel, "{threads} threads");
         }
     }
 
@@ -326,7 +346,7 @@ mod tests {
     fn without_sequences_there_is_nothing() {
         let device = Device::flex().autodiff();
         let lstm = BiLstm::new(&Initializer::new(Seed(1), 0.02, &device), D, H);
-        for path in PATHS {
+        for path in WAYS {
             let x = input(2, D, &device).require_grad();
             let out = lstm.forward(x.clone(), &[], path);
             assert_eq!(values(out), [0.0; 4 * H], "{path:?}");

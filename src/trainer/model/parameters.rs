@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::{Dense, Embedding, LayerNorm};
+use super::weights::{Dense, Embedding, LayerNorm};
 use crate::trainer::kernels::pool;
 use crate::trainer::rng::{Purpose, Stream};
 use crate::types::{ContentHash, ContentHasher, Seed};

@@ -9,16 +9,16 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
+use super::bert::{dense, first_rows};
 use super::crf::Crf;
-use super::head::first_rows;
+use super::forward_pass::{TrainingPass, sites};
 use super::lstm::BiLstm;
 use super::parameters::{Initializer, Parameter, Weights};
-use super::sublayer::{self, TrainingPass, dropout_mask, sites};
-use super::{Bert, Dense, Tokens};
+use super::tokens::Tokens;
+use super::weights::{Bert, Dense};
 use crate::plan::{Encoder, FinetuneSpec, HeadKind, RunSpec, Task, parameters};
-use crate::trainer::rng::{Dropout, Purpose, Stream};
 
 /// BERT's body, and what stands on it for a task.
 #[derive(Module, Debug)]
@@ -84,10 +84,10 @@ impl BertForTask {
         let hidden = self.features(tokens, spec, training);
         let first = first_rows(hidden, &tokens.sequences);
         let pooled = match &self.pooler {
-            Some(pooler) => sublayer::dense(first, pooler).tanh(),
+            Some(pooler) => dense(first, pooler).tanh(),
             None => first,
         };
-        sublayer::dense(drop(pooled, spec, training), &self.classifier)
+        dense(drop(pooled, spec, training), &self.classifier)
     }
 
     /// Logits for each token's tags, a CRF's emissions: `[R, C]`. The LSTM reads `words`, the rows of each sequence without
@@ -101,10 +101,10 @@ impl BertForTask {
     ) -> Tensor<2> {
         let hidden = self.features(tokens, spec, training);
         let hidden = match &self.lstm {
-            Some(lstm) => lstm.forward(hidden, words, self.bert.path()),
+            Some(lstm) => lstm.forward(hidden, words, self.bert.compute),
             None => hidden,
         };
-        sublayer::dense(drop(hidden, spec, training), &self.classifier)
+        dense(drop(hidden, spec, training), &self.classifier)
     }
 
     /// What the encoder makes of the tokens: `[R, D]`.
@@ -138,14 +138,11 @@ fn of_task(spec: &RunSpec) -> &FinetuneSpec {
 
 /// Dropout before the classifier, at a site of its own after the encoder's.
 fn drop(hidden: Tensor<2>, spec: &RunSpec, training: Option<TrainingPass>) -> Tensor<2> {
-    let dropout = Dropout::new(spec.model.hidden_dropout_prob);
-    let Some(pass) = training.filter(|_| dropout.is_active()) else { return hidden };
-    let (n, shape) = (hidden.shape().num_elements(), hidden.dims());
     let site = sites::classifier(spec.model.num_hidden_layers);
-    let stream = Stream::new(pass.seed, Purpose::Dropout, pass.step, site as u64);
-    let mask = TensorData::new(dropout_mask(n, dropout, stream), shape);
-    let device = hidden.device();
-    hidden * Tensor::<2>::from_data(mask, &device)
+    match training {
+        Some(pass) => pass.dropout(hidden, spec.model.hidden_dropout_prob, site),
+        None => hidden,
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::instance::{Instance, Instances};
 use super::masking::{self, MaskSpec, Masked, Shown, Vocabulary};
 use crate::plan::Masking;
 use crate::trainer::corpus::TokenDocuments;
-use crate::trainer::kernels::Path;
+use crate::trainer::kernels::Compute;
 use crate::trainer::model::Tokens;
 use crate::trainer::rng::Permutation;
 use crate::trainer::rng::{Purpose, Stream};
@@ -63,11 +63,11 @@ impl Batch {
 
     /// Of the places that attention computes for, the share that holds a token: all of them by the kernels; composed
     /// operations pad each sequence to the longest.
-    pub fn real_token_share(&self, path: Path) -> f64 {
+    pub fn real_token_share(&self, compute: Compute) -> f64 {
         let sequences = &self.tokens.sequences;
-        match path {
-            Path::Kernels => 1.0,
-            Path::Composed => sequences.rows() as f64 / (sequences.len() * sequences.longest()).max(1) as f64,
+        match compute {
+            Compute::Kernels => 1.0,
+            Compute::Composed => sequences.rows() as f64 / (sequences.len() * sequences.longest()).max(1) as f64,
         }
     }
 
@@ -170,8 +170,8 @@ mod tests {
                     Shown::Random => assert!(ids[row as usize] >= SPECIALS.first_ordinary),
                 }
             }
-            assert_eq!(batch.real_token_share(Path::Kernels), 1.0);
-            assert!(batch.real_token_share(Path::Composed) <= 1.0);
+            assert_eq!(batch.real_token_share(Compute::Kernels), 1.0);
+            assert!(batch.real_token_share(Compute::Composed) <= 1.0);
         }
     }
 }

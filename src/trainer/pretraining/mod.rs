@@ -20,10 +20,8 @@ use self::batch::{Batch, Batches};
 use self::evaluation::ValidSet;
 use self::instance::{InstanceSpec, Instances};
 use self::masking::MaskSpec;
-use super::kernels::Path as KernelPath;
 use super::model::parameters::{Parameter, Weights};
-use super::model::sublayer::TrainingPass;
-use super::model::{BertForPreTraining, head};
+use super::model::{BertForPreTraining, TrainingPass, cross_entropy};
 use super::recorder::{RecordError, Recorder};
 use super::step_loop::{Evaluation, Learnt, Losses, Stage, TrainError};
 use crate::trainer::corpus::TokenDocuments;
@@ -94,7 +92,7 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
     fn learn(&self, model: &BertForPreTraining, batch: &Batch, place: u64, device: &Device) -> Learnt {
         let (losses, gradients) = forward_backward(model, self.spec, batch, place, device);
         let tokens = batch.real_tokens();
-        Learnt { losses, gradients, tokens, places: tokens as f64 / batch.real_token_share(model.bert.path()) }
+        Learnt { losses, gradients, tokens, places: tokens as f64 / batch.real_token_share(model.bert.compute) }
     }
 
     fn evaluate(&self, model: &BertForPreTraining, _is_last: bool, device: &Device) -> Evaluation {
@@ -115,27 +113,15 @@ pub fn forward_backward(
     t: u64,
     device: &Device,
 ) -> (Losses, Vec<Parameter>) {
-    forward_backward_by(model.bert.path(), model, spec, batch, t, device)
-}
-
-/// [`forward_backward`] by the kernels or by burn's own operations, which agree to rounding.
-pub fn forward_backward_by(
-    path: KernelPath,
-    model: &BertForPreTraining,
-    spec: &RunSpec,
-    batch: &Batch,
-    t: u64,
-    device: &Device,
-) -> (Losses, Vec<Parameter>) {
     let (seed, gradient_checkpointing) = (spec.train.seed, spec.train.gradient_checkpointing);
     let pass = TrainingPass { seed, step: t, gradient_checkpointing };
-    let hidden = model.bert.encode_by(path, &batch.tokens, &spec.model, Some(pass));
+    let hidden = model.bert.encode(&batch.tokens, &spec.model, Some(pass));
     let (rows, labels) = (int_tensor(&batch.rows, device), int_tensor(&batch.labels, device));
-    let mlm = model.mlm_loss_by(path, hidden.clone(), rows, labels, &spec.model);
+    let mlm = model.mlm_loss(hidden.clone(), rows, labels, &spec.model);
     let nsp = model.nsp_logits(hidden, &batch.tokens.sequences).map(|logits| {
         let logits = if spec.objective.nsp_double_softmax { activation::softmax(logits, 1) } else { logits };
         // A plain sum of few numbers: burn's sums over very many depend on the thread count.
-        head::cross_entropy(logits, int_tensor(&batch.nsp_labels, device)).sum() / batch.nsp_labels.len() as f64
+        cross_entropy(logits, int_tensor(&batch.nsp_labels, device)).sum() / batch.nsp_labels.len() as f64
     });
     let total = match &nsp {
         Some(nsp) => weighted(mlm.clone(), mlm_weight(spec, batch)) + weighted(nsp.clone(), spec.objective.nsp_weight),

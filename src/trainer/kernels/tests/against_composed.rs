@@ -6,11 +6,10 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::json;
 
-use super::super::Path;
+use super::super::Compute;
 use crate::plan::{Activation, ModelSpec, NormPosition, PositionEmbedding, RunSpec};
 use crate::trainer::model::parameters::{Parameter, Weights, digest};
-use crate::trainer::model::sublayer::TrainingPass;
-use crate::trainer::model::{BertForPreTraining, Tokens, head};
+use crate::trainer::model::{BertForPreTraining, Tokens, TrainingPass, cross_entropy};
 use crate::trainer::optimizer::Optimizer;
 use crate::trainer::rng::{Draws, Purpose, Stream};
 use crate::trainer::sequences::Sequences;
@@ -69,15 +68,15 @@ fn batch(spec: &RunSpec, step: u64) -> Batch {
 }
 
 /// Loss and gradients of one step.
-fn step(bert: &BertForPreTraining, spec: &RunSpec, path: Path, step: u64, device: &Device) -> (f32, Vec<Parameter>) {
+fn step(bert: &BertForPreTraining, spec: &RunSpec, step: u64, device: &Device) -> (f32, Vec<Parameter>) {
     let (batch, gradient_checkpointing) = (batch(spec, step), spec.train.gradient_checkpointing);
     let dropout = Some(TrainingPass { seed: spec.train.seed, step, gradient_checkpointing });
-    let hidden = bert.bert.encode_by(path, &batch.tokens, &spec.model, dropout);
+    let hidden = bert.bert.encode(&batch.tokens, &spec.model, dropout);
     let m = batch.rows.len();
     let (rows, labels) = (ints(&batch.rows, [m], device), ints(&batch.labels, [m], device));
-    let mut loss = bert.mlm_loss_by(path, hidden.clone(), rows, labels, &spec.model);
+    let mut loss = bert.mlm_loss(hidden.clone(), rows, labels, &spec.model);
     if let Some(logits) = bert.nsp_logits(hidden, &batch.tokens.sequences) {
-        loss = loss + head::cross_entropy(logits, ints(&batch.nsp, [batch.nsp.len()], device)).mean();
+        loss = loss + cross_entropy(logits, ints(&batch.nsp, [batch.nsp.len()], device)).mean();
     }
     let gradients = bert.gradients(loss.backward());
     (loss.into_scalar::<f32>(), gradients)
@@ -91,9 +90,9 @@ fn agree(change: impl FnOnce(&mut ModelSpec)) {
     let device = Device::flex().autodiff();
     let spec = spec(change);
     let bert = BertForPreTraining::new(&spec, &device);
-    assert_eq!(bert.bert.path(), Path::Kernels);
-    let (composed_loss, composed) = step(&bert, &spec, Path::Composed, 6, &device);
-    let (loss, gradients) = step(&bert, &spec, Path::Kernels, 6, &device);
+    assert_eq!(bert.bert.compute, Compute::Kernels);
+    let (loss, gradients) = step(&bert, &spec, 6, &device);
+    let (composed_loss, composed) = step(&bert.computed_by(Compute::Composed), &spec, 6, &device);
     assert!((loss - composed_loss).abs() < 2e-6 * composed_loss.abs(), "{loss}, not {composed_loss}");
     let total = norm(composed.iter().flat_map(|p| p.values.iter().map(|&x| f64::from(x))));
     for (gradient, expected) in gradients.iter().zip(&composed) {
@@ -134,11 +133,11 @@ fn evaluation_draws_nothing_and_agrees() {
     let spec = spec(|_| ());
     let bert = BertForPreTraining::new(&spec, &device);
     let batch = batch(&spec, 0);
-    let hidden = |path| {
-        let hidden = bert.bert.encode_by(path, &batch.tokens, &spec.model, None);
+    let hidden = |compute| {
+        let hidden = bert.clone().computed_by(compute).bert.encode(&batch.tokens, &spec.model, None);
         hidden.into_data().try_into_vec::<f32>().unwrap()
     };
-    let (kernels, composed) = (hidden(Path::Kernels), hidden(Path::Composed));
+    let (kernels, composed) = (hidden(Compute::Kernels), hidden(Compute::Composed));
     assert_eq!(kernels.len(), batch.tokens.sequences.rows() * spec.model.hidden_size);
     for (x, y) in kernels.iter().zip(&composed) {
         assert!((x - y).abs() < 2e-5, "{x}, not {y}");
@@ -146,14 +145,14 @@ fn evaluation_draws_nothing_and_agrees() {
 }
 
 /// Trains for `steps` and returns the losses and the digest of the weights.
-fn train(spec: &RunSpec, path: Path, steps: u64) -> (Vec<f32>, ContentHash) {
+fn train(spec: &RunSpec, compute: Compute, steps: u64) -> (Vec<f32>, ContentHash) {
     let device = Device::flex().autodiff();
-    let mut bert = BertForPreTraining::new(spec, &device);
+    let mut bert = BertForPreTraining::new(spec, &device).computed_by(compute);
     let mut parameters = bert.parameters();
     let mut optimizer = Optimizer::new(&spec.optimizer, &parameters);
     let losses = (0..steps)
         .map(|t| {
-            let (loss, gradients) = step(&bert, spec, path, t, &device);
+            let (loss, gradients) = step(&bert, spec, t, &device);
             optimizer.step(&mut parameters, &gradients, spec.optimizer.lr);
             bert = bert.clone().with_parameters(&parameters, &device);
             loss
@@ -165,8 +164,8 @@ fn train(spec: &RunSpec, path: Path, steps: u64) -> (Vec<f32>, ContentHash) {
 #[test]
 fn fifty_steps_of_training_agree() {
     let spec = spec(|_| ());
-    let (kernels, _) = train(&spec, Path::Kernels, 50);
-    let (composed, _) = train(&spec, Path::Composed, 50);
+    let (kernels, _) = train(&spec, Compute::Kernels, 50);
+    let (composed, _) = train(&spec, Compute::Composed, 50);
     for (t, (loss, expected)) in kernels.iter().zip(&composed).enumerate() {
         assert!((loss / expected - 1.0).abs() < 1e-5, "step {t}: {loss}, not {expected}");
     }
@@ -178,9 +177,9 @@ fn fifty_steps_of_training_agree() {
 fn gradient_checkpointing_changes_nothing() {
     for position in [NormPosition::Post, NormPosition::Pre] {
         let mut spec = spec(|model| model.norm_position = position);
-        let kept = train(&spec, Path::Kernels, 3);
+        let kept = train(&spec, Compute::Kernels, 3);
         spec.train.gradient_checkpointing = true;
-        assert_eq!(train(&spec, Path::Kernels, 3), kept);
+        assert_eq!(train(&spec, Compute::Kernels, 3), kept);
     }
 }
 
@@ -196,7 +195,7 @@ fn bits_do_not_depend_on_threads() {
     (spec.train.batch_size, spec.train.seq_len) = (9, 64);
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let (losses, weights) = pool.install(|| train(&spec, Path::Kernels, 3));
+        let (losses, weights) = pool.install(|| train(&spec, Compute::Kernels, 3));
         (losses.iter().map(|loss| loss.to_bits()).collect::<Vec<_>>(), weights)
     };
     let one = run(1);

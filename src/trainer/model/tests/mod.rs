@@ -8,7 +8,6 @@ use burn::tensor::Device;
 use super::parameters::{Parameter, Weights, digest};
 use super::*;
 use crate::plan::*;
-use crate::trainer::model::int_tensor;
 use crate::trainer::pretraining::batch::{Batch, Batches};
 use crate::trainer::pretraining::forward_backward;
 use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
@@ -272,7 +271,7 @@ fn the_masked_rows_head_equals_the_full_head() {
         } else {
             model.mlm_logits(hidden, rows, &spec.model)
         };
-        let loss = head::cross_entropy(logits, int_tensor(&batch.labels, &device())).mean();
+        let loss = cross_entropy(logits, int_tensor(&batch.labels, &device())).mean();
         let gradients = model.gradients(loss.backward());
         (f64::from(loss.into_scalar::<f32>()), gradients)
     };

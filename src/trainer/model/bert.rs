@@ -1,0 +1,321 @@
+//! BERT on one page (Devlin et al. 2019), top-down: the encoder, its embeddings, attention and feed-forward network, then
+//! the two heads of pretraining and their losses.
+//!
+//! What is heavy is written twice, one below the other. `composed` says it in burn's operations: it is the definition, and
+//! runs on every device. `fused` hands the same weights to one kernel with hand-written gradients, where tensors live on
+//! Flex; `None` where the kernel does not know a variant. Both draw the same dropout and agree to rounding.
+//!
+//! Each sublayer f is framed as `LayerNorm(x + Dropout(f(x)))` (post-LN, as in BERT) or as `x + Dropout(f(LayerNorm(x)))`
+//! (pre-LN, as in GPT-2).
+//!
+//! Shapes: R rows (tokens of the batch), B sequences, S places of the longest, D hidden, H heads, K head width, V vocabulary,
+//! M masked rows, C classes.
+
+use burn::tensor::{Int, Tensor, activation};
+
+use super::forward_pass::{ForwardPass, TrainingPass, sites};
+use super::tokens::{Tokens, int_tensor};
+use super::weights::{
+    Attention, Bert, BertForPreTraining, Dense, Embedding, Embeddings, FeedForward, LayerNorm, value,
+};
+use crate::plan::{Activation, ModelSpec, NormPosition};
+use crate::trainer::kernels::{self, Between, Compute};
+use crate::trainer::sequences::Sequences;
+
+impl Bert {
+    /// Runs the embeddings and the encoder. `training` is `None` for evaluation.
+    ///
+    /// # Shapes
+    /// - output: `[R, D]`, a row for each token
+    pub fn encode(&self, tokens: &Tokens, model: &ModelSpec, training: Option<TrainingPass>) -> Tensor<2> {
+        let pass = ForwardPass::new(self.compute, model, &tokens.sequences, training);
+        let mut hidden = self.embeddings.forward(tokens, &pass);
+        for (l, layer) in self.layers.iter().enumerate() {
+            hidden = layer.attention.forward(hidden, l, &pass);
+            hidden = layer.feed_forward.forward(hidden, l, &pass);
+        }
+        match &self.norm {
+            Some(norm) => layer_norm(hidden, norm, model.layer_norm_eps),
+            None => hidden,
+        }
+    }
+}
+
+impl Embeddings {
+    /// The sum of the three embeddings, normalised if so asked, through dropout: `[R, D]`.
+    fn forward(&self, tokens: &Tokens, pass: &ForwardPass) -> Tensor<2> {
+        let positions = match &self.position_embeddings {
+            Some(table) => table.weight.val(),
+            None => {
+                let words = self.word_embeddings.weight.val();
+                let [s, d] = [tokens.sequences.longest(), words.dims()[1]];
+                Tensor::<1>::from_floats(sinusoidal_table(s, d).as_slice(), &words.device()).reshape([s, d])
+            }
+        };
+        match pass.compute {
+            Compute::Kernels => self.fused(positions, tokens, pass),
+            Compute::Composed => self.composed(positions, tokens, pass),
+        }
+    }
+
+    fn composed(&self, positions: Tensor<2>, tokens: &Tokens, pass: &ForwardPass) -> Tensor<2> {
+        let device = positions.device();
+        let rows = |table: Tensor<2>, ids: &[u32]| {
+            let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+            table.select(0, int_tensor(&ids, &device))
+        };
+        let words = rows(self.word_embeddings.weight.val(), &tokens.ids);
+        let sum = words + rows(positions, &tokens.sequences.positions());
+        let sum = sum + rows(self.token_type_embeddings.weight.val(), &tokens.segments);
+        let normed = match &self.layer_norm {
+            Some(norm) => layer_norm(sum, norm, pass.model.layer_norm_eps),
+            None => sum,
+        };
+        pass.dropout(normed, pass.model.hidden_dropout_prob, sites::EMBEDDINGS)
+    }
+
+    fn fused(&self, positions: Tensor<2>, tokens: &Tokens, pass: &ForwardPass) -> Tensor<2> {
+        let rows = |table: &Embedding| table.weight.dims()[0];
+        let kernel = kernels::Embeddings {
+            sequences: tokens.sequences.clone(),
+            hidden: positions.dims()[1],
+            rows: [rows(&self.word_embeddings), positions.dims()[0], rows(&self.token_type_embeddings)],
+            words: tokens.ids.clone(),
+            positions: tokens.sequences.positions(),
+            segments: tokens.segments.clone(),
+            norm_eps: self.layer_norm.is_some().then_some(pass.model.layer_norm_eps as f32),
+            mask: pass.mask(pass.model.hidden_dropout_prob, sites::EMBEDDINGS),
+        };
+        let tables = [&self.word_embeddings.weight, &self.token_type_embeddings.weight].map(value);
+        let [words, segments] = tables;
+        let mut inputs = vec![words, positions.into_dispatch(), segments];
+        inputs.extend(self.layer_norm.iter().flat_map(LayerNorm::values));
+        kernels::apply(kernel, inputs, Between::Keep)
+    }
+}
+
+impl Attention {
+    /// Multi-head self-attention of layer `l` (Vaswani et al. 2017) in its frame: `[R, D]` to `[R, D]`.
+    fn forward(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
+        match pass.compute {
+            Compute::Kernels => self.fused(&hidden, l, pass),
+            Compute::Composed => None,
+        }
+        .unwrap_or_else(|| self.composed(hidden, l, pass))
+    }
+
+    fn composed(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
+        let padding = pass.padding(&hidden.device());
+        framed(hidden, &self.layer_norm, sites::attention(l), pass, |x| {
+            let [b, s] = padding.shape();
+            let (h, k) = (pass.model.num_attention_heads, pass.model.attention_head_size);
+            // [R, H K] -> [B, S, H K] -> [B, H, S, K]
+            let heads =
+                |projection: &Dense| padding.pad(dense(x.clone(), projection)).reshape([b, s, h, k]).swap_dims(1, 2);
+            let (query, key, value) = (heads(&self.query), heads(&self.key), heads(&self.value));
+            // [B, H, S, S]
+            let scores = padding.mask(query.matmul(key.transpose()) / (k as f64).sqrt());
+            let probabilities = pass.dropout_of_probabilities(activation::softmax(scores, 3), padding, l);
+            let context = probabilities.matmul(value).swap_dims(1, 2).reshape([b, s, h * k]);
+            dense(padding.unpad(context), &self.output)
+        })
+    }
+
+    fn fused(&self, hidden: &Tensor<2>, l: usize, pass: &ForwardPass) -> Option<Tensor<2>> {
+        let kernel = kernels::Attention {
+            sequences: pass.sequences.clone(),
+            hidden: hidden.dims()[1],
+            heads: pass.model.num_attention_heads,
+            head_width: pass.model.attention_head_size,
+            probabilities: pass.mask(pass.model.attention_probs_dropout_prob, sites::probabilities(l)),
+            residual: pass.residual(sites::attention(l)),
+        };
+        let mut inputs = vec![hidden.clone().into_dispatch()];
+        for projection in [&self.query, &self.key, &self.value, &self.output] {
+            inputs.extend(projection.values()?);
+        }
+        inputs.extend(self.layer_norm.values());
+        Some(kernels::apply(kernel, inputs, pass.between()))
+    }
+}
+
+impl FeedForward {
+    /// The two-layer network of layer `l` in its frame: `[R, D]` to `[R, D]`.
+    fn forward(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
+        match pass.compute {
+            Compute::Kernels => self.fused(&hidden, l, pass),
+            Compute::Composed => None,
+        }
+        .unwrap_or_else(|| self.composed(hidden, l, pass))
+    }
+
+    fn composed(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
+        framed(hidden, &self.layer_norm, sites::feed_forward(l), pass, |x| {
+            dense(activate(dense(x, &self.intermediate), pass.model.hidden_act), &self.output)
+        })
+    }
+
+    fn fused(&self, hidden: &Tensor<2>, l: usize, pass: &ForwardPass) -> Option<Tensor<2>> {
+        let kernel = kernels::FeedForward {
+            sequences: pass.sequences.clone(),
+            hidden: hidden.dims()[1],
+            intermediate: pass.model.intermediate_size,
+            activation: pass.model.hidden_act,
+            residual: pass.residual(sites::feed_forward(l)),
+        };
+        let mut inputs = vec![hidden.clone().into_dispatch()];
+        inputs.extend(self.intermediate.values()?);
+        inputs.extend(self.output.values()?);
+        inputs.extend(self.layer_norm.values());
+        Some(kernels::apply(kernel, inputs, pass.between()))
+    }
+}
+
+impl BertForPreTraining {
+    /// Logits over the vocabulary for the chosen rows of the encoder's output.
+    ///
+    /// # Shapes
+    /// - hidden: `[R, D]`; rows: `[M]`; output: `[M, V]`
+    pub fn mlm_logits(&self, hidden: Tensor<2>, rows: Tensor<1, Int>, model: &ModelSpec) -> Tensor<2> {
+        let mut chosen = hidden.select(0, rows);
+        if let Some(transform) = &self.mlm.transform {
+            let inner = activate(dense(chosen, &transform.dense), model.hidden_act);
+            chosen = layer_norm(inner, &transform.layer_norm, model.layer_norm_eps);
+        }
+        let logits = chosen.matmul(self.mlm_projection().weight.val().transpose());
+        match &self.mlm.bias {
+            Some(bias) => logits + bias.val().unsqueeze::<2>(),
+            None => logits,
+        }
+    }
+
+    /// The mean cross-entropy in nats of the masked rows: what training minimises. Fused, the logits never are a tensor.
+    ///
+    /// # Shapes
+    /// - hidden: `[R, D]`; rows, labels: `[M]`, as in [`mlm_logits`](Self::mlm_logits); output: `[1]`
+    pub fn mlm_loss(
+        &self,
+        hidden: Tensor<2>,
+        rows: Tensor<1, Int>,
+        labels: Tensor<1, Int>,
+        model: &ModelSpec,
+    ) -> Tensor<1> {
+        match self.bert.compute {
+            Compute::Kernels => self.fused_mlm_loss(&hidden, &rows, &labels, model),
+            Compute::Composed => None,
+        }
+        .unwrap_or_else(|| cross_entropy(self.mlm_logits(hidden, rows, model), labels).mean())
+    }
+
+    fn fused_mlm_loss(
+        &self,
+        hidden: &Tensor<2>,
+        rows: &Tensor<1, Int>,
+        labels: &Tensor<1, Int>,
+        model: &ModelSpec,
+    ) -> Option<Tensor<1>> {
+        let (mlm, projection) = (&self.mlm, &self.mlm_projection().weight);
+        let [vocabulary, d] = projection.dims();
+        let transform = kernels::Transform { activation: model.hidden_act, eps: model.layer_norm_eps as f32 };
+        let kernel = kernels::MaskedLoss {
+            hidden: d,
+            vocabulary,
+            rows: integers(rows.clone()),
+            labels: integers(labels.clone()),
+            has_bias: mlm.bias.is_some(),
+            transform: mlm.transform.is_some().then_some(transform),
+        };
+        let mut inputs = vec![hidden.clone().into_dispatch(), value(projection)];
+        inputs.extend(mlm.bias.as_ref().map(value));
+        if let Some(transform) = &mlm.transform {
+            inputs.extend(transform.dense.values()?);
+            inputs.extend(transform.layer_norm.values());
+        }
+        // Its backward pass comes first of all: computing it again would save nothing.
+        Some(kernels::apply(kernel, inputs, Between::Keep))
+    }
+
+    /// Logits for (B follows A, B does not follow A), from the first token of each sequence: `[B, 2]`.
+    /// `None` where the model has no NSP head.
+    pub fn nsp_logits(&self, hidden: Tensor<2>, sequences: &Sequences) -> Option<Tensor<2>> {
+        let head = self.nsp.as_ref()?;
+        let pooled = dense(first_rows(hidden, sequences), &head.pooler).tanh();
+        Some(dense(pooled, &head.classifier))
+    }
+
+    /// The projection onto the vocabulary: the word embeddings themselves, unless it is untied.
+    fn mlm_projection(&self) -> &Embedding {
+        self.mlm.decoder.as_ref().unwrap_or(&self.bert.embeddings.word_embeddings)
+    }
+}
+
+/// A sublayer: `function` with dropout (at `site`), the residual sum and the layer normalisation around it.
+fn framed(
+    hidden: Tensor<2>,
+    norm: &LayerNorm,
+    site: usize,
+    pass: &ForwardPass,
+    function: impl FnOnce(Tensor<2>) -> Tensor<2>,
+) -> Tensor<2> {
+    let eps = pass.model.layer_norm_eps;
+    let branch = |x: Tensor<2>| pass.dropout(function(x), pass.model.hidden_dropout_prob, site);
+    match pass.model.norm_position {
+        NormPosition::Post => layer_norm(hidden.clone() + branch(hidden), norm, eps),
+        NormPosition::Pre => hidden.clone() + branch(layer_norm(hidden, norm, eps)),
+    }
+}
+
+/// `x W^T + b` on the last axis.
+pub fn dense(x: Tensor<2>, weights: &Dense) -> Tensor<2> {
+    let product = x.matmul(weights.weight.val().transpose());
+    match &weights.bias {
+        Some(bias) => product + bias.val().unsqueeze::<2>(),
+        None => product,
+    }
+}
+
+/// Layer normalisation of the last axis (Ba, Kiros & Hinton 2016): biased variance, `eps` inside the root.
+fn layer_norm<const N: usize>(x: Tensor<N>, norm: &LayerNorm, eps: f64) -> Tensor<N> {
+    let centred = x.clone() - x.mean_dim(N - 1);
+    let variance = centred.clone().square().mean_dim(N - 1);
+    centred / (variance + eps).sqrt() * norm.weight.val().unsqueeze::<N>() + norm.bias.val().unsqueeze::<N>()
+}
+
+/// The activation function, element by element.
+fn activate<const N: usize>(x: Tensor<N>, function: Activation) -> Tensor<N> {
+    match function {
+        Activation::Gelu => activation::gelu(x),
+        Activation::GeluNew => activation::gelu_approximate(x),
+        Activation::Relu => activation::relu(x),
+    }
+}
+
+/// The first token of each sequence: `[R, D]` to `[B, D]`.
+pub fn first_rows(hidden: Tensor<2>, sequences: &Sequences) -> Tensor<2> {
+    let first: Vec<i32> = sequences.starts()[..sequences.len()].iter().map(|&row| row as i32).collect();
+    let first = int_tensor(&first, &hidden.device());
+    hidden.select(0, first)
+}
+
+/// Cross-entropy in nats of each row of `logits` (`[M, C]`) against its label (`[M]`): `[M]`.
+pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    let log_probabilities = activation::log_softmax(logits, 1);
+    log_probabilities.gather(1, labels.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg()
+}
+
+/// The sines and cosines of Vaswani et al. 2017, section 3.5: `[S, D]`, sines in the even columns.
+pub fn sinusoidal_table(s: usize, d: usize) -> Vec<f32> {
+    let angle =
+        |position: usize, column: usize| position as f64 / libm::pow(10_000.0, (column / 2 * 2) as f64 / d as f64);
+    let value = |i: usize| {
+        let (position, column) = (i / d, i % d);
+        let angle = angle(position, column);
+        (if column % 2 == 0 { libm::sin(angle) } else { libm::cos(angle) }) as f32
+    };
+    (0..s * d).map(value).collect()
+}
+
+/// The elements of an integer tensor that counts something.
+fn integers<const D: usize>(tensor: Tensor<D, Int>) -> Vec<u32> {
+    tensor.into_data().iter::<i64>().map(|i| u32::try_from(i).expect("invariant: an id is not negative")).collect()
+}
