@@ -439,7 +439,7 @@ pub struct Bench {
     /// Measured steps, after two that warm up
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub steps: u16,
-    /// Sequences a step, in place of the shape's own
+    /// Sequences a forward pass, in place of the shape's own
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub batch_size: Option<u16>,
     /// What to compute on, as `train.device`

@@ -119,33 +119,29 @@ fn longer_than_positions(cell: &Settings<'_>, key: &str) -> Option<Diagnostic> {
     Some(blame(cell, message, &[key, "model.max_position_embeddings"]).help(help))
 }
 
-/// Whether the cell fine-tunes: only then its `finetune` keys mean anything.
-fn task<'c>(cell: &'c Settings<'_>) -> Option<&'c str> {
-    cell.text("finetune.task")
-}
-
 fn examples_have_positions(cell: &Settings<'_>) -> Option<Diagnostic> {
-    // A stored run's positions are its own.
-    if task(cell).is_none() || cell.text("finetune.run").is_some() {
+    // Only what fine-tunes reads the keys of fine-tuning, and a stored run's positions are its own.
+    if Task::of(cell).is_none() || cell.text("finetune.run").is_some() {
         return None;
     }
     longer_than_positions(cell, "finetune.train.seq_len")
 }
 
 fn finetuning_warmup_ends(cell: &Settings<'_>) -> Option<Diagnostic> {
-    task(cell)?;
+    Task::of(cell)?;
     warmup_beyond_steps(cell, "finetune.schedule.warmup_steps", "finetune.train.steps")
 }
 
 fn finetuning_decay_follows_warmup(cell: &Settings<'_>) -> Option<Diagnostic> {
-    task(cell)?;
+    Task::of(cell)?;
     overlapping_decay(cell, "finetune.schedule")
 }
 
 fn head_fits_task(cell: &Settings<'_>) -> Option<Diagnostic> {
-    let (task, head, encoder) = (task(cell)?, cell.text("finetune.head")?, cell.text("finetune.encoder")?);
-    if task != "classify" {
-        return None;
+    let (task, head, encoder) = (Task::of(cell)?, cell.text("finetune.head")?, cell.text("finetune.encoder")?);
+    match task {
+        Task::Classify => {}
+        Task::Ner => return None,
     }
     if head != "linear" {
         let message = format!("`finetune.head` {head} tags tokens, and `finetune.task` is classify");
@@ -184,12 +180,15 @@ fn a_stored_run_is_started_from(cell: &Settings<'_>) -> Option<Diagnostic> {
 }
 
 fn text_pairs_are_classified(cell: &Settings<'_>) -> Option<Diagnostic> {
-    let (task, column) = (task(cell)?, cell.text("finetune.pair_column")?);
-    (task == "ner").then(|| {
-        let message = format!("`finetune.pair_column` {column} makes pairs of texts, and `finetune.task` is ner");
-        blame(cell, message, &["finetune.pair_column", "finetune.task"])
-            .help("take it out: KLUE-NER's format has no columns")
-    })
+    let (task, column) = (Task::of(cell)?, cell.text("finetune.pair_column")?);
+    match task {
+        Task::Classify => None,
+        Task::Ner => {
+            let message = format!("`finetune.pair_column` {column} makes pairs of texts, and `finetune.task` is ner");
+            let keys = ["finetune.pair_column", "finetune.task"];
+            Some(blame(cell, message, &keys).help("take it out: KLUE-NER's format has no columns"))
+        }
+    }
 }
 
 fn shares_of_the_selected(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -291,11 +290,11 @@ fn blame(cell: &Settings<'_>, message: String, keys: &[&str]) -> Diagnostic {
 fn is_recorded(cell: &Settings<'_>, metric: &str) -> bool {
     let (split, leaf) = metric.split_once('/').unwrap_or(("", metric));
     let of_every_stage = ["train/loss", "train/lr", "train/grad_norm", "train/tokens", "time/tokens_per_s"];
-    let task = match task(cell) {
-        _ if of_every_stage.contains(&metric) => return true,
-        Some("classify") => Task::Classify,
-        Some(_) => Task::Ner,
-        None => return !Task::ALL.iter().any(|task| task.metrics().contains(&leaf)) && split != "test",
+    if of_every_stage.contains(&metric) {
+        return true;
+    }
+    let Some(task) = Task::of(cell) else {
+        return !Task::ALL.iter().any(|task| task.metrics().contains(&leaf)) && split != "test";
     };
     task.metrics().contains(&leaf) && (split == "valid" || (split == "test" && cell.get("finetune.test").is_some()))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::keys;
+use crate::experiment::{Settings, keys};
 use crate::types::{ContentHash, SpecHash};
 
 /// A task, its data, and what stands on the encoder.
@@ -49,6 +49,20 @@ pub enum Task {
 impl Task {
     /// All tasks.
     pub const ALL: [Self; 2] = [Self::Classify, Self::Ner];
+
+    /// The name in experiment files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classify => "classify",
+            Self::Ner => "ner",
+        }
+    }
+
+    /// The task of a cell, where it has one.
+    pub fn of(settings: &Settings<'_>) -> Option<Self> {
+        let name = settings.text("finetune.task")?;
+        Some(Self::ALL.into_iter().find(|task| task.name() == name).expect("invariant: a task of the key table"))
+    }
 
     /// The metrics that its runs record, below `valid/` and `test/`.
     pub fn metrics(self) -> &'static [&'static str] {

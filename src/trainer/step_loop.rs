@@ -17,7 +17,7 @@ use super::model::parameters::{self, Parameter, Weights};
 use super::optimizer::Optimizer;
 use super::recorder::{Chain, RecordError, Recorder};
 use super::schedule::{Plateau, Schedule};
-use crate::plan::{RunSpec, TrainLength, TrainSpec};
+use crate::plan::RunSpec;
 use crate::types::{ContentHash, MetricName, Step};
 
 /// What is trained, and on what: the part of the loop in which stages differ.
@@ -127,7 +127,7 @@ pub fn train<S: Stage>(
     recorder: &mut dyn Recorder,
 ) -> Result<Outcome, TrainError> {
     let device = device::open_for_training(&spec.train)?;
-    let steps = total_steps(&spec.train, stage.instances());
+    let steps = spec.train.steps(stage.instances() as u64);
     let schedule = Schedule::new(&spec.schedule, &spec.model, steps);
     let folder = CheckpointDir::new(checkpoints);
     recorder.planned_steps(steps)?;
@@ -261,15 +261,6 @@ impl Losses {
     }
 }
 
-/// Steps of a run: as asked, or as many as the asked epochs need.
-pub fn total_steps(train: &TrainSpec, instances: usize) -> u64 {
-    let batch_size = train.batch_size * train.gradient_accumulation_steps;
-    match train.length {
-        TrainLength::Steps(steps) => steps,
-        TrainLength::Epochs(epochs) => (epochs * instances as f64 / batch_size as f64).ceil().max(1.0) as u64,
-    }
-}
-
 /// Where a run stands that starts as `model`, or that has a checkpoint.
 fn resume_or_start<M: Module>(
     spec: &RunSpec,
@@ -356,7 +347,11 @@ pub fn named(metrics: impl IntoIterator<Item = (&'static str, f64)>) -> Vec<(Met
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+    use crate::plan::{Nsp, TrainLength, TrainSpec, estimate};
+    use crate::trainer::batch::Batch;
     use crate::trainer::instance::tests::{SPECIALS, Toy};
     use crate::trainer::model::BertForPreTraining;
     use crate::trainer::model::tests::tiny_spec;
@@ -392,12 +387,118 @@ mod tests {
         }
     }
 
+    /// Counts the sequences that the loop learns from.
+    struct Counted<S> {
+        stage: S,
+        sequences: AtomicU64,
+    }
+
+    impl<S: Stage<Batch = Batch>> Stage for Counted<S> {
+        type Model = S::Model;
+        type Batch = Batch;
+
+        fn instances(&self) -> usize {
+            self.stage.instances()
+        }
+
+        fn start(&self, device: &Device) -> S::Model {
+            self.stage.start(device)
+        }
+
+        fn describe(&self, _recorder: &mut dyn Recorder) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn batch(&self, place: u64) -> Batch {
+            self.stage.batch(place)
+        }
+
+        fn learn(&self, model: &S::Model, batch: &Batch, place: u64, device: &Device) -> Learnt {
+            self.sequences.fetch_add(batch.tokens.sequences.len() as u64, Ordering::Relaxed);
+            self.stage.learn(model, batch, place, device)
+        }
+
+        fn evaluate(&self, model: &S::Model, is_last: bool, device: &Device) -> Evaluation {
+            self.stage.evaluate(model, is_last, device)
+        }
+    }
+
+    /// Keeps the metrics of every step.
+    #[derive(Default)]
+    struct Kept(Vec<Vec<(MetricName, f64)>>);
+
+    impl Recorder for Kept {
+        fn resumed(&mut self, _step: Step) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn planned_steps(&mut self, _steps: u64) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn fact(&mut self, _name: &str, _value: serde_json::Value) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn warning(&mut self, _text: &str) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn step(&mut self, _: Step, _: ContentHash, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
+            self.0.push(metrics.to_vec());
+            Ok(())
+        }
+
+        fn evaluation(&mut self, _step: Step, _metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn checkpoint(&mut self, _step: Step, _path: &Path, _weights: ContentHash) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn stop_requested(&self) -> bool {
+            false
+        }
+
+        fn elapsed_secs(&self) -> f64 {
+            0.0
+        }
+    }
+
+    /// What the plan says of steps, tokens and operations is what the loop computes, whatever makes up a step.
     #[test]
-    fn epochs_are_counted_in_sequences() {
-        let mut train = tiny_spec().train;
-        (train.length, train.batch_size) = (TrainLength::Epochs(1.5), 10);
-        assert_eq!(total_steps(&train, 100), 15);
-        train.gradient_accumulation_steps = 4;
-        assert_eq!(total_steps(&train, 100), 4);
+    fn what_is_planned_is_what_a_run_computes() {
+        // Every sequence is full: one document of one sentence that fills the sequence but for its special tokens.
+        let documents = Toy((0..12).map(|d| vec![vec![5 + d; tiny_spec().train.seq_len - 2]]).collect());
+        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        let lengths = [TrainLength::Steps(2), TrainLength::Epochs(1.2)];
+        for (length, accumulation) in lengths.into_iter().flat_map(|length| [(length, 1), (length, 3)]) {
+            let mut spec = tiny_spec();
+            spec.objective.nsp = Nsp::Off;
+            (spec.train.length, spec.train.gradient_accumulation_steps) = (length, accumulation);
+            let stage = Pretraining::new(&spec, &corpus).unwrap();
+            let counted = Counted { stage, sequences: AtomicU64::new(0) };
+            let (folder, mut kept) = (tempfile::tempdir().unwrap(), Kept::default());
+            train(&spec, &counted, folder.path(), &mut kept).unwrap();
+
+            let steps = kept.0.len() as u64;
+            assert_eq!(spec.train.steps(counted.instances() as u64), steps);
+            let planned = estimate(&RunSpec {
+                train: TrainSpec { length: TrainLength::Steps(steps), ..spec.train.clone() },
+                ..spec.clone()
+            });
+            let recorded = kept.0.last().unwrap().iter().find(|(name, _)| name.as_str() == "train/tokens").unwrap().1;
+            assert_eq!(planned.tokens, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
+            let one = TrainSpec {
+                length: TrainLength::Steps(1),
+                batch_size: 1,
+                gradient_accumulation_steps: 1,
+                ..spec.train.clone()
+            };
+            let of_a_sequence = estimate(&RunSpec { train: one, ..spec.clone() }).flops.unwrap();
+            let sequences = counted.sequences.into_inner();
+            assert_eq!(planned.flops, Some(of_a_sequence * sequences as f64));
+        }
     }
 }

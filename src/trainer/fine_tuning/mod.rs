@@ -3,6 +3,9 @@
 //! [`examples`] makes the model's input from labelled text, [`FineTuning`] is what the step loop trains, and
 //! [`prediction`] what a trained model says.
 
+// A new task must not silently be taken for one of the others.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod examples;
 pub mod prediction;
 

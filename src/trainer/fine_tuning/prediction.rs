@@ -141,6 +141,7 @@ fn by_batches(
     examples: &[Example],
     device: &Device,
 ) -> Vec<((f64, f64), Vec<Predicted>)> {
+    let task = spec.finetune.as_ref().expect("invariant: this is a fine-tuning stage").task;
     let of_batch = |chunk: &[Example]| {
         let batch = collate(chunk);
         let n = batch.answers.len() as f64;
@@ -148,9 +149,9 @@ fn by_batches(
             return ((0.0, 0.0), chunk.iter().map(nothing_read).collect());
         }
         let loss = f64::from(loss(model, spec, &batch, None, device).into_scalar::<f32>());
-        let predicted = match spec.finetune.as_ref().map(|stage| stage.task) {
-            Some(Task::Ner) => tags(model, spec, chunk, &batch),
-            _ => classes(model, spec, &batch),
+        let predicted = match task {
+            Task::Classify => classes(model, spec, &batch),
+            Task::Ner => tags(model, spec, chunk, &batch),
         };
         ((loss, n), predicted)
     };
