@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use super::value::Kind::{Betas, Bool, Choice, Float, FloatOrOff, Integer, Masking, Preset, Seeds, Text, Words};
 use super::value::{self, Bounds, Kind, Value};
+use crate::types::metrics;
 
 /// One key of the experiment file.
 #[derive(Debug)]
@@ -103,43 +104,6 @@ pub fn rivals(name: &str) -> impl Iterator<Item = &'static str> {
 /// Keys of [train] that a fine-tuning stage has no values of its own for: it runs as its pretraining does.
 pub const SHARED_BY_STAGES: [&str; 3] = ["device", "isa", "gradient_checkpointing"];
 
-/// The metrics that a run records.
-pub const METRICS: &[&str] = &[
-    "valid/mlm_loss",
-    "valid/nsp_loss",
-    "valid/masked_accuracy",
-    "valid/accuracy_mask",
-    "valid/accuracy_random",
-    "valid/accuracy_kept",
-    "valid/nsp_accuracy",
-    "valid/perplexity",
-    "train/loss",
-    "train/mlm_loss",
-    "train/nsp_loss",
-    "train/lr",
-    "train/grad_norm",
-    "train/tokens",
-    "time/tokens_per_s",
-    "valid/loss",
-    "valid/accuracy",
-    "valid/micro_f1",
-    "valid/macro_f1",
-    "valid/entity_f1",
-    "valid/entity_macro_f1",
-    "valid/char_macro_f1",
-    "valid/char_macro_f1_without_o",
-    "valid/char_accuracy",
-    "test/loss",
-    "test/accuracy",
-    "test/micro_f1",
-    "test/macro_f1",
-    "test/entity_f1",
-    "test/entity_macro_f1",
-    "test/char_macro_f1",
-    "test/char_macro_f1_without_o",
-    "test/char_accuracy",
-];
-
 /// The figures that a comparison draws: learning curves, final metric by axis, importance of axes, paired effects, marginal
 /// means and interactions, Pareto fronts, parallel coordinates, learning rate by step, final metric by parameters, by time.
 pub const FIGURES: &[&str] =
@@ -204,7 +168,7 @@ const fn without_default(name: &'static str, kind: Kind, doc: &'static str) -> K
 static KEYS: &[Key] = &[
     without_default("experiment.name", Text, "What the experiment is called in lists and reports; required"),
     without_default("experiment.question", Text, "The question that it is to answer, in a sentence"),
-    key("experiment.metric", one_of(METRICS), "'valid/mlm_loss'", "The metric that decides"),
+    key("experiment.metric", one_of(metrics::NAMES), "'valid/mlm_loss'", "The metric that decides"),
     without_default("experiment.goal", one_of(&["minimize", "maximize"]), "Which way is better; follows from the metric when not given"),
 
     without_default("data.corpus", Text, "`demo` for the built-in corpus, or a file, folder or glob; required"),
@@ -364,9 +328,10 @@ mod tests {
             assert!(SECTIONS.contains(&section), "{section} is no section");
             assert!(!key.doc.is_empty() && !key.doc.ends_with('.'));
         }
+        let metric = find("experiment.metric").and_then(Key::default_value).expect("a default").to_string();
+        assert_eq!(metric, metrics::deciding(None).name());
         for name in EXCLUSIVE.iter().copied().flatten() {
             assert!(find(name).is_some() && rivals(name).all(|rival| rivals(rival).any(|back| back == *name)));
         }
-        assert!(METRICS.iter().all(|name| name.parse::<crate::types::MetricName>().is_ok()));
     }
 }

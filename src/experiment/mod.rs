@@ -37,6 +37,7 @@ pub use value::{Bounds, Kind, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::types::metrics::Goal;
 use crate::types::{MetricName, Seed};
 
 /// A declared experiment.
@@ -73,13 +74,6 @@ pub struct Experiment {
 pub struct Draft {
     pub experiment: Experiment,
     pub diagnostics: Vec<Diagnostic>,
-}
-
-/// Whether less or more of the metric is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    Minimize,
-    Maximize,
 }
 
 /// A value and where it comes from.
@@ -153,16 +147,6 @@ impl fmt::Display for Part {
             Self::Random => "[sweep.random]",
             Self::Derive => "[sweep.derive]",
         })
-    }
-}
-
-impl Goal {
-    /// The goal that goes with a metric unless somebody says otherwise.
-    pub fn usual(metric: &str) -> Self {
-        let more_is_better = metric.contains("accuracy")
-            || metric.contains("_f1")
-            || matches!(metric, "train/tokens" | "time/tokens_per_s");
-        if more_is_better { Self::Maximize } else { Self::Minimize }
     }
 }
 

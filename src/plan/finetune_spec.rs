@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Settings, keys};
+use crate::experiment::Settings;
+use crate::types::metrics::{self, Metric};
 use crate::types::{ContentHash, SpecHash};
 
 /// A task, its data, and what stands on the encoder.
@@ -64,24 +65,9 @@ impl Task {
         Some(Self::ALL.into_iter().find(|task| task.name() == name).expect("invariant: a task of the key table"))
     }
 
-    /// The metrics that its runs record, below `valid/` and `test/`.
-    pub fn metrics(self) -> &'static [&'static str] {
-        match self {
-            Self::Classify => &["loss", "accuracy", "micro_f1", "macro_f1"],
-            Self::Ner => {
-                &["loss", "entity_f1", "entity_macro_f1", "char_macro_f1", "char_macro_f1_without_o", "char_accuracy"]
-            }
-        }
-    }
-
-    /// One of its metrics by its full name, below `valid` or `test`.
-    ///
-    /// # Panics
-    /// If it records no such metric there.
-    pub fn metric(self, side: &str, leaf: &str) -> &'static str {
-        debug_assert!(self.metrics().contains(&leaf), "{self:?} records no {leaf}");
-        let name = keys::METRICS.iter().find(|name| name.split_once('/') == Some((side, leaf)));
-        name.expect("invariant: what a task records is known")
+    /// What its runs record of labelled examples: held-out scores, then test scores.
+    pub fn metrics(self) -> impl Iterator<Item = &'static Metric> {
+        metrics::of_task(self.name())
     }
 }
 

@@ -18,7 +18,8 @@ use super::optimizer::Optimizer;
 use super::recorder::{Chain, RecordError, Recorder};
 use super::schedule::{Plateau, Schedule};
 use crate::plan::RunSpec;
-use crate::types::{ContentHash, MetricName, Step};
+use crate::types::metrics::{self, Measurement, Metric};
+use crate::types::{ContentHash, Step};
 
 /// What is trained, and on what: the part of the loop in which stages differ.
 ///
@@ -61,7 +62,7 @@ pub trait Stage: Sync {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Losses {
     pub total: f64,
-    pub parts: Vec<(&'static str, f64)>,
+    pub parts: Vec<Measurement>,
 }
 
 /// What a batch, or all batches of a step, gave: losses, gradients, real tokens, and the places that were computed.
@@ -77,9 +78,9 @@ pub struct Learnt {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Every metric, in a fixed order.
-    pub metrics: Vec<(MetricName, f64)>,
+    pub metrics: Vec<Measurement>,
     /// The metric by which checkpoints are told better from worse: a loss.
-    pub criterion: (&'static str, f64),
+    pub criterion: Measurement,
     /// What a schedule that watches the valid loss watches.
     pub watched: f64,
 }
@@ -96,8 +97,8 @@ pub enum Outcome {
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    #[error("{metric} stopped being finite at step {step}: it is {value}")]
-    Diverged { step: Step, metric: &'static str, value: f64 },
+    #[error("{} stopped being finite at step {step}: it is {value}", .metric.name())]
+    Diverged { step: Step, metric: &'static Metric, value: f64 },
     #[error("the {side} documents give no instance of {seq_len} tokens: {fix}")]
     NoInstances { side: &'static str, seq_len: usize, fix: &'static str },
     #[error(
@@ -154,7 +155,7 @@ pub fn train<S: Stage>(
 
             state.step = Step(t + 1);
             state.tokens += made.tokens;
-            check_finite(state.step, &[("train/loss", made.losses.total), ("train/grad_norm", grad_norm)])?;
+            check_finite(state.step, &[(&metrics::TRAIN_LOSS, made.losses.total), (&metrics::GRAD_NORM, grad_norm)])?;
             let now = recorder.elapsed_secs();
             let speed = made.tokens as f64 / (now - clock).max(1e-9);
             clock = now;
@@ -246,17 +247,17 @@ fn accumulate<S: Stage>(
 
 impl Losses {
     /// The part of this metric.
-    pub fn part(&self, name: &str) -> Option<f64> {
-        self.parts.iter().find(|(its, _)| *its == name).map(|(_, loss)| *loss)
+    pub fn part(&self, metric: &Metric) -> Option<f64> {
+        self.parts.iter().find(|(its, _)| *its == metric).map(|(_, loss)| *loss)
     }
 
     fn plus(&self, other: &Self) -> Self {
-        let sum = |(a, b): (&(&'static str, f64), &(&'static str, f64))| (a.0, a.1 + b.1);
+        let sum = |(a, b): (&Measurement, &Measurement)| (a.0, a.1 + b.1);
         Self { total: self.total + other.total, parts: self.parts.iter().zip(&other.parts).map(sum).collect() }
     }
 
     fn times(&self, share: f64) -> Self {
-        let parts = self.parts.iter().map(|(name, loss)| (*name, loss * share)).collect();
+        let parts = self.parts.iter().map(|(metric, loss)| (*metric, loss * share)).collect();
         Self { total: self.total * share, parts }
     }
 }
@@ -300,19 +301,19 @@ fn take(
     folder: &CheckpointDir,
     recorder: &mut dyn Recorder,
 ) -> Result<(), TrainError> {
-    let Evaluation { metrics, criterion: (name, loss), watched } = evaluation;
+    let Evaluation { metrics, criterion, watched } = evaluation;
     state.chain.extend(state.step, &metrics);
     recorder.evaluation(state.step, &metrics)?;
     state.plateau.observe(&spec.schedule, spec.optimizer.lr, watched);
-    check_finite(state.step, &[(name, loss)])?;
-    if loss < state.best {
-        state.best = loss;
+    check_finite(state.step, &[criterion])?;
+    if criterion.1 < state.best {
+        state.best = criterion.1;
         folder.save_best(&state.checkpoint(spec))?;
     }
     Ok(())
 }
 
-fn check_finite(step: Step, values: &[(&'static str, f64)]) -> Result<(), TrainError> {
+fn check_finite(step: Step, values: &[Measurement]) -> Result<(), TrainError> {
     match values.iter().find(|(_, value)| !value.is_finite()) {
         Some(&(metric, value)) => Err(TrainError::Diverged { step, metric, value }),
         None => Ok(()),
@@ -320,29 +321,16 @@ fn check_finite(step: Step, values: &[(&'static str, f64)]) -> Result<(), TrainE
 }
 
 /// The metrics of a step, in the order in which the digest chain takes them.
-fn step_metrics(
-    losses: &Losses,
-    lr: f64,
-    grad_norm: f64,
-    tokens: u64,
-    share: f64,
-    speed: f64,
-) -> Vec<(MetricName, f64)> {
-    let rest = [
-        ("train/lr", lr),
-        ("train/grad_norm", grad_norm),
-        ("train/tokens", tokens as f64),
-        ("train/real_token_share", share),
-        ("time/tokens_per_s", speed),
+fn step_metrics(losses: &Losses, lr: f64, grad_norm: f64, tokens: u64, share: f64, speed: f64) -> Vec<Measurement> {
+    let rest: [Measurement; 5] = [
+        (&metrics::LEARNING_RATE, lr),
+        (&metrics::GRAD_NORM, grad_norm),
+        (&metrics::TOKENS, tokens as f64),
+        (&metrics::REAL_TOKEN_SHARE, share),
+        (&metrics::SPEED, speed),
     ];
-    let all = [("train/loss", losses.total)].into_iter().chain(losses.parts.iter().copied()).chain(rest);
-    named(all)
-}
-
-/// Metrics by their names, which are written in the program.
-pub fn named(metrics: impl IntoIterator<Item = (&'static str, f64)>) -> Vec<(MetricName, f64)> {
-    let name = |text: &str| text.parse().expect("invariant: the program's metric names are valid");
-    metrics.into_iter().map(|(text, value)| (name(text), value)).collect()
+    let total: Measurement = (&metrics::TRAIN_LOSS, losses.total);
+    [total].into_iter().chain(losses.parts.iter().copied()).chain(rest).collect()
 }
 
 #[cfg(test)]
@@ -425,7 +413,7 @@ mod tests {
 
     /// Keeps the metrics of every step.
     #[derive(Default)]
-    struct Kept(Vec<Vec<(MetricName, f64)>>);
+    struct Kept(Vec<Vec<Measurement>>);
 
     impl Recorder for Kept {
         fn resumed(&mut self, _step: Step) -> Result<(), RecordError> {
@@ -444,12 +432,12 @@ mod tests {
             Ok(())
         }
 
-        fn step(&mut self, _: Step, _: ContentHash, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
+        fn step(&mut self, _: Step, _: ContentHash, metrics: &[Measurement]) -> Result<(), RecordError> {
             self.0.push(metrics.to_vec());
             Ok(())
         }
 
-        fn evaluation(&mut self, _step: Step, _metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
+        fn evaluation(&mut self, _step: Step, _metrics: &[Measurement]) -> Result<(), RecordError> {
             Ok(())
         }
 
@@ -488,7 +476,7 @@ mod tests {
                 train: TrainSpec { length: TrainLength::Steps(steps), ..spec.train.clone() },
                 ..spec.clone()
             });
-            let recorded = kept.0.last().unwrap().iter().find(|(name, _)| name.as_str() == "train/tokens").unwrap().1;
+            let recorded = kept.0.last().unwrap().iter().find(|(metric, _)| **metric == metrics::TOKENS).unwrap().1;
             assert_eq!(planned.tokens, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
             let one = TrainSpec {
                 length: TrainLength::Steps(1),

@@ -15,6 +15,7 @@ use crate::runner::trained::Trained;
 use crate::store::StoredRun;
 use crate::trainer::hugging_face::{architecture, files};
 use crate::trainer::tokenizer::morphemes::SEPARATOR;
+use crate::types::metrics::{self, Metric};
 
 /// Writes the folder that Hugging Face's `transformers` loads.
 pub fn export(context: &Context, arguments: &args::Export) -> Result<(), CliError> {
@@ -81,17 +82,13 @@ fn text_it_takes(tokenizer: &TokenizerSpec) -> String {
 fn model_card(run: &StoredRun, trained: &Trained) -> String {
     let spec = &trained.spec;
     let class = architecture(spec);
-    let last = |name: &str| {
-        let points = run.history.all_series().find(|(metric, _)| metric.as_str() == name)?.1;
-        Some(format!("| {name} | {:.4} |\n", points.last()?.value))
+    let last = |metric: &Metric| {
+        let last = run.history.series(&metric.metric_name()).last()?;
+        Some(format!("| {} | {:.4} |\n", metric.name(), last.value))
     };
-    let of_pretraining = ["valid/mlm_loss", "valid/masked_accuracy", "valid/nsp_accuracy"].map(str::to_owned);
-    let of_task = |task: Task| {
-        let sides = ["valid", "test"].into_iter();
-        sides.flat_map(move |side| task.metrics().iter().map(move |leaf| format!("{side}/{leaf}"))).collect()
-    };
-    let names = spec.finetune.as_ref().map_or(of_pretraining.to_vec(), |stage| of_task(stage.task));
-    let metrics: String = names.iter().filter_map(|name| last(name)).collect();
+    let of_pretraining = [&metrics::VALID_MLM_LOSS, &metrics::MASKED_ACCURACY, &metrics::NSP_ACCURACY];
+    let shown = spec.finetune.as_ref().map_or(of_pretraining.to_vec(), |stage| stage.task.metrics().collect());
+    let metrics: String = shown.into_iter().filter_map(last).collect();
     let meaning = match &spec.finetune {
         Some(stage) => format!("Fine-tuned on `{}` (content hash `{}`). Loss in nats.", stage.data, stage.data_hash),
         None => format!(
@@ -99,7 +96,7 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
             spec.objective.nsp
         ),
     };
-    let floor = run.history.facts.get("unigram_entropy").and_then(serde_json::Value::as_f64);
+    let floor = run.history.facts.get(metrics::UNIGRAM_ENTROPY.fact).and_then(serde_json::Value::as_f64);
     let floor = floor.map(|floor| format!("| unigram entropy: the floor of the loss without context | {floor:.4} |\n"));
     format!(
         "---\nlibrary_name: transformers\ntags: [bert, {tag}]\n---\n\n# A small BERT\n\nTrained by `ablate` in run \

@@ -24,8 +24,9 @@ use super::model::sublayer::TrainingPass;
 use super::model::task::{BertForTask, StartError, frozen_parameters};
 use super::recorder::{RecordError, Recorder};
 use super::sequences::Sequences;
-use super::step_loop::{Evaluation, Learnt, Losses, Stage, named};
+use super::step_loop::{Evaluation, Learnt, Losses, Stage};
 use crate::plan::{RunSpec, Task};
+use crate::types::metrics;
 use examples::{Answer, Example, Examples};
 
 /// Examples laid end to end.
@@ -139,12 +140,12 @@ impl Stage for FineTuning<'_> {
     fn evaluate(&self, model: &BertForTask, is_last: bool, device: &Device) -> Evaluation {
         let scores = prediction::judge(model, self.spec, &self.examples.valid.examples, device);
         let loss = scores.loss;
-        let mut metrics = scores.metrics("valid");
+        let mut found = scores.on(|judged| &judged.valid);
         let test = &self.examples.test.examples;
         if is_last && !test.is_empty() {
-            metrics.extend(prediction::judge(model, self.spec, test, device).metrics("test"));
+            found.extend(prediction::judge(model, self.spec, test, device).on(|judged| &judged.test));
         }
-        Evaluation { metrics: named(metrics), criterion: ("valid/loss", loss), watched: loss }
+        Evaluation { metrics: found, criterion: (&metrics::LOSS.valid, loss), watched: loss }
     }
 }
 
