@@ -6,7 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::format;
 use super::printer::{Printer, Stream, Style};
-use crate::runner::clock::Stopwatch;
+use crate::clock::Stopwatch;
 use crate::runner::execute::{Fate, Happening, Task};
 use crate::runner::progress::Progress;
 

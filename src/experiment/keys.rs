@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use super::value::Kind::{Betas, Bool, Choice, Float, FloatOrOff, Integer, Masking, Preset, Seeds, Text, Words};
 use super::value::{self, Bounds, Kind, Value};
+use crate::suggest;
 use crate::types::metrics;
 
 /// One key of the experiment file.
@@ -80,6 +81,30 @@ pub fn short_names(keys: &[&str]) -> Vec<String> {
     let all: Vec<String> = keys.iter().map(short).collect();
     let is_unique = |name: &String| all.iter().filter(|other| *other == name).count() == 1;
     keys.iter().zip(&all).map(|(key, name)| if is_unique(name) { name.clone() } else { (*key).to_owned() }).collect()
+}
+
+/// The key that `path` probably means: the nearest by its last part, in the same section before any other, or by the
+/// whole path, for when the mistake is in the section. Of two that are as near, it is the one that is not `given` already.
+pub fn nearest_key(path: &str, given: &[&str]) -> Option<&'static str> {
+    let (section, leaf) = path.rsplit_once('.').unwrap_or(("", path));
+    // By rank, then by heading (right, mistaken, another), then by the whole path; the distance is for the verdict.
+    let score = |name: &'static str| {
+        let (its_section, its_leaf) = name.rsplit_once('.').unwrap_or(("", name));
+        let (whole, by_leaf) = (suggest::distance(path, name), suggest::distance(leaf, its_leaf));
+        // A short leaf says too little alone.
+        let is_misplaced = by_leaf < whole && (by_leaf == 0 || its_leaf.len() > 3);
+        if its_section == section {
+            // One edit under the right heading is as good as the very word under another.
+            (by_leaf.saturating_sub(1), 0, whole, by_leaf)
+        } else if is_misplaced {
+            (by_leaf, 2, whole, by_leaf)
+        } else {
+            (whole, 1, whole, whole)
+        }
+    };
+    let scored = all().map(|key| (score(key.name), key.name));
+    let ((_, _, _, distance), name) = scored.min_by_key(|(score, name)| (*score, given.contains(name)))?;
+    suggest::is_near(distance, leaf).then_some(name)
 }
 
 /// The tables that a file may have, by path.
@@ -333,5 +358,21 @@ mod tests {
         for name in EXCLUSIVE.iter().copied().flatten() {
             assert!(find(name).is_some() && rivals(name).all(|rival| rivals(rival).any(|back| back == *name)));
         }
+    }
+
+    #[test]
+    fn the_same_section_comes_first() {
+        assert_eq!(nearest_key("objective.mask_ration", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("schedule.kin", &[]), Some("schedule.kind"));
+        assert_eq!(nearest_key("sweep.replicates.seed", &[]), Some("sweep.replicates.seeds"));
+        assert_eq!(nearest_key("optimizer.kin", &[]), Some("optimizer.kind"));
+        assert_eq!(nearest_key("demo.mask_ratio", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("train.lr", &[]), Some("optimizer.lr"));
+        assert_eq!(nearest_key("mask_ratio", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("objectve.mask_ratio", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("chedule.kind", &[]), Some("schedule.kind"));
+        assert_eq!(nearest_key("finetune.tast", &[]), Some("finetune.task"));
+        assert_eq!(nearest_key("finetune.tast", &["finetune.task"]), Some("finetune.test"));
+        assert_eq!(nearest_key("model.colour_of_the_sky", &[]), None);
     }
 }

@@ -17,7 +17,6 @@ mod range;
 mod reader;
 mod settings;
 mod sobol;
-mod suggest;
 mod sweep;
 mod value;
 
@@ -25,12 +24,11 @@ pub use budget::Budget;
 pub use codec::{CodecError, read as read_toml, write as write_toml};
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Place, Severity, Source, Sources};
 pub use expression::Expression;
-pub use keys::Key;
+pub use keys::{Key, nearest_key};
 pub use presets::names as preset_names;
 pub use random::Random;
 pub use reader::{LoadBase, read};
 pub use settings::Settings;
-pub use suggest::{nearest, nearest_key};
 pub use sweep::{Column, Derive, Exclude, Include, Sweep, Term, When, Zip};
 pub use value::{Bounds, Kind, Value};
 

@@ -14,7 +14,8 @@ use super::keys::{self, Key};
 use super::random::Drawn;
 use super::sweep::Sweep;
 use super::value::{Rejection, Value, describe};
-use super::{Axis, Draft, Experiment, Part, Report, Said, Setting, range, settings, suggest};
+use super::{Axis, Draft, Experiment, Part, Report, Said, Setting, range, settings};
+use crate::suggest;
 use crate::types::metrics::{self, Goal};
 use crate::types::{MetricName, Seed};
 
@@ -276,7 +277,7 @@ impl Reader {
             let siblings: Vec<&str> =
                 keys::all().map(|key| keys::split(key.name)).filter(|key| key.0 == section).map(|key| key.1).collect();
             let meant = base::meant(&node.path).or_else(|| random::meant(&node.path));
-            match meant.or_else(|| suggest::nearest_key(name, &node.siblings())) {
+            match meant.or_else(|| keys::nearest_key(name, &node.siblings())) {
                 Some(key) => problem.help(format!("did you mean `{key}`?")),
                 None if !siblings.is_empty() => problem.help(format!("[{section}] has {}", siblings.join(", "))),
                 None => problem.help("a key is written section.key, like `objective.mask_ratio`"),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::clock::{Stopwatch, monotonic_secs};
+use crate::clock::{Stopwatch, monotonic_secs};
 use crate::plan::{self, CorpusFacts, CorpusFormat, DeviceKind, RunSpec, estimate};
 use crate::trainer::batch::Batch;
 use crate::trainer::device::{self, DeviceError};

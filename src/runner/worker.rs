@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use super::clock::{self, Stopwatch};
 use super::continuation::{self, Origin};
 use super::corpora;
 use super::examples::{self, ExamplesError};
 use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
 use super::trained::{self, TrainedError, Which};
+use crate::clock::{self, Stopwatch};
 use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::checkpoint::CheckpointDir;

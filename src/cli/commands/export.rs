@@ -1,7 +1,6 @@
 //! `ablate export`: a trained model for other programs.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -10,6 +9,7 @@ use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
+use crate::durable;
 use crate::plan::{Task, TokenizerSpec};
 use crate::runner::trained::Trained;
 use crate::store::StoredRun;
@@ -53,16 +53,11 @@ pub fn export(context: &Context, arguments: &args::Export) -> Result<(), CliErro
 fn write(folder: &Path, files: &[(&str, Vec<u8>)]) -> std::io::Result<()> {
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
-    let building = tempfile::Builder::new().prefix(".export-").tempdir_in(parent)?;
+    let building = durable::new_folder(parent)?;
     for (name, bytes) in files {
-        let mut file = fs::File::create(building.path().join(name))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        durable::write(&building.path().join(name), |file| file.write_all(bytes))?;
     }
-    if folder.exists() {
-        fs::remove_dir(folder)?;
-    }
-    fs::rename(building.keep(), folder)
+    durable::publish_folder(building, folder).map_err(|(_, error)| error)
 }
 
 /// What has to be done to text before the exported tokenizer sees it.

@@ -10,7 +10,7 @@ use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
-use crate::runner::clock;
+use crate::clock;
 use crate::store::{Index, RunQuery, RunRow, RunState, shortest_unique_prefixes};
 use crate::types::RunId;
 use crate::types::metrics::{self, Measurement};
