@@ -191,7 +191,7 @@ impl MetricName {
 
     /// Whether two executions of one spec must agree on this metric bit for bit.
     pub fn is_deterministic(&self) -> bool {
-        !self.0.starts_with("time/")
+        metrics::is_deterministic(&self.0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::types::metrics::Measurement;
+use crate::types::metrics::{self, Measurement};
 use crate::types::{ContentHash, ContentHasher, SpecHash, Step};
 
 /// Whatever keeps a recorder from recording; the run cannot go on.
@@ -52,10 +52,15 @@ impl Chain {
 
     /// Adds what was recorded at `step`: names and bits, the clock's metrics left out.
     pub fn extend(&mut self, step: Step, metrics: &[Measurement]) {
+        self.extend_named(step, metrics.iter().map(|(metric, value)| (metric.name(), *value)));
+    }
+
+    /// [`extend`](Self::extend) with what a log has, which may be of an older program.
+    pub fn extend_named<'n>(&mut self, step: Step, metrics: impl IntoIterator<Item = (&'n str, f64)>) {
         let mut hasher = ContentHasher::new();
         hasher.update(self.0.as_bytes()).update(&step.0.to_le_bytes());
-        for (metric, value) in metrics.iter().filter(|(metric, _)| metric.is_deterministic()) {
-            hasher.update(metric.name().as_bytes()).update(&[0]).update(&value.to_bits().to_le_bytes());
+        for (name, value) in metrics.into_iter().filter(|(name, _)| metrics::is_deterministic(name)) {
+            hasher.update(name.as_bytes()).update(&[0]).update(&value.to_bits().to_le_bytes());
         }
         self.0 = hasher.finish();
     }
