@@ -4,10 +4,12 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::runner::provenance::cores;
 use crate::runner::trained::Which;
+use crate::types::metrics::Goal;
 use crate::types::{MetricName, RunId};
 
 /// Declare a sweep over small masked language models, train it, compare it honestly, reproduce any run bit for bit.
@@ -177,7 +179,7 @@ pub struct Compare {
     #[arg(long, value_name = "METRIC")]
     pub metric: Option<MetricName>,
     /// Which way is better [default: the experiment's, or what is usual for the metric]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = goals())]
     pub goal: Option<Goal>,
     /// Where figures and report are written [default: reports/NAME in the store]
     #[arg(long, value_name = "DIR")]
@@ -189,11 +191,8 @@ pub struct Compare {
     pub json: Json,
 }
 
-/// Which direction of a metric is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Goal {
-    Minimize,
-    Maximize,
+fn goals() -> impl TypedValueParser<Value = Goal> {
+    PossibleValuesParser::new(Goal::ALL.map(Goal::name)).try_map(|name| name.parse::<Goal>())
 }
 
 #[derive(Debug, Args)]
@@ -439,7 +438,7 @@ pub struct Bench {
     /// Measured steps, after two that warm up
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub steps: u16,
-    /// Sequences a step, in place of the shape's own
+    /// Sequences a forward pass, in place of the shape's own
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub batch_size: Option<u16>,
     /// What to compute on, as `train.device`

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::CliError;
-use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Goal, Point, RunData, find_axes};
+use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
 use crate::experiment::{self, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, parameter_count};
 use crate::runner::examples::{FLOORS_FACT, TaskFloor};
 use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoredRun};
+use crate::types::metrics::{self, Goal, KnownFloor};
 use crate::types::{MetricName, SpecHash};
 
 use super::context::Loaded;
@@ -45,7 +46,7 @@ pub fn of_plan(loaded: &Loaded, store: &Store) -> Result<Comparison, CliError> {
         experiment: experiment.name.clone(),
         question: experiment.question.clone(),
         metric: experiment.metric.clone(),
-        goal: goal(experiment.goal),
+        goal: experiment.goal,
         axes: plan.axes.iter().map(axis).collect(),
         runs,
         baseline,
@@ -92,7 +93,7 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
         experiment: text.clone(),
         question: format!("Runs that match `{text}`; the axes are the settings that differ between them."),
         metric: metric.clone(),
-        goal: goal(experiment::Goal::usual(metric.as_str())),
+        goal: Goal::usual(metric.as_str()),
         axes,
         floors: floors(&runs),
         runs,
@@ -171,21 +172,13 @@ fn best_of_each(rows: Vec<RunRow>) -> BTreeMap<SpecHash, RunRow> {
     best
 }
 
-/// The goal in the words of the analysis.
-pub fn goal(goal: experiment::Goal) -> Goal {
-    match goal {
-        experiment::Goal::Minimize => Goal::Minimize,
-        experiment::Goal::Maximize => Goal::Maximize,
-    }
-}
-
 /// A stored run as analysis takes it, in the cell `axes`.
 pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
     let history = &run.history;
     let points = |points: &[crate::store::Point]| {
         points.iter().map(|point| Point { step: point.step.0, value: point.value }).collect::<Vec<_>>()
     };
-    let tokens = |name: &str| Some(history.series(&name.parse::<MetricName>().ok()?).last()?.value as u64);
+    let tokens = history.series(&metrics::TOKENS.metric_name()).last().map_or(0, |point| point.value as u64);
     RunData {
         id: Some(run.id.clone()),
         spec: run.spec.hash(),
@@ -195,7 +188,7 @@ pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
         reason: history.reason().map(str::to_owned),
         parameters: parameter_count(&run.spec).total(),
         elapsed_secs: run.history.working_secs(),
-        tokens: tokens("train/tokens").unwrap_or_default(),
+        tokens,
         series: history.all_series().map(|(name, series)| (name.clone(), points(series))).collect(),
         facts: history.facts.clone(),
     }
@@ -225,44 +218,22 @@ fn axis(axis: &PlanAxis) -> Axis {
 /// What costs no learning, from the facts that the runs measured: the mean over the runs that have the fact. Runs on
 /// different data or tokenizers have different floors; then there is none for all of them.
 fn floors(runs: &[RunData]) -> Vec<Floor> {
-    const FLOORS: [(&str, &str, &str, &str); 4] = [
-        (
-            "unigram_entropy",
-            "valid/mlm_loss",
-            "unigram entropy",
-            "The loss of knowing nothing but how often each token of the held-out text occurs.",
-        ),
-        (
-            "mlm_baseline_neighbours",
-            "valid/masked_accuracy",
-            "two neighbours",
-            "Counting which tokens stood between the same two neighbours: what a model without wider context knows.",
-        ),
-        (
-            "nsp_baseline_bag_of_b",
-            "valid/nsp_accuracy",
-            "bag of words of B",
-            "Naive Bayes on the words of B alone: what negatives give away by their words.",
-        ),
-        (
-            "nsp_baseline_lengths",
-            "valid/nsp_accuracy",
-            "lengths alone",
-            "The better guess for each pair of lengths: what negatives give away by their length.",
-        ),
-    ];
-    let floor = |(fact, metric, label, explanation): (&str, &str, &str, &str)| {
-        let values: Vec<f64> = runs.iter().filter_map(|run| run.facts.get(fact)?.as_f64()).collect();
-        let metric = metric.parse().ok()?;
+    let floor = |known: &&KnownFloor| {
+        let values: Vec<f64> = runs.iter().filter_map(|run| run.facts.get(known.fact)?.as_f64()).collect();
         const AGREEMENT: f64 = 0.05;
         let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
         if high - low > AGREEMENT {
             return None;
         }
         let value = values.iter().sum::<f64>() / values.len() as f64;
-        value.is_finite().then(|| Floor { metric, label: label.into(), value, explanation: explanation.into() })
+        value.is_finite().then(|| Floor {
+            metric: known.metric.metric_name(),
+            label: known.label.into(),
+            value,
+            explanation: known.explanation.into(),
+        })
     };
-    let mut floors: Vec<Floor> = FLOORS.into_iter().filter_map(floor).collect();
+    let mut floors: Vec<Floor> = metrics::FLOORS.iter().filter_map(floor).collect();
     floors.extend(floors_of_tasks(runs));
     floors
 }

@@ -6,7 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::format;
 use super::printer::{Printer, Stream, Style};
-use crate::runner::clock::Stopwatch;
+use crate::clock::Stopwatch;
 use crate::runner::execute::{Fate, Happening, Task};
 use crate::runner::progress::Progress;
 
@@ -126,7 +126,7 @@ impl<'a> SweepProgress<'a> {
                     self.line(Style::Faint, "Step", &format!("{step}/{steps}  {message}  {eta}"));
                 }
             }
-            Progress::Evaluation { mlm_loss, .. } => working.valid = Some(*mlm_loss),
+            Progress::Evaluation { loss, .. } => working.valid = Some(*loss),
             Progress::Warning(text) => self.line(Style::Caution, "Warning", &format!("{label}: {text}")),
         }
         self.refresh();

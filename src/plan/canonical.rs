@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::run_spec::{RunSpec, SPEC_SCHEMA};
-use crate::experiment::{CodecError, keys, nearest, read_toml, write_toml};
+use crate::experiment::{CodecError, keys, read_toml, write_toml};
+use crate::suggest::nearest;
 use crate::types::{ContentHash, SpecHash};
 
 /// The keys that name data for people; the identity of data is the hash of its bytes alone.

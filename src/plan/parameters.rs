@@ -92,8 +92,9 @@ fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
 /// `BertForTokenClassification`, with PyTorch's LSTM and a CRF where the head has them.
 fn task_head(spec: &RunSpec, stage: &FinetuneSpec, list: &mut List) {
     let (d, h, labels) = (spec.model.hidden_size, stage.lstm_hidden_size, stage.labels.len());
-    if stage.task == Task::Classify {
-        list.linear("bert.pooler.dense", d, d);
+    match stage.task {
+        Task::Classify => list.linear("bert.pooler.dense", d, d),
+        Task::Ner => {}
     }
     let has_lstm = stage.head == HeadKind::BilstmCrf;
     for direction in ["", "_reverse"].into_iter().filter(|_| has_lstm) {

@@ -170,7 +170,7 @@ fn rechained(events: &[Event], start: Chain) -> (Vec<Event>, BTreeMap<Step, Cont
     let mut events = events.to_vec();
     for event in &mut events {
         if let Event::Step { step, metrics, .. } | Event::Evaluation { step, metrics } = event {
-            chain.extend(*step, &metrics.0);
+            chain.extend_named(*step, metrics.0.iter().map(|(name, value)| (name.as_str(), *value)));
             after.insert(*step, chain.hash());
         }
         if let Event::Step { chain: digest, .. } = event {

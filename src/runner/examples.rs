@@ -112,8 +112,9 @@ impl Data {
                 (Labelled::Texts(train), Labelled::Texts(texts)) if !texts.is_empty() => {
                     floors::of_texts(train, texts, labels)
                 }
-                (_, Labelled::Tagged(texts)) if !texts.is_empty() => floors::of_tagged(texts, labels),
-                _ => Vec::new(),
+                (Labelled::Tagged(_), Labelled::Tagged(texts)) if !texts.is_empty() => floors::of_tagged(texts, labels),
+                // A side without examples, or of another kind than the train side: there is nothing to guess.
+                (Labelled::Texts(_) | Labelled::Tagged(_), Labelled::Texts(_) | Labelled::Tagged(_)) => Vec::new(),
             };
             let named = |floor: floors::Floor| TaskFloor {
                 metric: format!("{side}/{}", floor.metric),
@@ -240,14 +241,16 @@ impl File {
     }
 
     fn labelled(&self, task: Task, columns: &Columns, notices: &mut Vec<String>) -> Result<Labelled, ExamplesError> {
-        if task == Task::Ner {
-            return Ok(Labelled::Tagged(task::read_tagged(&self.path, &self.text)?));
+        match task {
+            Task::Classify => {
+                let texts = task::read_texts(&self.path, &self.text, columns)?;
+                if texts.skipped_empty > 0 {
+                    notices.push(format!("{}: {} examples without text are left out", self.name, texts.skipped_empty));
+                }
+                Ok(Labelled::Texts(texts.examples))
+            }
+            Task::Ner => Ok(Labelled::Tagged(task::read_tagged(&self.path, &self.text)?)),
         }
-        let texts = task::read_texts(&self.path, &self.text, columns)?;
-        if texts.skipped_empty > 0 {
-            notices.push(format!("{}: {} examples without text are left out", self.name, texts.skipped_empty));
-        }
-        Ok(Labelled::Texts(texts.examples))
     }
 
     fn unchanged(self, expected: ContentHash) -> Result<Self, ExamplesError> {

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::clock;
 use super::continuation::{self, Origin, Trajectories};
 use super::progress::Progress;
 use super::provenance::{ExperimentOrigin, Provenance, cores};
 use super::queue::{Halving, Leg, Queue};
 use super::stop::Stop;
+use crate::clock;
 use crate::plan::{RunSpec, predecessors, stages_before};
 use crate::store::{Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError};
 use crate::types::{RunId, SpecHash};

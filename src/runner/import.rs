@@ -3,9 +3,9 @@
 use serde_json::json;
 use std::path::Path;
 
-use super::clock;
 use super::provenance::{Provenance, cores};
 use super::trained::TOKENIZER;
+use crate::clock;
 use crate::plan::{RunSpec, parameter_count};
 use crate::store::{Event, Index, RunDir, RunQuery, RunState, Store, StoreError, write_atomic};
 use crate::trainer::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};

@@ -6,7 +6,6 @@
 //! [`queue`] says what may be executed when, and `halving` which cells are worth their last steps.
 
 pub mod bench;
-pub mod clock;
 pub mod continuation;
 pub mod corpora;
 pub mod examples;

@@ -14,8 +14,8 @@ pub enum Progress {
     Phase(String),
     /// Steps done of all steps, the loss of the last one (absent when it is not a number), and real tokens per second.
     Step { step: u64, steps: u64, loss: Option<f64>, tokens_per_s: f64 },
-    /// The metrics of an evaluation that people follow.
-    Evaluation { step: u64, mlm_loss: f64 },
+    /// The loss of an evaluation by which checkpoints are told better from worse.
+    Evaluation { step: u64, loss: f64 },
     /// Something a person should know.
     Warning(String),
 }

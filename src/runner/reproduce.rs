@@ -10,6 +10,7 @@ use super::execute::Task;
 use super::provenance::Provenance;
 use crate::plan::{DeviceKind, Stage};
 use crate::store::{History, RunState, StoredRun};
+use crate::types::metrics::{self, Metric};
 use crate::types::{MetricName, RunId, Step};
 
 /// How far a loss may be off, relative to itself, on a device without the bitwise promise. Rounding differs from the first
@@ -99,7 +100,7 @@ pub fn compare(device: DeviceKind, original: &History, reproduced: &History) -> 
 }
 
 fn compare_losses(original: &History, reproduced: &History) -> Verdict {
-    let is_loss = |name: &MetricName| name.as_str().ends_with("loss");
+    let is_loss = |name: &MetricName| metrics::find(name.as_str()).is_some_and(Metric::is_loss);
     let (a, b) = (values(original, is_loss), values(reproduced, is_loss));
     let off = |x: f64, y: f64| (x - y).abs() / x.abs().max(y.abs()).max(f64::MIN_POSITIVE);
     let is_same = |x: f64, y: f64| x.to_bits() == y.to_bits() || off(x, y) <= TOLERANCE;

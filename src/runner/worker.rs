@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use super::clock::{self, Stopwatch};
 use super::continuation::{self, Origin};
 use super::corpora;
 use super::examples::{self, ExamplesError};
 use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
 use super::trained::{self, TrainedError, Which};
+use crate::clock::{self, Stopwatch};
 use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::checkpoint::CheckpointDir;
@@ -27,7 +27,8 @@ use crate::trainer::model::parameters::digest;
 use crate::trainer::pretraining::{Corpus, Pretraining};
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::trainer::step_loop::{Outcome, TrainError, train};
-use crate::types::{ContentHash, MetricName, RunId, Step};
+use crate::types::metrics::{self, Measurement, Metric};
+use crate::types::{ContentHash, RunId, Step};
 
 /// Steps between two progress lines at the most frequent, in seconds.
 const TELL_EVERY_SECS: f64 = 0.1;
@@ -235,7 +236,7 @@ fn record_data(data: &PreparedData, recorder: &mut StoreRecorder) -> Result<(), 
     recorder.append(&fact("tokenizer_hash", json!(data.tokenizer_hash)))?;
     recorder.append(&fact("train_data", side(&data.stats.train)))?;
     recorder.append(&fact("valid_data", side(&data.stats.valid)))?;
-    recorder.append(&fact("unigram_entropy", json!(unigram_entropy(&data.valid))))
+    recorder.append(&fact(metrics::UNIGRAM_ENTROPY.fact, json!(unigram_entropy(&data.valid))))
 }
 
 fn fact(name: &str, value: serde_json::Value) -> Event {
@@ -282,6 +283,10 @@ impl StoreRecorder {
     }
 }
 
+fn named(metrics: &[Measurement]) -> Metrics {
+    metrics.iter().map(|(metric, value)| (metric.metric_name(), *value)).collect()
+}
+
 impl Recorder for StoreRecorder {
     fn resumed(&mut self, step: Step) -> Result<(), RecordError> {
         Ok(self.append(&Event::Resumed { step, at: clock::now() })?)
@@ -301,25 +306,25 @@ impl Recorder for StoreRecorder {
         Ok(self.append(&Event::Warning { text: text.to_owned() })?)
     }
 
-    fn step(&mut self, step: Step, chain: ContentHash, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
+    fn step(&mut self, step: Step, chain: ContentHash, metrics: &[Measurement]) -> Result<(), RecordError> {
         self.step = step.0;
         let elapsed = self.stopwatch.elapsed_secs();
         if elapsed - self.told_at >= TELL_EVERY_SECS || step.0 == self.steps {
             self.told_at = elapsed;
-            let value = |name: &str| metrics.iter().find(|(n, _)| n.as_str() == name).map(|&(_, value)| value);
-            let tokens_per_s = value("time/tokens_per_s").unwrap_or_default();
-            Progress::Step { step: step.0, steps: self.steps, loss: value("train/loss"), tokens_per_s }.tell();
+            let value = |wanted: &Metric| metrics.iter().find(|(metric, _)| *metric == wanted).map(|&(_, value)| value);
+            let tokens_per_s = value(&metrics::SPEED).unwrap_or_default();
+            let loss = value(&metrics::TRAIN_LOSS);
+            Progress::Step { step: step.0, steps: self.steps, loss, tokens_per_s }.tell();
         }
         let chain = ChainDigest::of(&chain);
-        Ok(self.append(&Event::Step { step, chain, metrics: Metrics(metrics.to_vec()) })?)
+        Ok(self.append(&Event::Step { step, chain, metrics: named(metrics) })?)
     }
 
-    fn evaluation(&mut self, step: Step, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
-        let is_loss = |name: &MetricName| matches!(name.as_str(), "valid/mlm_loss" | "valid/loss");
-        if let Some((_, mlm_loss)) = metrics.iter().find(|(name, _)| is_loss(name)) {
-            Progress::Evaluation { step: step.0, mlm_loss: *mlm_loss }.tell();
+    fn evaluation(&mut self, step: Step, metrics: &[Measurement]) -> Result<(), RecordError> {
+        if let Some((_, loss)) = metrics.iter().find(|(metric, _)| metric.is_criterion()) {
+            Progress::Evaluation { step: step.0, loss: *loss }.tell();
         }
-        Ok(self.append(&Event::Evaluation { step, metrics: Metrics(metrics.to_vec()) })?)
+        Ok(self.append(&Event::Evaluation { step, metrics: named(metrics) })?)
     }
 
     fn checkpoint(&mut self, step: Step, path: &Path, weights: ContentHash) -> Result<(), RecordError> {

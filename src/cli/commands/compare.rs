@@ -14,17 +14,15 @@ use crate::cli::comparison::{self, Found};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
-use crate::experiment;
+use crate::clock;
 use crate::plot::charts::standard_figures;
 use crate::plot::{ExtraFont, Figure, Report, Theme, render_png, render_svg, report_html};
-use crate::runner::clock;
 use crate::runner::provenance::Program;
 use crate::store::{Store, write_atomic};
 use crate::types::MetricName;
+use crate::types::metrics::{self, Goal};
 use wanted::Wanted;
 
-/// The metric of a comparison that nobody declared one for.
-const USUAL_METRIC: &str = "experiment.metric";
 /// The characters that a report's folder has of its query at most.
 const LONGEST_NAME: usize = 60;
 
@@ -54,7 +52,7 @@ pub fn compare(context: &Context, arguments: &args::Compare) -> Result<(), CliEr
         None => {
             let store = context.existing_store()?;
             let Found { mut comparison, reproductions, repeated } =
-                comparison::of_query(&arguments.what, &metric_of(arguments)?, &store)?;
+                comparison::of_query(&arguments.what, &metric_of(arguments), &store)?;
             decide(&mut comparison, arguments)?;
             say_left_out(context, reproductions, repeated);
             show(context, &comparison, &Wanted::everything(), &folder_name(&comparison.experiment), &drawing)
@@ -93,9 +91,9 @@ fn file_of(arguments: &args::Compare) -> Result<Option<PathBuf>, CliError> {
     }
 }
 
-fn metric_of(arguments: &args::Compare) -> Result<MetricName, CliError> {
-    let usual = || experiment::keys::find(USUAL_METRIC)?.default_value()?.to_string().parse().ok();
-    arguments.metric.clone().or_else(usual).ok_or_else(|| CliError::request("name a metric by --metric"))
+/// The metric that is asked for, or the one that decides where nobody declared one.
+fn metric_of(arguments: &args::Compare) -> MetricName {
+    arguments.metric.clone().unwrap_or_else(|| metrics::deciding(None).metric_name())
 }
 
 /// Puts metric and goal of the command line over those of the experiment.
@@ -107,13 +105,10 @@ fn decide(comparison: &mut Comparison, arguments: &args::Compare) -> Result<(), 
             return Err(CliError::request(format!("no run has recorded `{metric}`; recorded are {names}")));
         }
         comparison.metric = metric.clone();
-        comparison.goal = comparison::goal(experiment::Goal::usual(metric.as_str()));
+        comparison.goal = Goal::usual(metric.as_str());
     }
     if let Some(goal) = arguments.goal {
-        comparison.goal = comparison::goal(match goal {
-            args::Goal::Minimize => experiment::Goal::Minimize,
-            args::Goal::Maximize => experiment::Goal::Maximize,
-        });
+        comparison.goal = goal;
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `ablate export`: a trained model for other programs.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -10,11 +9,13 @@ use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
+use crate::durable;
 use crate::plan::{Task, TokenizerSpec};
 use crate::runner::trained::Trained;
 use crate::store::StoredRun;
 use crate::trainer::hugging_face::{architecture, files};
 use crate::trainer::tokenizer::morphemes::SEPARATOR;
+use crate::types::metrics::{self, Metric};
 
 /// Writes the folder that Hugging Face's `transformers` loads.
 pub fn export(context: &Context, arguments: &args::Export) -> Result<(), CliError> {
@@ -52,16 +53,11 @@ pub fn export(context: &Context, arguments: &args::Export) -> Result<(), CliErro
 fn write(folder: &Path, files: &[(&str, Vec<u8>)]) -> std::io::Result<()> {
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
-    let building = tempfile::Builder::new().prefix(".export-").tempdir_in(parent)?;
+    let building = durable::new_folder(parent)?;
     for (name, bytes) in files {
-        let mut file = fs::File::create(building.path().join(name))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        durable::write(&building.path().join(name), |file| file.write_all(bytes))?;
     }
-    if folder.exists() {
-        fs::remove_dir(folder)?;
-    }
-    fs::rename(building.keep(), folder)
+    durable::publish_folder(building, folder).map_err(|(_, error)| error)
 }
 
 /// What has to be done to text before the exported tokenizer sees it.
@@ -81,17 +77,13 @@ fn text_it_takes(tokenizer: &TokenizerSpec) -> String {
 fn model_card(run: &StoredRun, trained: &Trained) -> String {
     let spec = &trained.spec;
     let class = architecture(spec);
-    let last = |name: &str| {
-        let points = run.history.all_series().find(|(metric, _)| metric.as_str() == name)?.1;
-        Some(format!("| {name} | {:.4} |\n", points.last()?.value))
+    let last = |metric: &Metric| {
+        let last = run.history.series(&metric.metric_name()).last()?;
+        Some(format!("| {} | {:.4} |\n", metric.name(), last.value))
     };
-    let of_pretraining = ["valid/mlm_loss", "valid/masked_accuracy", "valid/nsp_accuracy"].map(str::to_owned);
-    let of_task = |task: Task| {
-        let sides = ["valid", "test"].into_iter();
-        sides.flat_map(move |side| task.metrics().iter().map(move |leaf| format!("{side}/{leaf}"))).collect()
-    };
-    let names = spec.finetune.as_ref().map_or(of_pretraining.to_vec(), |stage| of_task(stage.task));
-    let metrics: String = names.iter().filter_map(|name| last(name)).collect();
+    let of_pretraining = [&metrics::VALID_MLM_LOSS, &metrics::MASKED_ACCURACY, &metrics::NSP_ACCURACY];
+    let shown = spec.finetune.as_ref().map_or(of_pretraining.to_vec(), |stage| stage.task.metrics().collect());
+    let metrics: String = shown.into_iter().filter_map(last).collect();
     let meaning = match &spec.finetune {
         Some(stage) => format!("Fine-tuned on `{}` (content hash `{}`). Loss in nats.", stage.data, stage.data_hash),
         None => format!(
@@ -99,7 +91,7 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
             spec.objective.nsp
         ),
     };
-    let floor = run.history.facts.get("unigram_entropy").and_then(serde_json::Value::as_f64);
+    let floor = run.history.facts.get(metrics::UNIGRAM_ENTROPY.fact).and_then(serde_json::Value::as_f64);
     let floor = floor.map(|floor| format!("| unigram entropy: the floor of the loss without context | {floor:.4} |\n"));
     format!(
         "---\nlibrary_name: transformers\ntags: [bert, {tag}]\n---\n\n# A small BERT\n\nTrained by `ablate` in run \

@@ -1,5 +1,7 @@
 //! `ablate list`: the runs of the store, newest first.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
 
 use crate::cli::args;
@@ -8,12 +10,10 @@ use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
-use crate::runner::clock;
+use crate::clock;
 use crate::store::{Index, RunQuery, RunRow, RunState, shortest_unique_prefixes};
-use crate::types::{MetricName, RunId};
-
-/// The result that the table shows.
-const SHOWN_METRIC: &str = "valid/mlm_loss";
+use crate::types::RunId;
+use crate::types::metrics::{self, Measurement};
 
 /// Prints the runs that the query finds.
 pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
@@ -36,22 +36,26 @@ pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
     }
     let ids = store.run_ids()?;
     let prefixes = shortest_unique_prefixes(&ids);
+    // A metric that all runs are judged by is named once, at the top.
+    let judged: BTreeSet<&str> = rows.iter().filter_map(|row| Some(result(row)?.0.name())).collect();
+    let only = if judged.len() == 1 { judged.first().copied() } else { None };
+    let header = only.unwrap_or("result");
     let columns = [
         ("run", Align::Left),
         ("state", Align::Left),
         ("started", Align::Left),
         ("took", Align::Right),
         ("steps", Align::Right),
-        (SHOWN_METRIC, Align::Right),
+        (header, Align::Right),
         ("experiment", Align::Left),
         ("cell", Align::Left),
     ];
-    let text = table(&columns, rows.iter().map(|row| cells(context, row, &prefixes)));
+    let text = table(&columns, rows.iter().map(|row| cells(context, row, &prefixes, only.is_none())));
     context.printer.data(text);
     Ok(())
 }
 
-fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<RunId, usize>) -> Vec<String> {
+fn cells(context: &Context, row: &RunRow, prefixes: &BTreeMap<RunId, usize>, names_result: bool) -> Vec<String> {
     let printer = &context.printer;
     let (unique, rest) = row.id.as_str().split_at(prefixes.get(&row.id).copied().unwrap_or(RunId::LEN));
     let id = format!("{}{rest}", printer.paint(Stream::Out, Style::Id, unique));
@@ -72,7 +76,10 @@ fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<
         row.started_at.map(|at| format::moment(at, clock::now())).unwrap_or_else(|| "-".into()),
         took.unwrap_or_else(|| "-".into()),
         steps,
-        format::metric(shown(row)),
+        match result(row).filter(|_| names_result) {
+            Some((metric, value)) => format!("{} {}", metric.name(), format::metric(Some(value))),
+            None => format::metric(result(row).map(|(_, value)| value)),
+        },
         row.experiment.clone().unwrap_or_else(|| "-".into()),
         match &row.reproduces {
             Some(original) => format!("reproduces {original}"),
@@ -81,9 +88,9 @@ fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<
     ]
 }
 
-fn shown(row: &RunRow) -> Option<f64> {
-    let name: MetricName = SHOWN_METRIC.parse().ok()?;
-    Some(row.metrics.get(&name)?.last)
+/// What a run is judged by, as it was measured last: the metric that usually decides in its stage.
+fn result(row: &RunRow) -> Option<Measurement> {
+    metrics::deciding_by_stage().find_map(|metric| Some((metric, row.metrics.get(&metric.metric_name())?.last)))
 }
 
 /// `mask_ratio=0.3 nsp=off`.

@@ -13,7 +13,7 @@ use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::experiment::Value;
-use crate::plan::{Cell, Estimate, Measured, PlannedRun, Savings, estimate};
+use crate::plan::{Cell, Estimate, PlannedRun, Savings, estimate};
 use crate::store::{Index, RunQuery, RunRow, RunState, Store};
 use crate::types::SpecHash;
 
@@ -86,7 +86,7 @@ impl Existing {
 }
 
 fn cost(cell: &Cell) -> Option<Estimate> {
-    cell.runs.first().map(|run| estimate(&run.spec, Measured::default()))
+    cell.runs.first().map(|run| estimate(&run.spec))
 }
 
 fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {

@@ -8,8 +8,8 @@ use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
-use crate::plan::{Cell, Measured, PlannedRun, Stage, TokenizerKind, estimate};
-use crate::runner::clock::Stopwatch;
+use crate::clock::Stopwatch;
+use crate::plan::{Cell, PlannedRun, Stage, TokenizerKind, estimate};
 use crate::runner::corpora;
 use crate::runner::execute::{Fate, Options, Task, execute};
 use crate::runner::provenance::ExperimentOrigin;
@@ -55,7 +55,7 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
 
 /// What each task costs, as far as it is known before it begins: one whose steps are not is taken for a mean one.
 fn work(tasks: &[Task]) -> Vec<f64> {
-    let flops: Vec<Option<f64>> = tasks.iter().map(|task| estimate(&task.spec, Measured::default()).flops).collect();
+    let flops: Vec<Option<f64>> = tasks.iter().map(|task| estimate(&task.spec).flops).collect();
     let known: Vec<f64> = flops.iter().copied().flatten().collect();
     let mean = if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
     flops.into_iter().map(|flops| flops.unwrap_or(mean)).collect()
@@ -69,7 +69,7 @@ fn halving(loaded: &Loaded, tasks: &[Task]) -> Option<Halving> {
     // A specification that two cells have is executed for the first of them.
     let mut tasks_of = |cell: &Cell| cell.runs.iter().map(|run| index[&run.hash]).filter(|i| free.remove(i)).collect();
     let cells = loaded.plan.cells.iter().map(&mut tasks_of).collect();
-    let steps = tasks.iter().map(|task| estimate(&task.spec, Measured::default()).steps.unwrap_or(u64::MAX)).collect();
+    let steps = tasks.iter().map(|task| estimate(&task.spec).steps.unwrap_or(u64::MAX)).collect();
     Some(Halving { spec, cells, steps })
 }
 

@@ -8,7 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
-use crate::runner::clock;
+use crate::clock;
 use crate::store::StoredRun;
 
 /// Prints a run: its state, specification, results, facts and provenance.
