@@ -7,6 +7,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnost
 
 use super::printer::{Printer, Stream, Style};
 use crate::experiment::{Diagnostic, Diagnostics, Place, Severity, Sources};
+use crate::report::ReportError;
 use crate::runner::execute::ExecuteError;
 use crate::store::StoreError;
 
@@ -72,6 +73,16 @@ impl From<StoreError> for CliError {
             | StoreError::NotAStore { .. }
             | StoreError::BadQuery { .. } => Self::request(error),
             _ => Self::work(error),
+        }
+    }
+}
+
+impl From<ReportError> for CliError {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Store(error) => error.into(),
+            error if error.is_of_request() => Self::request(error),
+            error => Self::work(error),
         }
     }
 }

@@ -4,10 +4,8 @@
 
 mod args;
 mod commands;
-mod comparison;
 mod context;
 mod error;
-mod estimates;
 mod format;
 mod printer;
 mod progress;

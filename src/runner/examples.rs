@@ -3,10 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::plan::{self, ExamplesFacts, ExamplesRef, FinetuneSpec, HeadKind, RunSpec, Start, Task};
-use crate::store::write_atomic;
+use crate::store::{TaskFloor, write_atomic};
 use crate::trainer::corpus::{CorpusError, locate};
 use crate::trainer::fine_tuning::examples::{Encoder, Examples, hold_out};
 use crate::trainer::task::tagged::{check_tagged, labels_of_tagged};
@@ -171,19 +169,6 @@ fn spread<T: Clone>(all: Vec<T>, n: usize) -> Vec<T> {
 
 /// The version of how floors are computed: part of the name of the cached ones.
 const FLOORS_VERSION: u32 = 1;
-
-/// The name of the fact that holds a run's floors.
-pub const FLOORS_FACT: &str = "floors";
-
-/// What costs no learning of a task: how far a guess gets that understands nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TaskFloor {
-    /// The metric that it is a floor of.
-    pub metric: String,
-    pub label: String,
-    pub value: f64,
-    pub explanation: String,
-}
 
 /// The floors of a run's valid and test examples, `judged` of the valid ones, from the cache if they are there: the data are the same for all runs of a
 /// sweep, and naive Bayes reads all of them.

@@ -18,7 +18,7 @@ use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
 use super::trained::{self, TrainedError, Which};
 use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
-use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
+use crate::store::{ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, DeviceError};
@@ -174,7 +174,7 @@ fn fine_tune(
     }
     recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
     let floors = examples::floors(stage, spec.train.eval_instances, beside, &order.data_root, &cache)?;
-    recorder.append(&fact(examples::FLOORS_FACT, json!(floors)))?;
+    recorder.append(&fact(FLOORS_FACT, json!(floors)))?;
     Progress::Phase("training".into()).tell();
     Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
 }

@@ -14,6 +14,7 @@ mod index;
 mod lease;
 mod run_dir;
 mod spec_text;
+mod task_floor;
 #[cfg(test)]
 mod testing;
 
@@ -29,6 +30,7 @@ pub use ids::shortest_unique_prefixes;
 pub use index::{Index, MetricSummary, RunQuery, RunRow, Term};
 pub use lease::{Lease, SpecClaim};
 pub use run_dir::RunDir;
+pub use task_floor::{FLOORS_FACT, TaskFloor};
 
 use crate::plan::RunSpec;
 use crate::types::{RunId, SpecHash, Timestamp};

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a module may import, itself always included.
-const MAY_IMPORT: [(&str, &[&str]); 9] = [
+const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("types", &[]),
     ("experiment", &["types"]),
     ("plan", &["types", "experiment"]),
@@ -17,7 +17,8 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("runner", &["types", "plan", "trainer", "store"]),
     ("analysis", &["types", "store"]),
     ("plot", &["types", "analysis"]),
-    ("cli", &["types", "experiment", "plan", "trainer", "store", "runner", "analysis", "plot"]),
+    ("report", &["types", "experiment", "plan", "store", "analysis", "plot"]),
+    ("cli", &["types", "experiment", "plan", "trainer", "store", "runner", "analysis", "plot", "report"]),
 ];
 
 /// Crates and the places that alone may name them: a module, or a folder or file in one.

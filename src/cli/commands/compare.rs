@@ -1,27 +1,23 @@
 //! `ablate compare`: tables, figures and a report over the runs of an experiment, or over any runs.
 
-mod json;
 mod tables;
-mod wanted;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::analysis::{Comparison, summarize};
 use crate::cli::args;
-use crate::cli::comparison::{self, Found};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::experiment;
-use crate::plot::charts::standard_figures;
-use crate::plot::{ExtraFont, Figure, Report, Theme, render_png, render_svg, report_html};
+use crate::report::Wanted;
+use crate::report::comparison::{self, Found};
+use crate::report::drawing::{self, Drawn};
 use crate::runner::clock;
 use crate::runner::provenance::Program;
-use crate::store::{Store, write_atomic};
+use crate::store::Store;
 use crate::types::MetricName;
-use wanted::Wanted;
 
 /// The metric of a comparison that nobody declared one for.
 const USUAL_METRIC: &str = "experiment.metric";
@@ -47,7 +43,7 @@ pub fn compare(context: &Context, arguments: &args::Compare) -> Result<(), CliEr
         Some(file) => {
             let loaded = context.load(&args::ExperimentFile { file, sets: arguments.sets.clone() })?;
             let store = context.existing_store()?;
-            let mut comparison = comparison::of_plan(&loaded, &store)?;
+            let mut comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, &store)?;
             decide(&mut comparison, arguments)?;
             show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, &drawing)
         }
@@ -64,7 +60,7 @@ pub fn compare(context: &Context, arguments: &args::Compare) -> Result<(), CliEr
 
 /// Prints the tables of an experiment's comparison and writes figures and report.
 pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing) -> Result<(), CliError> {
-    let comparison = comparison::of_plan(loaded, store)?;
+    let comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, store)?;
     show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, drawing)
 }
 
@@ -142,60 +138,26 @@ fn show(
 ) -> Result<(), CliError> {
     let summary = summarize(comparison);
     let folder = context.report_folder(name, drawing.out);
-    let report = write(context, comparison, wanted, &folder, drawing)?;
+    let drawn = drawing::draw(
+        comparison,
+        &drawing::Drawing {
+            folder: &folder,
+            // In a folder that a person named may be figures of others.
+            owns_folder: drawing.out.is_none(),
+            font: drawing.font,
+            wanted,
+            provenance: &provenance(&comparison.experiment),
+        },
+    )?;
+    let Drawn { report, missing } = drawn;
+    say_missing(context, &missing);
     if drawing.json {
-        context.printer.json(&json::comparison(comparison, &summary, &report));
+        context.printer.json(&comparison::document(comparison, &summary, &report));
     } else {
         tables::print(context, comparison, &summary);
     }
     context.printer.status(Style::Good, "Drawn", report.display());
     Ok(())
-}
-
-/// Writes every figure as SVG and PNG and the report; returns the report's path.
-fn write(
-    context: &Context,
-    comparison: &Comparison,
-    wanted: &Wanted,
-    folder: &Path,
-    drawing: &Drawing,
-) -> Result<PathBuf, CliError> {
-    fs::create_dir_all(folder).map_err(|e| CliError::work(format!("cannot create `{}`: {e}", folder.display())))?;
-    let font = drawing.font.map(read_font).transpose()?;
-    let mut figures = standard_figures(comparison, &wanted.choice);
-    figures.retain(|figure| wanted.has(&figure.name));
-    let put = |name: String, bytes: &[u8]| -> Result<(), CliError> {
-        Ok(write_atomic(&folder.join(name), |file| file.write_all(bytes))?)
-    };
-    let mut missing = BTreeSet::new();
-    for figure in &figures {
-        put(format!("{}.svg", figure.name), render_svg(figure).map_err(CliError::work)?.as_bytes())?;
-        let png = render_png(figure, &Theme::LIGHT, font.as_ref()).map_err(CliError::work)?;
-        put(format!("{}.png", figure.name), &png.bytes)?;
-        missing.extend(png.missing.into_iter().flat_map(|missing| missing.characters));
-    }
-    say_missing(context, &missing);
-    let provenance = provenance(&comparison.experiment);
-    let html =
-        report_html(&Report { comparison, figures: &figures, provenance: &provenance }).map_err(CliError::work)?;
-    put("report.html".into(), html.as_bytes())?;
-    // In a folder that a person named may be figures of others.
-    if drawing.out.is_none() {
-        remove_stale(folder, &figures);
-    }
-    Ok(folder.join("report.html"))
-}
-
-/// Figures of an earlier comparison that this one does not have would be taken for current.
-fn remove_stale(folder: &Path, figures: &[Figure]) {
-    let current: BTreeSet<&str> = figures.iter().map(|figure| figure.name.as_str()).collect();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let is_figure = path.extension().is_some_and(|extension| extension == "svg" || extension == "png");
-        if is_figure && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| !current.contains(stem)) {
-            let _ = fs::remove_file(path);
-        }
-    }
 }
 
 /// Says once which characters the PNG files could not show.
@@ -208,12 +170,6 @@ fn say_missing(context: &Context, missing: &BTreeSet<char>) {
         );
         context.printer.status(Style::Caution, "Note", text);
     }
-}
-
-fn read_font(path: &Path) -> Result<ExtraFont, CliError> {
-    let bytes =
-        fs::read(path).map_err(|e| CliError::request(format!("cannot read the font `{}`: {e}", path.display())))?;
-    ExtraFont::new(bytes).map_err(|e| CliError::request(format!("`{}`: {e}", path.display())))
 }
 
 fn provenance(experiment: &str) -> Vec<(String, String)> {

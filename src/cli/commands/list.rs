@@ -1,15 +1,14 @@
 //! `ablate list`: the runs of the store, newest first.
 
-use serde_json::json;
-
 use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
+use crate::report::listing::{ListedRun, Listing};
 use crate::runner::clock;
-use crate::store::{Index, RunQuery, RunRow, RunState, shortest_unique_prefixes};
+use crate::store::{Index, RunQuery, RunState, shortest_unique_prefixes};
 use crate::types::{MetricName, RunId};
 
 /// The result that the table shows.
@@ -20,17 +19,15 @@ pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let query: RunQuery = arguments.query.join(" ").parse()?;
     let mut index = Index::open(&store)?;
-    let rows = index.query(&query)?;
+    let listing = Listing::of(index.query(&query)?);
     for (run, error) in index.unreadable() {
         context.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
     }
     if arguments.json.wanted {
-        context
-            .printer
-            .json(&json!({ "format": "ablate-list-1", "runs": rows.iter().map(row_json).collect::<Vec<_>>() }));
+        context.printer.json(&listing);
         return Ok(());
     }
-    if rows.is_empty() {
+    if listing.runs.is_empty() {
         context.printer.say("no runs");
         return Ok(());
     }
@@ -46,12 +43,12 @@ pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
         ("experiment", Align::Left),
         ("cell", Align::Left),
     ];
-    let text = table(&columns, rows.iter().map(|row| cells(context, row, &prefixes)));
+    let text = table(&columns, listing.runs.iter().map(|row| cells(context, row, &prefixes)));
     context.printer.data(text);
     Ok(())
 }
 
-fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<RunId, usize>) -> Vec<String> {
+fn cells(context: &Context, row: &ListedRun, prefixes: &std::collections::BTreeMap<RunId, usize>) -> Vec<String> {
     let printer = &context.printer;
     let (unique, rest) = row.id.as_str().split_at(prefixes.get(&row.id).copied().unwrap_or(RunId::LEN));
     let id = format!("{}{rest}", printer.paint(Stream::Out, Style::Id, unique));
@@ -81,38 +78,17 @@ fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<
     ]
 }
 
-fn shown(row: &RunRow) -> Option<f64> {
+fn shown(row: &ListedRun) -> Option<f64> {
     let name: MetricName = SHOWN_METRIC.parse().ok()?;
-    Some(row.metrics.get(&name)?.last)
+    row.metrics.get(&name).copied()
 }
 
 /// `mask_ratio=0.3 nsp=off`.
-fn cell(row: &RunRow) -> String {
+fn cell(row: &ListedRun) -> String {
     let part = |(key, value): (&String, &serde_json::Value)| {
         let name = key.strip_suffix(".kind").unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key));
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         format!("{name}={value}")
     };
     row.axes.iter().map(part).collect::<Vec<_>>().join(" ")
-}
-
-fn row_json(row: &RunRow) -> serde_json::Value {
-    let metrics: serde_json::Map<_, _> =
-        row.metrics.iter().map(|(name, summary)| (name.to_string(), json!(summary.last))).collect();
-    json!({
-        "id": row.id,
-        "spec_hash": row.spec_hash,
-        "state": row.state,
-        "reason": row.reason,
-        "created_at": row.created_at,
-        "started_at": row.started_at,
-        "ended_at": row.ended_at,
-        "steps_done": row.steps_done,
-        "total_steps": row.total_steps,
-        "parameters": row.parameters,
-        "experiment": row.experiment,
-        "axes": row.axes,
-        "reproduces": row.reproduces,
-        "metrics": metrics,
-    })
 }

@@ -3,19 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::CliError;
+use super::ReportError;
 use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Goal, Point, RunData, find_axes};
-use crate::experiment::{self, Value, keys};
+use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, parameter_count};
-use crate::runner::examples::{FLOORS_FACT, TaskFloor};
-use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoredRun};
+use crate::store::{FLOORS_FACT, Index, RunQuery, RunRow, RunState, Store, StoredRun, TaskFloor};
 use crate::types::{MetricName, SpecHash};
 
-use super::context::Loaded;
+mod document;
+
+pub use document::document;
 
 /// Reads the runs of a plan; a cell that nothing ran yet is there as planned.
-pub fn of_plan(loaded: &Loaded, store: &Store) -> Result<Comparison, CliError> {
-    let Loaded { experiment, plan, .. } = loaded;
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Comparison, ReportError> {
     let best = best_of_each(Index::open(store)?.query(&RunQuery::default())?);
     let mut runs = Vec::new();
     for cell in &plan.cells {
@@ -64,7 +67,10 @@ pub struct Found {
 }
 
 /// Reads the runs that a query finds; the axes are the settings that differ between them, the seed left out.
-pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<Found, CliError> {
+///
+/// # Errors
+/// When the query finds nothing, or nothing that differs; when the store cannot be read.
+pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<Found, ReportError> {
     let text = words.join(" ");
     let query: RunQuery = text.parse()?;
     let rows = Index::open(store)?.query(&query)?;
@@ -73,10 +79,10 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
         let text = format!(
             "`{word}` is no file, no experiment and no run id among the runs of `{text}`; `ablate list` shows all runs"
         );
-        return Err(CliError::request(text));
+        return Err(ReportError::NoComparison(text));
     }
     if rows.is_empty() {
-        return Err(CliError::request(format!("no run matches `{text}`; `ablate list` shows all runs")));
+        return Err(ReportError::NoComparison(format!("no run matches `{text}`; `ablate list` shows all runs")));
     }
     let asked = rows.len();
     let rows = rows.into_iter().filter(|row| row.reproduces.is_none()).collect::<Vec<_>>();
@@ -86,7 +92,7 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
     let (axes, mut runs) = arrange(&stored);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
     if axes.is_empty() {
-        return Err(CliError::request(one_cell(&text, &stored, reproductions)));
+        return Err(ReportError::NoComparison(one_cell(&text, &stored, reproductions)));
     }
     let comparison = Comparison {
         experiment: text.clone(),
