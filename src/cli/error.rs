@@ -9,6 +9,7 @@ use super::printer::{Printer, Stream, Style};
 use crate::experiment::{Diagnostic, Diagnostics, Place, Severity, Sources};
 use crate::report::ReportError;
 use crate::runner::execute::ExecuteError;
+use crate::runner::sweep::SweepError;
 use crate::store::StoreError;
 
 /// Why a command did not do what it was asked.
@@ -84,6 +85,12 @@ impl From<ReportError> for CliError {
             error if error.is_of_request() => Self::request(error),
             error => Self::work(error),
         }
+    }
+}
+
+impl From<SweepError> for CliError {
+    fn from(error: SweepError) -> Self {
+        if error.is_of_request() { Self::request(error) } else { Self::work(error) }
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::clock;
 use super::continuation::{self, Origin, Trajectories};
+use super::data_sources::DataSources;
 use super::progress::Progress;
 use super::provenance::{ExperimentOrigin, Provenance, cores};
 use super::queue::{Halving, Leg, Queue};
@@ -48,9 +49,6 @@ pub struct Options {
     pub sharing: bool,
     /// How tasks are stopped early, if they are.
     pub halving: Option<Halving>,
-    pub data_root: PathBuf,
-    /// The folder of the experiment file.
-    pub beside: Option<PathBuf>,
     /// What the person typed.
     pub command: Vec<String>,
 }
@@ -132,7 +130,7 @@ pub enum ExecuteError {
 
 /// Executes `tasks`; returns the fate of each, in their order.
 pub fn execute(
-    store: &Store,
+    sources: &DataSources,
     tasks: &[Task],
     options: &Options,
     stop: &Stop,
@@ -146,7 +144,9 @@ pub fn execute(
             Queue::whole(stages_before(&specs).into_iter().zip(shared).map(|(stage, run)| stage.or(run)).collect())
         }
     };
+    let store = &sources.store;
     let mut sweep = Sweep {
+        sources,
         store,
         tasks,
         options,
@@ -165,6 +165,7 @@ pub fn execute(
 }
 
 struct Sweep<'a> {
+    sources: &'a DataSources,
     store: &'a Store,
     tasks: &'a [Task],
     options: &'a Options,
@@ -402,8 +403,8 @@ impl Sweep<'_> {
     fn provenance(&self, task: usize, continues: Option<Origin>, starts_from: Option<RunId>) -> Value {
         let Task { spec, experiment, reproduces, .. } = &self.tasks[task];
         let threads = self.options.threads_a_worker();
-        let beside = self.options.beside.as_deref();
-        let provenance = Provenance::new(spec, threads, &self.options.command, beside, clock::now());
+        let experiment_dir = self.sources.search.experiment_dir.as_deref();
+        let provenance = Provenance::new(spec, threads, &self.options.command, experiment_dir, clock::now());
         let (experiment, reproduces) = (experiment.clone(), reproduces.clone());
         Provenance { experiment, reproduces, continues, starts_from, ..provenance }.to_json()
     }
@@ -424,7 +425,7 @@ impl Sweep<'_> {
             .arg("--runs")
             .arg(self.store.root())
             .arg("--data")
-            .arg(&self.options.data_root)
+            .arg(&self.sources.search.data_root)
             .env("RAYON_NUM_THREADS", self.options.threads_a_worker().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -79,7 +79,8 @@ pub struct Machine {
 pub struct CorpusOrigin {
     pub hash: ContentHash,
     /// The folder of the experiment file, where a relative path is looked up first.
-    pub beside: Option<PathBuf>,
+    #[serde(rename = "beside")]
+    pub experiment_dir: Option<PathBuf>,
 }
 
 impl Program {
@@ -114,13 +115,19 @@ impl Machine {
 
 impl Provenance {
     /// The provenance of a run of `spec` that is planned now, here, by this program.
-    pub fn new(spec: &RunSpec, threads: usize, command: &[String], beside: Option<&Path>, now: Timestamp) -> Self {
+    pub fn new(
+        spec: &RunSpec,
+        threads: usize,
+        command: &[String],
+        experiment_dir: Option<&Path>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             schema: PROVENANCE_SCHEMA,
             spec_hash: spec.hash(),
             program: Program::this(),
             machine: Machine::this(threads, spec.train.device.name()),
-            corpus: CorpusOrigin { hash: spec.data.corpus_hash, beside: beside.map(Path::to_owned) },
+            corpus: CorpusOrigin { hash: spec.data.corpus_hash, experiment_dir: experiment_dir.map(Path::to_owned) },
             command: command.to_vec(),
             planned_at: now,
             experiment: None,

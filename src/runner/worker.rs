@@ -13,6 +13,7 @@ use serde_json::json;
 use super::clock::{self, Stopwatch};
 use super::continuation::{self, Origin};
 use super::corpora;
+use super::data_sources::{DataSources, SearchPath};
 use super::examples::{self, ExamplesError};
 use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
@@ -32,9 +33,10 @@ use crate::types::{ContentHash, MetricName, RunId, Step};
 /// Steps between two progress lines at the most frequent, in seconds.
 const TELL_EVERY_SECS: f64 = 0.1;
 
-/// Where a worker finds what its run needs.
+/// What a worker is to do.
 #[derive(Clone, Debug)]
 pub struct Order {
+    /// The folder of the store.
     pub runs: PathBuf,
     pub run: RunId,
     pub data_root: PathBuf,
@@ -94,9 +96,12 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
     let json = dir.read_provenance()?;
     let provenance: Provenance = serde_json::from_value(json)
         .map_err(|e| WorkerError::Provenance { run: order.run.clone(), problem: e.to_string() })?;
+    let search =
+        SearchPath { experiment_dir: provenance.corpus.experiment_dir.clone(), data_root: order.data_root.clone() };
+    let run = Run { dir, provenance, sources: DataSources { search, store } };
     let mut recorder = StoreRecorder::new(log, lease, stop, order.until);
     recorder.state(RunState::Running, None)?;
-    let ending = match execute(&dir, order, &provenance, &mut recorder) {
+    let ending = match run.execute(&mut recorder) {
         Ok(Outcome::Finished { chain, weights, .. }) => {
             recorder.append(&fact("final_chain", json!(chain)))?;
             recorder.append(&fact("final_weights", json!(weights)))?;
@@ -115,92 +120,89 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
     Ok(ending)
 }
 
-fn execute(
-    dir: &RunDir,
-    order: &Order,
-    provenance: &Provenance,
-    recorder: &mut StoreRecorder,
-) -> Result<Outcome, RunError> {
-    let spec = dir.read_spec()?;
-    device::check(&spec)?;
-    Progress::Phase("preparing data".into()).tell();
-    record_execution(provenance, recorder)?;
-    if let Some(stage) = &spec.finetune {
-        return fine_tune(dir, order, &spec, stage, provenance, recorder);
-    }
-    let beside = provenance.corpus.beside.as_deref();
-    let data = corpora::prepare(&spec, beside, &order.data_root, &order.runs.join("cache"))?;
-    record_data(&data, recorder)?;
-    recorder.append(&fact("parameters", json!(parameter_count(&spec).total())))?;
-    take_over(dir, order, &spec, provenance, recorder)?;
-    let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
-    let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
-    Progress::Phase("training".into()).tell();
-    Ok(train(&spec, &Pretraining::new(&spec, &corpus)?, &dir.checkpoints_path(), recorder)?)
+/// The run at hand.
+struct Run {
+    dir: RunDir,
+    provenance: Provenance,
+    sources: DataSources,
 }
 
-/// Trains for a task, from the last weights of the stage before where there is one.
-fn fine_tune(
-    dir: &RunDir,
-    order: &Order,
-    spec: &RunSpec,
-    stage: &FinetuneSpec,
-    provenance: &Provenance,
-    recorder: &mut StoreRecorder,
-) -> Result<Outcome, RunError> {
-    let beside = provenance.corpus.beside.as_deref();
-    let cache = order.runs.join("cache");
-    let before = match &provenance.starts_from {
-        Some(run) => Some(Store::open(&order.runs)?.load(run)?),
-        None => None,
-    };
-    let tokenizer = match &before {
-        Some(run) => trained::tokenizer(run, &order.data_root, &cache)?,
-        None => corpora::tokenizer(spec, beside, &order.data_root, &cache)?,
-    };
-    recorder.append(&fact("tokenizer_hash", json!(tokenizer.hash())))?;
-    let start = match &before {
-        Some(run) => {
-            let start = trained::weights(run, Which::Last)?;
-            let weights = json!({ "run": run.id, "step": start.0, "weights": digest(&start.1) });
-            recorder.append(&fact("starts_from", weights))?;
-            Some(start.1)
+impl Run {
+    fn execute(&self, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
+        let spec = self.dir.read_spec()?;
+        device::check(&spec)?;
+        Progress::Phase("preparing data".into()).tell();
+        record_execution(&self.provenance, recorder)?;
+        match &spec.finetune {
+            Some(stage) => self.fine_tune(&spec, stage, recorder),
+            None => self.pretrain(&spec, recorder),
         }
-        None => None,
-    };
-    let (examples, notices) = examples::prepare(spec, stage, &tokenizer, beside, &order.data_root)?;
-    for text in notices {
-        recorder.append(&Event::Warning { text })?;
     }
-    recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
-    let floors = examples::floors(stage, spec.train.eval_instances, beside, &order.data_root, &cache)?;
-    recorder.append(&fact(FLOORS_FACT, json!(floors)))?;
-    Progress::Phase("training".into()).tell();
-    Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
-}
 
-/// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.
-fn take_over(
-    dir: &RunDir,
-    order: &Order,
-    spec: &RunSpec,
-    provenance: &Provenance,
-    recorder: &mut StoreRecorder,
-) -> Result<(), RunError> {
-    let Some(origin) = &provenance.continues else { return Ok(()) };
-    if !CheckpointDir::new(dir.checkpoints_path()).steps().is_empty() {
-        return Ok(());
+    fn pretrain(&self, spec: &RunSpec, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
+        let data = corpora::prepare(spec, &self.sources)?;
+        record_data(&data, recorder)?;
+        recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
+        self.adopt(spec, recorder)?;
+        let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
+        let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
+        Progress::Phase("training".into()).tell();
+        Ok(train(spec, &Pretraining::new(spec, &corpus)?, &self.dir.checkpoints_path(), recorder)?)
     }
-    let store = Store::open(&order.runs)?;
-    recorder.append(&Event::Resumed { step: Step(0), at: clock::now() })?;
-    let event = match continuation::adopt(&store, dir, spec, origin, &mut |event| recorder.append(event)) {
-        Ok(()) => fact("continues", json!(origin)),
-        Err(error) => {
-            let Origin { run, step } = origin;
-            Event::Warning { text: format!("cannot go on from run {run} at step {step}, so it starts anew: {error}") }
+
+    /// Trains for a task, from the last weights of the stage before where there is one.
+    fn fine_tune(
+        &self,
+        spec: &RunSpec,
+        stage: &FinetuneSpec,
+        recorder: &mut StoreRecorder,
+    ) -> Result<Outcome, RunError> {
+        let Self { dir, provenance, sources } = self;
+        let before = provenance.starts_from.as_ref().map(|run| sources.store.load(run)).transpose()?;
+        let tokenizer = match &before {
+            Some(run) => trained::tokenizer(run, sources)?,
+            None => corpora::tokenizer(spec, sources)?,
+        };
+        recorder.append(&fact("tokenizer_hash", json!(tokenizer.hash())))?;
+        let start = match &before {
+            Some(run) => {
+                let start = trained::weights(run, Which::Last)?;
+                let weights = json!({ "run": run.id, "step": start.0, "weights": digest(&start.1) });
+                recorder.append(&fact("starts_from", weights))?;
+                Some(start.1)
+            }
+            None => None,
+        };
+        let (examples, notices) = examples::prepare(spec, stage, &tokenizer, &sources.search)?;
+        for text in notices {
+            recorder.append(&Event::Warning { text })?;
         }
-    };
-    Ok(recorder.append(&event)?)
+        recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
+        let floors = examples::floors(stage, spec.train.eval_instances, sources)?;
+        recorder.append(&fact(FLOORS_FACT, json!(floors)))?;
+        Progress::Phase("training".into()).tell();
+        Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
+    }
+
+    /// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.
+    fn adopt(&self, spec: &RunSpec, recorder: &mut StoreRecorder) -> Result<(), RunError> {
+        let Self { dir, provenance, sources } = self;
+        let Some(origin) = &provenance.continues else { return Ok(()) };
+        if !CheckpointDir::new(dir.checkpoints_path()).steps().is_empty() {
+            return Ok(());
+        }
+        recorder.append(&Event::Resumed { step: Step(0), at: clock::now() })?;
+        let adopted = continuation::adopt(&sources.store, dir, spec, origin, &mut |event| recorder.append(event));
+        let event = match adopted {
+            Ok(()) => fact("continues", json!(origin)),
+            Err(error) => {
+                let Origin { run, step } = origin;
+                let text = format!("cannot go on from run {run} at step {step}, so it starts anew: {error}");
+                Event::Warning { text }
+            }
+        };
+        Ok(recorder.append(&event)?)
+    }
 }
 
 /// Records who executes the run now. The provenance tells who planned it; a run that goes on under another program or

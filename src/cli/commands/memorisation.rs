@@ -9,7 +9,6 @@ use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
 use crate::plan::Stage;
 use crate::runner::corpora;
-use crate::runner::provenance::Provenance;
 use crate::trainer::memorisation::{Span, probe};
 use crate::trainer::tokenizer::Tokenizer;
 
@@ -22,10 +21,7 @@ pub fn memorisation(context: &Context, arguments: &args::Memorisation) -> Result
         return Err(CliError::request(text));
     }
     let trained = context.pretrained(&run, arguments.which())?;
-    let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
-    let beside = provenance.and_then(|provenance| provenance.corpus.beside);
-    let data = corpora::prepare(&run.spec, beside.as_deref(), &context.data_root, &context.cache()?)
-        .map_err(CliError::request)?;
+    let data = corpora::prepare(&run.spec, &context.sources()?.of_run(&run)).map_err(CliError::request)?;
     let (spans, length) = (usize::from(arguments.spans), usize::from(arguments.length));
     let room = trained.spec.train.seq_len.saturating_sub(2);
     if length > room {

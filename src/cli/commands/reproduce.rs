@@ -8,7 +8,6 @@ use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::progress::SweepProgress;
 use crate::runner::execute::{Fate, Options, execute};
-use crate::runner::provenance::Provenance;
 use crate::runner::reproduce::{ProvenanceDifference, ReproduceError, Verdict, compare, provenance_differences, task};
 use crate::runner::stop::Stop;
 
@@ -17,20 +16,18 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
     let store = context.existing_store()?;
     let original = store.load(&store.resolve(&arguments.run)?)?;
     let tasks = [task(&original).map_err(CliError::request)?];
-    let provenance: Option<Provenance> = serde_json::from_value(original.provenance.clone()).ok();
     let options = Options {
         jobs: 1,
         threads: arguments.threads.map(usize::from),
         retry: false,
         sharing: false,
         halving: None,
-        data_root: context.data_root.clone(),
-        beside: provenance.and_then(|provenance| provenance.corpus.beside),
         command: context.command.clone(),
     };
     let stop = Stop::on_signals();
     let mut progress = SweepProgress::new(&context.printer, &tasks, vec![1.0]);
-    let fates = execute(&store, &tasks, &options, &stop, &mut |happening| progress.watch(&happening));
+    let sources = context.sources()?.of_run(&original);
+    let fates = execute(&sources, &tasks, &options, &stop, &mut |happening| progress.watch(&happening));
     progress.finish();
     let run = match fates?.into_iter().next() {
         Some(Fate::Finished(run)) => run,

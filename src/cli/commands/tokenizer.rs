@@ -54,8 +54,7 @@ fn label(cell: &Cell, spec: &RunSpec) -> String {
 }
 
 fn learn(context: &Context, loaded: &Loaded, spec: &RunSpec) -> Result<Tokenizer, CliError> {
-    let cache = context.cache()?;
-    corpora::tokenizer(spec, loaded.beside.as_deref(), &context.data_root, &cache).map_err(of_preparation)
+    corpora::tokenizer(spec, &context.sources_of(loaded)?).map_err(of_preparation)
 }
 
 /// A vocabulary that the text cannot fill, or a corpus that is not there, is the request's fault.
@@ -117,7 +116,7 @@ fn inspect(context: &Context, arguments: &args::TokenizerInspect) -> Result<(), 
     } else {
         let store = context.existing_store()?;
         let run = store.load(&store.resolve(&arguments.tokenizer)?)?;
-        trained::tokenizer(&run, &context.data_root, &context.cache()?).map_err(CliError::work)?
+        trained::tokenizer(&run, &context.sources()?).map_err(CliError::work)?
     };
     let words: Vec<(&str, Vec<u32>)> = arguments
         .text
@@ -151,8 +150,8 @@ fn compare(context: &Context, arguments: &args::TokenizerCompare) -> Result<(), 
     let mut compared = Vec::new();
     for Candidate { label, spec } in candidates(&loaded) {
         let tokenizer = learn(context, &loaded, &spec)?;
-        let counts = corpora::measure(&spec, &tokenizer, loaded.beside.as_deref(), &context.data_root)
-            .map_err(|error| of_preparation(error.into()))?;
+        let counts =
+            corpora::measure(&spec, &tokenizer, &loaded.search).map_err(|error| of_preparation(error.into()))?;
         let pieces = |word: &String| -> Vec<String> {
             let ids = tokenizer.encode(word);
             ids.iter().map(|&id| tokenizer.token(id).unwrap_or_default().to_owned()).collect()
