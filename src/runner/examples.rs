@@ -78,7 +78,7 @@ pub fn prepare(
         Labelled::Tagged(texts) => encoder.tagged(texts),
     };
     let mut examples = Examples { train: side(&data.train), valid: side(&data.valid), test: side(&data.test) };
-    // Of a text without a token, which is white space, nothing can be learnt.
+    // A text of white space alone has no token to learn from.
     examples.train.examples.retain(|example| example.ids.len() > 2);
     Ok((examples, data.notices))
 }

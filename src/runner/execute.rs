@@ -11,11 +11,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::clock;
-use super::continuation::{self, Origin, Trajectories};
+use super::continuation::{self, Trajectories};
 use super::data_sources::DataSources;
 use super::progress::Progress;
-use super::provenance::{ExperimentOrigin, Provenance, cores};
-use super::queue::{Halving, Leg, Queue};
+use super::provenance::{ExperimentOrigin, Origin, Provenance, cores};
+use super::queue::{Halving, Queue, Segment};
 use super::stop::Stop;
 use crate::plan::{RunSpec, predecessors, stages_before};
 use crate::store::{Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError};
@@ -62,7 +62,7 @@ impl Options {
 
 /// What became of a task.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fate {
+pub enum TaskOutcome {
     /// It was finished before.
     Reused(RunId),
     Finished(RunId),
@@ -91,7 +91,7 @@ pub enum Fate {
 
 /// What happens while tasks are executed, for whoever watches.
 #[derive(Clone, Debug)]
-pub enum Happening<'a> {
+pub enum SweepEvent<'a> {
     Started {
         task: usize,
         run: &'a RunId,
@@ -115,7 +115,7 @@ pub enum Happening<'a> {
     },
     Ended {
         task: usize,
-        fate: &'a Fate,
+        outcome: &'a TaskOutcome,
     },
 }
 
@@ -128,14 +128,14 @@ pub enum ExecuteError {
     Spawn { program: PathBuf, source: std::io::Error },
 }
 
-/// Executes `tasks`; returns the fate of each, in their order.
+/// Executes `tasks`; returns the outcome of each, in their order.
 pub fn execute(
     sources: &DataSources,
     tasks: &[Task],
     options: &Options,
     stop: &Stop,
-    watch: &mut dyn FnMut(Happening),
-) -> Result<Vec<Fate>, ExecuteError> {
+    watch: &mut dyn FnMut(SweepEvent),
+) -> Result<Vec<TaskOutcome>, ExecuteError> {
     let specs: Vec<&RunSpec> = tasks.iter().map(|task| &task.spec).collect();
     let queue = match &options.halving {
         Some(halving) => Queue::halving(halving.clone()),
@@ -155,13 +155,13 @@ pub fn execute(
         queue,
         paused: BTreeMap::new(),
         trajectories: Trajectories::default(),
-        fates: BTreeMap::new(),
+        outcomes: BTreeMap::new(),
         watch,
     };
     sweep.run();
     sweep.settle();
-    let mut fates = sweep.fates;
-    Ok((0..tasks.len()).map(|task| fates.remove(&task).unwrap_or(Fate::NotStarted)).collect())
+    let mut outcomes = sweep.outcomes;
+    Ok((0..tasks.len()).map(|task| outcomes.remove(&task).unwrap_or(TaskOutcome::NotStarted)).collect())
 }
 
 struct Sweep<'a> {
@@ -175,14 +175,14 @@ struct Sweep<'a> {
     /// The runs of tasks that wait at a rung.
     paused: BTreeMap<usize, RunId>,
     trajectories: Trajectories,
-    fates: BTreeMap<usize, Fate>,
-    watch: &'a mut dyn FnMut(Happening),
+    outcomes: BTreeMap<usize, TaskOutcome>,
+    watch: &'a mut dyn FnMut(SweepEvent),
 }
 
 /// What to do about a task now.
 enum Decision {
-    Done(Fate),
-    /// It was at this leg's rung before.
+    Done(TaskOutcome),
+    /// It was at this segment's rung before.
     AtRung(RunId),
     /// Execute it in this run's folder; the claim keeps others away until it ended.
     Execute {
@@ -196,7 +196,7 @@ enum Decision {
 
 /// A worker at work.
 struct Worker {
-    leg: Leg,
+    segment: Segment,
     run: RunDir,
     child: Child,
     /// Open as long as the worker may go on: closing it asks the worker to stop.
@@ -217,7 +217,7 @@ enum Message {
 }
 
 impl Sweep<'_> {
-    /// One task that cannot be executed never stops the others: whatever goes wrong with it becomes its fate.
+    /// One task that cannot be executed never stops the others: whatever goes wrong with it becomes its outcome.
     fn run(&mut self) {
         let mut told_waiting = vec![false; self.tasks.len()];
         let mut workers: Vec<Worker> = Vec::new();
@@ -229,28 +229,28 @@ impl Sweep<'_> {
             }
             let mut held_up = Vec::new();
             while workers.len() < self.options.jobs {
-                let Some(leg) = self.queue.take() else { break };
-                let task = leg.task;
-                match self.decide(leg) {
-                    Err(error) => self.arrive(leg, Fate::Broken { reason: error.to_string() }),
-                    Ok(Decision::Done(fate)) => self.arrive(leg, fate),
-                    Ok(Decision::AtRung(run)) => self.pause(leg, run),
-                    Ok(Decision::Execute { run, claim, from }) => match self.start(leg, run, claim, &sender) {
+                let Some(segment) = self.queue.take() else { break };
+                let task = segment.task;
+                match self.decide(segment) {
+                    Err(error) => self.arrive(segment, TaskOutcome::Broken { reason: error.to_string() }),
+                    Ok(Decision::Done(outcome)) => self.arrive(segment, outcome),
+                    Ok(Decision::AtRung(run)) => self.pause(segment, run),
+                    Ok(Decision::Execute { run, claim, from }) => match self.start(segment, run, claim, &sender) {
                         Ok(worker) => {
-                            (self.watch)(Happening::Started { task, run: worker.run.id(), from: from.as_ref() });
+                            (self.watch)(SweepEvent::Started { task, run: worker.run.id(), from: from.as_ref() });
                             workers.push(worker);
                         }
-                        Err(error) => self.arrive(leg, Fate::Broken { reason: error.to_string() }),
+                        Err(error) => self.arrive(segment, TaskOutcome::Broken { reason: error.to_string() }),
                     },
                     Ok(Decision::Wait) => {
                         if !std::mem::replace(&mut told_waiting[task], true) {
-                            (self.watch)(Happening::Waiting { task });
+                            (self.watch)(SweepEvent::Waiting { task });
                         }
-                        held_up.push(leg);
+                        held_up.push(segment);
                     }
                 }
             }
-            held_up.into_iter().for_each(|leg| self.queue.put_back(leg));
+            held_up.into_iter().for_each(|segment| self.queue.put_back(segment));
             if workers.is_empty() && self.queue.is_empty() {
                 return;
             }
@@ -261,15 +261,15 @@ impl Sweep<'_> {
     /// Handles what workers say for one tick.
     fn listen(&mut self, receiver: &Receiver<Message>, workers: &mut Vec<Worker>) {
         match receiver.recv_timeout(TICK) {
-            Ok(Message::Line { task, progress }) => (self.watch)(Happening::Progress { task, progress: &progress }),
+            Ok(Message::Line { task, progress }) => (self.watch)(SweepEvent::Progress { task, progress: &progress }),
             Ok(Message::Closed { task }) => {
-                let Some(at) = workers.iter().position(|worker| worker.leg.task == task) else { return };
+                let Some(at) = workers.iter().position(|worker| worker.segment.task == task) else { return };
                 let worker = workers.swap_remove(at);
-                let leg = worker.leg;
-                match self.bury(worker) {
-                    Ok(Fate::Stopped { run, .. }) => self.pause(leg, run),
-                    Ok(fate) => self.arrive(leg, fate),
-                    Err(error) => self.arrive(leg, Fate::Broken { reason: error.to_string() }),
+                let segment = worker.segment;
+                match self.reap(worker) {
+                    Ok(TaskOutcome::Stopped { run, .. }) => self.pause(segment, run),
+                    Ok(outcome) => self.arrive(segment, outcome),
+                    Err(error) => self.arrive(segment, TaskOutcome::Broken { reason: error.to_string() }),
                 }
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
@@ -277,24 +277,24 @@ impl Sweep<'_> {
     }
 
     /// A task waits at its rung for the others.
-    fn pause(&mut self, leg: Leg, run: RunId) {
-        let value = self.value_at(&run, leg.until);
-        if let (Some(value), Some(step)) = (value, leg.until) {
-            (self.watch)(Happening::AtRung { task: leg.task, run: &run, step, value });
+    fn pause(&mut self, segment: Segment, run: RunId) {
+        let value = self.value_at(&run, segment.until);
+        if let (Some(value), Some(step)) = (value, segment.until) {
+            (self.watch)(SweepEvent::AtRung { task: segment.task, run: &run, step, value });
         }
-        self.paused.insert(leg.task, run);
-        self.queue.arrived(leg, value);
+        self.paused.insert(segment.task, run);
+        self.queue.arrived(segment, value);
     }
 
     /// A task came to its end; what it measured at its rungs still counts for the others.
-    fn arrive(&mut self, leg: Leg, fate: Fate) {
-        let value = match &fate {
-            Fate::Reused(run) | Fate::Finished(run) => self.value_at(run, leg.until),
+    fn arrive(&mut self, segment: Segment, outcome: TaskOutcome) {
+        let value = match &outcome {
+            TaskOutcome::Reused(run) | TaskOutcome::Finished(run) => self.value_at(run, segment.until),
             _ => None,
         };
-        self.queue.arrived(leg, value);
-        if !self.fates.contains_key(&leg.task) {
-            self.end(leg.task, fate);
+        self.queue.arrived(segment, value);
+        if !self.outcomes.contains_key(&segment.task) {
+            self.end(segment.task, outcome);
         }
     }
 
@@ -309,17 +309,17 @@ impl Sweep<'_> {
     /// Says of every run that stayed at a rung why it did; when the sweep itself was stopped, that is not known yet.
     fn settle(&mut self) {
         for (task, run) in std::mem::take(&mut self.paused) {
-            if self.fates.contains_key(&task) {
+            if self.outcomes.contains_key(&task) {
                 continue;
             }
-            let fate = match self.queue.reason(task) {
+            let outcome = match self.queue.reason(task) {
                 Some(reason) => match self.record_stop(&run, &reason) {
-                    Ok(()) => Fate::Stopped { run, reason },
-                    Err(error) => Fate::Broken { reason: error.to_string() },
+                    Ok(()) => TaskOutcome::Stopped { run, reason },
+                    Err(error) => TaskOutcome::Broken { reason: error.to_string() },
                 },
-                None => Fate::Interrupted(run),
+                None => TaskOutcome::Interrupted(run),
             };
-            self.end(task, fate);
+            self.end(task, outcome);
         }
     }
 
@@ -335,8 +335,8 @@ impl Sweep<'_> {
     }
 
     /// What the store says about a task. Whoever holds a specification's claim is alone in executing it.
-    fn decide(&mut self, leg: Leg) -> Result<Decision, ExecuteError> {
-        let task = leg.task;
+    fn decide(&mut self, segment: Segment) -> Result<Decision, ExecuteError> {
+        let task = segment.task;
         let Task { spec, hash, reproduces, .. } = &self.tasks[task];
         let claim = match self.store.claim_spec(*hash) {
             Ok(claim) => claim,
@@ -347,7 +347,7 @@ impl Sweep<'_> {
         self.index.catch_up()?;
         let starts_from = match self.stage_before(spec)? {
             Ok(run) => run,
-            Err(reason) => return Ok(Decision::Done(Fate::Broken { reason })),
+            Err(reason) => return Ok(Decision::Done(TaskOutcome::Broken { reason })),
         };
         if reproduces.is_some() {
             let run = self.store.create_run(spec, &self.provenance(task, None, starts_from), clock::now())?;
@@ -358,14 +358,14 @@ impl Sweep<'_> {
         rows.retain(|row| row.reproduces.is_none());
         let find = |states: &[RunState]| rows.iter().find(|row| states.contains(&row.state));
         if let Some(row) = find(&[RunState::Finished]) {
-            return Ok(Decision::Done(Fate::Reused(row.id.clone())));
+            return Ok(Decision::Done(TaskOutcome::Reused(row.id.clone())));
         }
         if find(&[RunState::Running]).is_some() {
             // A worker whose parent died is still at it.
             return Ok(Decision::Wait);
         }
         if let Some(row) = find(&[RunState::Stopped, RunState::Interrupted, RunState::Lost, RunState::Planned]) {
-            if leg.until.is_some() && self.value_at(&row.id, leg.until).is_some() {
+            if segment.until.is_some() && self.value_at(&row.id, segment.until).is_some() {
                 return Ok(Decision::AtRung(row.id.clone()));
             }
             return Ok(Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(row) });
@@ -376,7 +376,7 @@ impl Sweep<'_> {
                 return Ok(Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(row) });
             }
             let reason = row.reason.clone().unwrap_or_default();
-            return Ok(Decision::Done(Fate::FailedBefore { run: row.id.clone(), reason }));
+            return Ok(Decision::Done(TaskOutcome::FailedBefore { run: row.id.clone(), reason }));
         }
         let from = match self.options.sharing {
             true => continuation::find(self.store, &mut self.index, &mut self.trajectories, spec)?,
@@ -409,7 +409,13 @@ impl Sweep<'_> {
         Provenance { experiment, reproduces, continues, starts_from, ..provenance }.to_json()
     }
 
-    fn start(&self, leg: Leg, run: RunDir, claim: SpecClaim, sender: &Sender<Message>) -> Result<Worker, ExecuteError> {
+    fn start(
+        &self,
+        segment: Segment,
+        run: RunDir,
+        claim: SpecClaim,
+        sender: &Sender<Message>,
+    ) -> Result<Worker, ExecuteError> {
         let program = std::env::current_exe()
             .map_err(|source| ExecuteError::Spawn { program: PathBuf::from("ablate"), source })?;
         let log_path = run.text_log_path();
@@ -433,26 +439,26 @@ impl Sweep<'_> {
         // In a process group of its own, a worker is not hit by Ctrl-C: it stops when its parent says so.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        if let Some(step) = leg.until {
+        if let Some(step) = segment.until {
             command.arg("--until").arg(step.to_string());
         }
         let mut child = command.spawn().map_err(|source| ExecuteError::Spawn { program, source })?;
         let input = child.stdin.take();
         if let Some(output) = child.stdout.take() {
             let sender = sender.clone();
-            std::thread::spawn(move || forward(leg.task, BufReader::new(output), &sender));
+            std::thread::spawn(move || forward(segment.task, BufReader::new(output), &sender));
         }
-        Ok(Worker { leg, run, child, input, _claim: claim })
+        Ok(Worker { segment, run, child, input, _claim: claim })
     }
 
     /// Reads from the run's folder how a worker ended; one that died without a word gets a last word.
-    fn bury(&mut self, mut worker: Worker) -> Result<Fate, ExecuteError> {
+    fn reap(&mut self, mut worker: Worker) -> Result<TaskOutcome, ExecuteError> {
         let status = worker.child.wait();
         let run = &worker.run;
         let (history, mut state) = run.read_history_and_state()?;
         let mut reason = history.reason().unwrap_or_default().to_owned();
         if matches!(state, RunState::Planned | RunState::Lost | RunState::Running) {
-            (state, reason) = last_word(run, status);
+            (state, reason) = exit_state(run, status);
             let lease = run.acquire_lease()?;
             let mut log = run.open_log(&lease)?;
             log.append(&Event::State { state, reason: Some(reason.clone()), at: clock::now() })?;
@@ -460,17 +466,17 @@ impl Sweep<'_> {
         self.index.refresh(run.id())?;
         let run = run.id().clone();
         Ok(match state {
-            RunState::Finished => Fate::Finished(run),
-            RunState::Interrupted => Fate::Interrupted(run),
-            RunState::Stopped => Fate::Stopped { run, reason },
-            _ => Fate::Failed { run, reason },
+            RunState::Finished => TaskOutcome::Finished(run),
+            RunState::Interrupted => TaskOutcome::Interrupted(run),
+            RunState::Stopped => TaskOutcome::Stopped { run, reason },
+            _ => TaskOutcome::Failed { run, reason },
         })
     }
 
-    fn end(&mut self, task: usize, fate: Fate) {
-        (self.watch)(Happening::Ended { task, fate: &fate });
+    fn end(&mut self, task: usize, outcome: TaskOutcome) {
+        (self.watch)(SweepEvent::Ended { task, outcome: &outcome });
         self.queue.ended(task);
-        self.fates.insert(task, fate);
+        self.outcomes.insert(task, outcome);
     }
 }
 
@@ -480,7 +486,7 @@ fn own_past(row: &RunRow) -> Option<Origin> {
 }
 
 /// The state of a run whose worker could not record its end: killed workers can go on later, broken ones failed.
-fn last_word(run: &RunDir, status: std::io::Result<ExitStatus>) -> (RunState, String) {
+fn exit_state(run: &RunDir, status: std::io::Result<ExitStatus>) -> (RunState, String) {
     let status = match status {
         Ok(status) => status,
         Err(error) => return (RunState::Interrupted, format!("the worker vanished: {error}")),
@@ -489,7 +495,7 @@ fn last_word(run: &RunDir, status: std::io::Result<ExitStatus>) -> (RunState, St
         return (RunState::Interrupted, format!("the worker was killed ({status})"));
     }
     let said = std::fs::read_to_string(run.text_log_path()).unwrap_or_default();
-    (RunState::Failed, format!("the worker ended with {status}: {}", last_complaint(&said)))
+    (RunState::Failed, format!("the worker ended with {status}: {}", last_error_line(&said)))
 }
 
 /// Whether a signal came from the worker's own fault, which would happen again, and not from outside.
@@ -506,7 +512,7 @@ fn crashed(_: ExitStatus) -> bool {
 }
 
 /// The message of the last panic in a worker's log, or the last thing that it said.
-fn last_complaint(log: &str) -> String {
+fn last_error_line(log: &str) -> String {
     let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     match lines.iter().rposition(|line| line.contains("panicked at")) {
         Some(at) => lines[at..].iter().take(2).copied().collect::<Vec<_>>().join(" "),

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::continuation::Origin;
 use crate::plan::RunSpec;
 use crate::trainer::device;
-use crate::types::{ContentHash, RunId, SpecHash, Timestamp};
+use crate::types::{ContentHash, RunId, SpecHash, Step, Timestamp};
 
 /// The version of the file's shape.
 const PROVENANCE_SCHEMA: u32 = 1;
@@ -45,6 +44,14 @@ pub struct ExperimentOrigin {
     pub name: String,
     /// The cell of the sweep: axis values by key.
     pub axes: Map<String, Value>,
+}
+
+/// Where a run goes on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub run: RunId,
+    /// The step of that run's checkpoint.
+    pub step: Step,
 }
 
 /// The program that ran.

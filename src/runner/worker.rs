@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use super::clock::{self, Stopwatch};
-use super::continuation::{self, Origin};
+use super::continuation;
 use super::corpora;
 use super::data_sources::{DataSources, SearchPath};
 use super::examples::{self, ExamplesError};
 use super::progress::Progress;
-use super::provenance::{Machine, Program, Provenance};
+use super::provenance::{Machine, Origin, Program, Provenance};
 use super::trained::{self, TrainedError, Which};
 use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, RunDir, RunState, Store, StoreError};

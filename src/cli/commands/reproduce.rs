@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::progress::SweepProgress;
-use crate::runner::execute::{Fate, Options, execute};
+use crate::runner::execute::{Options, TaskOutcome, execute};
 use crate::runner::reproduce::{ProvenanceDifference, ReproduceError, Verdict, compare, provenance_differences, task};
 use crate::runner::stop::Stop;
 
@@ -27,12 +27,14 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
     let stop = Stop::on_signals();
     let mut progress = SweepProgress::new(&context.printer, &tasks, vec![1.0]);
     let sources = context.sources()?.of_run(&original);
-    let fates = execute(&sources, &tasks, &options, &stop, &mut |happening| progress.watch(&happening));
+    let outcomes = execute(&sources, &tasks, &options, &stop, &mut |event| progress.watch(&event));
     progress.finish();
-    let run = match fates?.into_iter().next() {
-        Some(Fate::Finished(run)) => run,
-        Some(Fate::Broken { reason }) => return Err(CliError::work(reason)),
-        Some(Fate::Failed { run, reason }) => return Err(CliError::work(ReproduceError::Failed { run, reason })),
+    let run = match outcomes?.into_iter().next() {
+        Some(TaskOutcome::Finished(run)) => run,
+        Some(TaskOutcome::Broken { reason }) => return Err(CliError::work(reason)),
+        Some(TaskOutcome::Failed { run, reason }) => {
+            return Err(CliError::work(ReproduceError::Failed { run, reason }));
+        }
         _ => return Err(CliError::work("interrupted before the run was reproduced")),
     };
     let again = store.load(&run)?;

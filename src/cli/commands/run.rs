@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
-use crate::runner::execute::{Fate, Options, execute};
+use crate::runner::execute::{Options, TaskOutcome, execute};
 use crate::runner::stop::Stop;
 use crate::runner::sweep::{self, PreparedCorpus};
 
@@ -26,9 +26,9 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
     };
     let stop = Stop::on_signals();
     let mut progress = SweepProgress::new(&context.printer, &tasks, sweep::costs(&tasks));
-    let fates = execute(&sources, &tasks, &options, &stop, &mut |happening| progress.watch(&happening));
+    let outcomes = execute(&sources, &tasks, &options, &stop, &mut |event| progress.watch(&event));
     progress.finish();
-    let counts = Counts::of(&fates?);
+    let counts = Counts::of(&outcomes?);
     context.printer.status(counts.style(), "Done", counts.in_words());
     if counts.interrupted > 0 {
         let text = "interrupted; the same command goes on from the last checkpoints";
@@ -61,15 +61,17 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(fates: &[Fate]) -> Self {
+    fn of(outcomes: &[TaskOutcome]) -> Self {
         let mut counts = Self::default();
-        for fate in fates {
-            match fate {
-                Fate::Finished(_) => counts.finished += 1,
-                Fate::Reused(_) => counts.reused += 1,
-                Fate::Stopped { .. } => counts.stopped += 1,
-                Fate::Failed { .. } | Fate::FailedBefore { .. } | Fate::Broken { .. } => counts.failed += 1,
-                Fate::Interrupted(_) | Fate::NotStarted => counts.interrupted += 1,
+        for outcome in outcomes {
+            match outcome {
+                TaskOutcome::Finished(_) => counts.finished += 1,
+                TaskOutcome::Reused(_) => counts.reused += 1,
+                TaskOutcome::Stopped { .. } => counts.stopped += 1,
+                TaskOutcome::Failed { .. } | TaskOutcome::FailedBefore { .. } | TaskOutcome::Broken { .. } => {
+                    counts.failed += 1
+                }
+                TaskOutcome::Interrupted(_) | TaskOutcome::NotStarted => counts.interrupted += 1,
             }
         }
         counts
