@@ -400,6 +400,9 @@ pub struct Worker {
     /// Stop after this step
     #[arg(long)]
     pub until: Option<u64>,
+    /// Stop when standard input ends
+    #[arg(long)]
+    pub tethered: bool,
 }
 
 /// How many runs are executed at a time.

@@ -8,7 +8,6 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnost
 use super::printer::{Printer, Stream, Style};
 use crate::experiment::{Diagnostic, Diagnostics, Place, Severity, Sources};
 use crate::report::ReportError;
-use crate::runner::execute::ExecuteError;
 use crate::runner::sweep::SweepError;
 use crate::store::StoreError;
 
@@ -91,15 +90,6 @@ impl From<ReportError> for CliError {
 impl From<SweepError> for CliError {
     fn from(error: SweepError) -> Self {
         if error.is_of_request() { Self::request(error) } else { Self::work(error) }
-    }
-}
-
-impl From<ExecuteError> for CliError {
-    fn from(error: ExecuteError) -> Self {
-        match error {
-            ExecuteError::Store(error) => error.into(),
-            ExecuteError::Spawn { .. } => Self::work(error),
-        }
     }
 }
 

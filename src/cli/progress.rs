@@ -1,6 +1,6 @@
 //! Progress of a sweep: a bar for each worker and one for all on a terminal, plain lines in a pipe.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -22,6 +22,8 @@ pub struct SweepProgress<'a> {
     /// What is known of the tasks at work.
     working: BTreeMap<usize, Working>,
     ended: usize,
+    /// Warnings that were told.
+    warned: BTreeSet<String>,
     /// Work done by runs that really ran: steps weighted by cost, and how much all of them have.
     done_work: f64,
     all_work: f64,
@@ -52,7 +54,18 @@ impl<'a> SweepProgress<'a> {
         });
         let all_work = work.iter().sum();
         let (stopwatch, working) = (Stopwatch::start(), BTreeMap::new());
-        Self { printer, tasks, stopwatch, bars, working, ended: 0, done_work: 0.0, all_work, work }
+        Self {
+            printer,
+            tasks,
+            stopwatch,
+            bars,
+            working,
+            ended: 0,
+            warned: BTreeSet::new(),
+            done_work: 0.0,
+            all_work,
+            work,
+        }
     }
 
     /// Takes in what happened.
@@ -108,7 +121,7 @@ impl<'a> SweepProgress<'a> {
         match progress {
             Progress::Phase(what) => {
                 if let Some(bar) = &working.bar {
-                    bar.set_message(what.clone());
+                    bar.set_message(*what);
                 }
             }
             Progress::Step { step, steps, loss, tokens_per_s } => {
@@ -126,8 +139,13 @@ impl<'a> SweepProgress<'a> {
                     self.line(Style::Faint, "Step", &format!("{step}/{steps}  {message}  {eta}"));
                 }
             }
-            Progress::Evaluation { mlm_loss, .. } => working.valid = Some(*mlm_loss),
-            Progress::Warning(text) => self.line(Style::Caution, "Warning", &format!("{label}: {text}")),
+            Progress::Evaluation { value, .. } => working.valid = Some(*value),
+            // What every run of a sweep has to say about its corpus is said once.
+            Progress::Warning(text) => {
+                if self.warned.insert(text.clone()) {
+                    self.line(Style::Caution, "Warning", &format!("{label}: {text}"));
+                }
+            }
         }
         self.refresh();
     }

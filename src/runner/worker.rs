@@ -1,12 +1,11 @@
 //! The worker: the process that executes one run, writes to that run's folder and nowhere else.
 //!
-//! It stops at its parent's word or when its parent is gone: both close its standard input. A run that is killed leaves a
-//! log that says `running` and a lease that nobody holds; the next worker continues from the last checkpoint.
+//! It stops with a checkpoint at a signal (SIGTERM, SIGINT, SIGHUP, SIGUSR1), and one that is tethered also when its
+//! standard input ends: at its parent's word or when its parent is gone. A run that is killed leaves a log that says
+//! `running` and a lease that nobody holds; the next worker resumes it from the last checkpoint.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
@@ -15,8 +14,8 @@ use super::continuation;
 use super::corpora;
 use super::data_sources::{DataSources, SearchPath};
 use super::examples::{self, ExamplesError};
-use super::progress::Progress;
 use super::provenance::{Machine, Origin, Program, Provenance};
+use super::stop::Stop;
 use super::trained::{self, TrainedError, Which};
 use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, RunDir, RunState, Store, StoreError};
@@ -30,9 +29,6 @@ use crate::trainer::recorder::{RecordError, Recorder};
 use crate::trainer::step_loop::{Outcome, TrainError, train};
 use crate::types::{ContentHash, MetricName, RunId, Step};
 
-/// Steps between two progress lines at the most frequent, in seconds.
-const TELL_EVERY_SECS: f64 = 0.1;
-
 /// What a worker is to do.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -42,6 +38,8 @@ pub struct Order {
     pub data_root: PathBuf,
     /// The step at which the run is to stop, if it is not to come to its end.
     pub until: Option<u64>,
+    /// Whether it stops when its standard input ends.
+    pub tethered: bool,
 }
 
 /// How a run's execution ended.
@@ -88,7 +86,10 @@ enum RunError {
 
 /// Executes the run of `order` from where it stands.
 pub fn work(order: &Order) -> Result<Ending, WorkerError> {
-    let stop = stop_when_input_ends();
+    let stop = Stop::on_signals_of_a_scheduler();
+    if order.tethered {
+        stop_when_input_ends(&stop);
+    }
     let store = Store::open(&order.runs)?;
     let dir = store.run(&order.run)?;
     let lease = dir.acquire_lease()?;
@@ -131,7 +132,6 @@ impl Run {
     fn execute(&self, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
         let spec = self.dir.read_spec()?;
         device::check(&spec)?;
-        Progress::Phase("preparing data".into()).tell();
         record_execution(&self.provenance, recorder)?;
         match &spec.finetune {
             Some(stage) => self.fine_tune(&spec, stage, recorder),
@@ -146,7 +146,6 @@ impl Run {
         self.adopt(spec, recorder)?;
         let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
         let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
-        Progress::Phase("training".into()).tell();
         Ok(train(spec, &Pretraining::new(spec, &corpus)?, &self.dir.checkpoints_path(), recorder)?)
     }
 
@@ -180,7 +179,6 @@ impl Run {
         recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
         let floors = examples::floors(stage, spec.train.eval_instances, sources)?;
         recorder.append(&fact(FLOORS_FACT, json!(floors)))?;
-        Progress::Phase("training".into()).tell();
         Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
     }
 
@@ -244,35 +242,29 @@ fn fact(name: &str, value: serde_json::Value) -> Event {
     Event::Fact { name: name.to_owned(), value }
 }
 
-/// A flag that is raised when standard input ends.
-fn stop_when_input_ends() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
+fn stop_when_input_ends(stop: &Stop) {
+    let stop = stop.clone();
     std::thread::spawn(move || {
         let mut rest = [0; 64];
         while std::io::stdin().read(&mut rest).is_ok_and(|n| n > 0) {}
-        raised.store(true, Ordering::Relaxed);
+        stop.request();
     });
-    stop
 }
 
 /// Adapts the trainer's [`Recorder`] to the store's event log. Holds the lease as long as it writes.
 struct StoreRecorder {
     log: EventLog,
     _lease: Lease,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     until: Option<u64>,
     stopwatch: Stopwatch,
-    /// The last step that was recorded, and all steps of the run.
+    /// The last step that was recorded.
     step: u64,
-    steps: u64,
-    told_at: f64,
 }
 
 impl StoreRecorder {
-    fn new(log: EventLog, lease: Lease, stop: Arc<AtomicBool>, until: Option<u64>) -> Self {
-        let (stopwatch, told_at) = (Stopwatch::start(), f64::NEG_INFINITY);
-        Self { log, _lease: lease, stop, until, stopwatch, step: 0, steps: 0, told_at }
+    fn new(log: EventLog, lease: Lease, stop: Stop, until: Option<u64>) -> Self {
+        Self { log, _lease: lease, stop, until, stopwatch: Stopwatch::start(), step: 0 }
     }
 
     fn append(&mut self, event: &Event) -> Result<(), StoreError> {
@@ -294,33 +286,20 @@ impl Recorder for StoreRecorder {
     }
 
     fn planned_steps(&mut self, steps: u64) -> Result<(), RecordError> {
-        self.steps = steps;
         Ok(self.append(&fact("total_steps", json!(steps)))?)
     }
 
     fn warning(&mut self, text: &str) -> Result<(), RecordError> {
-        Progress::Warning(text.to_owned()).tell();
         Ok(self.append(&Event::Warning { text: text.to_owned() })?)
     }
 
     fn step(&mut self, step: Step, chain: ContentHash, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
         self.step = step.0;
-        let elapsed = self.stopwatch.elapsed_secs();
-        if elapsed - self.told_at >= TELL_EVERY_SECS || step.0 == self.steps {
-            self.told_at = elapsed;
-            let value = |name: &str| metrics.iter().find(|(n, _)| n.as_str() == name).map(|&(_, value)| value);
-            let tokens_per_s = value("time/tokens_per_s").unwrap_or_default();
-            Progress::Step { step: step.0, steps: self.steps, loss: value("train/loss"), tokens_per_s }.tell();
-        }
         let chain = ChainDigest::of(&chain);
         Ok(self.append(&Event::Step { step, chain, metrics: Metrics(metrics.to_vec()) })?)
     }
 
     fn evaluation(&mut self, step: Step, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
-        let is_loss = |name: &MetricName| matches!(name.as_str(), "valid/mlm_loss" | "valid/loss");
-        if let Some((_, mlm_loss)) = metrics.iter().find(|(name, _)| is_loss(name)) {
-            Progress::Evaluation { step: step.0, mlm_loss: *mlm_loss }.tell();
-        }
         Ok(self.append(&Event::Evaluation { step, metrics: Metrics(metrics.to_vec()) })?)
     }
 
@@ -330,7 +309,7 @@ impl Recorder for StoreRecorder {
     }
 
     fn stop_requested(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.until.is_some_and(|until| self.step >= until)
+        self.stop.is_requested() || self.until.is_some_and(|until| self.step >= until)
     }
 
     fn elapsed_secs(&self) -> f64 {

@@ -38,7 +38,7 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("getrandom", &["store"]),
     // A corpus may be a folder, as the store is.
     ("walkdir", &["store", "trainer/corpus"]),
-    ("ctrlc", &["runner"]),
+    ("signal_hook", &["runner"]),
     ("statrs", &["analysis"]),
     ("plotters", &["plot"]),
     ("png", &["plot"]),

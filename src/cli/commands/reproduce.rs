@@ -8,6 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::progress::SweepProgress;
 use crate::runner::execute::{Options, TaskOutcome, execute};
+use crate::runner::launch::LocalProcesses;
 use crate::runner::reproduce::{ProvenanceDifference, ReproduceError, Verdict, compare, provenance_differences, task};
 use crate::runner::stop::Stop;
 
@@ -16,18 +17,12 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
     let store = context.existing_store()?;
     let original = store.load(&store.resolve(&arguments.run)?)?;
     let tasks = [task(&original).map_err(CliError::request)?];
-    let options = Options {
-        jobs: 1,
-        threads: arguments.threads.map(usize::from),
-        retry: false,
-        sharing: false,
-        halving: None,
-        command: context.command.clone(),
-    };
+    let options = Options { command: context.command.clone(), ..Options::default() };
     let stop = Stop::on_signals();
     let mut progress = SweepProgress::new(&context.printer, &tasks, vec![1.0]);
     let sources = context.sources()?.of_run(&original);
-    let outcomes = execute(&sources, &tasks, &options, &stop, &mut |event| progress.watch(&event));
+    let mut launcher = LocalProcesses::new(&sources, 1, arguments.threads.map(usize::from));
+    let outcomes = execute(&sources, &tasks, &options, &mut launcher, &stop, &mut |event| progress.watch(&event));
     progress.finish();
     let run = match outcomes?.into_iter().next() {
         Some(TaskOutcome::Finished(run)) => run,

@@ -7,6 +7,7 @@ use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
 use crate::runner::execute::{Options, TaskOutcome, execute};
+use crate::runner::launch::LocalProcesses;
 use crate::runner::stop::Stop;
 use crate::runner::sweep::{self, PreparedCorpus};
 
@@ -17,8 +18,6 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
     let tasks = sweep::tasks(&loaded.experiment.name, &loaded.plan);
     sweep::prepare(&loaded.plan, &sources, &mut |corpus| say_prepared(context, corpus))?;
     let options = Options {
-        jobs: arguments.jobs.count(tasks.len()),
-        threads: arguments.threads.map(usize::from),
         retry: arguments.retry,
         sharing: !arguments.no_sharing,
         halving: if arguments.no_halving { None } else { sweep::halving(&loaded.plan, &tasks) },
@@ -26,7 +25,9 @@ pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
     };
     let stop = Stop::on_signals();
     let mut progress = SweepProgress::new(&context.printer, &tasks, sweep::costs(&tasks));
-    let outcomes = execute(&sources, &tasks, &options, &stop, &mut |event| progress.watch(&event));
+    let (slots, threads) = (arguments.jobs.count(tasks.len()), arguments.threads.map(usize::from));
+    let mut launcher = LocalProcesses::new(&sources, slots, threads);
+    let outcomes = execute(&sources, &tasks, &options, &mut launcher, &stop, &mut |event| progress.watch(&event));
     progress.finish();
     let counts = Counts::of(&outcomes?);
     context.printer.status(counts.style(), "Done", counts.in_words());

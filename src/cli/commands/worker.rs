@@ -7,7 +7,7 @@ use crate::runner::worker::{Order, work};
 
 /// Executes the run and records how it ended; the parent reads that from the run's folder.
 pub fn worker(context: &Context, arguments: &args::Worker) -> Result<(), CliError> {
-    let args::Worker { run, until } = arguments.clone();
-    let order = Order { runs: context.runs.clone(), run, data_root: context.data_root.clone(), until };
+    let args::Worker { run, until, tethered } = arguments.clone();
+    let order = Order { runs: context.runs.clone(), run, data_root: context.data_root.clone(), until, tethered };
     work(&order).map(drop).map_err(CliError::work)
 }
