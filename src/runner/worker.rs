@@ -14,7 +14,7 @@ use super::continuation;
 use super::corpora;
 use super::data_sources::{DataSources, SearchPath};
 use super::examples::{self, ExamplesError};
-use super::provenance::{Machine, Origin, Program, Provenance};
+use super::provenance::{EXECUTION_FACT, Execution, Origin, Provenance};
 use super::stop::Stop;
 use super::trained::{self, TrainedError, Which};
 use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
@@ -94,12 +94,14 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
     let dir = store.run(&order.run)?;
     let lease = dir.acquire_lease()?;
     let log = dir.open_log(&lease)?;
+    let has_begun = dir.read_history()?.last_step() > Step(0);
+    let executed_before = if has_begun { Execution::all_of(&dir)?.pop() } else { None };
     let json = dir.read_provenance()?;
     let provenance: Provenance = serde_json::from_value(json)
         .map_err(|e| WorkerError::Provenance { run: order.run.clone(), problem: e.to_string() })?;
     let search =
         SearchPath { experiment_dir: provenance.corpus.experiment_dir.clone(), data_root: order.data_root.clone() };
-    let run = Run { dir, provenance, sources: DataSources { search, store } };
+    let run = Run { dir, provenance, sources: DataSources { search, store }, executed_before };
     let mut recorder = StoreRecorder::new(log, lease, stop, order.until);
     recorder.state(RunState::Running, None)?;
     let ending = match run.execute(&mut recorder) {
@@ -126,13 +128,15 @@ struct Run {
     dir: RunDir,
     provenance: Provenance,
     sources: DataSources,
+    /// Who executed it last, where it is resumed.
+    executed_before: Option<Execution>,
 }
 
 impl Run {
     fn execute(&self, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
         let spec = self.dir.read_spec()?;
         device::check(&spec)?;
-        record_execution(&self.provenance, recorder)?;
+        record_execution(self.executed_before.as_ref(), spec.train.device.name(), recorder)?;
         match &spec.finetune {
             Some(stage) => self.fine_tune(&spec, stage, recorder),
             None => self.pretrain(&spec, recorder),
@@ -203,21 +207,23 @@ impl Run {
     }
 }
 
-/// Records who executes the run now. The provenance tells who planned it; a run that goes on under another program or
-/// instruction set is outside the bitwise promise, and says so.
-fn record_execution(planned: &Provenance, recorder: &mut StoreRecorder) -> Result<(), StoreError> {
-    let (program, machine) = (Program::this(), Machine::this(rayon::current_num_threads(), &planned.machine.device));
-    for (what, then, now) in [
-        ("commit", &planned.program.commit, &program.commit),
-        ("lock file", &planned.program.lock_hash, &program.lock_hash),
-        ("instruction set", &planned.machine.isa, &machine.isa),
-    ] {
-        if then != now {
-            let text = format!("planned with {what} {then}, executed with {now}: the bits may differ");
-            recorder.append(&Event::Warning { text })?;
+/// Records who executes the run now. One that is resumed under another program or instruction set is outside the bitwise
+/// promise, and says so.
+fn record_execution(before: Option<&Execution>, device: &str, recorder: &mut StoreRecorder) -> Result<(), StoreError> {
+    let now = Execution::this(device);
+    if let Some(before) = before {
+        for (what, then, now) in [
+            ("commit", &before.program.commit, &now.program.commit),
+            ("lock file", &before.program.lock_hash, &now.program.lock_hash),
+            ("instruction set", &before.machine.isa, &now.machine.isa),
+        ] {
+            if then != now {
+                let text = format!("begun with {what} {then}, resumed with {now}: the bits may differ");
+                recorder.append(&Event::Warning { text })?;
+            }
         }
     }
-    recorder.append(&fact("execution", json!({ "program": program, "machine": machine })))
+    recorder.append(&fact(EXECUTION_FACT, json!(now)))
 }
 
 fn record_data(data: &PreparedData, recorder: &mut StoreRecorder) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ pub fn diff(context: &Context, arguments: &args::Diff) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let first = store.load(&store.resolve(&arguments.first)?)?;
     let second = store.load(&store.resolve(&arguments.second)?)?;
-    let provenance = provenance_differences(&first.provenance, &second.provenance).unwrap_or_default().into_iter();
+    let provenance = provenance_differences(&first, &second).unwrap_or_default().into_iter();
     let provenance =
         provenance.map(|d| ProvenanceDifference { key: d.key, first: d.original, second: d.reproduced }).collect();
     let difference = Difference::of(&first, &second, provenance);

@@ -36,7 +36,7 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
     let device = original.spec.train.device;
     let verdict = compare(device, &original.history, &again.history);
     let basis = Verdict::basis(device);
-    let differences = provenance_differences(&original.provenance, &again.provenance);
+    let differences = provenance_differences(&original, &again);
     if arguments.json.wanted {
         context.printer.json(&json!({
             "format": "ablate-reproduce-1",
