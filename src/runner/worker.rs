@@ -160,7 +160,7 @@ impl Run {
         stage: &FinetuneSpec,
         recorder: &mut StoreRecorder,
     ) -> Result<Outcome, RunError> {
-        let Self { dir, provenance, sources } = self;
+        let Self { dir, provenance, sources, .. } = self;
         let before = provenance.starts_from.as_ref().map(|run| sources.store.load(run)).transpose()?;
         let tokenizer = match &before {
             Some(run) => trained::tokenizer(run, sources)?,
@@ -188,7 +188,7 @@ impl Run {
 
     /// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.
     fn adopt(&self, spec: &RunSpec, recorder: &mut StoreRecorder) -> Result<(), RunError> {
-        let Self { dir, provenance, sources } = self;
+        let Self { dir, provenance, sources, .. } = self;
         let Some(origin) = &provenance.continues else { return Ok(()) };
         if !CheckpointDir::new(dir.checkpoints_path()).steps().is_empty() {
             return Ok(());
