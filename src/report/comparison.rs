@@ -7,8 +7,8 @@ use super::ReportError;
 use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Goal, Point, RunData, find_axes};
 use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, parameter_count};
-use crate::store::{FLOORS_FACT, Index, RunQuery, RunRow, RunState, Store, StoredRun, TaskFloor};
-use crate::types::{MetricName, SpecHash};
+use crate::store::{FLOORS_FACT, Index, RunQuery, RunRow, RunState, Store, StoredRun, TaskFloor, nearest_to_finished};
+use crate::types::MetricName;
 
 mod document;
 
@@ -19,12 +19,12 @@ pub use document::document;
 /// # Errors
 /// When the store cannot be read.
 pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Comparison, ReportError> {
-    let best = best_of_each(Index::open(store)?.query(&RunQuery::default())?);
+    let nearest = nearest_to_finished(Index::open(store)?.query(&RunQuery::default())?);
     let mut runs = Vec::new();
     for cell in &plan.cells {
         for planned in &cell.runs {
             let axes = cell_axes(plan, cell);
-            runs.push(match best.get(&planned.hash) {
+            runs.push(match nearest.get(&planned.hash) {
                 Some(row) => run_data(&store.load(&row.id)?, axes),
                 None => RunData {
                     id: None,
@@ -87,7 +87,8 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
     let asked = rows.len();
     let rows = rows.into_iter().filter(|row| row.reproduces.is_none()).collect::<Vec<_>>();
     let (reproductions, originals) = (asked - rows.len(), rows.len());
-    let mut stored = best_of_each(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
+    let mut stored =
+        nearest_to_finished(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
     stored.sort_by(|a, b| a.id.cmp(&b.id));
     let (axes, mut runs) = arrange(&stored);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
@@ -163,18 +164,6 @@ fn one_cell(query: &str, stored: &[StoredRun], reproductions: usize) -> String {
 
 fn is_prefix(id: &crate::types::RunId, word: &str) -> bool {
     id.as_str().starts_with(&word.to_lowercase())
-}
-
-/// Of several runs of one specification, the one nearest to being finished; reproductions do not count.
-fn best_of_each(rows: Vec<RunRow>) -> BTreeMap<SpecHash, RunRow> {
-    let mut best: BTreeMap<SpecHash, RunRow> = BTreeMap::new();
-    for row in rows.into_iter().filter(|row| row.reproduces.is_none()) {
-        let better = best.get(&row.spec_hash).is_none_or(|known| row.state.distance() < known.state.distance());
-        if better {
-            best.insert(row.spec_hash, row);
-        }
-    }
-    best
 }
 
 /// The goal in the words of the analysis.

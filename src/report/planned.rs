@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::estimate::Speeds;
 use crate::experiment::Experiment;
 use crate::plan::{Cell, Estimate, Measured, Plan, PlannedRun, estimate};
-use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoreError};
+use crate::store::{Index, RunQuery, RunState, Store, StoreError, nearest_to_finished};
 use crate::types::{Seed, SpecHash};
 
 /// What the store has of plans.
@@ -24,23 +24,9 @@ impl Existing {
     /// # Errors
     /// When the store cannot be read.
     pub fn read(store: &Store) -> Result<Self, StoreError> {
-        let mut existing = Self::default();
-        for row in Index::open(store)?.query(&RunQuery::default())? {
-            existing.take(&row);
-        }
-        existing.speeds = Speeds::read(store)?;
-        Ok(existing)
-    }
-
-    /// Of several runs of one specification, the one nearest to being finished counts.
-    fn take(&mut self, row: &RunRow) {
-        if row.reproduces.is_some() {
-            return;
-        }
-        let state = self.states.entry(row.spec_hash).or_insert(row.state);
-        if row.state.distance() < state.distance() {
-            *state = row.state;
-        }
+        let rows = Index::open(store)?.query(&RunQuery::default())?;
+        let states = nearest_to_finished(rows).into_iter().map(|(hash, row)| (hash, row.state)).collect();
+        Ok(Self { states, speeds: Speeds::read(store)? })
     }
 
     /// How far a specification is; nothing where it has no run.

@@ -15,7 +15,9 @@ use super::provenance::{ExperimentOrigin, Origin, Provenance};
 use super::queue::{Halving, Queue, Segment};
 use super::stop::Stop;
 use crate::plan::{RunSpec, predecessors, stages_before};
-use crate::store::{Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError};
+use crate::store::{
+    Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError, nearest_to_finished,
+};
 use crate::types::{RunId, SpecHash};
 
 /// How often waiting looks up: for a stop request, and for runs that other processes execute.
@@ -333,29 +335,23 @@ impl Sweep<'_> {
             return Ok(Decision::Execute { run, claim, from: None });
         }
         let query = RunQuery { spec_hash: Some(*hash), ..RunQuery::default() };
-        let mut rows = self.index.query(&query)?;
-        rows.retain(|row| row.reproduces.is_none());
-        let find = |states: &[RunState]| rows.iter().find(|row| states.contains(&row.state));
-        if let Some(row) = find(&[RunState::Finished]) {
-            return Ok(Decision::Done(TaskOutcome::Reused(row.id.clone())));
-        }
-        if find(&[RunState::Running]).is_some() {
-            // A worker whose parent died is still at it.
-            return Ok(Decision::Wait);
-        }
-        if let Some(row) = find(&[RunState::Stopped, RunState::Interrupted, RunState::Lost, RunState::Planned]) {
-            if segment.until.is_some() && self.value_at(&row.id, segment.until).is_some() {
-                return Ok(Decision::AtRung(row.id.clone()));
-            }
-            return Ok(Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(row) });
-        }
-        if let Some(row) = find(&[RunState::Failed]) {
-            if self.options.retry {
-                // What failed for a reason outside (a full disk, say) goes on from its last checkpoint.
-                return Ok(Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(row) });
-            }
-            let reason = row.reason.clone().unwrap_or_default();
-            return Ok(Decision::Done(TaskOutcome::FailedBefore { run: row.id.clone(), reason }));
+        if let Some(row) = nearest_to_finished(self.index.query(&query)?).remove(hash) {
+            return Ok(match row.state {
+                RunState::Finished => Decision::Done(TaskOutcome::Reused(row.id)),
+                // A worker whose parent died is still at it.
+                RunState::Running => Decision::Wait,
+                RunState::Failed if !self.options.retry => {
+                    let reason = row.reason.unwrap_or_default();
+                    Decision::Done(TaskOutcome::FailedBefore { run: row.id, reason })
+                }
+                RunState::Stopped | RunState::Interrupted | RunState::Lost | RunState::Planned
+                    if self.value_at(&row.id, segment.until).is_some() =>
+                {
+                    Decision::AtRung(row.id)
+                }
+                // What failed for a reason outside (a full disk, say) goes on from its last checkpoint too.
+                _ => Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(&row) },
+            });
         }
         let from = match self.options.sharing {
             true => continuation::find(self.store, &mut self.index, &mut self.trajectories, spec)?,

@@ -12,6 +12,7 @@ mod history;
 mod ids;
 mod index;
 mod lease;
+mod nearest;
 mod run_dir;
 mod spec_text;
 mod task_floor;
@@ -29,6 +30,7 @@ pub use history::{ChainLink, CheckpointRecord, History, Point, Resume, SeriesByM
 pub use ids::shortest_unique_prefixes;
 pub use index::{Index, MetricSummary, RunQuery, RunRow, Term};
 pub use lease::{Lease, SpecClaim};
+pub use nearest::nearest_to_finished;
 pub use run_dir::RunDir;
 pub use task_floor::{FLOORS_FACT, TaskFloor};
 
