@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::analysis::{Comparison, summarize};
-use crate::cli::args;
+use crate::cli::args::{ExperimentFile, Json};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
@@ -18,6 +18,38 @@ use crate::runner::clock;
 use crate::runner::provenance::Program;
 use crate::store::Store;
 use crate::types::MetricName;
+
+/// What `ablate compare` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// An experiment file; or words of a query over the runs, as `list` takes them: ids, names, KEY=VALUE, state=finished
+    #[arg(value_name = "FILE|QUERY", required = true)]
+    pub what: Vec<String>,
+    /// Override a key of the file, as in --set train.steps=500
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// The metric that decides [default: the experiment's; valid/mlm_loss for a query]
+    #[arg(long, value_name = "METRIC")]
+    pub metric: Option<MetricName>,
+    /// Which way is better [default: the experiment's, or what is usual for the metric]
+    #[arg(long, value_enum)]
+    pub goal: Option<Goal>,
+    /// Where figures and report are written [default: reports/NAME in the store]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
+    #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
+    pub font: Option<PathBuf>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// Which direction of a metric is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Goal {
+    Minimize,
+    Maximize,
+}
 
 /// The metric of a comparison that nobody declared one for.
 const USUAL_METRIC: &str = "experiment.metric";
@@ -36,12 +68,12 @@ pub struct Drawing<'a> {
 }
 
 /// Compares the runs that an experiment file plans, or those that a query finds.
-pub fn compare(context: &Context, arguments: &args::Compare) -> Result<(), CliError> {
+pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let drawing =
         Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: arguments.json.wanted };
     match file_of(arguments)? {
         Some(file) => {
-            let loaded = context.load(&args::ExperimentFile { file, sets: arguments.sets.clone() })?;
+            let loaded = context.load(&ExperimentFile { file, sets: arguments.sets.clone() })?;
             let store = context.existing_store()?;
             let mut comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, &store)?;
             decide(&mut comparison, arguments)?;
@@ -65,7 +97,7 @@ pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing
 }
 
 /// The experiment file, where the arguments name one: a single word that is a file, or ends as one.
-fn file_of(arguments: &args::Compare) -> Result<Option<PathBuf>, CliError> {
+fn file_of(arguments: &Arguments) -> Result<Option<PathBuf>, CliError> {
     let file = match &arguments.what[..] {
         [only] => Some(PathBuf::from(only)).filter(|path| path.is_file() || only.ends_with(".toml")),
         _ => None,
@@ -89,13 +121,13 @@ fn file_of(arguments: &args::Compare) -> Result<Option<PathBuf>, CliError> {
     }
 }
 
-fn metric_of(arguments: &args::Compare) -> Result<MetricName, CliError> {
+fn metric_of(arguments: &Arguments) -> Result<MetricName, CliError> {
     let usual = || experiment::keys::find(USUAL_METRIC)?.default_value()?.to_string().parse().ok();
     arguments.metric.clone().or_else(usual).ok_or_else(|| CliError::request("name a metric by --metric"))
 }
 
 /// Puts metric and goal of the command line over those of the experiment.
-fn decide(comparison: &mut Comparison, arguments: &args::Compare) -> Result<(), CliError> {
+fn decide(comparison: &mut Comparison, arguments: &Arguments) -> Result<(), CliError> {
     if let Some(metric) = &arguments.metric {
         let recorded = comparison.runs.iter().flat_map(|run| run.series.keys()).collect::<BTreeSet<_>>();
         if !recorded.is_empty() && !recorded.contains(metric) {
@@ -107,8 +139,8 @@ fn decide(comparison: &mut Comparison, arguments: &args::Compare) -> Result<(), 
     }
     if let Some(goal) = arguments.goal {
         comparison.goal = comparison::goal(match goal {
-            args::Goal::Minimize => experiment::Goal::Minimize,
-            args::Goal::Maximize => experiment::Goal::Maximize,
+            Goal::Minimize => experiment::Goal::Minimize,
+            Goal::Maximize => experiment::Goal::Maximize,
         });
     }
     Ok(())

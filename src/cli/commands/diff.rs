@@ -1,6 +1,6 @@
 //! `ablate diff`: what two runs do not have in common.
 
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
@@ -9,8 +9,21 @@ use crate::cli::table::{Align, table};
 use crate::report::difference::{Difference, ProvenanceDifference};
 use crate::runner::reproduce::provenance_differences;
 
+/// What `ablate diff` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub first: String,
+    /// The run it is compared with
+    #[arg(value_name = "RUN")]
+    pub second: String,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Prints the settings, the final metrics and the provenance that differ.
-pub fn diff(context: &Context, arguments: &args::Diff) -> Result<(), CliError> {
+pub fn diff(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let first = store.load(&store.resolve(&arguments.first)?)?;
     let second = store.load(&store.resolve(&arguments.second)?)?;

@@ -1,6 +1,6 @@
 //! `ablate list`: the runs of the store, newest first.
 
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
@@ -11,11 +11,21 @@ use crate::runner::clock;
 use crate::store::{Index, RunQuery, RunState, shortest_unique_prefixes};
 use crate::types::{MetricName, RunId};
 
+/// What `ablate list` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Words of a query: an experiment's name, KEY=VALUE, state=failed, limit=20
+    #[arg(value_name = "QUERY")]
+    pub query: Vec<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// The result that the table shows.
 const SHOWN_METRIC: &str = "valid/mlm_loss";
 
 /// Prints the runs that the query finds.
-pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
+pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let query: RunQuery = arguments.query.join(" ").parse()?;
     let mut index = Index::open(&store)?;

@@ -1,6 +1,6 @@
 //! `ablate plan`: what an experiment file amounts to. Never trains, writes nothing.
 
-use crate::cli::args;
+use crate::cli::args::{ExperimentFile, Json};
 use crate::cli::commands::explain::explain;
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
@@ -12,11 +12,26 @@ use crate::plan::{PlannedRun, Savings};
 use crate::report::planned::{Existing, PlanReport, cost};
 use crate::store::{RunState, Store};
 
+/// What `ablate plan` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub experiment: ExperimentFile,
+    /// Show every cell, however many there are
+    #[arg(long)]
+    pub all: bool,
+    /// Show where the value of a key comes from, layer by layer, instead of the cells
+    #[arg(long, value_name = "KEY")]
+    pub explain: Option<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Cells that are shown unless all are asked for.
 const ROWS: usize = 200;
 
 /// Prints the cells with their costs, and how much of the plan is done.
-pub fn plan(context: &Context, arguments: &args::Plan) -> Result<(), CliError> {
+pub fn plan(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     if let Some(key) = &arguments.explain {
         return explain(context, &context.read(&arguments.experiment)?, key, arguments.json.wanted);
     }

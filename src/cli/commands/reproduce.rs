@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
@@ -12,8 +12,21 @@ use crate::runner::launch::LocalProcesses;
 use crate::runner::reproduce::{ProvenanceDifference, ReproduceError, Verdict, compare, provenance_differences, task};
 use crate::runner::stop::Stop;
 
+/// What `ablate reproduce` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A finished run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Threads to compute with; the result does not depend on them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Re-executes the run from its stored specification, in a new folder that points at it; fails when the two differ.
-pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), CliError> {
+pub fn reproduce(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let original = store.load(&store.resolve(&arguments.run)?)?;
     let tasks = [task(&original).map_err(CliError::request)?];

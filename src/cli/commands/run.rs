@@ -1,6 +1,10 @@
 //! `ablate run`: trains what is missing of an experiment, then draws the comparison.
 
-use crate::cli::args;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::cli::args::ExperimentFile;
 use crate::cli::commands::compare::{Drawing, draw};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -8,11 +12,69 @@ use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
 use crate::runner::execute::{Options, TaskOutcome, execute};
 use crate::runner::launch::LocalProcesses;
+use crate::runner::provenance::cores;
 use crate::runner::stop::Stop;
 use crate::runner::sweep::{self, PreparedCorpus};
 
+/// What `ablate run` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub experiment: ExperimentFile,
+    /// Runs at a time; `auto` takes as many as there are cores, each with a thread of its own, which wastes least
+    #[arg(long, short, value_name = "N", default_value = "1")]
+    pub jobs: Jobs,
+    /// Threads a run; by default the cores are divided among the jobs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Execute runs again that failed
+    #[arg(long)]
+    pub retry: bool,
+    /// Train every run from its first step, also where a shorter run has done the beginning
+    #[arg(long)]
+    pub no_sharing: bool,
+    /// Train every run to its end, whatever [sweep.halving] says
+    #[arg(long)]
+    pub no_halving: bool,
+    /// Where the comparison is written [default: reports/NAME in the store]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
+    #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
+    pub font: Option<PathBuf>,
+}
+
+/// How many runs are executed at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jobs {
+    Auto,
+    Count(NonZeroU16),
+}
+
+impl Jobs {
+    /// Runs at a time for so many runs in all.
+    pub fn count(self, runs: usize) -> usize {
+        match self {
+            Self::Auto => cores().min(runs).max(1),
+            Self::Count(count) => usize::from(count.get()),
+        }
+    }
+}
+
+impl FromStr for Jobs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "auto" => Ok(Self::Auto),
+            Ok(count) => Ok(Self::Count(count)),
+            Err(_) => Err("a number from 1 to 65535, or `auto`".to_owned()),
+        }
+    }
+}
+
 /// Executes the plan; fails when a run failed.
-pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
+pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let loaded = context.load(&arguments.experiment)?;
     let sources = context.sources_of(&loaded)?;
     let tasks = sweep::tasks(&loaded.experiment.name, &loaded.plan);

@@ -1,6 +1,6 @@
 //! `ablate show`: everything about one run.
 
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
@@ -10,8 +10,18 @@ use crate::report::record::RunRecord;
 use crate::runner::clock;
 use crate::store::StoredRun;
 
+/// What `ablate show` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Prints a run: its state, specification, results, facts and provenance.
-pub fn show(context: &Context, arguments: &args::Show) -> Result<(), CliError> {
+pub fn show(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = store.load(&store.resolve(&arguments.run)?)?;
     if arguments.json.wanted {

@@ -1,11 +1,11 @@
 //! `ablate tokenizer`: trains the tokenizers of an experiment, shows how one cuts words, compares how they fit held-out text.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::cli::args;
+use crate::cli::args::{ExperimentFile, Json};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
@@ -14,12 +14,67 @@ use crate::runner::{corpora, trained};
 use crate::trainer::corpus::{PrepareError, TextCounts};
 use crate::trainer::tokenizer::Tokenizer;
 
+/// What `ablate tokenizer` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: What,
+}
+
+/// What is done with tokenizers.
+#[derive(Debug, clap::Subcommand)]
+pub enum What {
+    /// Train every tokenizer of an experiment
+    Train(Train),
+    /// Show the pieces of words
+    Inspect(Inspect),
+    /// Compare the tokenizers of an experiment on its held-out text
+    Compare(Compare),
+}
+
+/// What `ablate tokenizer train` takes.
+#[derive(Debug, clap::Args)]
+pub struct Train {
+    #[command(flatten)]
+    pub experiment: ExperimentFile,
+    /// Where tokenizer.json is written; of several tokenizers, each in a folder of its own
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// What `ablate tokenizer inspect` takes.
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// A tokenizer.json, or a run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "TOKENIZER")]
+    pub tokenizer: String,
+    /// The text whose words are cut
+    #[arg(value_name = "TEXT", required = true)]
+    pub text: Vec<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// What `ablate tokenizer compare` takes.
+#[derive(Debug, clap::Args)]
+pub struct Compare {
+    #[command(flatten)]
+    pub experiment: ExperimentFile,
+    /// A word whose pieces are shown too
+    #[arg(long = "word", value_name = "WORD")]
+    pub words: Vec<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Does what the subcommand says.
-pub fn tokenizer(context: &Context, arguments: &args::Tokenizer) -> Result<(), CliError> {
+pub fn tokenizer(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     match &arguments.command {
-        args::TokenizerCommand::Train(arguments) => train(context, arguments),
-        args::TokenizerCommand::Inspect(arguments) => inspect(context, arguments),
-        args::TokenizerCommand::Compare(arguments) => compare(context, arguments),
+        What::Train(arguments) => train(context, arguments),
+        What::Inspect(arguments) => inspect(context, arguments),
+        What::Compare(arguments) => compare(context, arguments),
     }
 }
 
@@ -65,7 +120,7 @@ fn of_preparation(error: PrepareError) -> CliError {
     }
 }
 
-fn train(context: &Context, arguments: &args::TokenizerTrain) -> Result<(), CliError> {
+fn train(context: &Context, arguments: &Train) -> Result<(), CliError> {
     let loaded = context.load(&arguments.experiment)?;
     let candidates = candidates(&loaded);
     let mut rows = Vec::new();
@@ -109,7 +164,7 @@ fn write(folder: &Path, tokenizer: &Tokenizer) -> Result<(), CliError> {
     fs::write(&path, tokenizer.json()).map_err(failed)
 }
 
-fn inspect(context: &Context, arguments: &args::TokenizerInspect) -> Result<(), CliError> {
+fn inspect(context: &Context, arguments: &Inspect) -> Result<(), CliError> {
     let path = Path::new(&arguments.tokenizer);
     let tokenizer = if path.is_file() {
         Tokenizer::load(path, None).map_err(CliError::request)?
@@ -145,7 +200,7 @@ fn inspect(context: &Context, arguments: &args::TokenizerInspect) -> Result<(), 
     Ok(())
 }
 
-fn compare(context: &Context, arguments: &args::TokenizerCompare) -> Result<(), CliError> {
+fn compare(context: &Context, arguments: &Compare) -> Result<(), CliError> {
     let loaded = context.load(&arguments.experiment)?;
     let mut compared = Vec::new();
     for Candidate { label, spec } in candidates(&loaded) {
