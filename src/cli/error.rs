@@ -7,7 +7,8 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnost
 
 use super::printer::{Printer, Stream, Style};
 use crate::experiment::{Diagnostic, Diagnostics, Place, Severity, Sources};
-use crate::runner::execute::ExecuteError;
+use crate::report::ReportError;
+use crate::runner::sweep::SweepError;
 use crate::store::StoreError;
 
 /// Why a command did not do what it was asked.
@@ -76,12 +77,19 @@ impl From<StoreError> for CliError {
     }
 }
 
-impl From<ExecuteError> for CliError {
-    fn from(error: ExecuteError) -> Self {
+impl From<ReportError> for CliError {
+    fn from(error: ReportError) -> Self {
         match error {
-            ExecuteError::Store(error) => error.into(),
-            ExecuteError::Spawn { .. } => Self::work(error),
+            ReportError::Store(error) => error.into(),
+            error if error.is_of_request() => Self::request(error),
+            error => Self::work(error),
         }
+    }
+}
+
+impl From<SweepError> for CliError {
+    fn from(error: SweepError) -> Self {
+        if error.is_of_request() { Self::request(error) } else { Self::work(error) }
     }
 }
 

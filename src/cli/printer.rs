@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use serde::Serialize;
+
 use super::args::{Colour, Global};
 
 /// Where words go, and how they look.
@@ -50,7 +52,7 @@ impl Printer {
     }
 
     /// Prints a JSON document.
-    pub fn json(&self, value: &serde_json::Value) {
+    pub fn json(&self, value: &impl Serialize) {
         let mut out = io::stdout().lock();
         let _ = serde_json::to_writer_pretty(&mut out, value);
         let _ = writeln!(out);

@@ -147,10 +147,9 @@ fn compare_bits(original: &History, reproduced: &History) -> Verdict {
     }
 }
 
-/// What differs in the provenance of two runs; `None` where one of the two cannot be read.
-pub fn provenance_differences(original: &Value, reproduced: &Value) -> Option<Vec<ProvenanceDifference>> {
-    let read = |json: &Value| serde_json::from_value::<Provenance>(json.clone()).ok();
-    let (a, b) = (read(original)?, read(reproduced)?);
+/// What differs in the provenance of two runs, by who executed them; `None` where one of the two cannot be read.
+pub fn provenance_differences(original: &StoredRun, reproduced: &StoredRun) -> Option<Vec<ProvenanceDifference>> {
+    let (a, b) = (Provenance::of(original)?, Provenance::of(reproduced)?);
     let difference = |(key, original, reproduced)| ProvenanceDifference { key, original, reproduced };
     Some(a.differences(&b).into_iter().map(difference).collect())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
@@ -10,6 +10,13 @@ use crate::runner::provenance::{Machine, Program, cores};
 use crate::runner::self_test::{self, DeviceTest};
 use crate::store::{Index, RunQuery, Store, StoreError};
 use crate::trainer::device::kernel_isa;
+
+/// What `ablate doctor` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub json: Json,
+}
 
 /// One thing that was looked at.
 struct Finding {
@@ -19,7 +26,7 @@ struct Finding {
 }
 
 /// Prints what was found; fails when something would keep runs from working.
-pub fn doctor(context: &Context, arguments: &args::Doctor) -> Result<(), CliError> {
+pub fn doctor(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let mut findings = vec![program(), machine()];
     findings.extend(self_test::devices().iter().map(device));
     findings.extend([data(context), store(context)]);

@@ -1,11 +1,11 @@
 //! `ablate export`: a trained model for other programs.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
@@ -17,9 +17,34 @@ use crate::trainer::hugging_face::{architecture, files};
 use crate::trainer::tokenizer::morphemes::SEPARATOR;
 use crate::types::metrics::{self, Metric};
 
+/// What `ablate export` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// For which program
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// The folder, which must be new or empty [default: RUN-hf]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub checkpoint: Checkpoint,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// What a model is exported for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// Hugging Face's transformers
+    Hf,
+}
+
 /// Writes the folder that Hugging Face's `transformers` loads.
-pub fn export(context: &Context, arguments: &args::Export) -> Result<(), CliError> {
-    let args::ExportFormat::Hf = arguments.format;
+pub fn export(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
+    let ExportFormat::Hf = arguments.format;
     let store = context.existing_store()?;
     let run = store.load(&store.resolve(&arguments.run)?)?;
     let folder = arguments.out.clone().unwrap_or_else(|| format!("{}-hf", run.id).into());
@@ -27,7 +52,7 @@ pub fn export(context: &Context, arguments: &args::Export) -> Result<(), CliErro
         let shown = folder.display();
         return Err(CliError::request(format!("`{shown}` is not empty; name another folder with --out DIR")));
     }
-    let trained = context.trained(&run, arguments.which())?;
+    let trained = context.trained(&run, arguments.checkpoint.which())?;
     let mut written = files(&trained.spec, &trained.weights, &trained.tokenizer).map_err(CliError::request)?;
     written.push(("README.md", model_card(&run, &trained).into_bytes()));
     write(&folder, &written)

@@ -2,42 +2,49 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
-
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::clock;
-use crate::store::{Index, RunQuery, RunRow, RunState, shortest_unique_prefixes};
+use crate::report::listing::{ListedRun, Listing};
+use crate::store::{Index, RunQuery, RunState, shortest_unique_prefixes};
 use crate::types::RunId;
 use crate::types::metrics::{self, Measurement};
 
+/// What `ablate list` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Words of a query: an experiment's name, KEY=VALUE, state=failed, limit=20
+    #[arg(value_name = "QUERY")]
+    pub query: Vec<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Prints the runs that the query finds.
-pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
+pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let query: RunQuery = arguments.query.join(" ").parse()?;
     let mut index = Index::open(&store)?;
-    let rows = index.query(&query)?;
+    let listing = Listing::of(index.query(&query)?);
     for (run, error) in index.unreadable() {
         context.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
     }
     if arguments.json.wanted {
-        context
-            .printer
-            .json(&json!({ "format": "ablate-list-1", "runs": rows.iter().map(row_json).collect::<Vec<_>>() }));
+        context.printer.json(&listing);
         return Ok(());
     }
-    if rows.is_empty() {
+    if listing.runs.is_empty() {
         context.printer.say("no runs");
         return Ok(());
     }
     let ids = store.run_ids()?;
     let prefixes = shortest_unique_prefixes(&ids);
     // A metric that all runs are judged by is named once, at the top.
-    let judged: BTreeSet<&str> = rows.iter().filter_map(|row| Some(result(row)?.0.name())).collect();
+    let judged: BTreeSet<&str> = listing.runs.iter().filter_map(|row| Some(result(row)?.0.name())).collect();
     let only = if judged.len() == 1 { judged.first().copied() } else { None };
     let header = only.unwrap_or("result");
     let columns = [
@@ -50,12 +57,12 @@ pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
         ("experiment", Align::Left),
         ("cell", Align::Left),
     ];
-    let text = table(&columns, rows.iter().map(|row| cells(context, row, &prefixes, only.is_none())));
+    let text = table(&columns, listing.runs.iter().map(|row| cells(context, row, &prefixes, only.is_none())));
     context.printer.data(text);
     Ok(())
 }
 
-fn cells(context: &Context, row: &RunRow, prefixes: &BTreeMap<RunId, usize>, names_result: bool) -> Vec<String> {
+fn cells(context: &Context, row: &ListedRun, prefixes: &BTreeMap<RunId, usize>, names_result: bool) -> Vec<String> {
     let printer = &context.printer;
     let (unique, rest) = row.id.as_str().split_at(prefixes.get(&row.id).copied().unwrap_or(RunId::LEN));
     let id = format!("{}{rest}", printer.paint(Stream::Out, Style::Id, unique));
@@ -89,37 +96,16 @@ fn cells(context: &Context, row: &RunRow, prefixes: &BTreeMap<RunId, usize>, nam
 }
 
 /// What a run is judged by, as it was measured last: the metric that usually decides in its stage.
-fn result(row: &RunRow) -> Option<Measurement> {
-    metrics::deciding_by_stage().find_map(|metric| Some((metric, row.metrics.get(&metric.metric_name())?.last)))
+fn result(row: &ListedRun) -> Option<Measurement> {
+    metrics::deciding_by_stage().find_map(|metric| Some((metric, *row.metrics.get(&metric.metric_name())?)))
 }
 
 /// `mask_ratio=0.3 nsp=off`.
-fn cell(row: &RunRow) -> String {
+fn cell(row: &ListedRun) -> String {
     let part = |(key, value): (&String, &serde_json::Value)| {
         let name = key.strip_suffix(".kind").unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key));
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         format!("{name}={value}")
     };
     row.axes.iter().map(part).collect::<Vec<_>>().join(" ")
-}
-
-fn row_json(row: &RunRow) -> serde_json::Value {
-    let metrics: serde_json::Map<_, _> =
-        row.metrics.iter().map(|(name, summary)| (name.to_string(), json!(summary.last))).collect();
-    json!({
-        "id": row.id,
-        "spec_hash": row.spec_hash,
-        "state": row.state,
-        "reason": row.reason,
-        "created_at": row.created_at,
-        "started_at": row.started_at,
-        "ended_at": row.ended_at,
-        "steps_done": row.steps_done,
-        "total_steps": row.total_steps,
-        "parameters": row.parameters,
-        "experiment": row.experiment,
-        "axes": row.axes,
-        "reproduces": row.reproduces,
-        "metrics": metrics,
-    })
 }

@@ -3,26 +3,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::CliError;
+use super::ReportError;
 use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
-use crate::experiment::{self, Value, keys};
+use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, parameter_count};
-use crate::runner::examples::{FLOORS_FACT, TaskFloor};
-use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoredRun};
+use crate::store::{FLOORS_FACT, Index, RunQuery, RunRow, RunState, Store, StoredRun, TaskFloor, nearest_to_finished};
+use crate::types::MetricName;
 use crate::types::metrics::{self, Goal, KnownFloor};
-use crate::types::{MetricName, SpecHash};
 
-use super::context::Loaded;
+mod document;
+
+pub use document::document;
 
 /// Reads the runs of a plan; a cell that nothing ran yet is there as planned.
-pub fn of_plan(loaded: &Loaded, store: &Store) -> Result<Comparison, CliError> {
-    let Loaded { experiment, plan, .. } = loaded;
-    let best = best_of_each(Index::open(store)?.query(&RunQuery::default())?);
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Comparison, ReportError> {
+    let nearest = nearest_to_finished(Index::open(store)?.query(&RunQuery::default())?);
     let mut runs = Vec::new();
     for cell in &plan.cells {
         for planned in &cell.runs {
             let axes = cell_axes(plan, cell);
-            runs.push(match best.get(&planned.hash) {
+            runs.push(match nearest.get(&planned.hash) {
                 Some(row) => run_data(&store.load(&row.id)?, axes),
                 None => RunData {
                     id: None,
@@ -65,7 +68,10 @@ pub struct Found {
 }
 
 /// Reads the runs that a query finds; the axes are the settings that differ between them, the seed left out.
-pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<Found, CliError> {
+///
+/// # Errors
+/// When the query finds nothing, or nothing that differs; when the store cannot be read.
+pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<Found, ReportError> {
     let text = words.join(" ");
     let query: RunQuery = text.parse()?;
     let rows = Index::open(store)?.query(&query)?;
@@ -74,20 +80,21 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
         let text = format!(
             "`{word}` is no file, no experiment and no run id among the runs of `{text}`; `ablate list` shows all runs"
         );
-        return Err(CliError::request(text));
+        return Err(ReportError::NoComparison(text));
     }
     if rows.is_empty() {
-        return Err(CliError::request(format!("no run matches `{text}`; `ablate list` shows all runs")));
+        return Err(ReportError::NoComparison(format!("no run matches `{text}`; `ablate list` shows all runs")));
     }
     let asked = rows.len();
     let rows = rows.into_iter().filter(|row| row.reproduces.is_none()).collect::<Vec<_>>();
     let (reproductions, originals) = (asked - rows.len(), rows.len());
-    let mut stored = best_of_each(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
+    let mut stored =
+        nearest_to_finished(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
     stored.sort_by(|a, b| a.id.cmp(&b.id));
     let (axes, mut runs) = arrange(&stored);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
     if axes.is_empty() {
-        return Err(CliError::request(one_cell(&text, &stored, reproductions)));
+        return Err(ReportError::NoComparison(one_cell(&text, &stored, reproductions)));
     }
     let comparison = Comparison {
         experiment: text.clone(),
@@ -158,18 +165,6 @@ fn one_cell(query: &str, stored: &[StoredRun], reproductions: usize) -> String {
 
 fn is_prefix(id: &crate::types::RunId, word: &str) -> bool {
     id.as_str().starts_with(&word.to_lowercase())
-}
-
-/// Of several runs of one specification, the one nearest to being finished; reproductions do not count.
-fn best_of_each(rows: Vec<RunRow>) -> BTreeMap<SpecHash, RunRow> {
-    let mut best: BTreeMap<SpecHash, RunRow> = BTreeMap::new();
-    for row in rows.into_iter().filter(|row| row.reproduces.is_none()) {
-        let better = best.get(&row.spec_hash).is_none_or(|known| row.state.distance() < known.state.distance());
-        if better {
-            best.insert(row.spec_hash, row);
-        }
-    }
-    best
 }
 
 /// A stored run as analysis takes it, in the cell `axes`.

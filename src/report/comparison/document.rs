@@ -11,7 +11,7 @@ use crate::analysis::{
 };
 
 /// Everything that the tables and the report say in numbers.
-pub(super) fn comparison(comparison: &Comparison, summary: &Summary, report: &Path) -> Value {
+pub fn document(comparison: &Comparison, summary: &Summary, report: &Path) -> Value {
     let effects = |effects: Vec<Effect>| effects.iter().map(effect).collect::<Vec<_>>();
     let floors = comparison.floors.iter();
     let floors = floors.map(|f| json!({ "metric": f.metric, "label": f.label, "value": f.value })).collect::<Vec<_>>();

@@ -1,0 +1,159 @@
+//! The JSON of every report, over a small store: what commands print and a server sends.
+
+use insta::assert_snapshot;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::comparison::{document, of_plan, of_query};
+use super::difference::{Difference, ProvenanceDifference};
+use super::explanation::ExplanationReport;
+use super::listing::Listing;
+use super::planned::{Existing, PlanReport};
+use super::record::RunRecord;
+use crate::analysis::summarize;
+use crate::experiment::{Experiment, keys};
+use crate::plan::{self, CorpusFacts, CorpusFormat, Plan};
+use crate::store::{ChainDigest, Event, Index, Metrics, RunQuery, RunState, Store};
+use crate::types::{ContentHash, RunId, Step, Timestamp};
+
+const FILE: &str = r#"
+    [experiment]
+    name = "rates"
+    question = "Which rate?"
+    [data]
+    corpus = "demo"
+    [model]
+    preset = "nano"
+    [train]
+    steps = 2
+    [sweep.grid]
+    "optimizer.lr" = [1e-3, 2e-3]
+    [sweep.replicates]
+    seeds = 2
+"#;
+
+fn planned() -> (Experiment, Plan) {
+    let alone = &mut |_: &str, _: &str| Err("stands on no file".to_owned());
+    let experiment = plan::read(FILE, "rates.toml", &[], alone).unwrap();
+    let hash = ContentHash::of(b"");
+    let facts = CorpusFacts { hash, format: CorpusFormat::Demo, bytes: 1, documents: None };
+    let plan = plan::plan(&experiment, |_| Ok::<_, String>(facts)).unwrap();
+    (experiment, plan)
+}
+
+/// A store in which the plan's runs were trained but for the last, which failed.
+fn trained(plan: &Plan) -> (tempfile::TempDir, Store, Vec<RunId>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("runs")).unwrap();
+    let at = Timestamp::from_unix_millis;
+    let mut ids = Vec::new();
+    for (number, cell) in (0..).zip(&plan.cells) {
+        for (other, planned) in (0..).zip(&cell.runs) {
+            let axes: serde_json::Map<_, _> =
+                cell.axes.iter().map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap())).collect();
+            let provenance = json!({ "experiment": { "name": "rates", "axes": axes } });
+            let begin = 10_000 * (2 * number + other);
+            let run = store.create_run(&planned.spec, &provenance, at(begin)).unwrap();
+            let lease = run.acquire_lease().unwrap();
+            let mut log = run.open_log(&lease).unwrap();
+            let metric = |name: &str, value: f64| Metrics(vec![(name.parse().unwrap(), value)]);
+            let loss = 6.0 + 0.5 * number as f64 + 0.125 * other as f64;
+            let (end, reason) = match (number, other) {
+                (1, 1) => (RunState::Failed, Some("the loss was NaN".to_owned())),
+                _ => (RunState::Finished, None),
+            };
+            for event in [
+                Event::State { state: RunState::Running, reason: None, at: at(begin + 1_000) },
+                Event::Resumed { step: Step(0), at: at(begin + 1_000) },
+                Event::Fact { name: "unigram_entropy".into(), value: json!(5.5) },
+                Event::Step { step: Step(1), chain: ChainDigest(1), metrics: metric("train/loss", 9.0) },
+                Event::Step { step: Step(2), chain: ChainDigest(2), metrics: metric("train/loss", f64::NAN) },
+                Event::Warning { text: "a warning".into() },
+                Event::Evaluation { step: Step(2), metrics: metric("valid/mlm_loss", loss) },
+                Event::State { state: end, reason, at: at(begin + 5_000) },
+            ] {
+                log.append(&event).unwrap();
+            }
+            ids.push(run.id().clone());
+        }
+    }
+    (folder, store, ids)
+}
+
+/// The JSON of a report with the runs named by their number, and `parts` of it left out.
+fn shown(report: &impl Serialize, ids: &[RunId], left_out: &[&str]) -> String {
+    let mut json = serde_json::to_value(report).unwrap();
+    for part in left_out {
+        *json.pointer_mut(part).unwrap() = Value::from("...");
+    }
+    let mut text = serde_json::to_string_pretty(&json).unwrap();
+    for (number, id) in (1..).zip(ids) {
+        text = text.replace(id.as_str(), &format!("RUN-{number}"));
+    }
+    text
+}
+
+#[test]
+fn a_listing_names_every_run() {
+    let (_, plan) = planned();
+    let (_folder, store, ids) = trained(&plan);
+    let rows = Index::open(&store).unwrap().query(&RunQuery { limit: Some(1), ..RunQuery::default() }).unwrap();
+    assert_snapshot!(shown(&Listing::of(rows), &ids, &[]), @"");
+}
+
+#[test]
+fn a_record_has_specification_provenance_and_every_value() {
+    let (_, plan) = planned();
+    let (_folder, store, ids) = trained(&plan);
+    let run = store.load(&ids[3]).unwrap();
+    assert_snapshot!(shown(&RunRecord::of(&run), &ids, &["/spec"]), @"");
+}
+
+#[test]
+fn a_difference_has_settings_metrics_and_provenance() {
+    let (_, plan) = planned();
+    let (_folder, store, ids) = trained(&plan);
+    let [first, second] = [&ids[0], &ids[2]].map(|id| store.load(id).unwrap());
+    let host = ProvenanceDifference { key: "machine.host".into(), first: "a".into(), second: "b".into() };
+    assert_snapshot!(shown(&Difference::of(&first, &second, vec![host]), &ids, &[]), @"");
+}
+
+#[test]
+fn a_plan_says_what_it_costs_and_what_is_there() {
+    let (experiment, plan) = planned();
+    let (_folder, store, ids) = trained(&plan);
+    let existing = Existing::read(&store).unwrap();
+    let report = PlanReport::of(&experiment, &plan, &existing);
+    assert_snapshot!(shown(&report, &ids, &["/cells/0"]), @"");
+    assert_eq!([0, 1].map(|cell| existing.of(&plan.cells[cell])), ["2/2", "1/2, 1 failed"]);
+}
+
+#[test]
+fn an_explanation_names_each_layer_and_its_place() {
+    let (experiment, _) = planned();
+    let explanation = plan::explain(&experiment, keys::find("optimizer.lr").unwrap());
+    assert_snapshot!(shown(&ExplanationReport::of(&experiment, &explanation), &[], &[]), @"");
+}
+
+#[test]
+fn a_comparison_says_in_numbers_what_the_tables_say() {
+    let (experiment, plan) = planned();
+    let (_folder, store, ids) = trained(&plan);
+    let comparison = of_plan(&experiment, &plan, &store).unwrap();
+    let document = document(&comparison, &summarize(&comparison), "report.html".as_ref());
+    assert_snapshot!(shown(&document, &ids, &["/effects", "/against_best", "/importance", "/winner", "/statement"]), @"");
+}
+
+/// The same runs, by a plan and by a query, are the same cells.
+#[test]
+fn a_plan_and_a_query_find_the_same() {
+    let (experiment, plan) = planned();
+    let (_folder, store, _) = trained(&plan);
+    let cells = |comparison| document(&comparison, &summarize(&comparison), "".as_ref())["cells"].clone();
+    let by_plan = of_plan(&experiment, &plan, &store).unwrap();
+    let found = of_query(&["rates".to_owned()], &experiment.metric, &store).unwrap();
+    assert_eq!((found.reproductions, found.repeated), (0, 0));
+    assert_eq!(cells(by_plan), cells(found.comparison));
+    let refused = of_query(&["nobody".to_owned()], &experiment.metric, &store).unwrap_err();
+    assert!(refused.is_of_request(), "{refused}");
+}
