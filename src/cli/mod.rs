@@ -1,6 +1,7 @@
 //! People: arguments, tables, progress and error reports.
 //!
-//! Standard output is data, standard error is talk. Exit codes: 0 done, 1 the work failed, 2 the request was wrong.
+//! Standard output is data, standard error is talk. Exit codes: 0 done, 1 the work failed, 2 the request was
+//! wrong, 130 the person interrupted it.
 
 mod args;
 mod commands;

@@ -30,7 +30,7 @@ mod tests {
     fn the_nearest_to_finished_counts_and_a_reproduction_never_does() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("runs")).unwrap();
-        let mut run = |seed, reached, provenance| {
+        let run = |seed, reached, provenance| {
             let run = store.create_run(&spec(seed, 0.15), &provenance, at(1)).unwrap();
             let mut log = run.open_log(&run.acquire_lease().unwrap()).unwrap();
             log.append(&state(reached, 2)).unwrap();

@@ -1,15 +1,19 @@
 //! `ablate list`: the runs of the store, newest first.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
+use crate::report::find::unknown_word;
 use crate::report::listing::{ListedRun, Listing};
+use crate::report::spelling;
 use crate::runner::clock;
 use crate::store::{Index, RunQuery, RunState, shortest_unique_prefixes};
-use crate::types::{MetricName, RunId};
+use crate::types::RunId;
 
 /// What `ablate list` takes.
 #[derive(Debug, clap::Args)]
@@ -21,15 +25,16 @@ pub struct Arguments {
     pub json: Json,
 }
 
-/// The result that the table shows.
-const SHOWN_METRIC: &str = "valid/mlm_loss";
-
 /// Prints the runs that the query finds.
 pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let query: RunQuery = arguments.query.join(" ").parse()?;
     let mut index = Index::open(&store)?;
-    let listing = Listing::of(index.query(&query)?);
+    if let Some(word) = unknown_word(&query, &mut index)? {
+        let text = format!("`{word}` is no experiment and begins no run's id; `ablate list` shows all runs");
+        return Err(CliError::request(text));
+    }
+    let listing = Listing::of(index.query(&query)?, &store);
     for (run, error) in index.unreadable() {
         context.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
     }
@@ -43,22 +48,26 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     }
     let ids = store.run_ids()?;
     let prefixes = shortest_unique_prefixes(&ids);
+    // One metric for all, or each with its own.
+    let metrics = listing.runs.iter().filter_map(|run| Some(run.result()?.0.as_str())).collect::<BTreeSet<_>>();
+    let metric = metrics.first().copied().filter(|_| metrics.len() == 1);
     let columns = [
         ("run", Align::Left),
         ("state", Align::Left),
         ("started", Align::Left),
         ("took", Align::Right),
         ("steps", Align::Right),
-        (SHOWN_METRIC, Align::Right),
+        (metric.unwrap_or("result"), Align::Right),
         ("experiment", Align::Left),
+        ("seed", Align::Right),
         ("cell", Align::Left),
     ];
-    let text = table(&columns, listing.runs.iter().map(|row| cells(context, row, &prefixes)));
+    let text = table(&columns, listing.runs.iter().map(|row| cells(context, row, &prefixes, metric.is_some())));
     context.printer.data(text);
     Ok(())
 }
 
-fn cells(context: &Context, row: &ListedRun, prefixes: &std::collections::BTreeMap<RunId, usize>) -> Vec<String> {
+fn cells(context: &Context, row: &ListedRun, prefixes: &BTreeMap<RunId, usize>, is_one_metric: bool) -> Vec<String> {
     let printer = &context.printer;
     let (unique, rest) = row.id.as_str().split_at(prefixes.get(&row.id).copied().unwrap_or(RunId::LEN));
     let id = format!("{}{rest}", printer.paint(Stream::Out, Style::Id, unique));
@@ -71,7 +80,12 @@ fn cells(context: &Context, row: &ListedRun, prefixes: &std::collections::BTreeM
     let took = row.started_at.zip(row.ended_at).map(|(start, end)| format::duration(end.secs_since(start)));
     let steps = match row.total_steps {
         Some(total) if total != row.steps_done.0 => format!("{}/{total}", row.steps_done),
+        None if row.steps_done.0 == 0 => "-".to_owned(),
         _ => row.steps_done.to_string(),
+    };
+    let result = match row.result() {
+        Some((name, value)) if !is_one_metric => format!("{name} {}", format::metric(Some(value))),
+        result => format::metric(result.map(|(_, value)| value)),
     };
     vec![
         id,
@@ -79,8 +93,9 @@ fn cells(context: &Context, row: &ListedRun, prefixes: &std::collections::BTreeM
         row.started_at.map(|at| format::moment(at, clock::now())).unwrap_or_else(|| "-".into()),
         took.unwrap_or_else(|| "-".into()),
         steps,
-        format::metric(shown(row)),
+        result,
         row.experiment.clone().unwrap_or_else(|| "-".into()),
+        row.seed.map_or_else(|| "-".into(), |seed| seed.to_string()),
         match &row.reproduces {
             Some(original) => format!("reproduces {original}"),
             None => cell(row),
@@ -88,17 +103,11 @@ fn cells(context: &Context, row: &ListedRun, prefixes: &std::collections::BTreeM
     ]
 }
 
-fn shown(row: &ListedRun) -> Option<f64> {
-    let name: MetricName = SHOWN_METRIC.parse().ok()?;
-    row.metrics.get(&name).copied()
-}
-
 /// `mask_ratio=0.3 nsp=off`.
 fn cell(row: &ListedRun) -> String {
     let part = |(key, value): (&String, &serde_json::Value)| {
         let name = key.strip_suffix(".kind").unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key));
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{name}={value}")
+        format!("{name}={}", spelling::axis_value(value))
     };
     row.axes.iter().map(part).collect::<Vec<_>>().join(" ")
 }
