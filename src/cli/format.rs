@@ -47,7 +47,8 @@ pub fn moment(at: Timestamp, now: Timestamp) -> String {
     format!("{day} {time} ({})", ago(now.secs_since(at)))
 }
 
-fn ago(secs: f64) -> String {
+/// `just now`, `5 min ago`, `2 h ago`.
+pub fn ago(secs: f64) -> String {
     let whole = secs.max(0.0) as u64;
     match whole {
         0..60 => "just now".into(),

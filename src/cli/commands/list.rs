@@ -6,7 +6,7 @@ use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
-use crate::cli::printer::{Stream, Style};
+use crate::cli::printer::{Stream, Style, terminal_width};
 use crate::cli::table::{Align, table};
 use crate::report::find::unknown_word;
 use crate::report::listing::{ListedRun, Listing};
@@ -24,6 +24,9 @@ pub struct Arguments {
     #[command(flatten)]
     pub json: Json,
 }
+
+/// Columns of a terminal from which on moments and metrics are written out.
+const WIDE: usize = 110;
 
 /// Prints the runs that the query finds.
 pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
@@ -51,23 +54,34 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     // One metric for all, or each with its own.
     let metrics = listing.runs.iter().filter_map(|run| Some(run.result()?.0.as_str())).collect::<BTreeSet<_>>();
     let metric = metrics.first().copied().filter(|_| metrics.len() == 1);
+    let is_narrow = terminal_width().is_some_and(|width| width < WIDE);
+    let result = match metric {
+        Some(metric) if is_narrow => metric.rsplit('/').next().unwrap_or(metric),
+        metric => metric.unwrap_or("result"),
+    };
     let columns = [
         ("run", Align::Left),
         ("state", Align::Left),
         ("started", Align::Left),
         ("took", Align::Right),
         ("steps", Align::Right),
-        (metric.unwrap_or("result"), Align::Right),
+        (result, Align::Right),
         ("experiment", Align::Left),
         ("seed", Align::Right),
         ("cell", Align::Left),
     ];
-    let text = table(&columns, listing.runs.iter().map(|row| cells(context, row, &prefixes, metric.is_some())));
-    context.printer.data(text);
+    let rows = listing.runs.iter().map(|run| cells(context, run, &prefixes, metric.is_some(), is_narrow));
+    context.printer.data(table(&columns, rows));
     Ok(())
 }
 
-fn cells(context: &Context, row: &ListedRun, prefixes: &BTreeMap<RunId, usize>, is_one_metric: bool) -> Vec<String> {
+fn cells(
+    context: &Context,
+    row: &ListedRun,
+    prefixes: &BTreeMap<RunId, usize>,
+    is_one_metric: bool,
+    is_narrow: bool,
+) -> Vec<String> {
     let printer = &context.printer;
     let (unique, rest) = row.id.as_str().split_at(prefixes.get(&row.id).copied().unwrap_or(RunId::LEN));
     let id = format!("{}{rest}", printer.paint(Stream::Out, Style::Id, unique));
@@ -77,6 +91,9 @@ fn cells(context: &Context, row: &ListedRun, prefixes: &BTreeMap<RunId, usize>, 
         RunState::Running => Style::Hint,
         RunState::Interrupted | RunState::Stopped | RunState::Lost | RunState::Planned => Style::Caution,
     };
+    let now = clock::now();
+    let started =
+        row.started_at.map(|at| if is_narrow { format::ago(now.secs_since(at)) } else { format::moment(at, now) });
     let took = row.started_at.zip(row.ended_at).map(|(start, end)| format::duration(end.secs_since(start)));
     let steps = match row.total_steps {
         Some(total) if total != row.steps_done.0 => format!("{}/{total}", row.steps_done),
@@ -90,7 +107,7 @@ fn cells(context: &Context, row: &ListedRun, prefixes: &BTreeMap<RunId, usize>, 
     vec![
         id,
         printer.paint(Stream::Out, style, row.state.name()),
-        row.started_at.map(|at| format::moment(at, clock::now())).unwrap_or_else(|| "-".into()),
+        started.unwrap_or_else(|| "-".into()),
         took.unwrap_or_else(|| "-".into()),
         steps,
         result,
