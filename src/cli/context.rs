@@ -8,6 +8,7 @@ use super::error::{CliError, print_diagnostics};
 use super::printer::Printer;
 use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, Stage};
+use crate::report::find::find_run;
 use crate::runner::data_sources::{DataSources, SearchPath};
 use crate::runner::trained::{self, Trained, TrainedError, Which};
 use crate::runner::{corpora, examples};
@@ -138,7 +139,7 @@ impl LookUp for Surroundings<'_> {
 
     fn run(&mut self, name: &str) -> Result<RunSpec, String> {
         let store = Store::open(self.runs).map_err(|error| error.to_string())?;
-        let run = store.resolve(name).and_then(|id| store.load(&id)).map_err(|error| error.to_string())?;
+        let run = find_run(&store, name).map_err(|error| error.to_string())?;
         match (run.state, run.spec.stage) {
             (_, Stage::Finetune) => {
                 Err(format!("run {} was fine-tuned already; name a pretraining run or an imported model", run.id))

@@ -1,4 +1,5 @@
-//! Errors as people see them, and the exit code that each ends with: 1 the work failed, 2 the request was wrong.
+//! Errors as people see them, and the exit code that each ends with: 1 the work failed, 2 the request was
+//! wrong, 130 the person interrupted it.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnost
 use super::printer::{Printer, Stream, Style};
 use crate::experiment::{Diagnostic, Diagnostics, Place, Severity, Sources};
 use crate::report::ReportError;
+use crate::runner::stop::ENDED_BY_INTERRUPT;
 use crate::runner::sweep::SweepError;
 use crate::store::StoreError;
 
@@ -20,6 +22,8 @@ pub enum CliError {
     Request(String),
     /// The request was right, but the work failed.
     Work(String),
+    /// The person interrupted the work.
+    Interrupted(String),
     /// It was said already what is wrong.
     Said,
 }
@@ -52,6 +56,10 @@ impl CliError {
             Self::Work(text) => {
                 simple(text);
                 ExitCode::FAILURE
+            }
+            Self::Interrupted(text) => {
+                simple(text);
+                ExitCode::from(ENDED_BY_INTERRUPT)
             }
             Self::Said => ExitCode::FAILURE,
         }

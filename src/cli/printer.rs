@@ -100,6 +100,11 @@ impl Printer {
     }
 }
 
+/// The columns of the terminal that results are printed on; none where they go elsewhere.
+pub fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(terminal_size::Width(columns), _)| usize::from(columns))
+}
+
 #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
 fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ReportError;
+use super::find::{find_id, is_meant, unknown_word};
+use super::{ReportError, spelling};
 use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
 use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, parameter_count};
-use crate::store::{FLOORS_FACT, Index, RunQuery, RunRow, RunState, Store, StoredRun, TaskFloor, nearest_to_finished};
+use crate::store::{FLOORS_FACT, Index, RunQuery, RunState, Store, StoredRun, TaskFloor, nearest_to_finished};
 use crate::types::MetricName;
 use crate::types::metrics::{self, Goal, KnownFloor};
 
@@ -73,13 +74,18 @@ pub struct Found {
 /// When the query finds nothing, or nothing that differs; when the store cannot be read.
 pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<Found, ReportError> {
     let text = words.join(" ");
-    let query: RunQuery = text.parse()?;
-    let rows = Index::open(store)?.query(&query)?;
-    let names = |row: &RunRow, word: &str| row.experiment.as_deref() == Some(word) || is_prefix(&row.id, word);
-    if let Some(word) = query.words.iter().find(|word| !rows.iter().any(|row| names(row, word))) {
-        let text = format!(
-            "`{word}` is no file, no experiment and no run id among the runs of `{text}`; `ablate list` shows all runs"
-        );
+    let mut query: RunQuery = text.parse()?;
+    for word in query.words.iter_mut().filter(|word| *word == "latest") {
+        *word = find_id(store, word)?.to_string();
+    }
+    let mut index = Index::open(store)?;
+    if let Some(word) = unknown_word(&query, &mut index)? {
+        let text = format!("`{word}` is no file, no experiment and begins no run's id; `ablate list` shows all runs");
+        return Err(ReportError::NoComparison(text));
+    }
+    let rows = index.query(&query)?;
+    if let Some(word) = query.words.iter().find(|word| !rows.iter().any(|row| is_meant(row, word))) {
+        let text = format!("no run of `{word}` matches the rest of `{text}`; `ablate list {word}` shows them");
         return Err(ReportError::NoComparison(text));
     }
     if rows.is_empty() {
@@ -130,12 +136,8 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
 
 /// The settings of a run as a person would write them, the seed left out.
 fn settings(run: &StoredRun) -> BTreeMap<String, String> {
-    let spelled = |value: String| match value.parse::<f64>() {
-        Ok(number) if value.contains('e') => Value::Float(number).to_string(),
-        _ => value,
-    };
     let leaves = run.spec.leaves().into_iter().filter(|(key, _)| key != "train.seed");
-    leaves.map(|(key, value)| (key, spelled(value))).collect()
+    leaves.map(|(key, value)| (key, spelling::setting(&value))).collect()
 }
 
 /// Where a setting stands in the key table, which lists an array by the name of the whole; after all keys for one that is
@@ -161,10 +163,6 @@ fn one_cell(query: &str, stored: &[StoredRun], reproductions: usize) -> String {
             many[0].id
         ),
     }
-}
-
-fn is_prefix(id: &crate::types::RunId, word: &str) -> bool {
-    id.as_str().starts_with(&word.to_lowercase())
 }
 
 /// A stored run as analysis takes it, in the cell `axes`.

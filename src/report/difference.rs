@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::comparison::run_data;
+use super::spelling;
 use crate::analysis::{Point, diff_leaves, metric_deltas};
 use crate::store::StoredRun;
 use crate::types::{MetricName, RunId};
@@ -58,7 +59,12 @@ impl Difference {
         Self {
             format: "ablate-diff-1",
             runs: [first.id.clone(), second.id.clone()],
-            settings: settings.map(|d| SettingDifference { key: d.key, first: d.left, second: d.right }).collect(),
+            settings: settings
+                .map(|d| {
+                    let [first, second] = [d.left, d.right].map(|side| side.map(|value| spelling::setting(&value)));
+                    SettingDifference { key: d.key, first, second }
+                })
+                .collect(),
             metrics: metrics.into_iter().map(metric).collect(),
             provenance,
         }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::plan::RunSpec;
 use crate::store::{Event, RunDir, StoreError, StoredRun};
 use crate::trainer::device;
-use crate::types::{ContentHash, RunId, SpecHash, Step, Timestamp};
+use crate::types::{ContentHash, MetricName, RunId, SpecHash, Step, Timestamp};
 
 /// The version of the file's shape.
 const PROVENANCE_SCHEMA: u32 = 1;
@@ -89,6 +89,9 @@ pub struct ExperimentOrigin {
     pub name: String,
     /// The cell of the sweep: axis values by key.
     pub axes: Map<String, Value>,
+    /// The metric that decides in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<MetricName>,
 }
 
 /// Where a run goes on from.

@@ -13,10 +13,10 @@ use crate::trainer::corpus::{PrepareError, SideStats};
 use crate::trainer::device::{self, DeviceError};
 use crate::trainer::pretraining::check_documents;
 use crate::trainer::step_loop::TrainError;
-use crate::types::SpecHash;
+use crate::types::{MetricName, SpecHash};
 
-/// A task for each specification of the plan of `experiment`, named by its cell and seed.
-pub fn tasks(experiment: &str, plan: &Plan) -> Vec<Task> {
+/// A task for each specification of the plan of `experiment`, which is decided by `metric`, named by its cell and seed.
+pub fn tasks(experiment: &str, metric: &MetricName, plan: &Plan) -> Vec<Task> {
     let mut seen = BTreeSet::new();
     let many_seeds = plan.cells.iter().any(|cell| cell.runs.len() > 1);
     let mut tasks = Vec::new();
@@ -32,7 +32,7 @@ pub fn tasks(experiment: &str, plan: &Plan) -> Vec<Task> {
                 spec: run.spec.clone(),
                 hash: run.hash,
                 label: format!("{stage}{}{seed}", cell.label).trim().to_owned(),
-                experiment: Some(ExperimentOrigin { name: experiment.to_owned(), axes }),
+                experiment: Some(ExperimentOrigin { name: experiment.to_owned(), axes, metric: Some(metric.clone()) }),
                 reproduces: None,
             });
         }

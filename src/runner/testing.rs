@@ -31,7 +31,12 @@ pub fn plan(extra: &str) -> Plan {
 
 /// The tasks of [`plan`].
 pub fn tasks(extra: &str) -> Vec<Task> {
-    sweep::tasks("test", &plan(extra))
+    tasks_of(&plan(extra))
+}
+
+/// The tasks of a plan.
+pub fn tasks_of(plan: &Plan) -> Vec<Task> {
+    sweep::tasks("test", &"valid/mlm_loss".parse().expect("a metric"), plan)
 }
 
 /// A planned run of the experiment with this seed.

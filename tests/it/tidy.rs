@@ -70,7 +70,7 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("miette", &["cli"]),
-    ("comfy_table", &["cli"]),
+    ("terminal_size", &["cli"]),
 ];
 
 /// Lines that a file may have without its tests.

@@ -7,6 +7,7 @@ use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::report::difference::{Difference, ProvenanceDifference};
+use crate::report::find::find_run;
 use crate::runner::reproduce::provenance_differences;
 
 /// What `ablate diff` takes.
@@ -25,8 +26,8 @@ pub struct Arguments {
 /// Prints the settings, the final metrics and the provenance that differ.
 pub fn diff(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let first = store.load(&store.resolve(&arguments.first)?)?;
-    let second = store.load(&store.resolve(&arguments.second)?)?;
+    let first = find_run(&store, &arguments.first)?;
+    let second = find_run(&store, &arguments.second)?;
     let provenance = provenance_differences(&first, &second).unwrap_or_default().into_iter();
     let provenance =
         provenance.map(|d| ProvenanceDifference { key: d.key, first: d.original, second: d.reproduced }).collect();

@@ -10,7 +10,8 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::durable;
-use crate::plan::{Task, TokenizerSpec};
+use crate::plan::{Nsp, Task, TokenizerSpec};
+use crate::report::find::find_run;
 use crate::runner::trained::Trained;
 use crate::store::StoredRun;
 use crate::trainer::hugging_face::{architecture, files};
@@ -46,7 +47,7 @@ pub enum ExportFormat {
 pub fn export(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let ExportFormat::Hf = arguments.format;
     let store = context.existing_store()?;
-    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let run = find_run(&store, &arguments.run)?;
     let folder = arguments.out.clone().unwrap_or_else(|| format!("{}-hf", run.id).into());
     if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
         let shown = folder.display();
@@ -111,6 +112,7 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
     let metrics: String = shown.into_iter().filter_map(last).collect();
     let meaning = match &spec.finetune {
         Some(stage) => format!("Fine-tuned on `{}` (content hash `{}`). Loss in nats.", stage.data, stage.data_hash),
+        None if spec.objective.nsp == Nsp::Off => "Loss in nats, at 15 % masks.".to_owned(),
         None => format!(
             "Label 1 of the sentence-pair head means that B does not follow A; negatives: `{:?}`. Loss in nats, at 15 % masks.",
             spec.objective.nsp

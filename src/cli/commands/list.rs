@@ -6,13 +6,14 @@ use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
-use crate::cli::printer::{Stream, Style};
+use crate::cli::printer::{Stream, Style, terminal_width};
 use crate::cli::table::{Align, table};
 use crate::clock;
+use crate::report::find::unknown_word;
 use crate::report::listing::{ListedRun, Listing};
+use crate::report::spelling;
 use crate::store::{Index, RunQuery, RunState, shortest_unique_prefixes};
 use crate::types::RunId;
-use crate::types::metrics::{self, Measurement};
 
 /// What `ablate list` takes.
 #[derive(Debug, clap::Args)]
@@ -24,12 +25,19 @@ pub struct Arguments {
     pub json: Json,
 }
 
+/// Columns of a terminal from which on moments and metrics are written out.
+const WIDE: usize = 110;
+
 /// Prints the runs that the query finds.
 pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let query: RunQuery = arguments.query.join(" ").parse()?;
     let mut index = Index::open(&store)?;
-    let listing = Listing::of(index.query(&query)?);
+    if let Some(word) = unknown_word(&query, &mut index)? {
+        let text = format!("`{word}` is no experiment and begins no run's id; `ablate list` shows all runs");
+        return Err(CliError::request(text));
+    }
+    let listing = Listing::of(index.query(&query)?, &store);
     for (run, error) in index.unreadable() {
         context.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
     }
@@ -43,26 +51,37 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     }
     let ids = store.run_ids()?;
     let prefixes = shortest_unique_prefixes(&ids);
-    // A metric that all runs are judged by is named once, at the top.
-    let judged: BTreeSet<&str> = listing.runs.iter().filter_map(|row| Some(result(row)?.0.name())).collect();
-    let only = if judged.len() == 1 { judged.first().copied() } else { None };
-    let header = only.unwrap_or("result");
+    // One metric for all, or each with its own.
+    let metrics = listing.runs.iter().filter_map(|run| Some(run.result()?.0.as_str())).collect::<BTreeSet<_>>();
+    let metric = metrics.first().copied().filter(|_| metrics.len() == 1);
+    let is_narrow = terminal_width().is_some_and(|width| width < WIDE);
+    let result = match metric {
+        Some(metric) if is_narrow => metric.rsplit('/').next().unwrap_or(metric),
+        metric => metric.unwrap_or("result"),
+    };
     let columns = [
         ("run", Align::Left),
         ("state", Align::Left),
         ("started", Align::Left),
         ("took", Align::Right),
         ("steps", Align::Right),
-        (header, Align::Right),
+        (result, Align::Right),
         ("experiment", Align::Left),
+        ("seed", Align::Right),
         ("cell", Align::Left),
     ];
-    let text = table(&columns, listing.runs.iter().map(|row| cells(context, row, &prefixes, only.is_none())));
-    context.printer.data(text);
+    let rows = listing.runs.iter().map(|run| cells(context, run, &prefixes, metric.is_some(), is_narrow));
+    context.printer.data(table(&columns, rows));
     Ok(())
 }
 
-fn cells(context: &Context, row: &ListedRun, prefixes: &BTreeMap<RunId, usize>, names_result: bool) -> Vec<String> {
+fn cells(
+    context: &Context,
+    row: &ListedRun,
+    prefixes: &BTreeMap<RunId, usize>,
+    is_one_metric: bool,
+    is_narrow: bool,
+) -> Vec<String> {
     let printer = &context.printer;
     let (unique, rest) = row.id.as_str().split_at(prefixes.get(&row.id).copied().unwrap_or(RunId::LEN));
     let id = format!("{}{rest}", printer.paint(Stream::Out, Style::Id, unique));
@@ -72,22 +91,28 @@ fn cells(context: &Context, row: &ListedRun, prefixes: &BTreeMap<RunId, usize>, 
         RunState::Running => Style::Hint,
         RunState::Interrupted | RunState::Stopped | RunState::Lost | RunState::Planned => Style::Caution,
     };
+    let now = clock::now();
+    let started =
+        row.started_at.map(|at| if is_narrow { format::ago(now.secs_since(at)) } else { format::moment(at, now) });
     let took = row.started_at.zip(row.ended_at).map(|(start, end)| format::duration(end.secs_since(start)));
     let steps = match row.total_steps {
         Some(total) if total != row.steps_done.0 => format!("{}/{total}", row.steps_done),
+        None if row.steps_done.0 == 0 => "-".to_owned(),
         _ => row.steps_done.to_string(),
+    };
+    let result = match row.result() {
+        Some((name, value)) if !is_one_metric => format!("{name} {}", format::metric(Some(value))),
+        result => format::metric(result.map(|(_, value)| value)),
     };
     vec![
         id,
         printer.paint(Stream::Out, style, row.state.name()),
-        row.started_at.map(|at| format::moment(at, clock::now())).unwrap_or_else(|| "-".into()),
+        started.unwrap_or_else(|| "-".into()),
         took.unwrap_or_else(|| "-".into()),
         steps,
-        match result(row).filter(|_| names_result) {
-            Some((metric, value)) => format!("{} {}", metric.name(), format::metric(Some(value))),
-            None => format::metric(result(row).map(|(_, value)| value)),
-        },
+        result,
         row.experiment.clone().unwrap_or_else(|| "-".into()),
+        row.seed.map_or_else(|| "-".into(), |seed| seed.to_string()),
         match &row.reproduces {
             Some(original) => format!("reproduces {original}"),
             None => cell(row),
@@ -95,17 +120,11 @@ fn cells(context: &Context, row: &ListedRun, prefixes: &BTreeMap<RunId, usize>, 
     ]
 }
 
-/// What a run is judged by, as it was measured last: the metric that usually decides in its stage.
-fn result(row: &ListedRun) -> Option<Measurement> {
-    metrics::deciding_by_stage().find_map(|metric| Some((metric, *row.metrics.get(&metric.metric_name())?)))
-}
-
 /// `mask_ratio=0.3 nsp=off`.
 fn cell(row: &ListedRun) -> String {
     let part = |(key, value): (&String, &serde_json::Value)| {
         let name = key.strip_suffix(".kind").unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key));
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{name}={value}")
+        format!("{name}={}", spelling::axis_value(value))
     };
     row.axes.iter().map(part).collect::<Vec<_>>().join(" ")
 }

@@ -8,6 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
 use crate::plan::Stage;
+use crate::report::find::find_run;
 use crate::runner::corpora;
 use crate::trainer::pretraining::memorisation::{Span, probe};
 use crate::trainer::tokenizer::Tokenizer;
@@ -36,7 +37,7 @@ pub struct Arguments {
 /// Asks for as many train spans as held-out ones, and prints both shares and what was given back.
 pub fn memorisation(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let run = find_run(&store, &arguments.run)?;
     if run.spec.stage == Stage::Import {
         let text = format!("run {} was imported, and what it was trained on is not here", run.id);
         return Err(CliError::request(text));

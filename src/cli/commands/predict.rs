@@ -9,6 +9,7 @@ use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::plan::FinetuneSpec;
+use crate::report::find::find_run;
 use crate::trainer::fine_tuning::prediction::{Entity, Said, predict_texts};
 use crate::trainer::fine_tuning::task::TextExample;
 
@@ -30,7 +31,7 @@ pub struct Arguments {
 /// Prints a line for each text of the file: its class, or its entities.
 pub fn predict(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let run = find_run(&store, &arguments.run)?;
     let Some(stage) = &run.spec.finetune else {
         let text = format!("run {} was pretrained, for no task; `ablate fill-mask {} TEXT` asks it", run.id, run.id);
         return Err(CliError::request(text));

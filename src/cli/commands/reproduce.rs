@@ -7,6 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::progress::SweepProgress;
+use crate::report::find::find_run;
 use crate::runner::execute::{Options, TaskOutcome, execute};
 use crate::runner::launch::LocalProcesses;
 use crate::runner::reproduce::{ProvenanceDifference, ReproduceError, Verdict, compare, provenance_differences, task};
@@ -28,7 +29,7 @@ pub struct Arguments {
 /// Re-executes the run from its stored specification, in a new folder that points at it; fails when the two differ.
 pub fn reproduce(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let original = store.load(&store.resolve(&arguments.run)?)?;
+    let original = find_run(&store, &arguments.run)?;
     let tasks = [task(&original).map_err(CliError::request)?];
     let options = Options { command: context.command.clone(), ..Options::default() };
     let stop = Stop::on_signals();
@@ -42,6 +43,9 @@ pub fn reproduce(context: &Context, arguments: &Arguments) -> Result<(), CliErro
         Some(TaskOutcome::Broken { reason }) => return Err(CliError::work(reason)),
         Some(TaskOutcome::Failed { run, reason }) => {
             return Err(CliError::work(ReproduceError::Failed { run, reason }));
+        }
+        _ if stop.is_requested() => {
+            return Err(CliError::Interrupted("interrupted before the run was reproduced".to_owned()));
         }
         _ => return Err(CliError::work("interrupted before the run was reproduced")),
     };

@@ -77,7 +77,7 @@ impl FromStr for Jobs {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let loaded = context.load(&arguments.experiment)?;
     let sources = context.sources_of(&loaded)?;
-    let tasks = sweep::tasks(&loaded.experiment.name, &loaded.plan);
+    let tasks = sweep::tasks(&loaded.experiment.name, &loaded.experiment.metric, &loaded.plan);
     sweep::prepare(&loaded.plan, &sources, &mut |corpus| say_prepared(context, corpus))?;
     let options = Options {
         retry: arguments.retry,
@@ -95,7 +95,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     context.printer.status(counts.style(), "Done", counts.in_words());
     if counts.interrupted > 0 {
         let text = "interrupted; the same command goes on from the last checkpoints";
-        return Err(CliError::work(text));
+        let is_asked_for = stop.is_requested();
+        return Err(if is_asked_for { CliError::Interrupted(text.to_owned()) } else { CliError::work(text) });
     }
     let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: false };
     draw(context, &loaded, &sources.store, &drawing)?;

@@ -7,6 +7,7 @@ use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::clock;
+use crate::report::find::find_run;
 use crate::report::record::RunRecord;
 use crate::store::StoredRun;
 
@@ -23,7 +24,7 @@ pub struct Arguments {
 /// Prints a run: its state, specification, results, facts and provenance.
 pub fn show(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let run = find_run(&store, &arguments.run)?;
     if arguments.json.wanted {
         context.printer.json(&RunRecord::of(&run));
     } else {

@@ -32,7 +32,7 @@ impl Bench {
     fn new(extra: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (sources, plan) = (testing::sources(folder.path()), testing::plan(extra));
-        let tasks = sweep::tasks("test", &plan);
+        let tasks = testing::tasks_of(&plan);
         let options = Options { halving: sweep::halving(&plan, &tasks), ..Options::default() };
         Self { _folder: folder, sources, tasks, options }
     }
