@@ -1,8 +1,10 @@
 //! The same corpus gives the same tokenizer, byte for byte, in every process.
 
 use std::fs;
+#[cfg(feature = "mecab")]
 use std::path::Path;
 
+#[cfg(feature = "mecab")]
 use lindera::dictionary::{DictionaryBuilder, Metadata};
 
 use crate::support::Workbench;
@@ -40,6 +42,7 @@ fn every_process_writes_the_same_tokenizer_and_token_files() {
 }
 
 /// A dictionary of these words, in the format that lindera reads.
+#[cfg(feature = "mecab")]
 fn dictionary(folder: &Path, words: &[&str]) {
     let source = tempfile::tempdir().unwrap();
     let lexicon: String = words.iter().map(|word| format!("{word},0,0,100,N\n")).collect();
@@ -57,6 +60,7 @@ fn dictionary(folder: &Path, words: &[&str]) {
 /// A dictionary is part of what a run is: another one makes another run, a run is reproduced with its own, and one that is not
 /// there or is another by now is refused by name.
 #[test]
+#[cfg(feature = "mecab")]
 fn a_run_is_tokenized_with_its_dictionary() {
     let workbench = Workbench::tiny("");
     dictionary(&workbench.path("first"), &["는", "가", "에서", "을", "를"]);
@@ -89,7 +93,20 @@ fn a_run_is_tokenized_with_its_dictionary() {
         output.stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
     };
     assert!(refused("nowhere").contains("`tokenizer.dictionary` nowhere: there is no such folder (looked at "));
-    assert!(refused("ko-dic").contains("this program was built without it: build it with `--features"));
+    assert!(
+        refused("ko-dic")
+            .contains("this program was built without it: build it with `cargo build --release --features ko-dic`")
+    );
+}
+
+/// A program without the analysis says so when the experiment is planned, and how to build one with it.
+#[test]
+#[cfg(not(feature = "mecab"))]
+fn a_dictionary_is_refused_by_a_program_that_cannot_read_it() {
+    let output = Workbench::tiny("").run("plan tiny.toml --set tokenizer.dictionary=mine");
+    assert_eq!(output.code, Some(2));
+    let said = output.stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    assert!(said.contains("build it with `cargo build --release --features mecab`"), "{said}");
 }
 
 /// A checkpoint's ids mean what its tokenizer says: with another one in its place the model is not used.

@@ -1,17 +1,15 @@
 //! Words to morphemes, by a dictionary: `학교에서` to `학교` and `에서`, before a tokenizer sees them.
 //!
 //! The analysis is lindera's (Viterbi over a MeCab dictionary, such as mecab-ko-dic) of each word between white space on its
-//! own, not of the sentence: so a word is always cut alike, and a tokenizer stays a function of the word.
+//! own, not of the sentence: so a word is always cut alike, and a tokenizer stays a function of the word. It is a feature of the
+//! package, `mecab`: a program without it refuses every dictionary, when the experiment is planned.
 
 use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lindera::dictionary::load_dictionary;
-use lindera::mode::Mode;
-use lindera::segmenter::Segmenter;
-
+use self::analysis::Segmenter;
 use crate::types::{ContentHash, ContentHasher};
 
 /// What stands between the morphemes of a word: a sign that no text has. Whoever uses the `tokenizer.json` elsewhere
@@ -31,8 +29,13 @@ const METADATA: &str = "metadata.json";
 #[derive(Debug, thiserror::Error)]
 pub enum DictionaryError {
     #[error(
-        "`tokenizer.dictionary` is `{BUILT_IN}`, and this program was built without it: build it with `--features {BUILT_IN}`, \
-         which downloads the dictionary, or name a folder that holds one"
+        "`tokenizer.dictionary` is `{reference}`, and this program was built without the analysis of words into morphemes: \
+         build it with `cargo build --release --features mecab`"
+    )]
+    NoAnalysis { reference: String },
+    #[error(
+        "`tokenizer.dictionary` is `{BUILT_IN}`, and this program was built without it: build it with `cargo build --release \
+         --features {BUILT_IN}`, which downloads the dictionary, or with `--features mecab`, and name a folder that holds one"
     )]
     NotBuiltIn,
     #[error("`tokenizer.dictionary` {reference}: there is no such folder (looked at {looked})")]
@@ -58,11 +61,14 @@ impl Dictionary {
     /// The dictionary of this name: the built-in one, or a folder that is looked up in each of `beside` in turn.
     ///
     /// # Errors
-    /// When it is nowhere.
+    /// When it is nowhere, or this program was built without what reads it.
     pub fn locate<'p>(reference: &str, beside: impl IntoIterator<Item = &'p Path>) -> Result<Self, DictionaryError> {
         if reference == BUILT_IN {
             let is_within = cfg!(feature = "ko-dic");
             return if is_within { Ok(Self::BuiltIn) } else { Err(DictionaryError::NotBuiltIn) };
+        }
+        if cfg!(not(feature = "mecab")) {
+            return Err(DictionaryError::NoAnalysis { reference: reference.to_owned() });
         }
         let looked: Vec<PathBuf> = beside.into_iter().map(|folder| folder.join(reference)).collect();
         if let Some(found) = looked.iter().find(|path| path.is_dir()) {
@@ -119,12 +125,9 @@ impl Dictionary {
             let reference = path.display().to_string();
             return Err(DictionaryError::Changed { reference, expected, found });
         }
-        let unusable = |error: lindera::error::LinderaError| DictionaryError::Unusable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let dictionary = load_dictionary(&uri).map_err(unusable)?;
-        Ok(Morphemes { segmenter: Segmenter::new(Mode::Normal, dictionary, None), hash: found })
+        let segmenter =
+            Segmenter::open(&uri).map_err(|reason| DictionaryError::Unusable { path: path.to_owned(), reason })?;
+        Ok(Morphemes { segmenter, hash: found })
     }
 }
 
@@ -142,8 +145,8 @@ impl Morphemes {
 
     /// A word with [`SEPARATOR`] between its morphemes. A word that cannot be analysed stays whole.
     pub fn cut<'w>(&self, word: &'w str) -> Cow<'w, str> {
-        let tokens = self.segmenter.segment(Cow::Borrowed(word)).unwrap_or_default();
-        let cuts: Vec<usize> = tokens.iter().map(|token| token.byte_start).filter(|&at| at > 0).collect();
+        let mut cuts = self.segmenter.starts(word);
+        cuts.retain(|&at| at > 0);
         if cuts.is_empty() {
             return Cow::Borrowed(word);
         }
@@ -153,8 +156,48 @@ impl Morphemes {
     }
 }
 
-#[cfg(test)]
-pub(super) mod tests {
+#[cfg(feature = "mecab")]
+mod analysis {
+    use std::borrow::Cow;
+
+    use lindera::dictionary::load_dictionary;
+    use lindera::mode::Mode;
+
+    pub struct Segmenter(lindera::segmenter::Segmenter);
+
+    impl Segmenter {
+        pub fn open(uri: &str) -> Result<Self, String> {
+            let dictionary = load_dictionary(uri).map_err(|error| error.to_string())?;
+            Ok(Self(lindera::segmenter::Segmenter::new(Mode::Normal, dictionary, None)))
+        }
+
+        /// Where each morpheme of a word begins, in bytes; nothing for a word that cannot be analysed.
+        pub fn starts(&self, word: &str) -> Vec<usize> {
+            let tokens = self.0.segment(Cow::Borrowed(word)).unwrap_or_default();
+            tokens.iter().map(|token| token.byte_start).collect()
+        }
+    }
+}
+
+/// What stands in for the analysis in a program without it: nothing can be opened, so nothing is ever cut.
+#[cfg(not(feature = "mecab"))]
+mod analysis {
+    pub enum Segmenter {}
+
+    impl Segmenter {
+        pub fn open(_: &str) -> Result<Self, String> {
+            Err("this program was built without the feature `mecab`".to_owned())
+        }
+
+        pub fn starts(&self, _: &str) -> Vec<usize> {
+            match *self {}
+        }
+    }
+}
+
+/// Dictionaries for tests of whatever is tokenized with one.
+#[cfg(all(test, feature = "mecab"))]
+pub(super) mod testing {
     use lindera::dictionary::{DictionaryBuilder, Metadata};
 
     use super::*;
@@ -175,8 +218,16 @@ pub(super) mod tests {
         DictionaryBuilder::new(metadata).build_dictionary(&source, &built).unwrap();
         Dictionary::Folder(built)
     }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(feature = "mecab")]
+    use super::testing::dictionary_of;
+    use super::*;
 
     #[test]
+    #[cfg(feature = "mecab")]
     fn words_are_cut_where_the_dictionary_has_them() {
         let folder = tempfile::tempdir().unwrap();
         let dictionary = dictionary_of(&["학교", "에서", "에", "나", "는"], folder.path());
@@ -191,6 +242,7 @@ pub(super) mod tests {
     }
 
     #[test]
+    #[cfg(feature = "mecab")]
     fn a_dictionary_is_known_by_its_bytes() {
         let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let dictionary = dictionary_of(&["나", "는"], one.path());
@@ -209,9 +261,13 @@ pub(super) mod tests {
     #[test]
     fn what_is_nowhere_is_said_with_where_it_was_looked_for() {
         let said = |name| Dictionary::locate(name, [Path::new("a"), Path::new("b")]).unwrap_err().to_string();
-        insta::assert_snapshot!(said("mine"), @"`tokenizer.dictionary` mine: there is no such folder (looked at a/mine, b/mine)");
+        if cfg!(feature = "mecab") {
+            insta::assert_snapshot!(said("mine"), @"`tokenizer.dictionary` mine: there is no such folder (looked at a/mine, b/mine)");
+        } else {
+            insta::assert_snapshot!(said("mine"), @"`tokenizer.dictionary` is `mine`, and this program was built without the analysis of words into morphemes: build it with `cargo build --release --features mecab`");
+        }
         if cfg!(not(feature = "ko-dic")) {
-            insta::assert_snapshot!(said("ko-dic"), @"`tokenizer.dictionary` is `ko-dic`, and this program was built without it: build it with `--features ko-dic`, which downloads the dictionary, or name a folder that holds one");
+            insta::assert_snapshot!(said("ko-dic"), @"`tokenizer.dictionary` is `ko-dic`, and this program was built without it: build it with `cargo build --release --features ko-dic`, which downloads the dictionary, or with `--features mecab`, and name a folder that holds one");
         }
     }
 }

@@ -155,10 +155,12 @@ fn a_separator_keeps_morphemes_apart() {
 /// With a dictionary, plain text comes out as text that was analysed beforehand does with a separator, for every kind; what
 /// tokens cover is counted in the text as it was given.
 #[test]
+#[cfg(feature = "mecab")]
 fn a_dictionary_does_what_a_separator_does() {
     let text = ["나는 학교에 간다", "학교에서 나는 나무를 보았다", "학교는 나무에 나를 보았다"];
     let folder = tempfile::tempdir().unwrap();
-    let dictionary = morphemes::tests::dictionary_of(&["학교", "에", "에서", "나", "는", "나무", "를"], folder.path());
+    let dictionary =
+        morphemes::testing::dictionary_of(&["학교", "에", "에서", "나", "는", "나무", "를"], folder.path());
     let morphemes = Arc::new(dictionary.open(dictionary.hash().unwrap()).unwrap());
     let cut =
         text.map(|text| text.split(' ').map(|word| morphemes.cut(word).into_owned()).collect::<Vec<_>>().join(" "));
