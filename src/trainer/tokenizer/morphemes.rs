@@ -196,7 +196,8 @@ mod analysis {
 }
 
 /// Dictionaries for tests of whatever is tokenized with one.
-#[cfg(all(test, feature = "mecab"))]
+#[cfg(test)]
+#[cfg(feature = "mecab")]
 pub(super) mod testing {
     use lindera::dictionary::{DictionaryBuilder, Metadata};
 
