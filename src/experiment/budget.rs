@@ -4,7 +4,7 @@ use std::fmt;
 
 use toml::de::DeValue;
 
-use super::value::{Bounds, Value, float};
+use super::number::{self, Bounds, float};
 
 /// The cost of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +53,7 @@ impl Budget {
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |number: &f64| Value::Float(*number).to_string();
+        let shown = |number: &f64| number::shown(*number);
         match self {
             Self::Tokens(tokens) => write!(f, "{} tokens", shown(tokens)),
             Self::Flops(flops) => write!(f, "{} FLOPs", shown(flops)),

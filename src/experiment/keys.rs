@@ -2,15 +2,17 @@
 //! file says nothing.
 //!
 //! Parsing, "did you mean", `--set`, the checks of sweep axes and the order of a sweep's axes all come from here. A new
-//! setting is one line in [`KEYS`] and one field of the run's specification, of the same name. Names are Hugging Face's
+//! setting is one line in the table and one field of the run's specification, of the same name. Names are Hugging Face's
 //! `BertConfig` names where it has one.
 
 use std::sync::LazyLock;
 
 use toml::de::DeValue;
 
-use super::value::Kind::{Betas, Bool, Choice, Float, FloatOrOff, Integer, Masking, Preset, Seeds, Text, Words};
-use super::value::{self, Bounds, Kind, Value};
+use super::number::Bounds;
+use super::presets;
+use super::value::Kind::{Betas, Bool, Choice, Float, FloatOrOff, Integer, Masking, Seeds, Text, Words};
+use super::value::{self, Kind, Value};
 use crate::suggest;
 use crate::types::metrics;
 
@@ -37,7 +39,7 @@ impl Key {
 
     /// The place in the table: the order in which axes are expanded.
     pub fn position(&self) -> usize {
-        KEYS.iter().position(|key| key.name == self.name).unwrap_or(KEYS.len())
+        all().position(|key| key.name == self.name).unwrap_or(usize::MAX)
     }
 
     /// The default, read.
@@ -54,12 +56,12 @@ pub fn is_setting(name: &str) -> bool {
 
 /// All keys, in the order of the table.
 pub fn all() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter()
+    TABLE.iter().copied().flatten()
 }
 
 /// The key of this name.
 pub fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+    all().find(|key| key.name == name)
 }
 
 /// The default of every key that has one.
@@ -111,6 +113,9 @@ pub fn nearest_key(path: &str, given: &[&str]) -> Option<&'static str> {
 pub fn sections() -> impl Iterator<Item = &'static str> {
     SECTIONS.iter().copied()
 }
+
+/// What the keys of each stage of training begin with: pretraining, fine-tuning.
+pub const STAGES: [&str; 2] = ["", "finetune."];
 
 /// Keys of which at most one may be given: giving one on the command line takes the other back.
 pub const EXCLUSIVE: &[&[&str]] = &[
@@ -189,20 +194,45 @@ const fn without_default(name: &'static str, kind: Kind, doc: &'static str) -> K
     Key { name, kind, default: None, doc, is_later: false }
 }
 
-#[rustfmt::skip] // a table: one key a line
-static KEYS: &[Key] = &[
+/// The table, in the order in which axes are expanded.
+static TABLE: &[&[Key]] = &[
+    EXPERIMENT,
+    DATA,
+    TOKENIZER,
+    MODEL,
+    OBJECTIVE,
+    PRETRAINING.update,
+    LENGTH,
+    PRETRAINING.train,
+    TRAIN,
+    FINETUNE,
+    FINE_TUNING.update,
+    FINETUNE_LENGTH,
+    FINE_TUNING.train,
+    SWEEP,
+    REPORT,
+];
+
+#[rustfmt::skip]
+const EXPERIMENT: &[Key] = &[
     without_default("experiment.name", Text, "What the experiment is called in lists and reports; required"),
     without_default("experiment.question", Text, "The question that it is to answer, in a sentence"),
     key("experiment.metric", one_of(metrics::NAMES), "'valid/mlm_loss'", "The metric that decides"),
     without_default("experiment.goal", one_of(&["minimize", "maximize"]), "Which way is better; follows from the metric when not given"),
+];
 
+#[rustfmt::skip]
+const DATA: &[Key] = &[
     without_default("data.corpus", Text, "`demo` for the built-in corpus, or a file, folder or glob; required"),
     key("data.format", one_of(&["auto", "sentences", "eod", "jsonl", "prose"]), "'auto'", "How the text is cut into documents and sentences"),
     key("data.text_field", Text, "'text'", "The field of a JSON line that holds the text"),
     key("data.valid_fraction", Float(INSIDE), "0.05", "The share of documents held out"),
     key("data.demo_documents", Integer { min: 2, max: 100_000_000 }, "2000", "Documents of the built-in corpus"),
     key("data.demo_seed", SEED, "0", "The seed of the built-in corpus"),
+];
 
+#[rustfmt::skip]
+const TOKENIZER: &[Key] = &[
     key("tokenizer.kind", one_of(&["wordpiece", "bpe", "unigram", "character"]), "'wordpiece'", "The tokenizer's algorithm"),
     key("tokenizer.vocab_size", Integer { min: 16, max: 1 << 24 }, "8000", "Entries of the vocabulary, the special tokens included: five with wordpiece, seven with the others"),
     key("tokenizer.min_frequency", COUNT, "2", "A pair that occurs less often is not merged"),
@@ -210,8 +240,11 @@ static KEYS: &[Key] = &[
     key("tokenizer.lowercase", Bool, "false", "Whether text is lower-cased first"),
     without_default("tokenizer.separator", Text, "What cuts words into morphemes, in text that was analysed beforehand"),
     without_default("tokenizer.dictionary", Text, "A folder with a MeCab dictionary in lindera's format, or `ko-dic` for the built-in one: words are cut into morphemes first"),
+];
 
-    without_default("model.preset", Preset, "A known model; single keys win over it"),
+#[rustfmt::skip]
+const MODEL: &[Key] = &[
+    without_default("model.preset", one_of(presets::NAMES), "A known model; single keys win over it"),
     key("model.hidden_size", SIZE, "128", "Width of the model"),
     key("model.num_hidden_layers", Integer { min: 1, max: 1024 }, "2", "Encoder layers"),
     key("model.num_attention_heads", Integer { min: 1, max: 1024 }, "2", "Attention heads a layer"),
@@ -231,7 +264,10 @@ static KEYS: &[Key] = &[
     key("model.mlm_head_transform", Bool, "true", "Whether dense + activation + LayerNorm stand before the MLM projection"),
     key("model.mlm_head_bias", Bool, "true", "Whether the MLM projection has a bias"),
     key("model.nsp_head_bias", Bool, "true", "Whether the NSP classifier has a bias"),
+];
 
+#[rustfmt::skip]
+const OBJECTIVE: &[Key] = &[
     key("objective.mask_ratio", Float(INSIDE), "0.15", "The share of ordinary tokens selected for prediction"),
     key("objective.mask_token_prob", Float(SHARE), "0.8", "Of the selected, the share replaced by [MASK]"),
     key("objective.random_token_prob", Float(SHARE), "0.1", "Of the selected, the share replaced by a random token"),
@@ -247,39 +283,161 @@ static KEYS: &[Key] = &[
     later("objective.nsp_weight", Float(FROM_ZERO), "1.0", "What the NSP loss is multiplied with"),
     without_default("objective.nsp_negative_documents", Integer { min: 1, max: 1 << 31 }, "Negatives come from the first so many documents only, as Chuck2Win/BERT does by mistake"),
     later("objective.nsp_double_softmax", Bool, "false", "Whether a second softmax stands in the NSP loss, as in AIFFEL's TensorFlow model by mistake"),
+];
 
-    key("optimizer.kind", OPTIMIZERS, "'adamw'", "The optimizer"),
-    key("optimizer.lr", Float(ANY), "5e-4", "The peak learning rate"),
-    key("optimizer.betas", Betas, "[0.9, 0.999]", "Decay rates of the two moments"),
-    key("optimizer.eps", Float(ANY), "1e-8", "Added to the root of the second moment"),
-    key("optimizer.weight_decay", Float(FROM_ZERO), "0.01", "Decay: decoupled in adamw, L2 in adam"),
-    later("optimizer.decay_exempt", EXEMPT, "'bias_and_norm'", "What has no weight decay"),
-    key("optimizer.clip_norm", FloatOrOff(ANY), "1.0", "The largest gradient norm"),
-    later("optimizer.clip_scope", one_of(&["global", "per_tensor"]), "'global'", "Whether the norm is of all gradients together, or of each tensor's"),
+/// The keys of [optimizer], [schedule] and [train] that every stage of training has.
+struct StageKeys {
+    /// [optimizer] and [schedule].
+    update: &'static [Key],
+    /// [train], but for how long the stage lasts.
+    train: &'static [Key],
+}
 
-    key("schedule.kind", SCHEDULES, "'linear'", "The learning rate after the warmup"),
-    key("schedule.warmup_ratio", Float(SHARE), "0.1", "The warmup as a share of all steps; excludes warmup_steps"),
-    without_default("schedule.warmup_steps", Integer { min: 0, max: i64::MAX }, "The warmup in steps; excludes warmup_ratio"),
-    later("schedule.decay_ratio", Float(SHARE), "0.1", "The last share of all steps, in which wsd falls to 0"),
-    later("schedule.plateau_factor", Float(INSIDE), "0.1", "What plateau multiplies the learning rate with"),
-    later("schedule.plateau_patience", Integer { min: 0, max: i64::MAX }, "10", "Evaluations without improvement that plateau waits through"),
-    later("schedule.plateau_threshold", Float(Bounds::below(0.0, 1.0)), "1e-4", "The share by which the valid loss must fall to count as improvement"),
+/// Where the keys of stages differ.
+struct StageDefaults {
+    lr: &'static str,
+    /// What the length of its sequences is.
+    seq_len: &'static str,
+    eval_every: &'static str,
+    /// How many instances an evaluation judges, and what these are.
+    eval_instances: (&'static str, &'static str),
+    checkpoint_every: &'static str,
+    keep_checkpoints: &'static str,
+}
 
+/// The keys of the stage whose names begin with `$stage`. Those that came after its first stored specifications are `$added`:
+/// [`later`] or [`key`].
+macro_rules! stage_keys {
+    ($stage:literal, $added:ident, $defaults:expr) => {{
+        const OF: StageDefaults = $defaults;
+        StageKeys {
+            update: &[
+                key(concat!($stage, "optimizer.kind"), OPTIMIZERS, "'adamw'", "The optimizer"),
+                key(concat!($stage, "optimizer.lr"), Float(ANY), OF.lr, "The peak learning rate"),
+                key(concat!($stage, "optimizer.betas"), Betas, "[0.9, 0.999]", "Decay rates of the two moments"),
+                key(concat!($stage, "optimizer.eps"), Float(ANY), "1e-8", "Added to the root of the second moment"),
+                key(
+                    concat!($stage, "optimizer.weight_decay"),
+                    Float(FROM_ZERO),
+                    "0.01",
+                    "Decay: decoupled in adamw, L2 in adam",
+                ),
+                $added(
+                    concat!($stage, "optimizer.decay_exempt"),
+                    EXEMPT,
+                    "'bias_and_norm'",
+                    "What has no weight decay",
+                ),
+                key(concat!($stage, "optimizer.clip_norm"), FloatOrOff(ANY), "1.0", "The largest gradient norm"),
+                $added(
+                    concat!($stage, "optimizer.clip_scope"),
+                    one_of(&["global", "per_tensor"]),
+                    "'global'",
+                    "Whether the norm is of all gradients together, or of each tensor's",
+                ),
+                key(concat!($stage, "schedule.kind"), SCHEDULES, "'linear'", "The learning rate after the warmup"),
+                key(
+                    concat!($stage, "schedule.warmup_ratio"),
+                    Float(SHARE),
+                    "0.1",
+                    "The warmup as a share of all steps; excludes warmup_steps",
+                ),
+                without_default(
+                    concat!($stage, "schedule.warmup_steps"),
+                    Integer { min: 0, max: i64::MAX },
+                    "The warmup in steps; excludes warmup_ratio",
+                ),
+                $added(
+                    concat!($stage, "schedule.decay_ratio"),
+                    Float(SHARE),
+                    "0.1",
+                    "The last share of all steps, in which wsd falls to 0",
+                ),
+                $added(
+                    concat!($stage, "schedule.plateau_factor"),
+                    Float(INSIDE),
+                    "0.1",
+                    "What plateau multiplies the learning rate with",
+                ),
+                $added(
+                    concat!($stage, "schedule.plateau_patience"),
+                    Integer { min: 0, max: i64::MAX },
+                    "10",
+                    "Evaluations without improvement that plateau waits through",
+                ),
+                $added(
+                    concat!($stage, "schedule.plateau_threshold"),
+                    Float(Bounds::below(0.0, 1.0)),
+                    "1e-4",
+                    "The share by which the valid loss must fall to count as improvement",
+                ),
+            ],
+            train: &[
+                key(
+                    concat!($stage, "train.batch_size"),
+                    SIZE,
+                    "32",
+                    "Sequences a forward pass; a step learns from gradient_accumulation_steps times as many",
+                ),
+                $added(
+                    concat!($stage, "train.gradient_accumulation_steps"),
+                    SIZE,
+                    "1",
+                    "Batches whose mean gradient makes a step",
+                ),
+                key(concat!($stage, "train.seq_len"), Integer { min: 8, max: 1 << 20 }, "128", OF.seq_len),
+                key(concat!($stage, "train.eval_every"), COUNT, OF.eval_every, "Steps between evaluations"),
+                key(concat!($stage, "train.eval_instances"), COUNT, OF.eval_instances.0, OF.eval_instances.1),
+                key(concat!($stage, "train.checkpoint_every"), COUNT, OF.checkpoint_every, "Steps between checkpoints"),
+                key(
+                    concat!($stage, "train.keep_checkpoints"),
+                    Integer { min: 1, max: 10_000 },
+                    OF.keep_checkpoints,
+                    "The newest so many checkpoints are kept, and the best",
+                ),
+            ],
+        }
+    }};
+}
+
+#[rustfmt::skip]
+const PRETRAINING: StageKeys = stage_keys!("", later, StageDefaults {
+    lr: "5e-4",
+    seq_len: "Tokens a sequence, special tokens included",
+    eval_every: "100",
+    eval_instances: ("512", "Valid instances an evaluation"),
+    checkpoint_every: "500",
+    keep_checkpoints: "2",
+});
+
+#[rustfmt::skip]
+const FINE_TUNING: StageKeys = stage_keys!("finetune.", key, StageDefaults {
+    lr: "5e-5",
+    seq_len: "Tokens that an example is cut to, special tokens included",
+    eval_every: "500",
+    eval_instances: ("100000", "Held-out examples an evaluation, at most"),
+    checkpoint_every: "1000",
+    keep_checkpoints: "1",
+});
+
+#[rustfmt::skip]
+const LENGTH: &[Key] = &[
     key("train.steps", COUNT, "1000", "Optimizer steps; excludes epochs and budget"),
     without_default("train.epochs", Float(ANY), "Passes over the train instances; excludes steps and budget"),
     without_default("train.budget", Kind::Budget, "What a run may cost, in place of steps and epochs"),
-    key("train.batch_size", SIZE, "32", "Sequences a forward pass; a step learns from gradient_accumulation_steps times as many"),
-    later("train.gradient_accumulation_steps", SIZE, "1", "Batches whose mean gradient makes a step"),
-    key("train.seq_len", Integer { min: 8, max: 1 << 20 }, "128", "Tokens a sequence, special tokens included"),
-    key("train.eval_every", COUNT, "100", "Steps between evaluations"),
-    key("train.eval_instances", COUNT, "512", "Valid instances an evaluation"),
-    key("train.checkpoint_every", COUNT, "500", "Steps between checkpoints"),
-    key("train.keep_checkpoints", Integer { min: 1, max: 10_000 }, "2", "The newest so many checkpoints are kept, and the best"),
+];
+
+/// What both stages share.
+#[rustfmt::skip]
+const TRAIN: &[Key] = &[
     key("train.seed", SEED, "0", "The first seed; replicates count up from it"),
     key("train.device", one_of(&["flex", "tch", "tch_cuda", "cuda", "wgpu", "vulkan"]), "'flex'", "What the run computes on; see `ablate doctor`"),
     key("train.isa", one_of(&["native", "avx512", "avx2"]), "'native'", "The instruction set of the matrix kernels"),
     key("train.gradient_checkpointing", Bool, "false", "Whether the backward pass computes sublayers again to save memory"),
+];
 
+#[rustfmt::skip]
+const FINETUNE: &[Key] = &[
     without_default("finetune.task", one_of(&["classify", "ner"]), "What the model is trained for after pretraining: classes of texts, or named entities"),
     without_default("finetune.data", Text, "The labelled examples to learn from: TSV or JSON lines for classify, KLUE-NER's format for ner; required"),
     without_default("finetune.test", Text, "Labelled examples that are judged once, after the last step"),
@@ -292,31 +450,16 @@ static KEYS: &[Key] = &[
     key("finetune.encoder", one_of(&["trained", "frozen", "embeddings"]), "'trained'", "Whether the encoder learns with the head, stays as it is, or is left out but for its embeddings"),
     key("finetune.head", one_of(&["linear", "crf", "bilstm_crf"]), "'linear'", "What stands on the encoder"),
     key("finetune.lstm_hidden_size", SIZE, "128", "Width of each direction of the LSTM of bilstm_crf"),
-    key("finetune.optimizer.kind", OPTIMIZERS, "'adamw'", "The optimizer"),
-    key("finetune.optimizer.lr", Float(ANY), "5e-5", "The peak learning rate"),
-    key("finetune.optimizer.betas", Betas, "[0.9, 0.999]", "Decay rates of the two moments"),
-    key("finetune.optimizer.eps", Float(ANY), "1e-8", "Added to the root of the second moment"),
-    key("finetune.optimizer.weight_decay", Float(FROM_ZERO), "0.01", "Decay: decoupled in adamw, L2 in adam"),
-    key("finetune.optimizer.decay_exempt", EXEMPT, "'bias_and_norm'", "What has no weight decay"),
-    key("finetune.optimizer.clip_norm", FloatOrOff(ANY), "1.0", "The largest gradient norm"),
-    key("finetune.optimizer.clip_scope", one_of(&["global", "per_tensor"]), "'global'", "Whether the norm is of all gradients together, or of each tensor's"),
-    key("finetune.schedule.kind", SCHEDULES, "'linear'", "The learning rate after the warmup"),
-    key("finetune.schedule.warmup_ratio", Float(SHARE), "0.1", "The warmup as a share of all steps; excludes warmup_steps"),
-    without_default("finetune.schedule.warmup_steps", Integer { min: 0, max: i64::MAX }, "The warmup in steps; excludes warmup_ratio"),
-    key("finetune.schedule.decay_ratio", Float(SHARE), "0.1", "The last share of all steps, in which wsd falls to 0"),
-    key("finetune.schedule.plateau_factor", Float(INSIDE), "0.1", "What plateau multiplies the learning rate with"),
-    key("finetune.schedule.plateau_patience", Integer { min: 0, max: i64::MAX }, "10", "Evaluations without improvement that plateau waits through"),
-    key("finetune.schedule.plateau_threshold", Float(Bounds::below(0.0, 1.0)), "1e-4", "The share by which the valid loss must fall to count as improvement"),
+];
+
+#[rustfmt::skip]
+const FINETUNE_LENGTH: &[Key] = &[
     key("finetune.train.epochs", Float(ANY), "3.0", "Passes over the labelled examples; excludes steps"),
     without_default("finetune.train.steps", COUNT, "Optimizer steps; excludes epochs"),
-    key("finetune.train.batch_size", SIZE, "32", "Sequences a forward pass; a step learns from gradient_accumulation_steps times as many"),
-    key("finetune.train.gradient_accumulation_steps", SIZE, "1", "Batches whose mean gradient makes a step"),
-    key("finetune.train.seq_len", Integer { min: 8, max: 1 << 20 }, "128", "Tokens that an example is cut to, special tokens included"),
-    key("finetune.train.eval_every", COUNT, "500", "Steps between evaluations"),
-    key("finetune.train.eval_instances", COUNT, "100000", "Held-out examples an evaluation, at most"),
-    key("finetune.train.checkpoint_every", COUNT, "1000", "Steps between checkpoints"),
-    key("finetune.train.keep_checkpoints", Integer { min: 1, max: 10_000 }, "1", "The newest so many checkpoints are kept, and the best"),
+];
 
+#[rustfmt::skip]
+const SWEEP: &[Key] = &[
     without_default("sweep.random.n", Integer { min: 1, max: 100_000 }, "How many rows are drawn"),
     key("sweep.random.seed", SEED, "0", "Another seed draws other rows"),
     key("sweep.random.sampler", one_of(&["sobol", "uniform"]), "'sobol'", "Evenly spread quasi-random rows, or independent ones"),
@@ -326,7 +469,10 @@ static KEYS: &[Key] = &[
 
     key("sweep.replicates.seeds", Seeds, "1", "How many seeds each cell runs with, counted from train.seed, or which"),
     key("sweep.replicates.paired", Bool, "true", "Whether every cell has the same seeds, so that differences are paired; always so"),
+];
 
+#[rustfmt::skip]
+const REPORT: &[Key] = &[
     key("report.figures", Words(FIGURES), "['curves', 'axes', 'importance', 'effects', 'means', 'pareto', 'parallel', 'schedules', 'parameters', 'time']", "The figures that a comparison draws"),
     without_default("report.colour_by", Text, "The axis that is told by colour; the first one when not given"),
     without_default("report.x", Text, "The axis of the figures of final values; every axis has one when not given"),
@@ -337,7 +483,7 @@ static DEFAULTS: LazyLock<Vec<(&'static Key, Value)>> = LazyLock::new(|| {
         let text = DeValue::parse(key.default?).expect("invariant: defaults are TOML");
         Some((key, key.kind.read(text.get_ref()).expect("invariant: defaults are of their key's kind")))
     };
-    KEYS.iter().filter_map(read).collect()
+    all().filter_map(read).collect()
 });
 
 #[cfg(test)]
@@ -346,8 +492,8 @@ mod tests {
 
     #[test]
     fn the_table_is_in_order() {
-        assert_eq!(defaults().len(), KEYS.iter().filter(|key| key.default.is_some()).count());
-        for (i, key) in KEYS.iter().enumerate() {
+        assert_eq!(defaults().len(), all().filter(|key| key.default.is_some()).count());
+        for (i, key) in all().enumerate() {
             assert_eq!(key.position(), i, "{} is there twice", key.name);
             let section = key.name.rsplit_once('.').expect("a section").0;
             assert!(SECTIONS.contains(&section), "{section} is no section");

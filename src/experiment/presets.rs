@@ -7,14 +7,14 @@
 
 use std::sync::LazyLock;
 
-use super::keys::{self, Key};
 use super::value::Value;
 
 /// A named model.
 #[derive(Debug)]
 pub struct Preset {
     pub name: &'static str,
-    pub settings: Vec<(&'static Key, Value)>,
+    /// Values by key.
+    pub settings: Vec<(&'static str, Value)>,
 }
 
 /// The preset of this name.
@@ -23,8 +23,19 @@ pub fn find(name: &str) -> Option<&'static Preset> {
 }
 
 /// The names of all presets, in order of size within each family.
-pub fn names() -> Vec<&'static str> {
-    SHAPES.iter().map(|shape| shape.name).collect()
+pub const NAMES: &[&str] = &{
+    let mut names = [""; SHAPES.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = SHAPES[i].name;
+        i += 1;
+    }
+    names
+};
+
+/// All presets, in the order of their names.
+pub fn all() -> impl Iterator<Item = &'static Preset> {
+    PRESETS.iter()
 }
 
 static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| SHAPES.iter().map(Shape::preset).collect());
@@ -102,8 +113,7 @@ impl Shape {
             ("model.mlm_head_bias", of_aiffel(Value::Bool(false))),
             ("model.nsp_head_bias", of_aiffel(Value::Bool(false))),
         ];
-        let key = |name| keys::find(name).expect("invariant: presets name keys of the table");
-        let settings = settings.into_iter().filter_map(|(name, value)| Some((key(name), value?))).collect();
+        let settings = settings.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         Preset { name: self.name, settings }
     }
 }

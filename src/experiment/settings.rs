@@ -53,7 +53,7 @@ impl Experiment {
         let named = of_axis.iter().chain(self.given.get("model.preset"));
         let says = |named: &Setting| {
             let preset = presets::find(&named.value.to_string())?;
-            let (_, value) = preset.settings.iter().find(|(its, _)| its.name == key)?;
+            let (_, value) = preset.settings.iter().find(|(its, _)| *its == key)?;
             Some(Setting { value: value.clone(), place: named.place.clone(), preset: Some(preset.name) })
         };
         named.filter_map(says).collect()
@@ -82,7 +82,7 @@ fn base(given: &BTreeMap<&'static str, Setting>, named: Option<&Setting>, broken
     {
         for (key, value) in &preset.settings {
             let setting = Setting { value: value.clone(), place: named.place.clone(), preset: Some(preset.name) };
-            put(&mut base, key.name, setting);
+            put(&mut base, key, setting);
         }
     }
     if broken.contains("model.preset") {

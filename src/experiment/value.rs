@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::budget::Budget;
 use super::decimal::Decimal;
-use super::presets;
+use super::number::{self, Bounds, float, integer};
 use crate::suggest;
 
 /// The largest seed: whole numbers up to here are exact in every reader of JSON.
@@ -53,8 +53,7 @@ impl fmt::Display for Value {
         match self {
             Self::Bool(value) => write!(f, "{value}"),
             Self::Integer(value) => write!(f, "{value}"),
-            Self::Float(value) if *value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => write!(f, "{value:e}"),
-            Self::Float(value) => write!(f, "{value}"),
+            Self::Float(value) => f.write_str(&number::shown(*value)),
             Self::Text(value) => f.write_str(value),
             Self::List(items) => {
                 let items: Vec<String> = items.iter().map(Self::to_string).collect();
@@ -86,8 +85,6 @@ pub enum Kind {
         choices: &'static [&'static str],
         planned: &'static [&'static str],
     },
-    /// The name of a model preset.
-    Preset,
     /// AdamW's two decay rates.
     Betas,
     /// `"dynamic"`, `"static"` or `{ copies = n }`.
@@ -98,47 +95,6 @@ pub enum Kind {
     Seeds,
     /// A list of some of these words.
     Words(&'static [&'static str]),
-}
-
-/// An interval of numbers.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    min: f64,
-    includes_min: bool,
-    max: f64,
-    includes_max: bool,
-}
-
-impl Bounds {
-    /// More than `min`, less than `max`.
-    pub const fn between(min: f64, max: f64) -> Self {
-        Self { min, includes_min: false, max, includes_max: false }
-    }
-
-    /// At least `min`, at most `max`.
-    pub const fn closed(min: f64, max: f64) -> Self {
-        Self { min, includes_min: true, max, includes_max: true }
-    }
-
-    /// At least `min`, less than `max`.
-    pub const fn below(min: f64, max: f64) -> Self {
-        Self { min, includes_min: true, max, includes_max: false }
-    }
-
-    fn contains(&self, value: f64) -> bool {
-        (value > self.min || self.includes_min && value == self.min)
-            && (value < self.max || self.includes_max && value == self.max)
-    }
-}
-
-impl fmt::Display for Bounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", if self.includes_min { "at least" } else { "more than" }, self.min)?;
-        if self.max < f64::INFINITY {
-            write!(f, " and {} {}", if self.includes_max { "at most" } else { "less than" }, self.max)?;
-        }
-        Ok(())
-    }
 }
 
 /// What would be right, as the end of a sentence that begins "must be".
@@ -152,7 +108,6 @@ impl fmt::Display for Kind {
             Self::Float(bounds) => write!(f, "a number {bounds}"),
             Self::FloatOrOff(bounds) => write!(f, "a number {bounds}, or \"off\""),
             Self::Choice { choices, .. } => f.write_str(&alternatives(choices)),
-            Self::Preset => f.write_str(&alternatives(&presets::names())),
             Self::Betas => f.write_str("two numbers, each at least 0 and less than 1, like [0.9, 0.999]"),
             Self::Masking => f.write_str("\"dynamic\", \"static\" or { copies = N }"),
             Self::Budget => f.write_str(
@@ -193,7 +148,6 @@ impl Kind {
             Self::FloatOrOff(_) if value.as_str() == Some("off") => Ok(Value::Off),
             Self::FloatOrOff(bounds) => float(value, *bounds).map(Value::Float).ok_or_else(wrong),
             Self::Choice { choices, planned } => choice(value, choices, planned),
-            Self::Preset => choice(value, &presets::names(), &[]),
             Self::Betas => betas(value).ok_or_else(wrong),
             Self::Masking => match copies(value) {
                 Some(copies) => Ok(Value::Copies(copies)),
@@ -219,20 +173,6 @@ impl Kind {
     pub fn read_argument(&self, value: &DeValue<'_>, raw: &str) -> Result<Value, Rejection> {
         self.read(value).or_else(|rejection| self.read(&DeValue::String(raw.into())).map_err(|_| rejection))
     }
-}
-
-fn integer(value: &DeValue<'_>) -> Option<i64> {
-    let number = value.as_integer()?;
-    i64::from_str_radix(number.as_str(), number.radix()).ok()
-}
-
-pub(super) fn float(value: &DeValue<'_>, bounds: Bounds) -> Option<f64> {
-    let number = match value {
-        DeValue::Float(number) => number.as_str().parse().ok()?,
-        _ => integer(value)? as f64,
-    };
-    // Adding 0 turns -0 into 0: the two are equal numbers, and must not become two specifications.
-    (number.is_finite() && bounds.contains(number)).then_some(number + 0.0)
 }
 
 fn choice(value: &DeValue<'_>, choices: &[&str], planned: &[&str]) -> Result<Value, Rejection> {
@@ -326,20 +266,6 @@ mod tests {
         }
         assert_eq!(read(Kind::Integer { min: 1, max: 1_000_000 }, "0x1_00"), Ok(Value::Integer(256)));
         assert!(read(Kind::Integer { min: 1, max: 10 }, "5.0").is_err());
-    }
-
-    #[test]
-    fn the_ends_of_an_interval_count_as_declared() {
-        for (bounds, zero, one) in [
-            (Bounds::between(0.0, 1.0), false, false),
-            (Bounds::closed(0.0, 1.0), true, true),
-            (Bounds::below(0.0, 1.0), true, false),
-        ] {
-            assert_eq!((bounds.contains(0.0), bounds.contains(1.0)), (zero, one), "{bounds}");
-            assert!(
-                bounds.contains(0.5) && !bounds.contains(-0.1) && !bounds.contains(1.1) && !bounds.contains(f64::NAN)
-            );
-        }
     }
 
     #[test]

@@ -47,8 +47,7 @@ fn check_cells(experiment: &Experiment, points: &[Point], diagnostics: &mut Vec<
     let (mut without_pairs, mut without_metric) = (0, 0);
     for point in points {
         let cell = experiment.settings(point);
-        let laws = LAWS.iter().filter_map(|law| law(&cell));
-        for problem in laws.chain(dead.at(point, &cell)).chain(cell.faults().cloned()) {
+        for problem in broken_laws(&cell).chain(dead.at(point, &cell)).chain(cell.faults().cloned()) {
             if !diagnostics.contains(&problem) {
                 diagnostics.push(problem);
             }
@@ -75,23 +74,30 @@ fn axes_of_one_value(experiment: &Experiment) -> Vec<Diagnostic> {
 
 type Law = fn(&Settings<'_>) -> Option<Diagnostic>;
 
+/// A law about the keys of a stage, which begin with its second argument.
+type StageLaw = fn(&Settings<'_>, &str) -> Option<Diagnostic>;
+
 const LAWS: &[Law] = &[
     heads_divide_width,
-    sequences_have_positions,
     shares_of_the_selected,
-    warmup_ends,
     demo_has_a_format,
-    decay_follows_warmup,
     words_are_drawn_once,
     separators_are_no_letters,
     morphemes_are_found_once,
-    examples_have_positions,
-    finetuning_warmup_ends,
-    finetuning_decay_follows_warmup,
     head_fits_task,
     text_pairs_are_classified,
     a_stored_run_is_started_from,
 ];
+
+const STAGE_LAWS: &[StageLaw] = &[sequences_have_positions, warmup_ends, decay_follows_warmup];
+
+/// What is wrong with a cell, law by law.
+fn broken_laws(cell: &Settings<'_>) -> impl Iterator<Item = Diagnostic> {
+    // Only what fine-tunes reads the keys of fine-tuning.
+    let stages = keys::STAGES.into_iter().filter(|stage| stage.is_empty() || Task::of(cell).is_some());
+    let of_stages = stages.flat_map(move |stage| STAGE_LAWS.iter().filter_map(move |law| law(cell, stage)));
+    LAWS.iter().filter_map(|law| law(cell)).chain(of_stages)
+}
 
 fn heads_divide_width(cell: &Settings<'_>) -> Option<Diagnostic> {
     let (width, heads) = (cell.integer("model.hidden_size")?, cell.integer("model.num_attention_heads")?);
@@ -107,36 +113,41 @@ fn heads_divide_width(cell: &Settings<'_>) -> Option<Diagnostic> {
     Some(blame(cell, message, &["model.hidden_size", "model.num_attention_heads"]).help(help))
 }
 
-fn sequences_have_positions(cell: &Settings<'_>) -> Option<Diagnostic> {
-    longer_than_positions(cell, "train.seq_len")
-}
-
-fn longer_than_positions(cell: &Settings<'_>, key: &str) -> Option<Diagnostic> {
-    let (length, positions) = (cell.integer(key)?, cell.integer("model.max_position_embeddings")?);
-    if length <= positions {
+fn sequences_have_positions(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> {
+    let key = format!("{stage}train.seq_len");
+    let (length, positions) = (cell.integer(&key)?, cell.integer("model.max_position_embeddings")?);
+    // A stored run's positions are its own.
+    let is_of_stored_run = !stage.is_empty() && cell.text("finetune.run").is_some();
+    if length <= positions || is_of_stored_run {
         return None;
     }
     let message = format!("`{key}` {length} is longer than `model.max_position_embeddings` {positions}");
     let help = format!("shorten the sequences to {positions}, or give the model {length} positions");
-    Some(blame(cell, message, &[key, "model.max_position_embeddings"]).help(help))
+    Some(blame(cell, message, &[&key, "model.max_position_embeddings"]).help(help))
 }
 
-fn examples_have_positions(cell: &Settings<'_>) -> Option<Diagnostic> {
-    // Only what fine-tunes reads the keys of fine-tuning, and a stored run's positions are its own.
-    if Task::of(cell).is_none() || cell.text("finetune.run").is_some() {
+fn warmup_ends(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> {
+    let keys = ["schedule.warmup_steps", "train.steps"].map(|leaf| format!("{stage}{leaf}"));
+    let [warmup_key, steps_key] = keys.each_ref().map(String::as_str);
+    let (warmup, steps) = (cell.integer(warmup_key)?, cell.integer(steps_key)?);
+    if warmup <= steps {
         return None;
     }
-    longer_than_positions(cell, "finetune.train.seq_len")
+    let message = format!("`{warmup_key}` {warmup} is more than `{steps_key}` {steps}");
+    let keys = [warmup_key, steps_key];
+    Some(blame(cell, message, &keys).help("a tenth of the steps is usual: `warmup_ratio = 0.1`"))
 }
 
-fn finetuning_warmup_ends(cell: &Settings<'_>) -> Option<Diagnostic> {
-    Task::of(cell)?;
-    warmup_beyond_steps(cell, "finetune.schedule.warmup_steps", "finetune.train.steps")
-}
-
-fn finetuning_decay_follows_warmup(cell: &Settings<'_>) -> Option<Diagnostic> {
-    Task::of(cell)?;
-    overlapping_decay(cell, "finetune.schedule")
+fn decay_follows_warmup(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> {
+    let keys = ["warmup_ratio", "decay_ratio", "kind"].map(|leaf| format!("{stage}schedule.{leaf}"));
+    let [warmup_key, decay_key, kind] = keys.each_ref().map(String::as_str);
+    let (warmup, decay) = (cell.float(warmup_key)?, cell.float(decay_key)?);
+    if cell.text(kind)? != "wsd" || warmup + decay <= 1.0 + 1e-12 {
+        return None;
+    }
+    let message = format!("`{warmup_key}` {warmup} and `{decay_key}` {decay} add up to more than all steps");
+    let keys = [warmup_key, decay_key];
+    Some(blame(cell, message, &keys).help("a tenth of the steps each is usual"))
 }
 
 fn head_fits_task(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -204,36 +215,6 @@ fn shares_of_the_selected(cell: &Settings<'_>) -> Option<Diagnostic> {
     );
     let keys = ["objective.mask_token_prob", "objective.random_token_prob"];
     Some(blame(cell, message, &keys).help("the rest of the selected tokens is kept; BERT has 0.8 and 0.1"))
-}
-
-fn warmup_ends(cell: &Settings<'_>) -> Option<Diagnostic> {
-    warmup_beyond_steps(cell, "schedule.warmup_steps", "train.steps")
-}
-
-fn warmup_beyond_steps(cell: &Settings<'_>, warmup_key: &str, steps_key: &str) -> Option<Diagnostic> {
-    let (warmup, steps) = (cell.integer(warmup_key)?, cell.integer(steps_key)?);
-    if warmup <= steps {
-        return None;
-    }
-    let message = format!("`{warmup_key}` {warmup} is more than `{steps_key}` {steps}");
-    let keys = [warmup_key, steps_key];
-    Some(blame(cell, message, &keys).help("a tenth of the steps is usual: `warmup_ratio = 0.1`"))
-}
-
-fn decay_follows_warmup(cell: &Settings<'_>) -> Option<Diagnostic> {
-    overlapping_decay(cell, "schedule")
-}
-
-fn overlapping_decay(cell: &Settings<'_>, section: &str) -> Option<Diagnostic> {
-    let keys = ["warmup_ratio", "decay_ratio", "kind"].map(|leaf| format!("{section}.{leaf}"));
-    let [warmup_key, decay_key, kind] = keys.each_ref().map(String::as_str);
-    let (warmup, decay) = (cell.float(warmup_key)?, cell.float(decay_key)?);
-    if cell.text(kind)? != "wsd" || warmup + decay <= 1.0 + 1e-12 {
-        return None;
-    }
-    let message = format!("`{warmup_key}` {warmup} and `{decay_key}` {decay} add up to more than all steps");
-    let keys = [warmup_key, decay_key];
-    Some(blame(cell, message, &keys).help("a tenth of the steps each is usual"))
 }
 
 fn words_are_drawn_once(cell: &Settings<'_>) -> Option<Diagnostic> {

@@ -1,17 +1,33 @@
 //! Dead axes: a key that is varied where no run would read it. Its cells would be one run under several names.
 
+use std::fmt;
+
+use super::finetune_spec::Task;
 use crate::experiment::keys;
 use crate::experiment::{Axis, Diagnostic, Experiment, Point, Settings, Value};
 
-/// Where a key is not read, and what would be.
+/// What the names of fine-tuning's own keys begin with.
+const FINE_TUNING: &str = keys::STAGES[1];
+
+/// Keys, and what another one must be where they are read.
 struct Rule {
     keys: &'static [&'static str],
-    /// What makes the key dead: the key and the words of its value.
-    is_dead: fn(&Settings<'_>) -> Option<String>,
-    /// The condition under which it is read, as TOML.
-    condition: &'static str,
+    /// The key that decides.
+    decides: &'static str,
+    needs: Needs,
 }
 
+/// What the deciding key must be.
+enum Needs {
+    OneOf(&'static [&'static str]),
+    /// Not the first of these words, but such a one as the second.
+    Not(&'static str, &'static str),
+    True,
+    /// A number other than 0 that is not switched off, such as this one.
+    Number(&'static str),
+}
+
+/// Rules about keys that there are once.
 static RULES: &[Rule] = &[
     Rule {
         keys: &[
@@ -21,152 +37,133 @@ static RULES: &[Rule] = &[
             "objective.nsp_double_softmax",
             "model.nsp_head_bias",
         ],
-        is_dead: |cell| (cell.text("objective.nsp")? == "off").then(|| "`objective.nsp` is off".to_owned()),
-        condition: r#""objective.nsp" = ["random", "swap"]"#,
+        decides: "objective.nsp",
+        needs: Needs::OneOf(&["random", "swap"]),
     },
-    Rule {
-        keys: &["objective.nsp_negative_documents"],
-        is_dead: |cell| unless(cell, "objective.nsp", "random"),
-        condition: r#""objective.nsp" = "random""#,
-    },
-    Rule {
-        keys: &["objective.mask_dice"],
-        is_dead: |cell| {
-            let whole = &cell.get("objective.whole_word")?.value;
-            (*whole == Value::Bool(false)).then(|| "`objective.whole_word` is false".to_owned())
-        },
-        condition: r#""objective.whole_word" = true"#,
-    },
-    Rule {
-        keys: &["optimizer.clip_scope"],
-        is_dead: |cell| {
-            let norm = &cell.get("optimizer.clip_norm")?.value;
-            (*norm == Value::Off).then(|| "`optimizer.clip_norm` is off".to_owned())
-        },
-        condition: r#""optimizer.clip_norm" = 1.0"#,
-    },
-    Rule {
-        keys: &["optimizer.decay_exempt"],
-        is_dead: |cell| {
-            (cell.float("optimizer.weight_decay")? == 0.0).then(|| "`optimizer.weight_decay` is 0".to_owned())
-        },
-        condition: r#""optimizer.weight_decay" = 0.01"#,
-    },
-    Rule {
-        keys: &["schedule.plateau_factor", "schedule.plateau_patience", "schedule.plateau_threshold"],
-        is_dead: |cell| unless(cell, "schedule.kind", "plateau"),
-        condition: r#""schedule.kind" = "plateau""#,
-    },
-    Rule {
-        keys: &[
-            "finetune.schedule.plateau_factor",
-            "finetune.schedule.plateau_patience",
-            "finetune.schedule.plateau_threshold",
-        ],
-        is_dead: |cell| unless(cell, "finetune.schedule.kind", "plateau"),
-        condition: r#""finetune.schedule.kind" = "plateau""#,
-    },
-    Rule {
-        keys: &["finetune.schedule.decay_ratio"],
-        is_dead: |cell| unless(cell, "finetune.schedule.kind", "wsd"),
-        condition: r#""finetune.schedule.kind" = "wsd""#,
-    },
-    Rule {
-        keys: &["finetune.lstm_hidden_size"],
-        is_dead: |cell| unless(cell, "finetune.head", "bilstm_crf"),
-        condition: r#""finetune.head" = "bilstm_crf""#,
-    },
+    Rule { keys: &["objective.nsp_negative_documents"], decides: "objective.nsp", needs: Needs::OneOf(&["random"]) },
+    Rule { keys: &["objective.mask_dice"], decides: "objective.whole_word", needs: Needs::True },
+    Rule { keys: &["finetune.lstm_hidden_size"], decides: "finetune.head", needs: Needs::OneOf(&["bilstm_crf"]) },
     Rule {
         keys: &["finetune.text_column", "finetune.pair_column", "finetune.label_column"],
-        is_dead: |cell| unless(cell, "finetune.task", "classify"),
-        condition: r#""finetune.task" = "classify""#,
+        decides: "finetune.task",
+        needs: Needs::OneOf(&["classify"]),
     },
-    Rule {
-        keys: &["schedule.decay_ratio"],
-        is_dead: |cell| unless(cell, "schedule.kind", "wsd"),
-        condition: r#""schedule.kind" = "wsd""#,
-    },
-    Rule {
-        keys: &["tokenizer.min_frequency"],
-        is_dead: |cell| {
-            let kind = cell.text("tokenizer.kind").filter(|kind| matches!(*kind, "unigram" | "character"))?;
-            Some(format!("`tokenizer.kind` is {kind}"))
-        },
-        condition: r#""tokenizer.kind" = ["wordpiece", "bpe"]"#,
-    },
-    Rule {
-        keys: &["data.demo_documents", "data.demo_seed"],
-        is_dead: |cell| {
-            let corpus = cell.text("data.corpus").filter(|corpus| *corpus != "demo")?;
-            Some(format!("`data.corpus` is {corpus}"))
-        },
-        condition: r#""data.corpus" = "demo""#,
-    },
-    Rule {
-        keys: &["data.text_field"],
-        is_dead: |cell| {
-            let (corpus, format) = (cell.text("data.corpus")?, cell.text("data.format")?);
-            match (corpus, format) {
-                ("demo", _) => Some("`data.corpus` is demo".to_owned()),
-                (_, "auto" | "jsonl") => None,
-                _ => Some(format!("`data.format` is {format}")),
-            }
-        },
-        condition: r#""data.format" = "jsonl""#,
-    },
+    Rule { keys: &["tokenizer.min_frequency"], decides: "tokenizer.kind", needs: Needs::OneOf(&["wordpiece", "bpe"]) },
+    Rule { keys: &["data.demo_documents", "data.demo_seed"], decides: "data.corpus", needs: Needs::OneOf(&["demo"]) },
+    Rule { keys: &["data.text_field"], decides: "data.corpus", needs: Needs::Not("demo", "corpus/*.jsonl") },
+    Rule { keys: &["data.text_field"], decides: "data.format", needs: Needs::OneOf(&["jsonl", "auto"]) },
 ];
 
-/// What only pretraining reads.
-static PRETRAINING: Rule = Rule {
-    keys: &[],
-    is_dead: |cell| {
-        cell.text("finetune.task")?;
-        (cell.text("finetune.start")? == "random").then(|| "`finetune.start` is random".to_owned())
+/// Rules about the keys of every stage, without what their names begin with.
+static RULES_OF_STAGES: &[Rule] = &[
+    Rule { keys: &["optimizer.clip_scope"], decides: "optimizer.clip_norm", needs: Needs::Number("1.0") },
+    Rule { keys: &["optimizer.decay_exempt"], decides: "optimizer.weight_decay", needs: Needs::Number("0.01") },
+    Rule {
+        keys: &["schedule.plateau_factor", "schedule.plateau_patience", "schedule.plateau_threshold"],
+        decides: "schedule.kind",
+        needs: Needs::OneOf(&["plateau"]),
     },
-    condition: r#""finetune.start" = "pretrained""#,
-};
+    Rule { keys: &["schedule.decay_ratio"], decides: "schedule.kind", needs: Needs::OneOf(&["wsd"]) },
+];
+
+/// What only pretraining reads: nothing does where fine-tuning starts without it.
+static PRETRAINING: Rule = Rule { keys: &[], decides: "finetune.start", needs: Needs::OneOf(&["pretrained"]) };
 
 fn is_of_pretraining(key: &str) -> bool {
     let (section, leaf) = keys::split(key);
-    let is_shared = matches!(leaf, "seed" | "device" | "isa" | "gradient_checkpointing");
+    let is_shared = leaf == "seed" || keys::SHARED_BY_STAGES.contains(&leaf);
     matches!(section, "objective" | "optimizer" | "schedule") || (section == "train" && !is_shared)
 }
 
-/// The key and the words of its value, if that is not `needed`.
-fn unless(cell: &Settings<'_>, key: &str, needed: &str) -> Option<String> {
-    let found = cell.text(key).filter(|found| *found != needed)?;
-    Some(format!("`{key}` is {found}"))
+/// The rules about a key, with what the names of their stage's keys begin with.
+fn rules_about(key: &str) -> impl Iterator<Item = (&'static str, &'static Rule)> {
+    let stage = if key.starts_with(FINE_TUNING) { FINE_TUNING } else { "" };
+    let once = RULES.iter().filter(move |rule| rule.keys.contains(&key)).map(|rule| ("", rule));
+    let leaf = key.strip_prefix(stage).unwrap_or(key);
+    let of_stage = RULES_OF_STAGES.iter().filter(move |rule| rule.keys.contains(&leaf)).map(move |rule| (stage, rule));
+    once.chain(of_stage).chain(is_of_pretraining(key).then_some(("", &PRETRAINING)))
+}
+
+impl Rule {
+    /// Why nothing reads the keys in this cell: the deciding key and its value.
+    fn cause(&self, stage: &str, cell: &Settings<'_>) -> Option<String> {
+        let decides = format!("{stage}{}", self.decides);
+        if decides.starts_with(FINE_TUNING) {
+            Task::of(cell)?;
+        }
+        let value = &cell.get(&decides)?.value;
+        (!self.needs.holds(value)).then(|| format!("`{decides}` is {value}"))
+    }
+
+    /// The condition under which the keys are read, as TOML.
+    fn condition(&self, stage: &str) -> String {
+        format!("\"{stage}{}\" = {}", self.decides, self.needs)
+    }
+}
+
+impl Needs {
+    fn holds(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::OneOf(words), Value::Text(found)) => words.contains(&found.as_str()),
+            (Self::Not(word, _), Value::Text(found)) => found != word,
+            (Self::True, value) => *value == Value::Bool(true),
+            (Self::Number(_), value) => !matches!(value, Value::Off | Value::Float(0.0)),
+            (Self::OneOf(_) | Self::Not(..), _) => false,
+        }
+    }
+}
+
+/// As TOML: the value, or the values.
+impl fmt::Display for Needs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneOf([word]) | Self::Not(_, word) => write!(f, "\"{word}\""),
+            Self::OneOf(words) => write!(f, "{words:?}"),
+            Self::True => f.write_str("true"),
+            Self::Number(example) => f.write_str(example),
+        }
+    }
 }
 
 /// The rules about the axes of an experiment, by the index of the axis; most experiments have none.
 pub(super) struct DeadAxes<'e> {
     experiment: &'e Experiment,
-    rules: Vec<(usize, &'static Rule)>,
+    rules: Vec<(usize, &'static str, &'static Rule)>,
 }
 
 impl<'e> DeadAxes<'e> {
     pub(super) fn new(experiment: &'e Experiment) -> Self {
-        let of = |axis: &Axis| {
-            let name = axis.key.name;
-            let rules = RULES.iter().filter(move |rule| rule.keys.contains(&name));
-            rules.chain(is_of_pretraining(name).then_some(&PRETRAINING)).collect::<Vec<_>>()
-        };
         let axes = experiment.axes.iter().enumerate();
-        let rules = axes.flat_map(|(i, axis)| of(axis).into_iter().map(move |rule| (i, rule))).collect();
-        Self { experiment, rules }
+        let of = |(i, axis): (usize, &Axis)| rules_about(axis.key.name).map(move |(stage, rule)| (i, stage, rule));
+        Self { experiment, rules: axes.flat_map(of).collect() }
     }
 
     /// The axes that exist at `point`, but are dead there.
     pub(super) fn at<'p>(&'p self, point: &'p Point, cell: &'p Settings<'_>) -> impl Iterator<Item = Diagnostic> + 'p {
-        self.rules.iter().filter(|(axis, _)| point.get(*axis).is_some()).filter_map(|(axis, rule)| {
-            let cause = (rule.is_dead)(cell)?;
+        self.rules.iter().filter(|(axis, ..)| point.get(*axis).is_some()).filter_map(|(axis, stage, rule)| {
+            let cause = rule.cause(stage, cell)?;
             let axis = &self.experiment.axes[*axis];
             let name = axis.key.name;
             let problem = Diagnostic::error(format!("`{name}` is varied, but no run reads it where {cause}"));
             Some(problem.at(axis.place.clone(), "this axis").help(format!(
                 "vary it only where it is read: `[[sweep.when]]` with `if = {{ {} }}` and `grid = {{ \"{name}\" = [...] }}`",
-                rule.condition
+                rule.condition(stage)
             )))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_speak_of_keys_that_there_are() {
+        let of_stages = keys::STAGES.iter().flat_map(|stage| RULES_OF_STAGES.iter().map(move |rule| (*stage, rule)));
+        for (stage, rule) in RULES.iter().map(|rule| ("", rule)).chain(of_stages) {
+            for name in rule.keys.iter().chain([&rule.decides]) {
+                assert!(keys::find(&format!("{stage}{name}")).is_some(), "{stage}{name}");
+            }
+        }
     }
 }

@@ -242,12 +242,8 @@ fn every_setting_reaches_the_specification() {
 #[test]
 fn every_choice_of_every_key_is_a_specification() {
     for key in keys::all().filter(|key| key.is_setting()) {
-        let choices = match key.kind {
-            Kind::Choice { choices, .. } => choices.to_vec(),
-            Kind::Preset => crate::experiment::preset_names(),
-            _ => continue,
-        };
-        for choice in choices {
+        let Kind::Choice { choices, .. } = key.kind else { continue };
+        for &choice in choices {
             let corpus = "experiment.name = \"x\"\ndata.corpus = \"a.txt\"\n";
             let stage = match choice {
                 _ if key.name == "finetune.task" => "finetune.data = \"a.tsv\"\n",

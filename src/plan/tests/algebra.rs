@@ -215,7 +215,7 @@ data.text_field = "body"
 "#), @r#"
     x.toml:4:19: error: `data.text_field` is swept, so this value is never used (take one of them out)
     x.toml:7:1: error: `objective.nsp_negative_prob` is varied, but no run reads it where `objective.nsp` is off (vary it only where it is read: `[[sweep.when]]` with `if = { "objective.nsp" = ["random", "swap"] }` and `grid = { "objective.nsp_negative_prob" = [...] }`)
-    x.toml:8:1: error: `data.text_field` is varied, but no run reads it where `data.corpus` is demo (vary it only where it is read: `[[sweep.when]]` with `if = { "data.format" = "jsonl" }` and `grid = { "data.text_field" = [...] }`)
+    x.toml:8:1: error: `data.text_field` is varied, but no run reads it where `data.corpus` is demo (vary it only where it is read: `[[sweep.when]]` with `if = { "data.corpus" = "corpus/*.jsonl" }` and `grid = { "data.text_field" = [...] }`)
     "#);
     insta::assert_snapshot!(mistakes("[sweep.grid]\n\"train.batch_size\" = [8]\n"), @"x.toml:4:1: warning: the axis `train.batch_size` has one value, so it compares nothing (give it more, or write `batch_size` under [train])");
 }
