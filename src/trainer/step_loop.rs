@@ -354,6 +354,7 @@ fn step_metrics(losses: &Losses, lr: f64, grad_norm: f64, tokens: u64, share: f6
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
@@ -363,6 +364,7 @@ mod tests {
     use crate::trainer::pretraining::batch::Batch;
     use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
     use crate::trainer::pretraining::{Corpus, Pretraining, forward_backward};
+    use crate::types::metrics::Source;
 
     /// What is made ahead comes in the order of its places, wherever a run enters; nobody need take it all.
     #[test]
@@ -443,9 +445,12 @@ mod tests {
         }
     }
 
-    /// Keeps the metrics of every step.
+    /// Keeps all metrics.
     #[derive(Default)]
-    struct Kept(Vec<Vec<Measurement>>);
+    struct Kept {
+        steps: Vec<Vec<Measurement>>,
+        evaluations: Vec<Vec<Measurement>>,
+    }
 
     impl Recorder for Kept {
         fn resumed(&mut self, _step: Step) -> Result<(), RecordError> {
@@ -465,11 +470,12 @@ mod tests {
         }
 
         fn step(&mut self, _: Step, _: ContentHash, metrics: &[Measurement]) -> Result<(), RecordError> {
-            self.0.push(metrics.to_vec());
+            self.steps.push(metrics.to_vec());
             Ok(())
         }
 
-        fn evaluation(&mut self, _step: Step, _metrics: &[Measurement]) -> Result<(), RecordError> {
+        fn evaluation(&mut self, _step: Step, metrics: &[Measurement]) -> Result<(), RecordError> {
+            self.evaluations.push(metrics.to_vec());
             Ok(())
         }
 
@@ -502,13 +508,13 @@ mod tests {
             let (folder, mut kept) = (tempfile::tempdir().unwrap(), Kept::default());
             train(&spec, &counted, folder.path(), &mut kept).unwrap();
 
-            let steps = kept.0.len() as u64;
+            let steps = kept.steps.len() as u64;
             assert_eq!(spec.train.steps(counted.instances() as u64), steps);
             let planned = estimate(&RunSpec {
                 train: TrainSpec { length: TrainLength::Steps(steps), ..spec.train.clone() },
                 ..spec.clone()
             });
-            let recorded = kept.0.last().unwrap().iter().find(|(metric, _)| **metric == metrics::TOKENS).unwrap().1;
+            let recorded = kept.steps.last().unwrap().iter().find(|(metric, _)| **metric == metrics::TOKENS).unwrap().1;
             assert_eq!(planned.tokens, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
             let one = TrainSpec {
                 length: TrainLength::Steps(1),
@@ -519,6 +525,28 @@ mod tests {
             let of_a_sequence = estimate(&RunSpec { train: one, ..spec.clone() }).flops.unwrap();
             let sequences = counted.sequences.into_inner();
             assert_eq!(planned.flops, Some(of_a_sequence * sequences as f64));
+        }
+    }
+
+    /// What the table says of pretraining is what it records, neither more nor less.
+    #[test]
+    fn pretraining_records_its_part_of_the_table() {
+        let documents = Toy::random(20, 3);
+        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        for nsp in [Nsp::Off, Nsp::Random] {
+            let mut spec = tiny_spec();
+            (spec.objective.nsp, spec.train.length) = (nsp, TrainLength::Steps(2));
+            let stage = Pretraining::new(&spec, &corpus).unwrap();
+            let (folder, mut kept) = (tempfile::tempdir().unwrap(), Kept::default());
+            train(&spec, &stage, folder.path(), &mut kept).unwrap();
+            let recorded = kept.steps.iter().chain(&kept.evaluations).flatten().map(|(metric, _)| metric.name());
+            let expected = metrics::all().filter(|metric| match metric.source {
+                Source::Training | Source::Pretraining => true,
+                Source::Pairs => nsp != Nsp::Off,
+                Source::Tasks(_) => false,
+            });
+            let expected: BTreeSet<&str> = expected.map(Metric::name).collect();
+            assert_eq!(recorded.collect::<BTreeSet<_>>(), expected, "{nsp:?}");
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Fine-tuning: stages that share the pretraining run before them, tasks that are learnt, bits that hold, and data that are
 //! refused by file and line.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use ablate::types::metrics::{self, Metric, Source};
 use serde_json::Value;
 
 use crate::determinism::{Victim, bits, kill_after, recorded};
@@ -83,6 +85,17 @@ fn last(run: &Value, metric: &str) -> f64 {
     values.last().unwrap().as_f64().unwrap()
 }
 
+/// Whether a run has recorded what the table of metrics says of its task, neither more nor less.
+fn has_its_metrics(run: &Value, task: &str) -> bool {
+    let of_task = |metric: &&Metric| match metric.source {
+        Source::Training => true,
+        Source::Tasks(tasks) => tasks.contains(&task),
+        Source::Pretraining | Source::Pairs => false,
+    };
+    let recorded: BTreeSet<&str> = run["series"].as_object().unwrap().keys().map(String::as_str).collect();
+    recorded == metrics::all().filter(of_task).map(Metric::name).collect()
+}
+
 #[test]
 fn cells_share_their_pretraining_and_learn_the_classes() {
     let extra = format!(
@@ -104,6 +117,7 @@ fn cells_share_their_pretraining_and_learn_the_classes() {
         assert_eq!(run["spec"]["finetune"]["labels"], serde_json::json!(["0", "1"]));
         assert!(last(run, "test/accuracy") > 0.9, "{}", last(run, "test/accuracy"));
         assert!(last(run, "valid/loss") < 0.5);
+        assert!(has_its_metrics(run, "classify"), "{}", run["series"]);
     }
     let again = workbench.run("run tiny.toml --threads 1");
     assert!(again.stderr.contains("0 trained, 5 reused"), "{}", again.stderr);
@@ -139,6 +153,7 @@ fn every_head_finds_the_name_and_says_so() {
     assert_eq!((of_stage(&runs, "pretrain").len(), of_stage(&runs, "finetune").len()), (1, 3));
     for run in of_stage(&runs, "finetune") {
         let head = run["spec"]["finetune"]["head"].as_str().unwrap();
+        assert!(has_its_metrics(run, "ner"), "{}", run["series"]);
         assert!(last(run, "test/entity_f1") > 0.9, "{head}: {}", last(run, "test/entity_f1"));
         let workbench = &workbench;
         std::fs::write(workbench.path("texts.txt"), "오늘 박수는 온다\n").unwrap();
