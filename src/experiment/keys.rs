@@ -134,10 +134,19 @@ pub fn rivals(name: &str) -> impl Iterator<Item = &'static str> {
 /// Keys of [train] that a fine-tuning stage has no values of its own for: it runs as its pretraining does.
 pub const SHARED_BY_STAGES: [&str; 3] = ["device", "isa", "gradient_checkpointing"];
 
-/// The figures that a comparison draws: learning curves, final metric by axis, importance of axes, paired effects, marginal
-/// means and interactions, Pareto fronts, parallel coordinates, learning rate by step, final metric by parameters, by time.
-pub const FIGURES: &[&str] =
-    &["curves", "axes", "importance", "effects", "means", "pareto", "parallel", "schedules", "parameters", "time"];
+macro_rules! figures {
+    ($first:literal $(, $name:literal)*) => {
+        /// The figures that a comparison draws: learning curves, final metric by axis, importance of axes, paired effects,
+        /// marginal means and interactions, Pareto fronts, parallel coordinates, learning rate by step, final metric by
+        /// parameters, by time.
+        pub const FIGURES: &[&str] = &[$first $(, $name)*];
+
+        /// All of them, as TOML.
+        const EVERY_FIGURE: &str = concat!("['", $first, "'", $(", '", $name, "'",)* "]");
+    };
+}
+
+figures!["curves", "axes", "importance", "effects", "means", "pareto", "parallel", "schedules", "parameters", "time"];
 
 const SECTIONS: &[&str] = &[
     "experiment",
@@ -473,7 +482,7 @@ const SWEEP: &[Key] = &[
 
 #[rustfmt::skip]
 const REPORT: &[Key] = &[
-    key("report.figures", Words(FIGURES), "['curves', 'axes', 'importance', 'effects', 'means', 'pareto', 'parallel', 'schedules', 'parameters', 'time']", "The figures that a comparison draws"),
+    key("report.figures", Words(FIGURES), EVERY_FIGURE, "The figures that a comparison draws"),
     without_default("report.colour_by", Text, "The axis that is told by colour; the first one when not given"),
     without_default("report.x", Text, "The axis of the figures of final values; every axis has one when not given"),
 ];

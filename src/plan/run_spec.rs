@@ -371,6 +371,16 @@ pub enum ScheduleKind {
     ConstantThenNoam,
 }
 
+impl ScheduleKind {
+    /// Whether the rate before the last step hangs on how many steps there are.
+    pub fn looks_ahead(self) -> bool {
+        match self {
+            Self::Constant | Self::Noam | Self::Plateau | Self::ConstantThenNoam => false,
+            Self::Linear | Self::Cosine | Self::Wsd => true,
+        }
+    }
+}
+
 /// The length of the linear rise from 0 to the peak.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Warmup {

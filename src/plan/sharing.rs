@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::run_spec::{DeviceKind, RunSpec, ScheduleKind, TrainLength, Warmup};
+use super::run_spec::{DeviceKind, RunSpec, TrainLength, Warmup};
 use super::{Plan, PlannedRun};
 use crate::types::SpecHash;
 
@@ -35,17 +35,11 @@ impl RunSpec {
         if self.train.device != DeviceKind::Flex || self.finetune.is_some() {
             return None;
         }
-        let looks_ahead = match self.schedule.kind {
-            ScheduleKind::Constant | ScheduleKind::Noam | ScheduleKind::Plateau | ScheduleKind::ConstantThenNoam => {
-                false
-            }
-            ScheduleKind::Linear | ScheduleKind::Cosine | ScheduleKind::Wsd => true,
-        };
         let warmup_is_fixed = match self.schedule.warmup {
             Warmup::Steps(warmup) => warmup <= steps,
             Warmup::Ratio(ratio) => ratio == 0.0,
         };
-        (!looks_ahead && warmup_is_fixed).then(|| (Trajectory(self.without_length()), steps))
+        (!self.schedule.kind.looks_ahead() && warmup_is_fixed).then(|| (Trajectory(self.without_length()), steps))
     }
 
     /// Whether a longer run may go on from this one's end.
