@@ -142,7 +142,9 @@ fn to_miette(diagnostic: &Diagnostic, shown: usize, sources: &Sources) -> Miette
             elsewhere => message.push_str(&format!("\n  in `{}`: {}", sources.describe(elsewhere), label.text)),
         }
     }
-    let mut report = MietteDiagnostic::new(message).with_severity(severity).with_labels(labels);
+    // The name that `ablate explain` knows.
+    let name = diagnostic.problem.name();
+    let mut report = MietteDiagnostic::new(message).with_code(name).with_severity(severity).with_labels(labels);
     report.help.clone_from(&diagnostic.help);
     report
 }

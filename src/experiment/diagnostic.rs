@@ -7,6 +7,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::problem::Problem;
+
 /// A text and the name that people know it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -128,6 +130,8 @@ pub struct Label {
 /// One mistake. The first label is where to look first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// The kind of mistake, which `ablate explain` explains.
+    pub problem: &'static Problem,
     pub severity: Severity,
     pub message: String,
     pub labels: Vec<Label>,
@@ -137,13 +141,13 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error without a place yet.
-    pub fn error(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), labels: Vec::new(), help: None }
+    pub fn error(problem: &'static Problem, message: impl Into<String>) -> Self {
+        Self { problem, severity: Severity::Error, message: message.into(), labels: Vec::new(), help: None }
     }
 
     /// A warning without a place yet.
-    pub fn warning(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(message) }
+    pub fn warning(problem: &'static Problem, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(problem, message) }
     }
 
     /// Points at one more place.
@@ -211,6 +215,7 @@ impl std::error::Error for Diagnostics {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::problem;
 
     #[test]
     fn columns_count_characters() {
@@ -226,10 +231,10 @@ mod tests {
     fn mistakes_are_sorted_and_kept_once() {
         let mut source = Sources::new(Source { name: "a.toml".into(), text: "x = 1\ny = 2\n".into() });
         source.push(Source { name: "b.toml".into(), text: "\nz = 3\n".into() });
-        let base = Diagnostic::error("of the base").at(Place::new(1, 1..2), "");
-        let late = Diagnostic::error("late").at((6..7).into(), "");
-        let early = Diagnostic::error("early").at((0..1).into(), "").help("fix it");
-        let argument = Diagnostic::warning("typed").at(Place::Argument("--set x=1".into()), "");
+        let base = Diagnostic::error(&problem::WRONG_VALUE, "of the base").at(Place::new(1, 1..2), "");
+        let late = Diagnostic::error(&problem::WRONG_VALUE, "late").at((6..7).into(), "");
+        let early = Diagnostic::error(&problem::WRONG_VALUE, "early").at((0..1).into(), "").help("fix it");
+        let argument = Diagnostic::warning(&problem::WRONG_VALUE, "typed").at(Place::Argument("--set x=1".into()), "");
         let all = Diagnostics::new(source, vec![argument, late.clone(), base, early, late]);
         insta::assert_snapshot!(all, @r"
         a.toml:1:1: error: early (fix it)

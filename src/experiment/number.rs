@@ -35,6 +35,20 @@ impl Bounds {
     }
 }
 
+impl Bounds {
+    /// The interval as a JSON schema.
+    pub fn schema(&self) -> serde_json::Value {
+        let mut schema = serde_json::json!({ "type": "number" });
+        let min = if self.includes_min { "minimum" } else { "exclusiveMinimum" };
+        schema[min] = self.min.into();
+        if self.max.is_finite() {
+            let max = if self.includes_max { "maximum" } else { "exclusiveMaximum" };
+            schema[max] = self.max.into();
+        }
+        schema
+    }
+}
+
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", if self.includes_min { "at least" } else { "more than" }, self.min)?;

@@ -11,10 +11,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source, Sources};
 use super::keys::{self, Key};
+use super::problem::Problem;
 use super::random::Drawn;
 use super::sweep::Sweep;
 use super::value::{Rejection, Value, describe};
-use super::{Axis, Draft, Experiment, Part, Report, Said, Setting, range, settings};
+use super::{Axis, Draft, Experiment, Part, Report, Said, Setting, problem, range, settings};
 use crate::suggest;
 use crate::types::metrics::{self, Goal};
 use crate::types::{MetricName, Seed};
@@ -191,16 +192,19 @@ fn join(parent: &str, name: &str) -> String {
 fn explain(key: &Key, rejection: Rejection, value: &DeValue<'_>) -> Diagnostic {
     let name = key.name;
     match rejection {
-        Rejection::NotSupportedYet(word) => Diagnostic::error(format!("`{name} = \"{word}\"` is not supported yet"))
-            .help(format!("`{name}` must be {}", key.kind)),
-        Rejection::Twice(item) => {
-            Diagnostic::error(format!("`{name}` has {item} twice")).help(format!("`{name}` must be {}", key.kind))
+        Rejection::NotSupportedYet(word) => {
+            Diagnostic::error(&problem::NOT_SUPPORTED_YET, format!("`{name} = \"{word}\"` is not supported yet"))
+                .help(format!("`{name}` must be {}", key.kind))
         }
+        Rejection::Twice(item) => Diagnostic::error(&problem::GIVEN_TWICE, format!("`{name}` has {item} twice"))
+            .help(format!("`{name}` must be {}", key.kind)),
         Rejection::Wrong { found, nearest: Some(word) } => {
-            Diagnostic::error(format!("`{name}` cannot be {found}")).help(format!("did you mean \"{word}\"?"))
+            Diagnostic::error(&problem::WRONG_VALUE, format!("`{name}` cannot be {found}"))
+                .help(format!("did you mean \"{word}\"?"))
         }
         Rejection::Wrong { found, nearest: None } => {
-            let problem = Diagnostic::error(format!("`{name}` must be {}, not {found}", key.kind));
+            let problem =
+                Diagnostic::error(&problem::WRONG_VALUE, format!("`{name}` must be {}, not {found}", key.kind));
             let holds_a_list = matches!(key.default_value(), Some(Value::List(_)));
             if value.is_array() && key.is_setting() && !holds_a_list {
                 problem.help(format!("to compare several values, write `\"{name}\" = [...]` under [sweep.grid]"))
@@ -215,7 +219,7 @@ impl Reader {
     fn walk_argument(&mut self, typed: &str) {
         let at = Place::Argument(format!("--set {typed}"));
         let Some((path, raw)) = typed.split_once('=') else {
-            let problem = Diagnostic::error("`--set` takes KEY=VALUE");
+            let problem = Diagnostic::error(&problem::BAD_ARGUMENT, "`--set` takes KEY=VALUE");
             self.problems.push(problem.at(at, "this argument").help("write for example --set train.steps=100"));
             return;
         };
@@ -231,10 +235,16 @@ impl Reader {
         if let Some(list) = sweep::List::find(&node.path) {
             self.take_list(list, node);
         } else if node.argument.is_some() && name == base::KEY {
-            let problem = Diagnostic::error("`base` is no argument: a file says itself what it builds on");
+            let problem = Diagnostic::error(
+                &problem::BAD_ARGUMENT,
+                "`base` is no argument: a file says itself what it builds on",
+            );
             self.problems.push(problem.at(node.at.clone(), "this argument").help("write `base = \"...\"` in the file"));
         } else if let Some((list, _)) = sweep::List::ALL.iter().find(|(list, _)| is_below(&node.path, list)) {
-            let problem = Diagnostic::error(format!("`{list}` is a list of tables, and an argument gives it whole"));
+            let problem = Diagnostic::error(
+                &problem::BAD_ARGUMENT,
+                format!("`{list}` is a list of tables, and an argument gives it whole"),
+            );
             let help = format!("write --set '{list}=[{{ ... }}]', or change the file");
             self.problems.push(problem.at(node.at.clone(), "this argument").help(help));
         } else if let Some(key) = keys::find(name) {
@@ -249,9 +259,12 @@ impl Reader {
             match node.value.get_ref() {
                 DeValue::Table(table) => table.iter().for_each(|(name, value)| self.walk(&node.child(name, value))),
                 other => self.problems.push(
-                    Diagnostic::error(format!("`{}` must be a table, not {}", node.path, describe(other)))
-                        .at(node.at.clone(), "this key")
-                        .help(format!("write `[{}]`, and its keys below", node.path)),
+                    Diagnostic::error(
+                        &problem::WRONG_SHAPE,
+                        format!("`{}` must be a table, not {}", node.path, describe(other)),
+                    )
+                    .at(node.at.clone(), "this key")
+                    .help(format!("write `[{}]`, and its keys below", node.path)),
                 ),
             }
         } else {
@@ -266,13 +279,14 @@ impl Reader {
         let is_table = node.value.get_ref().as_table().is_some_and(|table| !is_value(table));
         let problem = if (is_list || is_table) && node.argument.is_none() {
             let (open, close) = if is_list { ("[[", "]]") } else { ("[", "]") };
-            let problem = Diagnostic::error(format!("unknown table `{open}{}{close}`", node.path));
+            let problem =
+                Diagnostic::error(&problem::UNKNOWN_TABLE, format!("unknown table `{open}{}{close}`", node.path));
             match suggest::nearest(&node.path, keys::sections()) {
                 Some(section) => problem.help(format!("did you mean `{open}{section}{close}`?")),
                 None => problem.help(format!("the tables are {}", keys::sections().collect::<Vec<_>>().join(", "))),
             }
         } else {
-            let problem = Diagnostic::error(format!("unknown key `{name}`"));
+            let problem = Diagnostic::error(&problem::UNKNOWN_KEY, format!("unknown key `{name}`"));
             let (section, _) = keys::split(name);
             let siblings: Vec<&str> =
                 keys::all().map(|key| keys::split(key.name)).filter(|key| key.0 == section).map(|key| key.1).collect();
@@ -310,7 +324,12 @@ impl Reader {
         if let Some(previous) = self.given.get(key.name)
             && node.argument.is_none()
         {
-            self.problems.push(conflict(format!("`{}` is given twice", key.name), &setting, previous));
+            self.problems.push(conflict(
+                &problem::GIVEN_TWICE,
+                format!("`{}` is given twice", key.name),
+                &setting,
+                previous,
+            ));
         }
         for rival in keys::rivals(key.name) {
             let Some(previous) = self.given.get(rival) else { continue };
@@ -318,7 +337,8 @@ impl Reader {
                 self.given.remove(rival);
             } else {
                 let message = format!("`{rival}` and `{}` exclude each other", key.name);
-                self.problems.push(conflict(message, previous, &setting).help("take one of them out"));
+                self.problems
+                    .push(conflict(&problem::EXCLUSIVE_KEYS, message, previous, &setting).help("take one of them out"));
             }
         }
         self.given.insert(key.name, setting);
@@ -400,8 +420,8 @@ impl Reader {
             let (section, key) = keys::split(name);
             let place =
                 first_of_task.filter(|_| section == "finetune").and_then(|name| self.given.get(name)).map(place_of);
-            let problem =
-                Diagnostic::error(format!("`{name}` is missing")).at(place.unwrap_or((0..0).into()), "in this file");
+            let problem = Diagnostic::error(&problem::MISSING_KEY, format!("`{name}` is missing"))
+                .at(place.unwrap_or((0..0).into()), "in this file");
             self.problems.push(problem.help(format!("write `{key} = \"...\"` under [{section}]")));
         }
     }
@@ -411,7 +431,7 @@ impl Reader {
             self.given.get("sweep.replicates.paired").filter(|paired| paired.value == Value::Bool(false))
         {
             let message = "`sweep.replicates.paired = false` is not offered: every cell runs with the same seeds";
-            let problem = Diagnostic::error(message).at(place_of(paired), "this value");
+            let problem = Diagnostic::error(&problem::UNPAIRED_SEEDS, message).at(place_of(paired), "this value");
             self.problems.push(problem.help("take it out: with the same seeds, fewer of them tell cells apart"));
         }
         let integer = |value: &Value| match value {
@@ -424,7 +444,9 @@ impl Reader {
         if let Value::List(list) = &replicates.value {
             if let Some(base) = base {
                 let message = "`train.seed` is never used where `sweep.replicates.seeds` lists the seeds";
-                self.problems.push(conflict(message.to_owned(), base, replicates).help("take one of them out"));
+                self.problems.push(
+                    conflict(&problem::NEVER_USED, message.to_owned(), base, replicates).help("take one of them out"),
+                );
             }
             return list.iter().filter_map(integer).map(Seed).collect();
         }
@@ -467,6 +489,6 @@ fn place_of(setting: &Setting) -> Place {
     setting.place.clone().unwrap_or((0..0).into())
 }
 
-fn conflict(message: String, now: &Setting, before: &Setting) -> Diagnostic {
-    Diagnostic::error(message).at(place_of(now), "this value").at(place_of(before), "and this one")
+fn conflict(problem: &'static Problem, message: String, now: &Setting, before: &Setting) -> Diagnostic {
+    Diagnostic::error(problem, message).at(place_of(now), "this value").at(place_of(before), "and this one")
 }

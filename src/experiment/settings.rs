@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::decimal::Decimal;
-use super::{Derive, Diagnostic, Experiment, Key, Kind, Point, Setting, Value, keys, presets, range};
+use super::{Derive, Diagnostic, Experiment, Key, Kind, Point, Setting, Value, keys, presets, problem, range};
 
 /// What the cells with one preset have in common.
 pub(super) type Base = BTreeMap<&'static str, Setting>;
@@ -114,12 +114,18 @@ impl<'e> Settings<'e> {
         };
         let formula = &derive.formula;
         let value = formula.evaluate(&number).map_err(|mistake| {
-            let problem = Diagnostic::error(format!("`{}` cannot be computed: {}", derive.key.name, mistake.message));
+            let problem = Diagnostic::error(
+                &problem::BAD_FORMULA,
+                format!("`{}` cannot be computed: {}", derive.key.name, mistake.message),
+            );
             problem.at(derive.part(&mistake.span), "here").help(format!("in the cell where {}", self.inputs(derive)))
         })?;
         let value = derive.key.kind.number(value).map_err(|_| {
             let (name, kind, shown) = (derive.key.name, derive.key.kind, range::rounded(value));
-            let problem = Diagnostic::error(format!("`{name}` must be {kind}, and is computed as {shown}"));
+            let problem = Diagnostic::error(
+                &problem::BAD_FORMULA,
+                format!("`{name}` must be {kind}, and is computed as {shown}"),
+            );
             let is_fraction = matches!(kind, Kind::Integer { .. }) && value.as_integer().is_none();
             let hint = if is_fraction { "; round(), floor() and ceil() make whole numbers" } else { "" };
             let inputs = self.inputs(derive);

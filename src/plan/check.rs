@@ -7,8 +7,10 @@
 use super::dead::DeadAxes;
 use super::expand::expand;
 use super::finetune_spec::Task;
+use crate::experiment::problem::Problem;
 use crate::experiment::{
     self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity, Value, keys,
+    problem,
 };
 use crate::types::metrics::{self, Metric, Source};
 
@@ -65,8 +67,10 @@ fn axes_of_one_value(experiment: &Experiment) -> Vec<Diagnostic> {
     let axes = experiment.sweep.always().filter(|axis| axis.values.len() == 1 && axis.values.iter().all(is_in_file));
     let warning = |axis: &experiment::Column| {
         let (section, leaf) = experiment::keys::split(axis.key.name);
-        let problem =
-            Diagnostic::warning(format!("the axis `{}` has one value, so it compares nothing", axis.key.name));
+        let problem = Diagnostic::warning(
+            &problem::SINGLE_VALUE,
+            format!("the axis `{}` has one value, so it compares nothing", axis.key.name),
+        );
         problem.at(axis.place.clone(), "this axis").help(format!("give it more, or write `{leaf}` under [{section}]"))
     };
     axes.map(warning).collect()
@@ -110,7 +114,10 @@ fn heads_divide_width(cell: &Settings<'_>) -> Option<Diagnostic> {
         width / heads * heads,
         (width / heads + 1) * heads
     );
-    Some(blame(cell, message, &["model.hidden_size", "model.num_attention_heads"]).help(help))
+    Some(
+        blame(cell, &problem::HEADS_DIVIDE_WIDTH, message, &["model.hidden_size", "model.num_attention_heads"])
+            .help(help),
+    )
 }
 
 fn sequences_have_positions(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> {
@@ -123,7 +130,7 @@ fn sequences_have_positions(cell: &Settings<'_>, stage: &str) -> Option<Diagnost
     }
     let message = format!("`{key}` {length} is longer than `model.max_position_embeddings` {positions}");
     let help = format!("shorten the sequences to {positions}, or give the model {length} positions");
-    Some(blame(cell, message, &[&key, "model.max_position_embeddings"]).help(help))
+    Some(blame(cell, &problem::SEQUENCE_TOO_LONG, message, &[&key, "model.max_position_embeddings"]).help(help))
 }
 
 fn warmup_ends(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> {
@@ -135,7 +142,10 @@ fn warmup_ends(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> {
     }
     let message = format!("`{warmup_key}` {warmup} is more than `{steps_key}` {steps}");
     let keys = [warmup_key, steps_key];
-    Some(blame(cell, message, &keys).help("a tenth of the steps is usual: `warmup_ratio = 0.1`"))
+    Some(
+        blame(cell, &problem::WARMUP_TOO_LONG, message, &keys)
+            .help("a tenth of the steps is usual: `warmup_ratio = 0.1`"),
+    )
 }
 
 fn decay_follows_warmup(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> {
@@ -147,7 +157,7 @@ fn decay_follows_warmup(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> 
     }
     let message = format!("`{warmup_key}` {warmup} and `{decay_key}` {decay} add up to more than all steps");
     let keys = [warmup_key, decay_key];
-    Some(blame(cell, message, &keys).help("a tenth of the steps each is usual"))
+    Some(blame(cell, &problem::DECAY_OVERLAPS_WARMUP, message, &keys).help("a tenth of the steps each is usual"))
 }
 
 fn head_fits_task(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -159,13 +169,15 @@ fn head_fits_task(cell: &Settings<'_>) -> Option<Diagnostic> {
     if head != "linear" {
         let message = format!("`finetune.head` {head} tags tokens, and `finetune.task` is classify");
         let keys = ["finetune.head", "finetune.task"];
-        return Some(blame(cell, message, &keys).help("take \"linear\", or the task \"ner\""));
+        return Some(
+            blame(cell, &problem::HEAD_DOES_NOT_FIT, message, &keys).help("take \"linear\", or the task \"ner\""),
+        );
     }
     (encoder == "embeddings").then(|| {
         let message =
             "`finetune.encoder` embeddings leaves a text's class to the embedding of [CLS], which is always the same";
         let keys = ["finetune.encoder", "finetune.task"];
-        blame(cell, message.to_owned(), &keys)
+        blame(cell, &problem::HEAD_DOES_NOT_FIT, message.to_owned(), &keys)
             .help("take \"trained\" or \"frozen\"; the floor without an encoder is naive Bayes")
     })
 }
@@ -174,7 +186,10 @@ fn a_stored_run_is_started_from(cell: &Settings<'_>) -> Option<Diagnostic> {
     let run = cell.text("finetune.run")?;
     if cell.text("finetune.start")? == "random" {
         let message = format!("`finetune.run` {run} is to start from, and `finetune.start` is random");
-        return Some(blame(cell, message, &["finetune.run", "finetune.start"]).help("take one of them out"));
+        return Some(
+            blame(cell, &problem::SET_BY_STORED_RUN, message, &["finetune.run", "finetune.start"])
+                .help("take one of them out"),
+        );
     }
     let is_of_that_run = |name: &str| {
         let (section, leaf) = keys::split(name);
@@ -187,7 +202,7 @@ fn a_stored_run_is_started_from(cell: &Settings<'_>) -> Option<Diagnostic> {
         .find(|(name, setting)| is_of_that_run(name) && setting.place.is_some() && setting.preset.is_none())?;
     let message = format!("`{}` is that of the run `{run}`, which fine-tuning starts from", given.0);
     Some(
-        blame(cell, message, &[given.0, "finetune.run"])
+        blame(cell, &problem::SET_BY_STORED_RUN, message, &[given.0, "finetune.run"])
             .help("take it out: the stored run says what it was trained with"),
     )
 }
@@ -199,7 +214,10 @@ fn text_pairs_are_classified(cell: &Settings<'_>) -> Option<Diagnostic> {
         Task::Ner => {
             let message = format!("`finetune.pair_column` {column} makes pairs of texts, and `finetune.task` is ner");
             let keys = ["finetune.pair_column", "finetune.task"];
-            Some(blame(cell, message, &keys).help("take it out: KLUE-NER's format has no columns"))
+            Some(
+                blame(cell, &problem::PAIRS_OF_TAGGED_TEXT, message, &keys)
+                    .help("take it out: KLUE-NER's format has no columns"),
+            )
         }
     }
 }
@@ -214,7 +232,10 @@ fn shares_of_the_selected(cell: &Settings<'_>) -> Option<Diagnostic> {
         "`objective.mask_token_prob` {masked} and `objective.random_token_prob` {random} add up to more than 1"
     );
     let keys = ["objective.mask_token_prob", "objective.random_token_prob"];
-    Some(blame(cell, message, &keys).help("the rest of the selected tokens is kept; BERT has 0.8 and 0.1"))
+    Some(
+        blame(cell, &problem::SHARES_ABOVE_ONE, message, &keys)
+            .help("the rest of the selected tokens is kept; BERT has 0.8 and 0.1"),
+    )
 }
 
 fn words_are_drawn_once(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -222,7 +243,8 @@ fn words_are_drawn_once(cell: &Settings<'_>) -> Option<Diagnostic> {
     let is_on = |key: &str| cell.get(key).is_some_and(|setting| setting.value == Value::Bool(true));
     keys.into_iter().all(is_on).then(|| {
         let message = "`objective.whole_word` and `objective.mask_replacement` cannot be had together".to_owned();
-        blame(cell, message, &keys).help("the system that draws with replacement draws tokens: take one of them out")
+        blame(cell, &problem::WORDS_DRAWN_TWICE, message, &keys)
+            .help("the system that draws with replacement draws tokens: take one of them out")
     })
 }
 
@@ -233,7 +255,10 @@ fn separators_are_no_letters(cell: &Settings<'_>) -> Option<Diagnostic> {
         return None;
     }
     let message = format!("`tokenizer.separator` \"{separator}\" could be part of a word, or is white space");
-    Some(blame(cell, message, &["tokenizer.separator"]).help("take a sign that the text has nowhere else, like \"/\""))
+    Some(
+        blame(cell, &problem::BAD_SEPARATOR, message, &["tokenizer.separator"])
+            .help("take a sign that the text has nowhere else, like \"/\""),
+    )
 }
 
 fn morphemes_are_found_once(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -241,7 +266,7 @@ fn morphemes_are_found_once(cell: &Settings<'_>) -> Option<Diagnostic> {
     let [_, _] = [cell.text(keys[0])?, cell.text(keys[1])?];
     let message = "`tokenizer.separator` and `tokenizer.dictionary` exclude each other".to_owned();
     let help = "text that was analysed beforehand has a separator; a dictionary is for text that was not";
-    Some(blame(cell, message, &keys).help(help))
+    Some(blame(cell, &problem::MORPHEMES_TWICE, message, &keys).help(help))
 }
 
 fn demo_has_a_format(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -250,14 +275,17 @@ fn demo_has_a_format(cell: &Settings<'_>) -> Option<Diagnostic> {
         return None;
     }
     let message = format!("the built-in corpus has a format of its own, not `{format}`");
-    Some(blame(cell, message, &["data.format", "data.corpus"]).help("take `data.format` out, or write \"auto\""))
+    Some(
+        blame(cell, &problem::DEMO_FORMAT, message, &["data.format", "data.corpus"])
+            .help("take `data.format` out, or write \"auto\""),
+    )
 }
 
 /// An error at each of `keys` that was written somewhere: first what an axis or the file says, then what a preset does.
-fn blame(cell: &Settings<'_>, message: String, keys: &[&str]) -> Diagnostic {
+fn blame(cell: &Settings<'_>, problem: &'static Problem, message: String, keys: &[&str]) -> Diagnostic {
     let mut involved: Vec<(&str, &Setting)> = keys.iter().filter_map(|key| Some((*key, cell.get(key)?))).collect();
     involved.sort_by_key(|(_, setting)| setting.preset.is_some());
-    involved.into_iter().fold(Diagnostic::error(message), |problem, (key, setting)| {
+    involved.into_iter().fold(Diagnostic::error(problem, message), |problem, (key, setting)| {
         let leaf = key.rsplit('.').next().unwrap_or(key);
         match (&setting.place, setting.preset) {
             (Some(place), Some(preset)) => {
@@ -287,8 +315,12 @@ fn check_stage_of_metric(experiment: &Experiment, cells: usize, without: usize) 
     let place = experiment.given.get("experiment.metric")?.place.clone()?;
     let problem = match without {
         0 => return None,
-        n if n == cells => Diagnostic::error(format!("no run that is compared records `{metric}`")),
-        n => Diagnostic::warning(format!("{n} of {cells} cells do not record `{metric}`")),
+        n if n == cells => {
+            Diagnostic::error(&problem::METRIC_NOT_RECORDED, format!("no run that is compared records `{metric}`"))
+        }
+        n => {
+            Diagnostic::warning(&problem::METRIC_NOT_RECORDED, format!("{n} of {cells} cells do not record `{metric}`"))
+        }
     };
     let of = |task: &Task| {
         let held_out = task.metrics().filter(|metric| metric.group() == "valid").map(Metric::name);
@@ -310,10 +342,14 @@ fn check_metric(experiment: &Experiment, cells: usize, without: usize) -> Option
     let place = setting.place.clone()?;
     let problem = match without {
         0 => return None,
-        n if n == cells => Diagnostic::error(format!("no run records `{metric}`: `objective.nsp` is off")),
-        n => {
-            Diagnostic::warning(format!("{n} of {cells} cells do not record `{metric}`: their `objective.nsp` is off",))
-        }
+        n if n == cells => Diagnostic::error(
+            &problem::METRIC_NOT_RECORDED,
+            format!("no run records `{metric}`: `objective.nsp` is off"),
+        ),
+        n => Diagnostic::warning(
+            &problem::METRIC_NOT_RECORDED,
+            format!("{n} of {cells} cells do not record `{metric}`: their `objective.nsp` is off",),
+        ),
     };
     Some(
         problem.at(place, "this metric").help(format!("`{}` is recorded by every run", metrics::VALID_MLM_LOSS.name())),
@@ -348,9 +384,11 @@ fn whole_baseline(experiment: &Experiment, points: &[Point]) -> Result<Baseline,
         found if is_changed_by_argument(experiment) => {
             let message =
                 format!("the baseline {shown} describes {} of the cells that --set leaves, not one", found.len());
-            Err(Diagnostic::warning(message).at(place, "this baseline").help("nothing is compared with a baseline"))
+            Err(Diagnostic::warning(&problem::BAD_BASELINE, message)
+                .at(place, "this baseline")
+                .help("nothing is compared with a baseline"))
         }
-        [] => Err(Diagnostic::error(format!("the baseline {shown} is no cell of the sweep"))
+        [] => Err(Diagnostic::error(&problem::BAD_BASELINE, format!("the baseline {shown} is no cell of the sweep"))
             .at(place, "this baseline")
             .help("give axis values that the sweep has")),
         several => {
@@ -358,7 +396,9 @@ fn whole_baseline(experiment: &Experiment, points: &[Point]) -> Result<Baseline,
             let axes = experiment.axes.iter().enumerate().filter(|(i, _)| differs(*i));
             let open: Vec<&str> = axes.map(|(_, axis)| axis.key.name).collect();
             let message = format!("the baseline {shown} describes {} cells, not one", several.len());
-            Err(Diagnostic::error(message).at(place, "this baseline").help(format!("add {}", open.join(", "))))
+            Err(Diagnostic::error(&problem::BAD_BASELINE, message)
+                .at(place, "this baseline")
+                .help(format!("add {}", open.join(", "))))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::finetune_spec::Task;
 use crate::experiment::keys;
-use crate::experiment::{Axis, Diagnostic, Experiment, Point, Settings, Value};
+use crate::experiment::{Axis, Diagnostic, Experiment, Point, Settings, Value, problem};
 
 /// What the names of fine-tuning's own keys begin with.
 const FINE_TUNING: &str = keys::STAGES[1];
@@ -144,7 +144,7 @@ impl<'e> DeadAxes<'e> {
             let cause = rule.cause(stage, cell)?;
             let axis = &self.experiment.axes[*axis];
             let name = axis.key.name;
-            let problem = Diagnostic::error(format!("`{name}` is varied, but no run reads it where {cause}"));
+            let problem = Diagnostic::error(&problem::DEAD_AXIS, format!("`{name}` is varied, but no run reads it where {cause}"));
             Some(problem.at(axis.place.clone(), "this axis").help(format!(
                 "vary it only where it is read: `[[sweep.when]]` with `if = {{ {} }}` and `grid = {{ \"{name}\" = [...] }}`",
                 rule.condition(stage)

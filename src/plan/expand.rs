@@ -17,7 +17,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::experiment::{Column, Diagnostic, Exclude, Experiment, Point, Term, Value, When, keys};
+use crate::experiment::{Column, Diagnostic, Exclude, Experiment, Point, Term, Value, When, keys, problem};
 
 /// The most cells that a sweep may have.
 pub const MAX_CELLS: usize = 200_000;
@@ -190,14 +190,18 @@ impl Expander<'_> {
             points.extend(factors.iter().fold(vec![point], |points, choices| times(&points, choices)));
             if points.len() > MAX_CELLS {
                 let message = format!("the sweep has more than {MAX_CELLS} cells");
-                let problem = Diagnostic::error(message).at(when.place.clone(), "with these axes");
+                let problem =
+                    Diagnostic::error(&problem::SWEEP_TOO_LARGE, message).at(when.place.clone(), "with these axes");
                 self.problems.push(problem.help("take values out, or cut the sweep into several experiments"));
                 return false;
             }
         }
         self.points = points;
         if !matched {
-            let problem = Diagnostic::error("this `[[sweep.when]]` holds in no cell, so its axes never exist");
+            let problem = Diagnostic::error(
+                &problem::NEVER_HOLDS,
+                "this `[[sweep.when]]` holds in no cell, so its axes never exist",
+            );
             self.problems.push(self.nothing_matches(problem, &when.place, &when.condition));
         }
         true
@@ -215,7 +219,7 @@ impl Expander<'_> {
         });
         let kept = std::mem::replace(&mut self.points, before);
         for (exclude, _) in excludes.iter().zip(&matched).filter(|(_, matched)| **matched == 0) {
-            let problem = Diagnostic::error("this `[[sweep.exclude]]` matches no cell");
+            let problem = Diagnostic::error(&problem::EXCLUDES_NOTHING, "this `[[sweep.exclude]]` matches no cell");
             self.problems.push(self.nothing_matches(problem, &exclude.place, &exclude.matches));
         }
         if kept.is_empty() && self.experiment.sweep.includes.is_empty() {
@@ -242,8 +246,10 @@ impl Expander<'_> {
             if seen.insert(point.clone()) {
                 self.points.push(point);
             } else {
-                let problem =
-                    Diagnostic::warning("this `[[sweep.include]]` adds nothing: the sweep has the cell already");
+                let problem = Diagnostic::warning(
+                    &problem::INCLUDES_NOTHING,
+                    "this `[[sweep.include]]` adds nothing: the sweep has the cell already",
+                );
                 self.problems.push(problem.at(include.place.clone(), "this row").help("take it out"));
             }
         }
@@ -261,8 +267,10 @@ impl Expander<'_> {
             let at = |name: &str| axes.iter().position(|axis| axis.key.name == name);
             let (Some(a), Some(b)) = (at(first), at(second)) else { continue };
             if self.points.iter().any(|point| point.get(a).is_some() && point.get(b).is_some()) {
-                let problem =
-                    Diagnostic::error(format!("`{first}` and `{second}` exclude each other, and cells have both"));
+                let problem = Diagnostic::error(
+                    &problem::EXCLUSIVE_KEYS,
+                    format!("`{first}` and `{second}` exclude each other, and cells have both"),
+                );
                 let problem = problem.at(axes[a].place.clone(), "this axis").at(axes[b].place.clone(), "and this one");
                 self.problems.push(problem.help("let their conditions exclude each other, or take one of them out"));
             }
@@ -274,7 +282,10 @@ impl Expander<'_> {
         let gives = |other: &&When| other.grid.iter().any(|column| column.key.name == key);
         let holds = |other: &&When| Test::new(self.experiment, &other.condition).holds(point);
         let others = self.experiment.sweep.whens.iter().filter(|other| !std::ptr::eq(*other, when));
-        let problem = Diagnostic::error(format!("two `[[sweep.when]]` give `{key}` values in one cell"));
+        let problem = Diagnostic::error(
+            &problem::TWO_CONDITIONS,
+            format!("two `[[sweep.when]]` give `{key}` values in one cell"),
+        );
         let problem = others
             .filter(gives)
             .filter(holds)
@@ -322,7 +333,8 @@ impl Expander<'_> {
         let Tally { grid, zips, random, .. } = &self.tally;
         let counts: Vec<String> = grid.iter().chain(zips).chain(random).map(usize::to_string).collect();
         let message = format!("the sweep has {} cells, more than {MAX_CELLS}", counts.join(" x "));
-        let problem = Diagnostic::error(message).help("take values out, or cut the sweep into several experiments");
+        let problem = Diagnostic::error(&problem::SWEEP_TOO_LARGE, message)
+            .help("take values out, or cut the sweep into several experiments");
         self.experiment
             .sweep
             .always()
@@ -339,14 +351,16 @@ fn times(points: &[Point], choices: &Choices) -> Vec<Point> {
 }
 
 fn circular(whens: &[&When]) -> Diagnostic {
-    let problem =
-        Diagnostic::error("these `[[sweep.when]]` wait for each other: each asks for an axis that another gives");
+    let problem = Diagnostic::error(
+        &problem::CONDITIONS_WAIT,
+        "these `[[sweep.when]]` wait for each other: each asks for an axis that another gives",
+    );
     let problem = whens.iter().fold(problem, |problem, when| problem.at(when.place.clone(), "this condition"));
     problem.help("let one of them ask for axes of [sweep.grid] or [[sweep.zip]] alone")
 }
 
 fn nothing_left(excludes: &[Exclude]) -> Diagnostic {
-    let problem = Diagnostic::error("the plan has no runs: every cell is excluded");
+    let problem = Diagnostic::error(&problem::NO_CELLS, "the plan has no runs: every cell is excluded");
     let problem = excludes.iter().fold(problem, |problem, exclude| problem.at(exclude.place.clone(), "by this"));
     problem.help("let the exclusions match fewer cells")
 }

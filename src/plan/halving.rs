@@ -2,7 +2,7 @@
 
 use super::Cell;
 use super::run_spec::TrainLength;
-use crate::experiment::{Diagnostic, Experiment, Setting, Value, keys};
+use crate::experiment::{Diagnostic, Experiment, Setting, Value, keys, problem};
 use crate::types::MetricName;
 use crate::types::metrics::Goal;
 
@@ -60,12 +60,17 @@ pub(super) fn check(experiment: &Experiment, halving: &HalvingSpec, cells: &[Cel
     let mut longest = 0;
     for spec in specs {
         if spec.finetune.is_some() {
-            let problem =
-                Diagnostic::error("`[sweep.halving]` stops pretraining early, and does not go with `[finetune]` yet");
+            let problem = Diagnostic::error(
+                &problem::HALVING_NOT_POSSIBLE,
+                "`[sweep.halving]` stops pretraining early, and does not go with `[finetune]` yet",
+            );
             return Some(at(problem).help("search without `[finetune]` first, then fine-tune the best cells"));
         }
         let TrainLength::Steps(steps) = spec.train.length else {
-            let problem = Diagnostic::error("`[sweep.halving]` counts in steps, and runs of this sweep are in epochs");
+            let problem = Diagnostic::error(
+                &problem::HALVING_NOT_POSSIBLE,
+                "`[sweep.halving]` counts in steps, and runs of this sweep are in epochs",
+            );
             return Some(at(problem).help("give `train.steps` in place of `train.epochs`"));
         };
         longest = longest.max(steps);
@@ -76,7 +81,9 @@ pub(super) fn check(experiment: &Experiment, halving: &HalvingSpec, cells: &[Cel
             );
             let (below, above) = (first / every * every, first.div_ceil(every) * every);
             let near = if below == 0 { format!("{above}") } else { format!("{below} or {above}") };
-            return Some(at(Diagnostic::error(message)).help(format!("the nearest that are: {near}")));
+            return Some(
+                at(Diagnostic::error(&problem::BAD_RUNG, message)).help(format!("the nearest that are: {near}")),
+            );
         }
     }
     if halving.next_rung(0, longest).is_some() {
@@ -84,5 +91,5 @@ pub(super) fn check(experiment: &Experiment, halving: &HalvingSpec, cells: &[Cel
     }
     let message = format!("no run is stopped at step {first}: the longest has {longest} steps");
     let help = format!("a first rung after a tenth of the steps is usual: {}", (longest / 10).max(1));
-    Some(at(Diagnostic::error(message)).help(help))
+    Some(at(Diagnostic::error(&problem::BAD_RUNG, message)).help(help))
 }

@@ -18,7 +18,7 @@ use super::run_spec::{
     CorpusFormat, DataSpec, DemoSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, RunSpec, SPEC_SCHEMA,
     ScheduleSpec, Stage, TokenizerSpec, TrainLength, TrainSpec,
 };
-use crate::experiment::{Budget, Diagnostic, Setting, Settings, Value, keys};
+use crate::experiment::{Budget, Diagnostic, Setting, Settings, Value, keys, problem};
 use crate::types::{ContentHash, ContentHasher, Seed, SpecHash};
 
 /// A corpus as an experiment names it: all that its bytes depend on.
@@ -120,25 +120,29 @@ impl CorpusFacts {
 /// An error at the place that names the corpus.
 pub(super) fn blame_corpus(settings: &Settings<'_>, message: String) -> Diagnostic {
     let place = settings.get("data.corpus").and_then(|setting| setting.place.clone());
-    Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "this corpus")
+    Diagnostic::error(&problem::UNREADABLE_CORPUS, message).at(place.unwrap_or((0..0).into()), "this corpus")
 }
 
 /// An error at the place that names the labelled examples.
 pub(super) fn blame_examples(settings: &Settings<'_>, message: String) -> Diagnostic {
     let place = settings.get("finetune.data").and_then(|setting| setting.place.clone());
-    Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "these examples")
+    Diagnostic::error(&problem::UNREADABLE_EXAMPLES, message).at(place.unwrap_or((0..0).into()), "these examples")
 }
 
 /// An error at the place that names the dictionary.
 pub(super) fn blame_dictionary(settings: &Settings<'_>, message: String) -> Diagnostic {
     let place = settings.get("tokenizer.dictionary").and_then(|setting| setting.place.clone());
-    Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "this dictionary")
+    Diagnostic::error(&problem::UNREADABLE_DICTIONARY, message).at(place.unwrap_or((0..0).into()), "this dictionary")
 }
 
 /// An error at the place that names the run to start from.
 pub(super) fn blame_run(settings: &Settings<'_>, message: String) -> Diagnostic {
+    at_run(settings, Diagnostic::error(&problem::UNREADABLE_RUN, message))
+}
+
+fn at_run(settings: &Settings<'_>, problem: Diagnostic) -> Diagnostic {
     let place = settings.get("finetune.run").and_then(|setting| setting.place.clone());
-    Diagnostic::error(message).at(place.unwrap_or((0..0).into()), "this run")
+    problem.at(place.unwrap_or((0..0).into()), "this run")
 }
 
 /// An error where examples may be longer than the stored run that fine-tuning starts from has positions for.
@@ -148,7 +152,8 @@ pub(super) fn blame_length(settings: &Settings<'_>, stored: &RunSpec) -> Option<
         return None;
     }
     let message = format!("`finetune.train.seq_len` {length} is longer than that run has positions for: {positions}");
-    Some(blame_run(settings, message).help(format!("write seq_len = {positions} under [finetune.train], or less")))
+    let problem = at_run(settings, Diagnostic::error(&problem::SEQUENCE_TOO_LONG, message));
+    Some(problem.help(format!("write seq_len = {positions} under [finetune.train], or less")))
 }
 
 /// The steps of a run that a budget pays for.
@@ -163,7 +168,8 @@ pub(super) fn blame_budget(settings: &Settings<'_>, spec: &RunSpec) -> Option<Di
     if steps_for(budget, spec) > 0 {
         return None;
     }
-    let problem = Diagnostic::error(format!("`train.budget` {budget} does not pay for one step"));
+    let problem =
+        Diagnostic::error(&problem::BUDGET_TOO_SMALL, format!("`train.budget` {budget} does not pay for one step"));
     let tokens = spec.train.positions_a_step();
     let help = format!("a step takes {tokens} tokens and {:.2e} FLOPs", step_flops(spec));
     Some(problem.at(setting.place.clone().unwrap_or((0..0).into()), "this budget").help(help))

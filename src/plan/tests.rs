@@ -15,6 +15,7 @@ mod explained;
 mod mistakes;
 mod oracle;
 mod overrides;
+mod problems;
 mod random;
 mod seeds;
 mod stored;

@@ -224,3 +224,27 @@ fn a_report_stays_below_the_store_whatever_its_experiment_is_called() {
     }
     assert_eq!(fs::read_dir(workbench.path("runs/reports")).unwrap().count(), 5);
 }
+
+/// Who does not know a key, or what an error means, can ask.
+#[test]
+fn keys_and_problems_explain_themselves() {
+    let workbench =
+        Workbench::tiny("").write("bad.toml", "experiment.name = \"x\"\ndata.corpus = \"demo\"\nseeed = 1\n");
+    let schedule = workbench.stdout("keys schedule");
+    assert!(schedule.starts_with("[schedule]") && schedule.contains("warmup_ratio"), "{schedule}");
+    let all = workbench.stdout("keys");
+    assert!(all.contains(&schedule) && all.contains("[finetune.optimizer]"), "{all}");
+    assert!(workbench.stdout("keys metrics").contains("validation MLM loss (nats/token)"));
+    assert!(workbench.stdout("keys presets").contains("hidden_size = 32"));
+    let schema: serde_json::Value = serde_json::from_str(&workbench.stdout("keys --json")).unwrap();
+    assert_eq!(schema["properties"]["objective"]["properties"]["mask_ratio"]["exclusiveMaximum"], 1.0);
+    let refused = workbench.run("keys shedule");
+    assert!(refused.code == Some(2) && refused.stderr.contains("did you mean `schedule`?"), "{}", refused.stderr);
+
+    let refused = workbench.run("plan bad.toml");
+    assert!(refused.stderr.contains("unknown-key"), "{}", refused.stderr);
+    let explained = workbench.stdout("explain unknown-key");
+    assert!(explained.contains("Wrong:") && explained.contains("objective.mask_ration"), "{explained}");
+    assert!(workbench.stdout("explain").contains("dead-axis"));
+    assert!(workbench.run("explain unknown-kay").stderr.contains("did you mean `unknown-key`?"));
+}

@@ -10,10 +10,12 @@ mod explain;
 mod export;
 mod fill_mask;
 mod import;
+mod keys;
 mod list;
 mod memorisation;
 mod plan;
 mod predict;
+mod problems;
 mod reproduce;
 mod run;
 mod show;
@@ -52,6 +54,10 @@ pub enum Command {
     Import(import::Arguments),
     /// Write a trained model for other programs
     Export(export::Arguments),
+    /// The keys of the experiment file: values, defaults, meanings
+    Keys(keys::Arguments),
+    /// Explain a problem by the name that an error shows
+    Explain(problems::Arguments),
     /// Check this machine, this program and the store
     Doctor(doctor::Arguments),
     /// Measure training steps of known shapes on this machine
@@ -78,6 +84,8 @@ impl Command {
             Self::Tokenizer(arguments) => tokenizer::tokenizer(context, arguments),
             Self::Import(arguments) => import::import(context, arguments),
             Self::Export(arguments) => export::export(context, arguments),
+            Self::Keys(arguments) => keys::keys(context, arguments),
+            Self::Explain(arguments) => problems::explain_problem(context, arguments),
             Self::Doctor(arguments) => doctor::doctor(context, arguments),
             Self::Bench(arguments) => bench::bench(context, arguments),
             Self::Worker(arguments) => worker::worker(context, arguments),

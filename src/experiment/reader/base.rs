@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::sweep::List;
 use super::{Node, Reader, describe};
 use crate::experiment::diagnostic::{Diagnostic, Diagnostics, Place, Source, Sources};
-use crate::experiment::{Setting, keys};
+use crate::experiment::{Setting, keys, problem};
 use crate::suggest;
 
 /// Gives the file that another one builds on, from the path as written and the name of the file that names it. One file
@@ -61,7 +61,7 @@ fn read_file(sources: &Sources) -> Result<(Reader, Option<Named>), Vec<Diagnosti
     if !errors.is_empty() {
         let problem = |error: &toml::de::Error| {
             let place = Place::new(file, error.span().unwrap_or(0..0));
-            Diagnostic::error(format!("this is not TOML: {}", error.message())).at(place, "here")
+            Diagnostic::error(&problem::NOT_TOML, format!("this is not TOML: {}", error.message())).at(place, "here")
         };
         return Err(errors.iter().map(problem).collect());
     }
@@ -81,12 +81,13 @@ fn read_file(sources: &Sources) -> Result<(Reader, Option<Named>), Vec<Diagnosti
 fn find(path: &str, place: Place, sources: &Sources, load: LoadBase<'_>) -> Result<Source, Diagnostic> {
     let by = sources.get(sources.last());
     let source = load(path, &by.name).map_err(|message| {
-        Diagnostic::error(format!("the base is not there: {message}")).at(place.clone(), "this file")
+        Diagnostic::error(&problem::UNREADABLE_BASE, format!("the base is not there: {message}"))
+            .at(place.clone(), "this file")
     })?;
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     let Some(first) = names.iter().position(|name| *name == source.name) else { return Ok(source) };
     let circle = [&names[first..], &[source.name.as_str()]].concat().join(" -> ");
-    let problem = Diagnostic::error(format!("a file cannot build on itself: {circle}"));
+    let problem = Diagnostic::error(&problem::BASE_CIRCLE, format!("a file cannot build on itself: {circle}"));
     Err(problem.at(place, "this leads back").help("take `base` out of one of them"))
 }
 
@@ -99,7 +100,8 @@ impl Reader {
                 let message =
                     format!("`base` must be the path of an experiment file, not {}", describe(value.get_ref()));
                 let help = "write `base = \"other.toml\"`: the path is taken from this file's folder";
-                self.problems.push(Diagnostic::error(message).at(place, "this value").help(help));
+                self.problems
+                    .push(Diagnostic::error(&problem::WRONG_VALUE, message).at(place, "this value").help(help));
                 None
             }
         }

@@ -4,18 +4,20 @@ use super::{Node, Reader, describe, place_of};
 use crate::experiment::expression::{Expression, number_key};
 use crate::experiment::keys::{self, Key};
 use crate::experiment::sweep::{Derive, Term};
-use crate::experiment::{Diagnostic, Part};
+use crate::experiment::{Diagnostic, Part, problem};
 
 impl Reader {
     /// Reads a formula of `[sweep.derive]`.
     pub(super) fn take_derive(&mut self, key: &'static Key, node: &Node<'_, '_>) {
         let place = node.place(node.value);
-        let whole =
-            |message: String, help: String| Diagnostic::error(message).at(place.clone(), "this value").help(help);
+        let whole = |message: String, help: String| {
+            Diagnostic::error(&problem::BAD_FORMULA, message).at(place.clone(), "this value").help(help)
+        };
         if let Err(mistake) = number_key(key.name, &(0..0)) {
             let message = format!("`{}` cannot be computed: {}", key.name, mistake.message);
             let help = mistake.help.unwrap_or_default();
-            self.problems.push(Diagnostic::error(message).at(node.at.clone(), "this key").help(help));
+            self.problems
+                .push(Diagnostic::error(&problem::BAD_FORMULA, message).at(node.at.clone(), "this key").help(help));
             return;
         }
         let Some(text) = node.value.get_ref().as_str() else {
@@ -39,7 +41,7 @@ impl Reader {
                 let span = &mistake.span;
                 let place = start.map_or(place.clone(), |start| place.elsewhere(start + span.start..start + span.end));
                 let message = format!("`{}` is computed by no formula: {}", key.name, mistake.message);
-                let problem = Diagnostic::error(message).at(place, "here");
+                let problem = Diagnostic::error(&problem::BAD_FORMULA, message).at(place, "here");
                 self.problems.push(Diagnostic { help: mistake.help, ..problem });
             }
         }
@@ -60,12 +62,18 @@ impl Reader {
             let swept = self.axes.iter().find(|axis| names.contains(&axis.key.name));
             let again = derives[..i].iter().find(|other| other.key.name == name).map(|other| other.place.clone());
             if let Some(other) = given.or(swept.map(|axis| axis.place.clone())).or(again) {
-                let problem = Diagnostic::error(format!("`{name}` is computed, so it can have no other value"));
+                let problem = Diagnostic::error(
+                    &problem::COMPUTED_KEY,
+                    format!("`{name}` is computed, so it can have no other value"),
+                );
                 let problem = problem.at(other, "this value").at(derive.place.clone(), "computed here");
                 problems.push(problem.help("take one of them out"));
             }
             if let Some(term) = conditions.iter().find(|term| term.key.name == name) {
-                let problem = Diagnostic::error(format!("a condition asks for `{name}`, which is computed"));
+                let problem = Diagnostic::error(
+                    &problem::COMPUTED_KEY,
+                    format!("a condition asks for `{name}`, which is computed"),
+                );
                 let problem =
                     problem.at(term.place.clone(), "this condition").at(derive.place.clone(), "computed here");
                 problems.push(problem.help("ask for the keys that it is computed from"));
@@ -94,7 +102,8 @@ fn in_order(mut left: Vec<Derive>, problems: &mut Vec<Diagnostic>) -> Vec<Derive
     };
     let circle: Vec<_> = left.iter().filter_map(needs).collect();
     if !circle.is_empty() {
-        let problem = Diagnostic::error("computed keys need each other, so none can be computed");
+        let problem =
+            Diagnostic::error(&problem::COMPUTED_CIRCLE, "computed keys need each other, so none can be computed");
         let problem = circle.into_iter().fold(problem, |problem, (place, text)| problem.at(place, text));
         problems.push(problem.help("compute one of them from other keys"));
     }

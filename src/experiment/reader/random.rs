@@ -8,7 +8,7 @@ use crate::experiment::decimal::Decimal;
 use crate::experiment::keys::{self, Key};
 use crate::experiment::random::{Distribution, Drawn, Sampler, draw};
 use crate::experiment::value::{Kind, Value};
-use crate::experiment::{Diagnostic, Part, Place, range};
+use crate::experiment::{Diagnostic, Part, Place, problem, range};
 use crate::suggest;
 
 const WORDS: [&str; 4] = ["uniform", "log_uniform", "integer", "choice"];
@@ -50,7 +50,7 @@ impl Reader {
             self.forget_file(key);
             self.drawn.retain(|drawn| drawn.key.name != key.name);
         } else if let Some(first) = self.drawn.iter().find(|drawn| drawn.key.name == key.name) {
-            let problem = Diagnostic::error(format!("`{}` is given twice", key.name));
+            let problem = Diagnostic::error(&problem::GIVEN_TWICE, format!("`{}` is given twice", key.name));
             self.problems.push(problem.at(node.at.clone(), "again here").at(first.at.clone(), "first here"));
             return;
         }
@@ -69,7 +69,8 @@ impl Reader {
             DeValue::Table(table) => match table.iter().find(|(name, _)| !WORDS.contains(&name.get_ref().as_ref())) {
                 Some((name, value)) => {
                     let help = suggest::nearest(name.get_ref(), WORDS).map(|word| format!("did you mean `{word}`?"));
-                    let problem = Diagnostic::error(format!("nothing is drawn by `{}`", name.get_ref()));
+                    let problem =
+                        Diagnostic::error(&problem::BAD_RANGE, format!("nothing is drawn by `{}`", name.get_ref()));
                     problem.at(node.child(name, value).at, "this word").help(help.unwrap_or(example.to_owned()))
                 }
                 None if table.len() == 1 => {
@@ -77,12 +78,14 @@ impl Reader {
                 }
                 None => {
                     let message = format!("`{}` is drawn from one range or list, not {}", key.name, table.len());
-                    Diagnostic::error(message).at(node.place(node.value), "this value").help(example)
+                    Diagnostic::error(&problem::BAD_RANGE, message)
+                        .at(node.place(node.value), "this value")
+                        .help(example)
                 }
             },
             other => {
                 let message = format!("`[sweep.random]` draws `{}` from a range, not {}", key.name, describe(other));
-                Diagnostic::error(message).at(node.place(node.value), "this value").help(example)
+                Diagnostic::error(&problem::BAD_RANGE, message).at(node.place(node.value), "this value").help(example)
             }
         };
         self.problems.push(problem);
@@ -101,8 +104,9 @@ impl Reader {
             return (!values.is_empty()).then_some(Distribution::Choice(values));
         }
         let place = node.place(value);
-        let problem =
-            |message: String, help: &str| Diagnostic::error(message).at(place.clone(), "this value").help(help);
+        let problem = |message: String, help: &str| {
+            Diagnostic::error(&problem::BAD_RANGE, message).at(place.clone(), "this value").help(help)
+        };
         let is_whole = matches!(key.kind, Kind::Integer { .. });
         if !is_whole && !matches!(key.kind, Kind::Float(_) | Kind::FloatOrOff(_)) {
             let message = format!("`{}` is not a number, and has no range", key.name);
@@ -134,8 +138,10 @@ impl Reader {
         let own = OWN.iter().find_map(|name| Some((*name, self.given.get(*name)?.place.clone()?)));
         let Some(first) = self.drawn.first() else {
             if let Some((name, place)) = own.filter(|_| self.broken.is_empty()) {
-                let problem =
-                    Diagnostic::error(format!("`{name}` is given, but `[sweep.random]` names no keys to draw"));
+                let problem = Diagnostic::error(
+                    &problem::INCOMPLETE_TABLE,
+                    format!("`{name}` is given, but `[sweep.random]` names no keys to draw"),
+                );
                 let help = "name one, as in `\"optimizer.lr\" = { log_uniform = [1e-4, 1e-2] }`";
                 self.problems.push(problem.at(place, "this value").help(help));
             }
@@ -143,7 +149,8 @@ impl Reader {
         };
         let Some(n) = self.number("sweep.random.n") else {
             if !self.broken.contains("sweep.random.n") {
-                let problem = Diagnostic::error("`sweep.random.n` is missing: how many rows are drawn");
+                let problem =
+                    Diagnostic::error(&problem::MISSING_KEY, "`sweep.random.n` is missing: how many rows are drawn");
                 let help = "write for example `n = 64` under [sweep.random]";
                 self.problems.push(problem.at(first.at.clone(), "drawn here").help(help));
             }
@@ -153,7 +160,8 @@ impl Reader {
         if let Some(beyond) = self.drawn.get(sampler.dimensions()) {
             let message =
                 format!("Sobol points have at most {} keys, and these are {}", sampler.dimensions(), self.drawn.len());
-            let problem = Diagnostic::error(message).at(beyond.at.clone(), "the first that is too many");
+            let problem = Diagnostic::error(&problem::SWEEP_TOO_LARGE, message)
+                .at(beyond.at.clone(), "the first that is too many");
             self.problems.push(problem.help("write `sampler = \"uniform\"`, or draw fewer keys"));
             return;
         }
@@ -179,8 +187,9 @@ fn ends(
     value: &Spanned<DeValue<'_>>,
 ) -> Result<(Decimal, Decimal), Diagnostic> {
     let place = node.place(value);
-    let problem =
-        |message: String, place: Place, help: &str| Diagnostic::error(message).at(place, "this value").help(help);
+    let problem = |message: String, place: Place, help: &str| {
+        Diagnostic::error(&problem::BAD_RANGE, message).at(place, "this value").help(help)
+    };
     let numbers = value.get_ref().as_array().filter(|items| items.len() == 2).and_then(|items| {
         let [low, high] = [0, 1].map(|i| range::decimal(items[i].get_ref()));
         Some((low?, high?, items))

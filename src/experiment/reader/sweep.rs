@@ -9,7 +9,7 @@ use super::{Node, Reader, conflict, describe, explain, place_of};
 use crate::experiment::decimal::Decimal;
 use crate::experiment::keys::{self, Key};
 use crate::experiment::sweep::{Column, Exclude, Include, Sweep, Term, When, Zip};
-use crate::experiment::{Diagnostic, Part, Place, Setting, Value, range};
+use crate::experiment::{Diagnostic, Part, Place, Setting, Value, problem, range};
 use crate::suggest;
 
 /// The lists of tables below `[sweep]`.
@@ -49,7 +49,10 @@ impl Reader {
         let tables = node.value.get_ref().as_array().map(|items| items.iter().collect::<Vec<_>>());
         let Some(tables) = tables.filter(|tables| tables.iter().all(|table| table.get_ref().is_table())) else {
             let found = describe(node.value.get_ref());
-            let problem = Diagnostic::error(format!("`{}` must be a list of tables, not {found}", node.path));
+            let problem = Diagnostic::error(
+                &problem::WRONG_SHAPE,
+                format!("`{}` must be a list of tables, not {found}", node.path),
+            );
             let help = match node.argument {
                 None => format!("write `[[{}]]` above each, and its keys below", node.path),
                 Some(_) => format!("write --set '{}=[{{ ... }}]'", node.path),
@@ -104,7 +107,7 @@ impl Reader {
             "the lists of a `[[sweep.zip]]` must be of one length: `{}` differs",
             odd.first().unwrap_or(&first).key.name
         );
-        let problem = odd.iter().fold(Diagnostic::error(message), |problem, column| {
+        let problem = odd.iter().fold(Diagnostic::error(&problem::UNEVEN_ZIP, message), |problem, column| {
             problem.at(column.place.clone(), counted(column.values.len(), "value"))
         });
         self.problems.push(problem.help("the first values go together, then the second, and so on"));
@@ -123,7 +126,10 @@ impl Reader {
         for (node, is_empty, what) in [(&condition, terms.is_empty(), "if"), (&grid, columns.is_empty(), "grid")] {
             let is_table = node.value.get_ref().as_table().is_some_and(|table| table.is_empty());
             if is_empty && is_table {
-                let problem = Diagnostic::error(format!("the `{what}` of this `[[sweep.when]]` is empty"));
+                let problem = Diagnostic::error(
+                    &problem::INCOMPLETE_TABLE,
+                    format!("the `{what}` of this `[[sweep.when]]` is empty"),
+                );
                 self.problems.push(
                     problem.at(node.place(node.value), "nothing in here").help("name a key, or take the table out"),
                 );
@@ -132,7 +138,7 @@ impl Reader {
         for column in &columns {
             if let Some(term) = terms.iter().find(|term| term.key.name == column.key.name) {
                 let message = format!("this `[[sweep.when]]` gives `{}` values where it has one", column.key.name);
-                let problem = Diagnostic::error(message)
+                let problem = Diagnostic::error(&problem::SELF_CONDITION, message)
                     .at(column.place.clone(), "this axis")
                     .at(term.place.clone(), "and this condition");
                 self.problems.push(problem.help("a condition names keys that other parts of the sweep vary"));
@@ -148,7 +154,8 @@ impl Reader {
         let reason = because.as_ref().and_then(|node| node.value.get_ref().as_str()).map(str::trim).unwrap_or_default();
         if reason.is_empty() {
             let place = because.as_ref().map_or(table.at.clone(), |node| node.place(node.value));
-            let problem = Diagnostic::error("a `[[sweep.exclude]]` must say why: `because` is missing");
+            let problem =
+                Diagnostic::error(&problem::WITHOUT_REASON, "a `[[sweep.exclude]]` must say why: `because` is missing");
             let problem = problem.at(place, "no reason given");
             self.problems.push(problem.help("write `because = \"...\"`: plan and report show it"));
         }
@@ -176,7 +183,8 @@ impl Reader {
             let is_rival = |other: &&'static Key| keys::rivals(key.name).any(|rival| rival == other.name);
             if let Some((other, its)) = row[..i].iter().find(|(other, _)| is_rival(other)) {
                 let message = format!("`{}` and `{}` exclude each other", other.name, key.name);
-                self.problems.push(conflict(message, setting, its).help("take one of them out"));
+                self.problems
+                    .push(conflict(&problem::EXCLUSIVE_KEYS, message, setting, its).help("take one of them out"));
             }
         }
         if self.problems.len() > before {
@@ -193,7 +201,8 @@ impl Reader {
     }
 
     fn empty_table(&mut self, table: &Node<'_, '_>, message: &str, help: &str) {
-        self.problems.push(Diagnostic::error(message).at(table.at.clone(), "this table").help(help));
+        self.problems
+            .push(Diagnostic::error(&problem::INCOMPLETE_TABLE, message).at(table.at.clone(), "this table").help(help));
     }
 
     /// The values of the words that a table may have; any other word is a mistake.
@@ -204,7 +213,7 @@ impl Reader {
             match words.iter().position(|word| *word == name.get_ref()) {
                 Some(i) => found[i] = Some(node.root()),
                 None => {
-                    let problem = Diagnostic::error(format!("unknown key `{}`", name.get_ref()));
+                    let problem = Diagnostic::error(&problem::UNKNOWN_KEY, format!("unknown key `{}`", name.get_ref()));
                     let help = match suggest::nearest(name.get_ref(), words) {
                         Some(word) => format!("did you mean `{word}`?"),
                         None => format!("this table has {}", words.join(" and ")),
@@ -220,7 +229,8 @@ impl Reader {
     fn keys_within<'a, 'i>(&mut self, table: &Node<'a, 'i>) -> Vec<(&'static Key, Node<'a, 'i>)> {
         let Some(children) = table.value.get_ref().as_table() else {
             let found = describe(table.value.get_ref());
-            let problem = Diagnostic::error(format!("this must be a table of keys, not {found}"));
+            let problem =
+                Diagnostic::error(&problem::WRONG_SHAPE, format!("this must be a table of keys, not {found}"));
             self.problems.push(problem.at(table.at.clone(), "this value").help("write { KEY = VALUE }"));
             return Vec::new();
         };
@@ -239,7 +249,7 @@ impl Reader {
         }
         for (i, (key, node)) in found.iter().enumerate() {
             if let Some((_, first)) = found[..i].iter().find(|(other, _)| other.name == key.name) {
-                let problem = Diagnostic::error(format!("`{}` is given twice", key.name));
+                let problem = Diagnostic::error(&problem::GIVEN_TWICE, format!("`{}` is given twice", key.name));
                 self.problems.push(problem.at(node.at.clone(), "again here").at(first.at.clone(), "first here"));
             }
         }
@@ -274,7 +284,8 @@ impl Reader {
         if key.is_setting() && key.name != "train.seed" {
             return true;
         }
-        let problem = Diagnostic::error(format!("`{}` cannot be swept", key.name)).at(node.at.clone(), "this axis");
+        let problem = Diagnostic::error(&problem::NOT_SWEEPABLE, format!("`{}` cannot be swept", key.name))
+            .at(node.at.clone(), "this axis");
         self.problems.push(match key.name {
             "train.seed" => {
                 problem.help("seeds repeat a cell, they are no axis: `[sweep.replicates]` with `seeds = 3`")
@@ -294,8 +305,9 @@ impl Reader {
             whens.iter().flat_map(|when| &when.grid).map(|column| (column.key, &column.place, "a `[[sweep.when]]`"));
         if let Some((_, place, part)) = zipped.chain(conditional).chain(drawn).find(|(its, ..)| its.name == key.name) {
             let message = format!("`{}` is varied by {part}, and cannot be fixed alone", key.name);
-            let problem =
-                Diagnostic::error(message).at(node.at.clone(), "this argument").at(place.clone(), "varied here");
+            let problem = Diagnostic::error(&problem::BAD_ARGUMENT, message)
+                .at(node.at.clone(), "this argument")
+                .at(place.clone(), "varied here");
             self.problems
                 .push(problem.help("an argument can fix axes of [sweep.grid]; change the file for the others"));
             return true;
@@ -325,7 +337,7 @@ impl Reader {
             None => self.sweep.grid.push(axis),
             Some(other) if node.argument.is_some() => *other = axis,
             Some(other) => self.problems.push(
-                Diagnostic::error(format!("the axis `{}` is given twice", key.name))
+                Diagnostic::error(&problem::GIVEN_TWICE, format!("the axis `{}` is given twice", key.name))
                     .at(axis.place, "again here")
                     .at(other.place.clone(), "first here"),
             ),
@@ -377,13 +389,14 @@ impl Reader {
             DeValue::Table(table) if range::is_range(table) => vec![node.value],
             other => {
                 let message = format!("the axis `{}` must be a list of values, not {}", key.name, describe(other));
-                let problem = Diagnostic::error(message).at(node.place(node.value), "this value");
+                let problem =
+                    Diagnostic::error(&problem::WRONG_SHAPE, message).at(node.place(node.value), "this value");
                 self.problems.push(problem.help("write the values in brackets"));
                 return values;
             }
         };
         if items.is_empty() {
-            let problem = Diagnostic::error(format!("the axis `{}` is empty", key.name));
+            let problem = Diagnostic::error(&problem::EMPTY_AXIS, format!("the axis `{}` is empty", key.name));
             self.problems.push(problem.at(node.place(node.value), "no values").help("give it values, or take it out"));
         }
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -398,7 +411,7 @@ impl Reader {
             let first = *seen.entry(setting.value.to_string()).or_insert(values.len());
             if first < values.len() && kind == Values::Distinct {
                 let message = format!("the axis `{}` has the value {} twice", key.name, setting.value);
-                self.problems.push(conflict(message, &setting, &values[first]));
+                self.problems.push(conflict(&problem::GIVEN_TWICE, message, &setting, &values[first]));
             } else {
                 values.push(setting);
             }
@@ -421,8 +434,9 @@ impl Reader {
                 always[..i.min(always.len())].iter().find(|(first, _)| first.key.name == column.key.name)
             {
                 let message = format!("`{}` is varied by {other} and by {part}", column.key.name);
-                let problem =
-                    Diagnostic::error(message).at(column.place.clone(), "here").at(first.place.clone(), "and here");
+                let problem = Diagnostic::error(&problem::VARIED_TWICE, message)
+                    .at(column.place.clone(), "here")
+                    .at(first.place.clone(), "and here");
                 problems.push(problem.help("take it out of one of them"));
             }
         }
@@ -435,9 +449,12 @@ impl Reader {
             if let Some(base) = self.given.get(axis.key.name)
                 && !self.sweep.includes.iter().any(is_open)
             {
-                let problem = Diagnostic::error(format!("`{}` is swept, so this value is never used", axis.key.name))
-                    .at(place_of(base), "this value")
-                    .at(axis.place.clone(), "swept here");
+                let problem = Diagnostic::error(
+                    &problem::NEVER_USED,
+                    format!("`{}` is swept, so this value is never used", axis.key.name),
+                )
+                .at(place_of(base), "this value")
+                .at(axis.place.clone(), "swept here");
                 self.problems.push(problem.help("take one of them out"));
             }
             let position = axis.key.position();
@@ -447,7 +464,7 @@ impl Reader {
                 let place = self.given.get(rival).map(place_of).or(swept.map(|other| other.place.clone()));
                 if let Some(place) = place {
                     let message = format!("`{}` and `{rival}` exclude each other", axis.key.name);
-                    let problem = Diagnostic::error(message).at(place, "this one");
+                    let problem = Diagnostic::error(&problem::EXCLUSIVE_KEYS, message).at(place, "this one");
                     let problem = problem.at(axis.place.clone(), "and this axis");
                     self.problems.push(problem.help("take one of them out"));
                 }
@@ -460,7 +477,10 @@ impl Reader {
         let wanted = setting.value.to_string();
         let found = self.axes.iter().find(|axis| axis.key.name == wanted || axis.label == wanted);
         if found.is_none() {
-            let problem = Diagnostic::error(format!("`{name}` must name an axis of the sweep, not \"{wanted}\""));
+            let problem = Diagnostic::error(
+                &problem::UNKNOWN_AXIS,
+                format!("`{name}` must name an axis of the sweep, not \"{wanted}\""),
+            );
             self.problems.push(problem.at(place_of(setting), "this value").help(self.axes_in_words(&wanted)));
         }
         found.map(|axis| axis.key)
@@ -479,8 +499,10 @@ impl Reader {
         for (key, setting) in &self.baseline {
             if !self.axes.iter().any(|axis| axis.key.name == key.name) {
                 self.baseline_is_broken = true;
-                let problem =
-                    Diagnostic::error(format!("the baseline names `{}`, which is no axis of the sweep", key.name));
+                let problem = Diagnostic::error(
+                    &problem::UNKNOWN_AXIS,
+                    format!("the baseline names `{}`, which is no axis of the sweep", key.name),
+                );
                 self.problems.push(problem.at(place_of(setting), "this value").help(self.axes_in_words(key.name)));
             }
         }
@@ -499,7 +521,9 @@ fn read_item(key: &'static Key, node: &Node<'_, '_>, item: &Spanned<DeValue<'_>>
         Ok(values) => values,
         Err(fault) => {
             let place = fault.at.map_or(node.place(item), |span| node.place(item).elsewhere(span));
-            return vec![Err(Diagnostic::error(fault.message).at(place, "this range").help(fault.help))];
+            return vec![Err(Diagnostic::error(&problem::BAD_RANGE, fault.message)
+                .at(place, "this range")
+                .help(fault.help))];
         }
     };
     let read = |value: &Decimal| {
