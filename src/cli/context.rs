@@ -116,10 +116,14 @@ impl Context {
     /// Where an experiment's comparison is written unless the command line says otherwise: a folder below the store,
     /// whatever the experiment is called.
     pub fn report_folder(&self, name: &str, out: Option<&Path>) -> PathBuf {
-        let name = name.replace(['/', '\\'], "-");
-        let name = if name.starts_with('.') { format!("-{name}") } else { name };
-        out.map_or_else(|| self.runs.join("reports").join(name), Path::to_owned)
+        out.map_or_else(|| self.runs.join("reports").join(plain_name(name)), Path::to_owned)
     }
+}
+
+/// A name without what a path would take for a folder.
+fn plain_name(name: &str) -> String {
+    let name = name.replace(['/', '\\'], "-");
+    if name.starts_with('.') { format!("-{name}") } else { name }
 }
 
 /// Data beside the experiment file or under the data root, and the runs of the store.
@@ -194,4 +198,46 @@ fn cannot_read(path: &Path, error: &std::io::Error) -> String {
         _ => "",
     };
     format!("cannot read the experiment file `{}`: {error}{hint}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_folder_is_one_name_below_the_store() {
+        for (name, expected) in
+            [("quickstart", "quickstart"), ("../../up", "-..-..-up"), ("..", "-.."), ("a\\b/c", "a-b-c")]
+        {
+            assert_eq!(plain_name(name), expected);
+            assert_eq!(Path::new(&plain_name(name)).components().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, korean) = (folder.path().join("x.toml"), "[experiment]\nname = \"한".as_bytes());
+        std::fs::write(&path, [korean, &[0xff]].concat()).unwrap();
+        let text = read_text(&path).unwrap_err();
+        assert!(text.ends_with("x.toml:2:10: the file is not UTF-8 (byte 24); save it in UTF-8"), "{text}");
+        assert!(read_text(&folder.path().join("y.toml")).unwrap_err().ends_with("is the path right?"));
+        assert!(read_text(folder.path()).unwrap_err().ends_with("name the experiment file in it"));
+    }
+
+    /// However a file is reached, it has one name, so that a circle is seen.
+    #[test]
+    fn a_base_has_one_name() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for name in ["a.toml", "sub/b.toml"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let first = folder.path().join("a.toml");
+        let mut bases = Bases::of(&first);
+        let b = bases.load("sub/b.toml", first.to_str().unwrap()).unwrap();
+        assert_eq!(b.text, "sub/b.toml");
+        assert_eq!(bases.load("../a.toml", &b.name).unwrap().name, first.to_str().unwrap());
+        assert_eq!(bases.load("../sub/../sub/b.toml", &b.name).unwrap().name, b.name);
+    }
 }

@@ -46,6 +46,12 @@ impl Printer {
         Self { quiet: global.quiet, colour: [colour(io::stdout().is_terminal()), colour(io::stderr().is_terminal())] }
     }
 
+    /// One that says nothing, for tests.
+    #[cfg(test)]
+    pub fn silent() -> Self {
+        Self { quiet: true, colour: [false; 2] }
+    }
+
     /// Prints a result. A reader that went away ends the printing without a fuss.
     pub fn data(&self, text: impl Display) {
         let _ = writeln!(io::stdout().lock(), "{text}");

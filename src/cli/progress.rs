@@ -201,10 +201,15 @@ impl<'a> SweepProgress<'a> {
         }
     }
 
+    /// The work of the runs that ended, and of the others as far as they are.
+    fn work_done(&self) -> f64 {
+        let under_way: f64 = self.working.iter().map(|(&task, working)| self.work[task] * working.share).sum();
+        self.done_work + under_way
+    }
+
     /// Time left at the speed so far, counted in work, not in runs.
     fn eta(&self) -> String {
-        let under_way: f64 = self.working.iter().map(|(&task, working)| self.work[task] * working.share).sum();
-        let done = self.done_work + under_way;
+        let done = self.work_done();
         if done <= 0.0 {
             return String::new();
         }
@@ -226,4 +231,35 @@ impl<'a> SweepProgress<'a> {
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).expect("invariant: the templates above are valid");
     style.progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::printer::Printer;
+    use crate::runner::testing;
+
+    /// The share of the work that is done, and what is left of it, after events about three tasks that cost 1, 2 and 4.
+    fn check(events: &[SweepEvent], done: f64, all: f64) {
+        let tasks = testing::tasks("[sweep.replicates]\nseeds = 3\n");
+        let printer = Printer::silent();
+        let mut progress = SweepProgress::new(&printer, &tasks, vec![1.0, 2.0, 4.0]);
+        events.iter().for_each(|event| progress.watch(event));
+        assert_eq!((progress.work_done(), progress.all_work), (done, all), "{events:?}");
+    }
+
+    #[test]
+    fn work_is_counted_as_it_is_done_and_what_costs_nothing_is_not_work() {
+        let run = "abcdefgh".parse().unwrap();
+        let started = SweepEvent::Started { task: 1, run: &run, from: None };
+        let half = Progress::Step { step: 20, steps: 40, loss: Some(1.0), tokens_per_s: 1.0 };
+        let half = SweepEvent::Progress { task: 1, progress: &half };
+        let outcomes = [TaskOutcome::Reused(run.clone()), TaskOutcome::Finished(run.clone())];
+        let [reused, finished] = outcomes.each_ref();
+        check(&[], 0.0, 7.0);
+        check(&[SweepEvent::Ended { task: 2, outcome: reused }], 0.0, 3.0);
+        check(&[started.clone()], 0.0, 7.0);
+        check(&[started.clone(), half.clone()], 1.0, 7.0);
+        check(&[started, half, SweepEvent::Ended { task: 1, outcome: finished }], 2.0, 7.0);
+    }
 }

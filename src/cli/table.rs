@@ -21,6 +21,15 @@ const SHORTEST: usize = 8;
 
 /// A table with these columns, and a row of cells for each item.
 pub fn table<R: IntoIterator<Item = String>>(columns: &[(&str, Align)], rows: impl IntoIterator<Item = R>) -> String {
+    table_within(terminal_width(), columns, rows)
+}
+
+/// A table of so many columns of a terminal, where it is for one.
+fn table_within<R: IntoIterator<Item = String>>(
+    room: Option<usize>,
+    columns: &[(&str, Align)],
+    rows: impl IntoIterator<Item = R>,
+) -> String {
     let one_line = |cell: String| if cell.contains('\n') { cell.replace('\n', " ") } else { cell };
     let rows = rows.into_iter().map(|row| row.into_iter().map(one_line).collect::<Vec<_>>()).collect::<Vec<_>>();
     let header = columns.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
@@ -30,7 +39,7 @@ pub fn table<R: IntoIterator<Item = String>>(columns: &[(&str, Align)], rows: im
             *width = (*width).max(visible_width(cell));
         }
     }
-    if let Some(room) = terminal_width() {
+    if let Some(room) = room {
         let is_text = columns.iter().map(|(_, align)| *align == Align::Left).collect::<Vec<_>>();
         fit(&mut widths, &is_text, room);
     }
@@ -112,10 +121,18 @@ mod tests {
     fn a_pipe_gets_every_word() {
         let long = "a cell that is longer than any terminal is wide ".repeat(6);
         let columns = [("run", Align::Left), ("n", Align::Right)];
-        let text = table(&columns, [[long.clone(), "12".to_owned()]]);
+        let text = table_within(None, &columns, [[long.clone(), "12".to_owned()]]);
         assert!(text.contains(long.trim_end()) && text.starts_with("run"));
         let rows = [["a", "1"], ["bcd", "10"]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(&columns, rows), "run   n\na     1\nbcd  10");
+        assert_eq!(table_within(None, &columns, rows), "run   n\na     1\nbcd  10");
+    }
+
+    #[test]
+    fn a_terminal_gets_rows_that_fit() {
+        let long = "a cell that is longer than any terminal is wide ".repeat(6);
+        let columns = [("run", Align::Left), ("n", Align::Right), ("cell", Align::Left)];
+        let text = table_within(Some(40), &columns, [["abcdefgh".to_owned(), "12".to_owned(), long]]);
+        assert!(text.lines().all(|line| visible_width(line) <= 40) && text.contains("abcdefgh  12  a cell"), "{text}");
     }
 
     #[test]

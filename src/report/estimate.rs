@@ -55,3 +55,29 @@ impl Speeds {
         Some(Prediction { secs: cost.flops? / median, runs: speeds.len(), same_size })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::testing;
+
+    fn spec(extra: &str) -> RunSpec {
+        testing::tasks(extra).remove(0).spec
+    }
+
+    /// The median speed of the nearest size, and a word on whether that is this size.
+    #[test]
+    fn the_nearest_size_speaks() {
+        let (small, large) = (spec(""), spec("[sweep.grid]\n\"model.num_hidden_layers\" = [8]\n"));
+        let cost = |spec| estimate(spec, Measured::default());
+        let mut speeds = Speeds::default();
+        assert_eq!(speeds.predict(&small), None);
+        speeds.by_size.insert(cost(&small).parameters.total(), vec![4e9, 1e9, 2e9]);
+        let secs = cost(&small).flops.unwrap() / 2e9;
+        assert_eq!(speeds.predict(&small), Some(Prediction { secs, runs: 3, same_size: true }));
+        let guess = speeds.predict(&large).unwrap();
+        assert!(!guess.same_size && (guess.secs - cost(&large).flops.unwrap() / 2e9).abs() < 1e-9);
+        speeds.by_size.insert(cost(&large).parameters.total(), vec![8e9]);
+        assert_eq!(speeds.predict(&large).map(|guess| (guess.runs, guess.same_size)), Some((1, true)));
+    }
+}

@@ -177,3 +177,63 @@ fn rechained(events: &[Event], start: Chain) -> (Vec<Event>, BTreeMap<Step, Cont
     }
     (events, after)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::testing;
+    use crate::store::Metrics;
+    use crate::types::Timestamp;
+
+    fn step(at: u64, loss: f64) -> Event {
+        let metrics = Metrics(vec![("train/loss".parse().unwrap(), loss)]);
+        Event::Step { step: Step(at), chain: ChainDigest(0), metrics }
+    }
+
+    fn resumed(at: u64) -> Event {
+        Event::Resumed { step: Step(at), at: Timestamp::from_unix_millis(0) }
+    }
+
+    fn fact(name: &str) -> Event {
+        Event::Fact { name: name.to_owned(), value: true.into() }
+    }
+
+    /// What was trained, lost and trained again counts once, and facts count from before the first step.
+    #[test]
+    fn the_past_of_a_run_follows_the_resume_rule() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = testing::new_run(&testing::sources(folder.path()).store, 1);
+        let mut log = run.open_log(&run.acquire_lease().unwrap()).unwrap();
+        let first_try = [resumed(0), fact("mask_rate"), step(1, 9.5)];
+        let second_try = [resumed(0), fact("mask_rate"), step(1, 9.0), step(2, 8.0), step(3, 7.0), fact("late")];
+        let killed = [resumed(1), step(2, 8.0), step(3, 7.0), step(4, 6.0)];
+        for event in first_try.iter().chain(&second_try).chain(&killed) {
+            log.append(event).unwrap();
+        }
+        let steps = |until| {
+            let events = past(&run, Step(until)).unwrap();
+            events.iter().filter_map(step_of).map(|step| step.0).collect::<Vec<_>>()
+        };
+        assert_eq!((steps(3), steps(9)), (vec![1, 2, 3], vec![1, 2, 3, 4]));
+        let facts = past(&run, Step(3)).unwrap().into_iter().filter(|event| matches!(event, Event::Fact { .. }));
+        assert_eq!(facts.count(), 1);
+    }
+
+    /// The chain depends on where it starts and on every value, and is that of a run which came there by itself.
+    #[test]
+    fn a_chain_is_counted_anew_from_another_start() {
+        let [a, b] = [1, 2].map(|n: u8| Chain::start(crate::types::SpecHash(ContentHash::of(&[n]))));
+        let events = [step(1, 9.0), step(2, 8.0)];
+        let (ours, after) = rechained(&events, a.clone());
+        let mut by_itself = a;
+        for event in &events {
+            if let Event::Step { step, metrics, .. } = event {
+                by_itself.extend(*step, &metrics.0);
+                assert_eq!(after[step], by_itself.hash());
+            }
+        }
+        assert_ne!(after, rechained(&events, b).1);
+        let Event::Step { chain, .. } = &ours[1] else { panic!("a step") };
+        assert_eq!(*chain, ChainDigest::of(&by_itself.hash()));
+    }
+}

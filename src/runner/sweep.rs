@@ -116,3 +116,51 @@ pub fn prepare(plan: &Plan, sources: &DataSources, tell: &mut dyn FnMut(&Prepare
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::testing;
+
+    fn labels(extra: &str) -> Vec<String> {
+        testing::tasks(extra).into_iter().map(|task| task.label).collect()
+    }
+
+    #[test]
+    fn a_task_is_called_by_its_cell_and_where_there_are_several_its_seed() {
+        let rates = "[sweep.grid]\n\"optimizer.lr\" = [1e-3, 2e-3]\n";
+        assert_eq!(labels(""), ["seed=0"]);
+        assert_eq!(labels(rates), ["lr=0.001", "lr=0.002"]);
+        let seeds = labels(&format!("{rates}[sweep.replicates]\nseeds = 2\n"));
+        assert_eq!(seeds, ["lr=0.001 seed=0", "lr=0.001 seed=1", "lr=0.002 seed=0", "lr=0.002 seed=1"]);
+    }
+
+    #[test]
+    fn a_task_knows_its_experiment_its_cell_and_the_metric_that_decides() {
+        let task = testing::tasks("[sweep.grid]\n\"optimizer.lr\" = [1e-3]\n").remove(0);
+        let origin = task.experiment.unwrap();
+        assert_eq!((origin.name.as_str(), &origin.axes["optimizer.lr"]), ("test", &serde_json::json!(1e-3)));
+        assert_eq!(origin.metric.unwrap().as_str(), "valid/mlm_loss");
+        assert_eq!(task.hash, task.spec.hash());
+    }
+
+    #[test]
+    fn halving_has_every_task_in_one_cell_and_knows_its_length() {
+        let extra = "[sweep.grid]\n\"optimizer.lr\" = [1e-3, 2e-3, 3e-3]\n[sweep.replicates]\nseeds = 2\n[sweep.halving]\n\
+                     min_steps = 10\nreduction_factor = 2\n";
+        let plan = testing::plan(extra);
+        let tasks = testing::tasks_of(&plan);
+        let halving = halving(&plan, &tasks).unwrap();
+        assert_eq!((halving.cells, halving.steps), (vec![vec![0, 1], vec![2, 3], vec![4, 5]], vec![40; 6]));
+        assert!(super::halving(&testing::plan(""), &tasks).is_none());
+    }
+
+    #[test]
+    fn a_task_of_unknown_length_costs_as_much_as_the_mean() {
+        let mut tasks = testing::tasks("[sweep.grid]\n\"train.steps\" = [20, 40, 60]\n");
+        let known = costs(&tasks);
+        assert!((known[1] / known[0] - 2.0).abs() < 1e-9 && (known[2] / known[0] - 3.0).abs() < 1e-9, "{known:?}");
+        tasks[2].spec.train.length = crate::plan::TrainLength::Epochs(1.0);
+        assert_eq!(costs(&tasks)[2], (known[0] + known[1]) / 2.0);
+    }
+}

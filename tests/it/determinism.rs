@@ -158,6 +158,31 @@ fn ctrl_c_keeps_a_checkpoint_and_the_same_command_goes_on() {
     assert_eq!(steps_logged(&workbench.run_folders()[0]), 800);
 }
 
+/// A cluster's scheduler warns a worker before it ends it, and starts workers of its own, without a parent that holds on to
+/// them.
+#[test]
+fn a_worker_stops_at_a_schedulers_signal_and_goes_on_without_a_parent() {
+    let line = format!("run tiny.toml{LONG} --set train.checkpoint_every=1000");
+    let reference = Workbench::tiny("");
+    reference.stdout(&line);
+    for name in ["USR1", "TERM"] {
+        let workbench = Workbench::tiny("");
+        let parent = workbench.start(&line);
+        let worker = wait_for("a worker", || children_of(parent.id()).first().copied());
+        wait_for("20 steps", || workbench.run_folders().first().filter(|run| steps_logged(run) >= 20).map(drop));
+        signal(name, worker);
+        assert_eq!(finish(parent).code, Some(1), "nobody interrupted the parent");
+        let run = workbench.only_run();
+        assert_eq!((&run["state"], &run["reason"]), (&json!("interrupted"), &json!("asked to stop")), "SIG{name}");
+        let folder = &workbench.run_folders()[0];
+        let steps = steps_logged(folder);
+        assert!(folder.join(format!("checkpoints/step-{steps:08}.safetensors")).exists(), "step {steps}");
+        // Its standard input is empty, and it trains to the end all the same.
+        workbench.stdout(&format!("worker {}", run["id"].as_str().unwrap()));
+        assert_eq!(bits(&workbench.only_run()), bits(&reference.only_run()), "SIG{name}");
+    }
+}
+
 #[test]
 fn reproduce_proves_that_a_run_comes_out_the_same() {
     let workbench = Workbench::tiny(EVERYTHING);

@@ -133,3 +133,23 @@ fn profile(measurement: &Measurement) -> String {
     };
     table(&columns, measurement.parts.iter().map(cells))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_and_devices_are_named_or_listed() {
+        assert_eq!(shapes(&[]).unwrap().len(), SHAPES.len());
+        let asked = ["mini", "long8v"].map(str::to_owned);
+        assert_eq!(shapes(&asked).unwrap().iter().map(|shape| shape.name).collect::<Vec<_>>(), ["mini", "long8v"]);
+        let text = |error: CliError| match error {
+            CliError::Request(text) => text,
+            other => panic!("{other:?}"),
+        };
+        let unknown = text(shapes(&["huge".to_owned()]).unwrap_err());
+        assert!(unknown.starts_with("there is no shape `huge`; there are aiffel-1m, "), "{unknown}");
+        assert_eq!(device("flex").unwrap(), DeviceKind::Flex);
+        assert!(text(device("tpu").unwrap_err()).starts_with("there is no device `tpu`; there are flex"));
+    }
+}

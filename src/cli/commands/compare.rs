@@ -210,3 +210,44 @@ fn provenance(experiment: &str) -> Vec<(String, String)> {
     .map(|(name, value)| (name.to_owned(), value))
     .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(what: &[&str], sets: &[&str]) -> Arguments {
+        let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let (what, sets) = (owned(what), owned(sets));
+        Arguments { what, sets, metric: None, goal: None, out: None, font: None, json: Json { wanted: false } }
+    }
+
+    #[test]
+    fn one_word_that_ends_as_a_file_is_one() {
+        let check = |what: &[&str], sets: &[&str], expected: Result<Option<&str>, &str>| {
+            let found = file_of(&arguments(what, sets));
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected.map(PathBuf::from), "{what:?}"),
+                (Err(CliError::Request(text)), Err(part)) => assert!(text.contains(part), "{text}"),
+                (found, _) => panic!("{what:?}: {found:?}"),
+            }
+        };
+        check(&["missing.toml"], &[], Ok(Some("missing.toml")));
+        check(&["missing.toml"], &["train.steps=3"], Ok(Some("missing.toml")));
+        check(&["quickstart"], &[], Ok(None));
+        check(&["state=finished", "quickstart"], &[], Ok(None));
+        check(&["quickstart"], &["train.steps=3"], Err("--set train.steps=3 changes an experiment file"));
+        check(&["Cargo.toml", "quickstart"], &[], Err("`Cargo.toml` is a file, but not the only word"));
+    }
+
+    #[test]
+    fn the_folder_of_a_query_is_a_plain_name() {
+        assert_eq!(folder_name("quickstart mask_ratio=0.15,0.3"), "query quickstart-mask_ratio=0.15,0.3");
+        assert_eq!(folder_name("../../up 한글"), "query ..-..-up-한글");
+        assert_eq!(folder_name(&"x".repeat(500)).chars().count(), "query ".len() + LONGEST_NAME);
+    }
+
+    #[test]
+    fn the_usual_metric_is_a_key_with_a_default() {
+        assert_eq!(metric_of(&arguments(&["x"], &[])).unwrap().as_str(), "valid/mlm_loss");
+    }
+}

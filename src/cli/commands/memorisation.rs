@@ -140,3 +140,33 @@ fn given_back<'s>(spans: &'s [Span], tokenizer: &'s Tokenizer) -> impl Iterator<
     };
     spans.iter().filter(|span| span.is_verbatim()).map(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many spans, the first of them given back.
+    fn side(verbatim: u32, spans: u32) -> Side {
+        let span = |n: u32| Span {
+            document: 0,
+            tokens: vec![n, n],
+            filled: vec![n, if n < verbatim { n } else { spans }],
+            before: Vec::new(),
+            after: Vec::new(),
+        };
+        Side::of(&(0..spans).map(span).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn memory_is_more_than_what_held_out_text_gives() {
+        let check = |train: u32, held_out: u32, beginning: &str| {
+            let said = verdict(&side(train, 500), &side(held_out, 500), 8);
+            assert!(said.starts_with(beginning), "{train} {held_out}: {said}");
+        };
+        check(0, 0, "Not one span of 8 tokens");
+        check(12, 10, "Train and held-out spans come back alike");
+        check(120, 10, "Train spans come back more often");
+        let half = side(250, 500);
+        assert!(half.low < 0.5 && half.high > 0.5 && half.share == 0.5 && half.tokens == 0.75);
+    }
+}

@@ -162,3 +162,40 @@ fn as_json(text: &TextExample, said: &Said) -> serde_json::Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_text_or_a_pair() {
+        let check = |line: &str, is_pair, expected: Result<(&str, Option<&str>), &str>| {
+            let found = of_line(3, line, is_pair);
+            let found = found.as_ref().map(|text| (text.text.as_str(), text.pair.as_deref())).map_err(String::as_str);
+            assert_eq!(found, expected, "{line:?}");
+        };
+        check("하나", false, Ok(("하나", None)));
+        check("a\tb", false, Ok(("a\tb", None)));
+        check("a\tb", true, Ok(("a", Some("b"))));
+        check("a", true, Err("3: one text, and the run was trained on pairs, with a tab between them"));
+    }
+
+    #[test]
+    fn a_row_has_the_columns_of_the_header() {
+        let text = of_row(2, "7\ta\tb", 3, 1, Some(2)).unwrap();
+        assert_eq!((text.line, text.text.as_str(), text.pair.as_deref()), (2, "a", Some("b")));
+        assert_eq!(of_row(2, "7\ta", 3, 1, None).unwrap_err(), "2: 2 columns, and the header has 3");
+        assert_eq!(numbered("a\n \nb\n").collect::<Vec<_>>(), [(1, "a"), (3, "b")]);
+    }
+
+    /// Entities are marked by characters, not bytes.
+    #[test]
+    fn entities_are_marked_where_they_stand() {
+        let entity = |kind: &str, characters| Entity { kind: kind.to_owned(), characters };
+        let entities = vec![entity("PS", 0..2), entity("LC", 4..6)];
+        let said = Said::Entities { entities, tags: Vec::new(), tokens: Vec::new() };
+        assert_eq!(line(&example(1, "철수가 서울에", None), &said), "<철수:PS>가 <서울:LC>에");
+        let class = Said::Class { label: "1".to_owned(), probabilities: vec![0.25, 0.75] };
+        assert_eq!(line(&example(1, "좋다", None), &class), "1\t0.7500\t좋다");
+    }
+}

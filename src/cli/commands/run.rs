@@ -165,3 +165,47 @@ impl Counts {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::RunId;
+
+    fn run() -> RunId {
+        "abcdefgh".parse().unwrap()
+    }
+
+    #[test]
+    fn every_outcome_is_counted_once() {
+        let reason = || "why".to_owned();
+        let outcomes = [
+            TaskOutcome::Finished(run()),
+            TaskOutcome::Finished(run()),
+            TaskOutcome::Reused(run()),
+            TaskOutcome::Stopped { run: run(), reason: reason() },
+            TaskOutcome::Failed { run: run(), reason: reason() },
+            TaskOutcome::FailedBefore { run: run(), reason: reason() },
+            TaskOutcome::Broken { reason: reason() },
+            TaskOutcome::Interrupted(run()),
+            TaskOutcome::NotStarted,
+        ];
+        let counts = Counts::of(&outcomes);
+        assert_eq!(
+            counts.in_words(),
+            "2 trained, 1 reused, 1 stopped early (`--no-halving` trains them on), 3 failed, 2 not finished"
+        );
+        assert_eq!((counts.style(), Counts::of(&outcomes[..3]).style()), (Style::Bad, Style::Good));
+        assert_eq!(Counts::of(&outcomes[7..]).style(), Style::Caution);
+        assert_eq!(Counts::of(&outcomes[..3]).in_words(), "2 trained, 1 reused");
+    }
+
+    #[test]
+    fn jobs_are_a_number_or_as_many_as_cores() {
+        assert_eq!("3".parse::<Jobs>().unwrap().count(100), 3);
+        assert_eq!("auto".parse::<Jobs>().unwrap().count(usize::MAX), cores());
+        assert_eq!("auto".parse::<Jobs>().unwrap().count(0), 1);
+        for wrong in ["0", "-1", "many", "70000", ""] {
+            assert_eq!(wrong.parse::<Jobs>().unwrap_err(), "a number from 1 to 65535, or `auto`");
+        }
+    }
+}
