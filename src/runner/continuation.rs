@@ -101,7 +101,7 @@ pub fn adopt(
     let source = store.run(run)?;
     let its = source.read_spec()?;
     let checkpoints = CheckpointDir::new(source.checkpoints_path());
-    let checkpoint = checkpoint::read(&checkpoints.path(*step), its.hash(), &spec.optimizer)?;
+    let checkpoint = checkpoint::read(&checkpoints.path(*step), its.hash(), spec.optimizer())?;
     let best = read_best(&checkpoints, &its)?;
     if let Some(best) = best.as_ref().filter(|best| best.step > *step) {
         return Err(AdoptError::LaterBest { best: best.step, step: *step });
@@ -119,7 +119,7 @@ pub fn adopt(
     if let Some(best) = best {
         folder.save_best(&renamed(best))?;
     }
-    let weights = folder.save(&renamed(checkpoint), spec.train.keep_checkpoints)?;
+    let weights = folder.save(&renamed(checkpoint), spec.train().keep_checkpoints)?;
     let file = folder.path(*step).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     append(&Event::Checkpoint { step: *step, file, weights })?;
     Ok(())
@@ -128,7 +128,7 @@ pub fn adopt(
 /// The checkpoint of the best evaluation, if there was one yet.
 fn read_best(checkpoints: &CheckpointDir, spec: &RunSpec) -> Result<Option<Checkpoint>, CheckpointError> {
     let path = checkpoints.best_path();
-    if path.exists() { checkpoint::read(&path, spec.hash(), &spec.optimizer).map(Some) } else { Ok(None) }
+    if path.exists() { checkpoint::read(&path, spec.hash(), spec.optimizer()).map(Some) } else { Ok(None) }
 }
 
 /// What the trainer recorded up to `step`, after the resume rule: facts and warnings from before the first step, then the

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{self, ExamplesFacts, ExamplesRef, FinetuneSpec, HeadKind, RunSpec, Start, Task};
+use crate::plan::{self, ExamplesFacts, ExamplesRef, HeadKind, RunSpec, Start, Task, TaskSpec};
 use crate::store::write_atomic;
 use crate::trainer::corpus::{CorpusError, locate};
 use crate::trainer::fine_tuning::examples::{Encoder, Examples, hold_out};
@@ -73,12 +73,12 @@ pub fn look_up(
 /// When a file is not there, is not the one that was planned with, or cannot be read.
 pub fn prepare(
     spec: &RunSpec,
-    stage: &FinetuneSpec,
+    stage: &TaskSpec,
     tokenizer: &Tokenizer,
     beside: Option<&Path>,
     data_root: &Path,
 ) -> Result<(Examples, Vec<String>), ExamplesError> {
-    let data = Data::read(stage, spec.train.eval_instances, beside, data_root)?;
+    let data = Data::read(stage, spec.train().eval_instances, beside, data_root)?;
     let encoder = Encoder::new(spec, stage, tokenizer);
     let side = |labelled: &Labelled| match labelled {
         Labelled::Texts(texts) => encoder.texts(texts),
@@ -127,12 +127,7 @@ impl Data {
     }
 
     /// All examples; of those held out, so many as an evaluation judges, spread over the file.
-    fn read(
-        stage: &FinetuneSpec,
-        judged: usize,
-        beside: Option<&Path>,
-        data_root: &Path,
-    ) -> Result<Self, ExamplesError> {
+    fn read(stage: &TaskSpec, judged: usize, beside: Option<&Path>, data_root: &Path) -> Result<Self, ExamplesError> {
         let columns = Columns {
             text: stage.text_column.clone(),
             pair: stage.pair_column.clone(),
@@ -191,15 +186,14 @@ pub struct TaskFloor {
 /// # Errors
 /// When a file is not there, is not the one that was planned with, or cannot be read.
 pub fn floors(
-    stage: &FinetuneSpec,
+    stage: &TaskSpec,
     judged: usize,
     beside: Option<&Path>,
     data_root: &Path,
     cache: &Path,
 ) -> Result<Vec<TaskFloor>, ExamplesError> {
-    let of_data = FinetuneSpec {
+    let of_data = TaskSpec {
         start: Start::Random,
-        before: None,
         encoder: plan::Encoder::Trained,
         head: HeadKind::Linear,
         lstm_hidden_size: 0,

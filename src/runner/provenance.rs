@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::continuation::Origin;
-use crate::plan::RunSpec;
+use crate::plan::{DeviceKind, RunSpec, StageSpec};
 use crate::trainer::device;
 use crate::types::{ContentHash, RunId, SpecHash, Timestamp};
 
@@ -115,12 +115,18 @@ impl Machine {
 impl Provenance {
     /// The provenance of a run of `spec` that is planned now, here, by this program.
     pub fn new(spec: &RunSpec, threads: usize, command: &[String], beside: Option<&Path>, now: Timestamp) -> Self {
+        let device = spec.training().map_or(DeviceKind::Flex, |training| training.train.device);
+        let hash = match &spec.stage {
+            StageSpec::Import(folder) => folder.hash,
+            StageSpec::Finetune(stage) => stage.data.as_ref().map_or(stage.task.data_hash, |data| data.corpus_hash),
+            StageSpec::Pretrain(stage) => stage.data.corpus_hash,
+        };
         Self {
             schema: PROVENANCE_SCHEMA,
             spec_hash: spec.hash(),
             program: Program::this(),
-            machine: Machine::this(threads, spec.train.device.name()),
-            corpus: CorpusOrigin { hash: spec.data.corpus_hash, beside: beside.map(Path::to_owned) },
+            machine: Machine::this(threads, device.name()),
+            corpus: CorpusOrigin { hash, beside: beside.map(Path::to_owned) },
             command: command.to_vec(),
             planned_at: now,
             experiment: None,

@@ -6,7 +6,7 @@ use super::corpora;
 use super::provenance::Provenance;
 use crate::plan::{RunSpec, TokenizerKind, parameters};
 use crate::store::{RunDir, Store, StoredRun};
-use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
+use crate::trainer::checkpoint::{self, CheckpointDir, CheckpointError};
 use crate::trainer::corpus::PrepareError;
 use crate::trainer::model::parameters::Parameter;
 use crate::trainer::tokenizer::{Tokenizer, TokenizerError};
@@ -76,8 +76,7 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
     };
     let steps = run.history.last_step();
     let path = path.ok_or_else(|| TrainedError::NoCheckpoint { run: run.id.clone(), steps })?;
-    let Checkpoint { step, parameters, .. } = checkpoint::read(&path, run.spec.hash(), &run.spec.optimizer)?;
-    Ok((step, parameters))
+    Ok(checkpoint::read_weights(&path, run.spec.hash())?)
 }
 
 /// The tokenizer that `run` was trained with.

@@ -17,7 +17,7 @@ use super::examples::{self, ExamplesError};
 use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
 use super::trained::{self, TrainedError, Which};
-use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
+use crate::plan::{RunSpec, TaskSpec, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
@@ -125,7 +125,7 @@ fn execute(
     device::check(&spec)?;
     Progress::Phase("preparing data".into()).tell();
     record_execution(provenance, recorder)?;
-    if let Some(stage) = &spec.finetune {
+    if let Some(stage) = spec.task() {
         return fine_tune(dir, order, &spec, stage, provenance, recorder);
     }
     let beside = provenance.corpus.beside.as_deref();
@@ -144,7 +144,7 @@ fn fine_tune(
     dir: &RunDir,
     order: &Order,
     spec: &RunSpec,
-    stage: &FinetuneSpec,
+    stage: &TaskSpec,
     provenance: &Provenance,
     recorder: &mut StoreRecorder,
 ) -> Result<Outcome, RunError> {
@@ -173,7 +173,7 @@ fn fine_tune(
         recorder.append(&Event::Warning { text })?;
     }
     recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
-    let floors = examples::floors(stage, spec.train.eval_instances, beside, &order.data_root, &cache)?;
+    let floors = examples::floors(stage, spec.train().eval_instances, beside, &order.data_root, &cache)?;
     recorder.append(&fact(examples::FLOORS_FACT, json!(floors)))?;
     Progress::Phase("training".into()).tell();
     Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)

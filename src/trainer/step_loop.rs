@@ -127,9 +127,9 @@ pub fn train<S: Stage>(
     checkpoints: &Path,
     recorder: &mut dyn Recorder,
 ) -> Result<Outcome, TrainError> {
-    let device = device::open_for_training(&spec.train)?;
-    let steps = total_steps(&spec.train, stage.instances());
-    let schedule = Schedule::new(&spec.schedule, &spec.model, steps);
+    let device = device::open_for_training(spec.train())?;
+    let steps = total_steps(spec.train(), stage.instances());
+    let schedule = Schedule::new(spec.schedule(), &spec.model, steps);
     let folder = CheckpointDir::new(checkpoints);
     recorder.planned_steps(steps)?;
 
@@ -142,11 +142,11 @@ pub fn train<S: Stage>(
     let mut clock = recorder.elapsed_secs();
 
     std::thread::scope(|scope| {
-        let parts = spec.train.gradient_accumulation_steps as u64;
+        let parts = spec.train().gradient_accumulation_steps as u64;
         let ahead = ahead(|place| stage.batch(place), state.step.0 * parts..steps * parts, scope);
         while state.step.0 < steps {
             let t = state.step.0;
-            let lr = spec.optimizer.lr * schedule.factor(t) * state.plateau.scale;
+            let lr = spec.optimizer().lr * schedule.factor(t) * state.plateau.scale;
 
             let made = accumulate(stage, &model, parts, &ahead, t, &device);
             let grad_norm = state.optimizer.step_after(stage.frozen(), &mut state.parameters, &made.gradients, lr);
@@ -165,16 +165,16 @@ pub fn train<S: Stage>(
             recorder.step(state.step, state.chain.hash(), &metrics)?;
 
             let last = state.step.0 == steps;
-            if last || state.step.0.is_multiple_of(spec.train.eval_every) {
+            if last || state.step.0.is_multiple_of(spec.train().eval_every) {
                 let evaluation = stage.evaluate(&model.valid(), last, &device.clone().inner());
-                if state.step.0 == spec.train.eval_every.min(steps) {
+                if state.step.0 == spec.train().eval_every.min(steps) {
                     stage.floors(recorder)?;
                 }
                 take(evaluation, spec, &mut state, &folder, recorder)?;
             }
             let stop = !last && recorder.stop_requested();
-            if last || stop || state.step.0.is_multiple_of(spec.train.checkpoint_every) {
-                let weights = folder.save(&state.checkpoint(spec), spec.train.keep_checkpoints)?;
+            if last || stop || state.step.0.is_multiple_of(spec.train().checkpoint_every) {
+                let weights = folder.save(&state.checkpoint(spec), spec.train().keep_checkpoints)?;
                 recorder.checkpoint(state.step, &folder.path(state.step), weights)?;
             }
             if stop {
@@ -296,7 +296,7 @@ fn resume_or_start<M: Module>(
     model: &M,
     recorder: &mut dyn Recorder,
 ) -> Result<State, TrainError> {
-    let latest = folder.latest(spec.hash(), &spec.optimizer);
+    let latest = folder.latest(spec.hash(), spec.optimizer());
     let instead = match latest.checkpoint {
         Some(_) => "the one before it is used",
         None => "there is no whole one before it, so the run starts anew",
@@ -312,7 +312,7 @@ fn resume_or_start<M: Module>(
         None => {
             recorder.resumed(Step(0))?;
             let parameters = model.parameters();
-            let optimizer = Optimizer::new(&spec.optimizer, &parameters);
+            let optimizer = Optimizer::new(spec.optimizer(), &parameters);
             let chain = Chain::start(spec.hash());
             let (plateau, best) = (Plateau::default(), f64::INFINITY);
             Ok(State { step: Step(0), chain, tokens: 0, best, plateau, parameters, optimizer })
@@ -331,7 +331,7 @@ fn take(
     let Evaluation { metrics, criterion: (name, loss), watched } = evaluation;
     state.chain.extend(state.step, &metrics);
     recorder.evaluation(state.step, &metrics)?;
-    state.plateau.observe(&spec.schedule, spec.optimizer.lr, watched);
+    state.plateau.observe(spec.schedule(), spec.optimizer().lr, watched);
     check_finite(state.step, &[(name, loss)])?;
     if loss < state.best {
         state.best = loss;
@@ -426,7 +426,7 @@ mod tests {
 
     #[test]
     fn epochs_are_counted_in_sequences() {
-        let mut train = tiny_spec().train;
+        let mut train = tiny_spec().train().clone();
         (train.length, train.batch_size) = (TrainLength::Epochs(1.5), 10);
         assert_eq!(total_steps(&train, 100), 15);
         train.gradient_accumulation_steps = 4;

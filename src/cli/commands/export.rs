@@ -10,7 +10,7 @@ use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
-use crate::plan::{Task, TokenizerSpec};
+use crate::plan::{StageSpec, Task, TokenizerSpec};
 use crate::runner::trained::Trained;
 use crate::store::StoredRun;
 use crate::trainer::hugging_face::{architecture, files};
@@ -90,14 +90,25 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
         let sides = ["valid", "test"].into_iter();
         sides.flat_map(move |side| task.metrics().iter().map(move |leaf| format!("{side}/{leaf}"))).collect()
     };
-    let names = spec.finetune.as_ref().map_or(of_pretraining.to_vec(), |stage| of_task(stage.task));
+    let names = spec.task().map_or(of_pretraining.to_vec(), |task| of_task(task.task));
     let metrics: String = names.iter().filter_map(|name| last(name)).collect();
-    let meaning = match &spec.finetune {
-        Some(stage) => format!("Fine-tuned on `{}` (content hash `{}`). Loss in nats.", stage.data, stage.data_hash),
-        None => format!(
-            "Label 1 of the sentence-pair head means that B does not follow A; negatives: `{:?}`. Loss in nats, at 15 % masks.",
-            spec.objective.nsp
-        ),
+    let (meaning, of, hash) = match &spec.stage {
+        StageSpec::Finetune(stage) => {
+            let task = &stage.task;
+            let meaning = format!("Fine-tuned on `{}` (content hash `{}`). Loss in nats.", task.data, task.data_hash);
+            match &stage.data {
+                Some(data) => (meaning, &data.corpus, data.corpus_hash),
+                None => (meaning, &task.data, task.data_hash),
+            }
+        }
+        StageSpec::Pretrain(stage) => {
+            let meaning = format!(
+                "Label 1 of the sentence-pair head means that B does not follow A; negatives: `{:?}`. Loss in nats, at 15 % masks.",
+                stage.objective.nsp
+            );
+            (meaning, &stage.data.corpus, stage.data.corpus_hash)
+        }
+        StageSpec::Import(stage) => ("Imported as it is.".to_owned(), &stage.folder, stage.hash),
     };
     let floor = run.history.facts.get("unigram_entropy").and_then(serde_json::Value::as_f64);
     let floor = floor.map(|floor| format!("| unigram entropy: the floor of the loss without context | {floor:.4} |\n"));
@@ -108,11 +119,10 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
          {class}.from_pretrained(\"FOLDER\")\n```\n\n| of the last evaluation, held-out documents | |\n|---|---|\n{metrics}{floor}\n\
          {meaning}\n\n{morphemes}## Specification\n\n```toml\n{toml}```\n",
         id = run.id,
-        corpus = spec.data.corpus,
-        hash = spec.data.corpus_hash,
+        corpus = of,
         step = trained.step,
         floor = floor.unwrap_or_default(),
-        tag = match spec.finetune.as_ref().map(|stage| stage.task) {
+        tag = match spec.task().map(|task| task.task) {
             Some(Task::Classify) => "text-classification",
             Some(Task::Ner) => "token-classification",
             None => "fill-mask",

@@ -7,14 +7,13 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::Style;
-use crate::plan;
 use crate::runner::import::{TakeInError, take_in};
 
 /// Takes a folder of Hugging Face's in, and says how to start from it.
 pub fn import(context: &Context, arguments: &args::Import) -> Result<(), CliError> {
     let args::ImportFormat::Hf = arguments.format;
     let store = context.store()?;
-    let taken = take_in(&store, &arguments.folder, &plan::default_spec(), &context.command);
+    let taken = take_in(&store, &arguments.folder, &context.command);
     let taken = taken.map_err(|error| match error {
         TakeInError::Import(_) => CliError::request(error),
         _ => CliError::work(error),

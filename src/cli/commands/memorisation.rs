@@ -7,7 +7,7 @@ use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
-use crate::plan::Stage;
+use crate::plan::StageSpec;
 use crate::runner::corpora;
 use crate::runner::provenance::Provenance;
 use crate::trainer::pretraining::memorisation::{Span, probe};
@@ -17,7 +17,7 @@ use crate::trainer::tokenizer::Tokenizer;
 pub fn memorisation(context: &Context, arguments: &args::Memorisation) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = store.load(&store.resolve(&arguments.run)?)?;
-    if run.spec.stage == Stage::Import {
+    if matches!(run.spec.stage, StageSpec::Import(_)) {
         let text = format!("run {} was imported, and what it was trained on is not here", run.id);
         return Err(CliError::request(text));
     }
@@ -27,7 +27,7 @@ pub fn memorisation(context: &Context, arguments: &args::Memorisation) -> Result
     let data = corpora::prepare(&run.spec, beside.as_deref(), &context.data_root, &context.cache()?)
         .map_err(CliError::request)?;
     let (spans, length) = (usize::from(arguments.spans), usize::from(arguments.length));
-    let room = trained.spec.train.seq_len.saturating_sub(2);
+    let room = trained.spec.train().seq_len.saturating_sub(2);
     if length > room {
         let text =
             format!("--length {length} is longer than the {room} tokens that the model was trained on at a time");

@@ -60,7 +60,7 @@ impl Existing {
         if row.reproduces.is_some() {
             return;
         }
-        let state = self.states.entry(row.spec_hash).or_insert(row.state);
+        let state = self.states.entry(row.identity).or_insert(row.state);
         if row.state.distance() < state.distance() {
             *state = row.state;
         }
@@ -142,7 +142,7 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
     let seeds = experiment.seeds.len();
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     let mut text = format!("{} x {}", plan.tally, plural(seeds, "seed"));
-    let stages = if plan.cells.iter().flat_map(|cell| &cell.runs).any(|run| run.before.is_some()) {
+    let stages = if plan.cells.iter().flat_map(|cell| &cell.runs).any(|run| !run.inputs.is_empty()) {
         ", each after its pretraining"
     } else {
         ""

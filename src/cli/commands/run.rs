@@ -8,7 +8,7 @@ use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
-use crate::plan::{Cell, Measured, PlannedRun, Stage, TokenizerKind, estimate};
+use crate::plan::{Cell, Measured, PlannedRun, StageSpec, TokenizerKind, estimate};
 use crate::runner::clock::Stopwatch;
 use crate::runner::corpora;
 use crate::runner::execute::{Fate, Options, Task, execute};
@@ -79,7 +79,7 @@ fn tasks(loaded: &Loaded) -> Vec<Task> {
     let many_seeds = loaded.experiment.seeds.len() > 1;
     let mut tasks = Vec::new();
     for cell in &loaded.plan.cells {
-        for run in cell.runs.iter().flat_map(PlannedRun::stages).filter(|run| seen.insert(run.hash)) {
+        for run in cell.runs.iter().flat_map(PlannedRun::with_inputs).filter(|run| seen.insert(run.hash)) {
             let is_before = cell.runs.iter().all(|last| last.hash != run.hash);
             let of_stage = |key: &&'static str| !is_before || !key.starts_with("finetune.");
             let axes = cell.axes.iter().filter(|(key, _)| of_stage(key));
@@ -105,11 +105,12 @@ fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliE
     for run in loaded.plan.runs() {
         device::check(&run.spec).map_err(CliError::request)?;
         // What goes on from another run has its tokenizer from there.
-        let goes_on = run.spec.finetune.as_ref().is_some_and(|stage| stage.before.is_some());
-        if goes_on || run.spec.tokenizer.kind == TokenizerKind::Imported {
+        if !run.spec.inputs.is_empty() || run.spec.tokenizer.kind == TokenizerKind::Imported {
             continue;
         }
-        let what = format!("{:?} {:?} {:?}", run.spec.data, run.spec.tokenizer, run.spec.objective.nsp);
+        let Some(corpus) = run.spec.data() else { continue };
+        let nsp = run.spec.pretraining().map(|stage| stage.objective.nsp);
+        let what = format!("{corpus:?} {:?} {nsp:?}", run.spec.tokenizer);
         if !seen.insert(what) {
             continue;
         }
@@ -121,7 +122,7 @@ fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliE
         })?;
         let stats = stats.stats;
         let (train, valid) = (stats.train, stats.valid);
-        if run.spec.stage == Stage::Pretrain {
+        if matches!(run.spec.stage, StageSpec::Pretrain(_)) {
             check_documents(&run.spec, train.documents as usize, valid.documents as usize)
                 .map_err(CliError::request)?;
         }
@@ -130,7 +131,7 @@ fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliE
             "Prepared",
             format!(
                 "{}: {} train and {} valid documents, {} + {} tokens, vocabulary {} ({:.1} s)",
-                run.spec.data.corpus,
+                corpus.corpus,
                 train.documents,
                 valid.documents,
                 train.tokens,
