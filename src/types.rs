@@ -1,7 +1,10 @@
-//! Newtypes that every module shares, and nothing else: ids, hashes, steps, seeds, metric names.
+//! Newtypes that every module shares, and nothing else: ids, hashes, steps, seeds, metric names. The metrics that training
+//! records are in [`metrics`].
 //!
 //! A value of one of these types is valid by construction: the constructor is the only place that checks. The
 //! content hash lives here too, because specs, corpora, tokenizers, weights and the digest chain are all named by it.
+
+pub mod metrics;
 
 use std::fmt;
 use std::str::FromStr;
@@ -188,7 +191,7 @@ impl MetricName {
 
     /// Whether two executions of one spec must agree on this metric bit for bit.
     pub fn is_deterministic(&self) -> bool {
-        !self.0.starts_with("time/")
+        metrics::is_deterministic(&self.0)
     }
 }
 

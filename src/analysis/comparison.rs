@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use crate::store::RunState;
+pub use crate::types::metrics::Goal;
 use crate::types::{MetricName, RunId, Seed, SpecHash};
 
 /// One recorded value of a metric.
@@ -90,23 +91,6 @@ pub enum AxisKind {
     Ordered,
     /// Names without an order, such as schedulers.
     Category,
-}
-
-/// Which direction of the metric is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    Minimize,
-    Maximize,
-}
-
-impl Goal {
-    /// Whether `left` is better than `right`.
-    pub fn prefers(self, left: f64, right: f64) -> bool {
-        match self {
-            Self::Minimize => left < right,
-            Self::Maximize => left > right,
-        }
-    }
 }
 
 /// A value of a metric that costs no learning, to read results against: the unigram entropy, a shortcut's accuracy.

@@ -8,6 +8,8 @@ use super::error::{CliError, print_diagnostics};
 use super::printer::Printer;
 use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, StageSpec};
+use crate::report::find::find_run;
+use crate::runner::data_sources::{DataSources, SearchPath};
 use crate::runner::trained::{self, Trained, TrainedError, Which};
 use crate::runner::{corpora, examples};
 use crate::store::{RunState, Store, StoredRun};
@@ -28,8 +30,8 @@ pub struct Context {
 pub struct Loaded {
     pub experiment: Experiment,
     pub plan: Plan,
-    /// The folder of the file.
-    pub beside: Option<PathBuf>,
+    /// Where the files that it names are looked up.
+    pub search: SearchPath,
 }
 
 impl Context {
@@ -73,20 +75,27 @@ impl Context {
     /// Reads an experiment file and plans it.
     pub fn load(&self, arguments: &ExperimentFile) -> Result<Loaded, CliError> {
         let experiment = self.read(arguments)?;
-        let beside = std::path::absolute(&arguments.file).ok().and_then(|path| path.parent().map(Path::to_owned));
-        let surroundings = &mut Surroundings { context: self, beside: beside.as_deref() };
-        let plan = plan::plan_with(&experiment, surroundings)?;
-        Ok(Loaded { experiment, plan, beside })
+        let experiment_dir =
+            std::path::absolute(&arguments.file).ok().and_then(|path| path.parent().map(Path::to_owned));
+        let search = SearchPath { experiment_dir, data_root: self.data_root.clone() };
+        let plan = plan::plan_with(&experiment, &mut Surroundings { runs: &self.runs, search: &search })?;
+        Ok(Loaded { experiment, plan, search })
     }
 
-    /// The folder of tokenizers and token files in the store, which is made when it is not there.
-    pub fn cache(&self) -> Result<PathBuf, CliError> {
-        Ok(self.store()?.root().join("cache"))
+    /// What stored runs are made of; the store is made when it is not there.
+    pub fn sources(&self) -> Result<DataSources, CliError> {
+        let search = SearchPath { experiment_dir: None, data_root: self.data_root.clone() };
+        Ok(DataSources { search, store: self.store()? })
+    }
+
+    /// What the runs of an experiment are made of; the store is made when it is not there.
+    pub fn sources_of(&self, loaded: &Loaded) -> Result<DataSources, CliError> {
+        Ok(DataSources { search: loaded.search.clone(), store: self.store()? })
     }
 
     /// The model that a run trained.
     pub fn trained(&self, run: &StoredRun, which: Which) -> Result<Trained, CliError> {
-        trained::load(run, which, &self.data_root, &self.cache()?).map_err(|error| match error {
+        trained::load(run, which, &self.sources()?).map_err(|error| match error {
             TrainedError::NoCheckpoint { .. } => CliError::request(error),
             _ => CliError::work(error),
         })
@@ -115,22 +124,22 @@ impl Context {
 
 /// Data beside the experiment file or under the data root, and the runs of the store.
 struct Surroundings<'a> {
-    context: &'a Context,
-    beside: Option<&'a Path>,
+    runs: &'a Path,
+    search: &'a SearchPath,
 }
 
 impl LookUp for Surroundings<'_> {
     fn corpus(&mut self, corpus: &CorpusRef) -> Result<CorpusFacts, String> {
-        corpora::look_up(corpus, self.beside, &self.context.data_root).map_err(|error| error.to_string())
+        corpora::look_up(corpus, self.search).map_err(|error| error.to_string())
     }
 
     fn dictionary(&mut self, name: &str) -> Result<ContentHash, String> {
-        corpora::dictionary(name, self.beside, &self.context.data_root).map_err(|error| error.to_string())
+        corpora::dictionary(name, self.search).map_err(|error| error.to_string())
     }
 
     fn run(&mut self, name: &str) -> Result<RunSpec, String> {
-        let store = Store::open(&self.context.runs).map_err(|error| error.to_string())?;
-        let run = store.resolve(name).and_then(|id| store.load(&id)).map_err(|error| error.to_string())?;
+        let store = Store::open(self.runs).map_err(|error| error.to_string())?;
+        let run = find_run(&store, name).map_err(|error| error.to_string())?;
         match run.state {
             _ if run.spec.encoder_layers() == 0 => {
                 Err(format!("run {} has no encoder to start from: it was fine-tuned without one", run.id))
@@ -141,7 +150,7 @@ impl LookUp for Surroundings<'_> {
     }
 
     fn examples(&mut self, examples: &ExamplesRef) -> Result<ExamplesFacts, String> {
-        examples::look_up(examples, self.beside, &self.context.data_root).map_err(|error| error.to_string())
+        examples::look_up(examples, self.search).map_err(|error| error.to_string())
     }
 }
 

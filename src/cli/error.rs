@@ -1,4 +1,5 @@
-//! Errors as people see them, and the exit code that each ends with: 1 the work failed, 2 the request was wrong.
+//! Errors as people see them, and the exit code that each ends with: 1 the work failed, 2 the request was
+//! wrong, 130 the person interrupted it.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -7,7 +8,9 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnost
 
 use super::printer::{Printer, Stream, Style};
 use crate::experiment::{Diagnostic, Diagnostics, Place, Severity, Sources};
-use crate::runner::execute::ExecuteError;
+use crate::report::ReportError;
+use crate::runner::stop::ENDED_BY_INTERRUPT;
+use crate::runner::sweep::SweepError;
 use crate::store::StoreError;
 
 /// Why a command did not do what it was asked.
@@ -19,6 +22,8 @@ pub enum CliError {
     Request(String),
     /// The request was right, but the work failed.
     Work(String),
+    /// The person interrupted the work.
+    Interrupted(String),
     /// It was said already what is wrong.
     Said,
 }
@@ -52,6 +57,10 @@ impl CliError {
                 simple(text);
                 ExitCode::FAILURE
             }
+            Self::Interrupted(text) => {
+                simple(text);
+                ExitCode::from(ENDED_BY_INTERRUPT)
+            }
             Self::Said => ExitCode::FAILURE,
         }
     }
@@ -76,12 +85,19 @@ impl From<StoreError> for CliError {
     }
 }
 
-impl From<ExecuteError> for CliError {
-    fn from(error: ExecuteError) -> Self {
+impl From<ReportError> for CliError {
+    fn from(error: ReportError) -> Self {
         match error {
-            ExecuteError::Store(error) => error.into(),
-            ExecuteError::Spawn { .. } => Self::work(error),
+            ReportError::Store(error) => error.into(),
+            error if error.is_of_request() => Self::request(error),
+            error => Self::work(error),
         }
+    }
+}
+
+impl From<SweepError> for CliError {
+    fn from(error: SweepError) -> Self {
+        if error.is_of_request() { Self::request(error) } else { Self::work(error) }
     }
 }
 

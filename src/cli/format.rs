@@ -47,7 +47,8 @@ pub fn moment(at: Timestamp, now: Timestamp) -> String {
     format!("{day} {time} ({})", ago(now.secs_since(at)))
 }
 
-fn ago(secs: f64) -> String {
+/// `just now`, `5 min ago`, `2 h ago`.
+pub fn ago(secs: f64) -> String {
     let whole = secs.max(0.0) as u64;
     match whole {
         0..60 => "just now".into(),
@@ -57,15 +58,22 @@ fn ago(secs: f64) -> String {
     }
 }
 
-/// Four decimals, or `-` where there is no number.
+/// Four decimals, none where a count is as large as that they would say nothing, or `-` where there is no number.
 pub fn metric(value: Option<f64>) -> String {
     match value {
-        Some(value) if value.is_finite() && value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
+        Some(value) if value.is_finite() && value != 0.0 && !(1e-3..1e6).contains(&value.abs()) && !is_count(value) => {
             format!("{value:.3e}")
         }
+        Some(0.0) => "0".into(),
+        Some(value) if is_count(value) => format!("{value:.0}"),
         Some(value) => format!("{value:.4}"),
         None => "-".into(),
     }
+}
+
+/// Whether a value is a whole number that is exact as such.
+fn is_count(value: f64) -> bool {
+    value.fract() == 0.0 && (1e3..1e15).contains(&value.abs())
 }
 
 #[cfg(test)]
@@ -89,6 +97,9 @@ mod tests {
         check(duration(273_600.0), "3 d 4 h");
         check(metric(Some(4.81234)), "4.8123");
         check(metric(Some(2.5e-5)), "2.500e-5");
+        check(metric(Some(0.0)), "0");
+        check(metric(Some(561_167.0)), "561167");
+        check(metric(Some(1e20)), "1.000e20");
         check(metric(None), "-");
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use serde::Serialize;
+
 use super::args::{Colour, Global};
 
 /// Where words go, and how they look.
@@ -50,7 +52,7 @@ impl Printer {
     }
 
     /// Prints a JSON document.
-    pub fn json(&self, value: &serde_json::Value) {
+    pub fn json(&self, value: &impl Serialize) {
         let mut out = io::stdout().lock();
         let _ = serde_json::to_writer_pretty(&mut out, value);
         let _ = writeln!(out);
@@ -96,6 +98,11 @@ impl Printer {
     pub fn draws_progress(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()
     }
+}
+
+/// The columns of the terminal that results are printed on; none where they go elsewhere.
+pub fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(terminal_size::Width(columns), _)| usize::from(columns))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]

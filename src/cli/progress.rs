@@ -1,13 +1,13 @@
 //! Progress of a sweep: a bar for each worker and one for all on a terminal, plain lines in a pipe.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::format;
 use super::printer::{Printer, Stream, Style};
-use crate::runner::clock::Stopwatch;
-use crate::runner::execute::{Fate, Happening, Task};
+use crate::clock::Stopwatch;
+use crate::runner::execute::{SweepEvent, Task, TaskOutcome};
 use crate::runner::progress::Progress;
 
 /// Between two plain lines about one run, in seconds.
@@ -22,6 +22,8 @@ pub struct SweepProgress<'a> {
     /// What is known of the tasks at work.
     working: BTreeMap<usize, Working>,
     ended: usize,
+    /// Warnings that were told.
+    warned: BTreeSet<String>,
     /// Work done by runs that really ran: steps weighted by cost, and how much all of them have.
     done_work: f64,
     all_work: f64,
@@ -52,13 +54,24 @@ impl<'a> SweepProgress<'a> {
         });
         let all_work = work.iter().sum();
         let (stopwatch, working) = (Stopwatch::start(), BTreeMap::new());
-        Self { printer, tasks, stopwatch, bars, working, ended: 0, done_work: 0.0, all_work, work }
+        Self {
+            printer,
+            tasks,
+            stopwatch,
+            bars,
+            working,
+            ended: 0,
+            warned: BTreeSet::new(),
+            done_work: 0.0,
+            all_work,
+            work,
+        }
     }
 
     /// Takes in what happened.
-    pub fn watch(&mut self, happening: &Happening) {
-        match happening {
-            Happening::Started { task, run, from } => {
+    pub fn watch(&mut self, event: &SweepEvent) {
+        match event {
+            SweepEvent::Started { task, run, from } => {
                 let label = &self.tasks[*task].label;
                 match from {
                     None => self.line(Style::Good, "Training", &format!("{run}  {label}")),
@@ -77,20 +90,20 @@ impl<'a> SweepProgress<'a> {
                 self.working
                     .insert(*task, Working { bar, share: 0.0, told_at: self.stopwatch.elapsed_secs(), valid: None });
             }
-            Happening::Progress { task, progress } => self.progress(*task, progress),
-            Happening::Waiting { task } => {
+            SweepEvent::Progress { task, progress } => self.progress(*task, progress),
+            SweepEvent::Waiting { task } => {
                 self.line(
                     Style::Caution,
                     "Waiting",
                     &format!("{}: another process executes it", self.tasks[*task].label),
                 );
             }
-            Happening::AtRung { task, run, step, value } => {
+            SweepEvent::AtRung { task, run, step, value } => {
                 self.rest(*task);
                 let text = format!("{run}  {} at step {step}: {value:.4}", self.tasks[*task].label);
                 self.line(Style::Good, "Rung", &text);
             }
-            Happening::Ended { task, fate } => self.ended(*task, fate),
+            SweepEvent::Ended { task, outcome } => self.ended(*task, outcome),
         }
     }
 
@@ -108,7 +121,7 @@ impl<'a> SweepProgress<'a> {
         match progress {
             Progress::Phase(what) => {
                 if let Some(bar) = &working.bar {
-                    bar.set_message(what.clone());
+                    bar.set_message(*what);
                 }
             }
             Progress::Step { step, steps, loss, tokens_per_s } => {
@@ -126,24 +139,33 @@ impl<'a> SweepProgress<'a> {
                     self.line(Style::Faint, "Step", &format!("{step}/{steps}  {message}  {eta}"));
                 }
             }
-            Progress::Evaluation { mlm_loss, .. } => working.valid = Some(*mlm_loss),
-            Progress::Warning(text) => self.line(Style::Caution, "Warning", &format!("{label}: {text}")),
+            Progress::Evaluation { value, .. } => working.valid = Some(*value),
+            // What every run of a sweep has to say about its corpus is said once.
+            Progress::Warning(text) => {
+                if self.warned.insert(text.clone()) {
+                    self.line(Style::Caution, "Warning", &format!("{label}: {text}"));
+                }
+            }
         }
         self.refresh();
     }
 
-    fn ended(&mut self, task: usize, fate: &Fate) {
+    fn ended(&mut self, task: usize, outcome: &TaskOutcome) {
         self.rest(task);
         let label = &self.tasks[task].label;
-        match fate {
+        match outcome {
             // What was finished before is counted at the end, not told one by one.
-            Fate::Reused(_) | Fate::NotStarted => {}
-            Fate::Stopped { run, reason } => self.line(Style::Hint, "Stopped", &format!("{run}  {label}: {reason}")),
-            Fate::Finished(run) => self.line(Style::Good, "Finished", &format!("{run}  {label}")),
-            Fate::Interrupted(run) => self.line(Style::Caution, "Interrupted", &format!("{run}  {label}")),
-            Fate::Failed { run, reason } => self.line(Style::Bad, "Failed", &format!("{run}  {label}: {reason}")),
-            Fate::Broken { reason } => self.line(Style::Bad, "Failed", &format!("{label}: {reason}")),
-            Fate::FailedBefore { run, reason } => {
+            TaskOutcome::Reused(_) | TaskOutcome::NotStarted => {}
+            TaskOutcome::Stopped { run, reason } => {
+                self.line(Style::Hint, "Stopped", &format!("{run}  {label}: {reason}"))
+            }
+            TaskOutcome::Finished(run) => self.line(Style::Good, "Finished", &format!("{run}  {label}")),
+            TaskOutcome::Interrupted(run) => self.line(Style::Caution, "Interrupted", &format!("{run}  {label}")),
+            TaskOutcome::Failed { run, reason } => {
+                self.line(Style::Bad, "Failed", &format!("{run}  {label}: {reason}"))
+            }
+            TaskOutcome::Broken { reason } => self.line(Style::Bad, "Failed", &format!("{label}: {reason}")),
+            TaskOutcome::FailedBefore { run, reason } => {
                 self.line(
                     Style::Bad,
                     "Failed",
@@ -152,13 +174,15 @@ impl<'a> SweepProgress<'a> {
             }
         }
         self.ended += 1;
-        match fate {
-            Fate::Reused(_)
-            | Fate::FailedBefore { .. }
-            | Fate::NotStarted
-            | Fate::Broken { .. }
-            | Fate::Stopped { .. } => self.all_work -= self.work[task],
-            Fate::Finished(_) | Fate::Interrupted(_) | Fate::Failed { .. } => self.done_work += self.work[task],
+        match outcome {
+            TaskOutcome::Reused(_)
+            | TaskOutcome::FailedBefore { .. }
+            | TaskOutcome::NotStarted
+            | TaskOutcome::Broken { .. }
+            | TaskOutcome::Stopped { .. } => self.all_work -= self.work[task],
+            TaskOutcome::Finished(_) | TaskOutcome::Interrupted(_) | TaskOutcome::Failed { .. } => {
+                self.done_work += self.work[task]
+            }
         }
         self.refresh();
     }

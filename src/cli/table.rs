@@ -1,35 +1,156 @@
-//! Tables: text to the left, numbers to the right, a header, no borders.
+//! Tables: text to the left, numbers to the right, a header, no borders. On a terminal, text gives way where a row would
+//! not fit; a pipe gets everything.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use std::borrow::Cow;
+
+use super::printer::terminal_width;
 
 /// How a column is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
+    /// Text, which is cut where the terminal is too narrow.
     Left,
+    /// Numbers, which are never cut.
     Right,
 }
 
+/// Columns between two cells.
+const GAP: usize = 2;
+/// Text is not cut to less than this.
+const SHORTEST: usize = 8;
+
 /// A table with these columns, and a row of cells for each item.
 pub fn table<R: IntoIterator<Item = String>>(columns: &[(&str, Align)], rows: impl IntoIterator<Item = R>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(columns.iter().map(|(name, align)| Cell::new(name).set_alignment(alignment(*align))));
-    for row in rows {
-        let cells =
-            row.into_iter().zip(columns).map(|(text, (_, align))| Cell::new(text).set_alignment(alignment(*align)));
-        table.add_row(cells);
+    let one_line = |cell: String| if cell.contains('\n') { cell.replace('\n', " ") } else { cell };
+    let rows = rows.into_iter().map(|row| row.into_iter().map(one_line).collect::<Vec<_>>()).collect::<Vec<_>>();
+    let header = columns.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
+    let mut widths = vec![0; columns.len()];
+    for row in rows.iter().chain([&header]) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(visible_width(cell));
+        }
     }
-    table.column_iter_mut().for_each(|column| {
-        column.set_padding((0, 2));
-    });
-    let text = table.to_string();
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    lines.join("\n")
+    if let Some(room) = terminal_width() {
+        let is_text = columns.iter().map(|(_, align)| *align == Align::Left).collect::<Vec<_>>();
+        fit(&mut widths, &is_text, room);
+    }
+    let line = |row: &Vec<String>| {
+        let cell = |((text, (_, align)), &width): ((&String, &(&str, Align)), &usize)| {
+            let text = cut(text, width);
+            let padding = " ".repeat(width.saturating_sub(visible_width(&text)));
+            match align {
+                Align::Left => format!("{text}{padding}"),
+                Align::Right => format!("{padding}{text}"),
+            }
+        };
+        let cells = row.iter().zip(columns).zip(&widths).map(cell).collect::<Vec<_>>();
+        cells.join(&" ".repeat(GAP)).trim_end().to_owned()
+    };
+    [&header].into_iter().chain(&rows).map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn alignment(align: Align) -> CellAlignment {
-    match align {
-        Align::Left => CellAlignment::Left,
-        Align::Right => CellAlignment::Right,
+/// Narrows the widest columns of text, one after the other, until a row fits into `room` or all are as short as may be.
+fn fit(widths: &mut [usize], is_text: &[bool], room: usize) {
+    let needed = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+    while needed(widths) > room {
+        let able = (0..widths.len()).filter(|&i| is_text[i] && widths[i] > SHORTEST);
+        let Some(widest) = able.max_by_key(|&i| (widths[i], i)) else { return };
+        widths[widest] -= 1;
+    }
+}
+
+/// The text, cut to so many visible characters. What is coloured is short, and left alone.
+fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if visible_width(text) <= width || text.contains('\u{1b}') {
+        return Cow::Borrowed(text);
+    }
+    let mut kept = String::new();
+    for c in text.chars() {
+        kept.push(c);
+        if visible_width(&kept) + 1 > width {
+            kept.pop();
+            break;
+        }
+    }
+    Cow::Owned(format!("{kept}…"))
+}
+
+/// Columns that a text takes on a terminal, its colours left out.
+fn visible_width(text: &str) -> usize {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, after)| after);
+    }
+    plain.push_str(rest);
+    plain.chars().map(width_of).sum()
+}
+
+/// Hangul, Han and kana take two columns (Unicode's East Asian wide and fullwidth).
+fn width_of(c: char) -> usize {
+    const WIDE: [(u32, u32); 8] = [
+        (0x1100, 0x115f),
+        (0x2e80, 0xa4cf),
+        (0xac00, 0xd7a3),
+        (0xf900, 0xfaff),
+        (0xfe30, 0xfe6f),
+        (0xff00, 0xff60),
+        (0x1f300, 0x1faff),
+        (0x20000, 0x3fffd),
+    ];
+    if WIDE.iter().any(|(first, last)| (*first..=*last).contains(&u32::from(c))) { 2 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_gets_every_word() {
+        let long = "a cell that is longer than any terminal is wide ".repeat(6);
+        let columns = [("run", Align::Left), ("n", Align::Right)];
+        let text = table(&columns, [[long.clone(), "12".to_owned()]]);
+        assert!(text.contains(long.trim_end()) && text.starts_with("run"));
+        let rows = [["a", "1"], ["bcd", "10"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&columns, rows), "run   n\na     1\nbcd  10");
+    }
+
+    #[test]
+    fn text_is_cut_by_what_is_seen() {
+        let check = |text: &str, width, expected: &str| {
+            assert_eq!(cut(text, width), expected);
+            assert!(visible_width(&cut(text, width)) <= width);
+        };
+        check("mask_ratio=0.3", 14, "mask_ratio=0.3");
+        check("mask_ratio=0.3", 9, "mask_rat…");
+        check("마스크 비율", 8, "마스크 …");
+        check("마스크 비율", 11, "마스크 비율");
+        assert_eq!(visible_width("\u{1b}[1;32mfinished\u{1b}[0m"), 8);
+    }
+
+    proptest! {
+        /// A row fits, unless numbers and the shortest texts alone are too wide; numbers keep their width, and no text is
+        /// cut more than it must be.
+        #[test]
+        fn text_gives_way_and_numbers_do_not(
+            columns in prop::collection::vec((1usize..60, any::<bool>()), 1..10), room in 20usize..200,
+        ) {
+            let (before, is_text): (Vec<usize>, Vec<bool>) = columns.into_iter().unzip();
+            let mut widths = before.clone();
+            fit(&mut widths, &is_text, room);
+            let total = widths.iter().sum::<usize>() + GAP * (widths.len() - 1);
+            let is_shortest = |i: usize| !is_text[i] || widths[i] <= SHORTEST;
+            prop_assert!(total <= room || (0..widths.len()).all(is_shortest));
+            for i in 0..widths.len() {
+                prop_assert!(widths[i] <= before[i] && (is_text[i] || widths[i] == before[i]));
+                prop_assert!(widths[i] >= before[i].min(SHORTEST));
+            }
+            if widths != before {
+                prop_assert!(total + 1 >= room, "{} of {} columns are used", total, room);
+            }
+        }
     }
 }

@@ -9,12 +9,11 @@
 //! Numbers are exact decimals ([`Decimal`]). Every part knows where it stands in the text, so that a division by zero is
 //! told at its divisor.
 
-use std::ops::Range;
-
 use super::decimal::Decimal;
 use super::keys::{self, Key};
-use super::suggest;
 use super::value::Kind;
+use crate::suggest;
+use crate::syntax::{self, Language, Lexer, Mistake, Span, Token};
 
 /// A formula, read and known to name keys that are numbers.
 #[derive(Clone, Debug)]
@@ -24,7 +23,7 @@ pub struct Expression {
 
 #[derive(Clone, Debug)]
 struct Part {
-    span: Range<usize>,
+    span: Span,
     term: Term,
 }
 
@@ -80,24 +79,8 @@ fn log2(x: &[Decimal]) -> Result<Decimal, &'static str> {
 /// The longest formula: its parentheses nest no deeper than a program's stack.
 const MAX_LENGTH: usize = 1000;
 
-/// What is wrong with a formula, and where in its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    pub span: Range<usize>,
-    pub message: String,
-    pub help: Option<String>,
-}
-
-impl Mistake {
-    fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), help: None }
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-}
+/// Signs of the arithmetic; names are those of functions, or keys with their points.
+const LANGUAGE: Language = Language { signs: &["+", "-", "*", "/", "(", ")", ","], in_names: "." };
 
 impl Expression {
     /// Reads a formula.
@@ -108,19 +91,18 @@ impl Expression {
         if text.len() > MAX_LENGTH {
             return Err(Mistake::new(0..text.len(), format!("a formula has at most {MAX_LENGTH} characters")));
         }
-        let mut parser = Parser { text, at: 0 };
+        let mut parser = Parser(Lexer::new(LANGUAGE, text));
         let root = parser.sum()?;
-        parser.skip_space();
-        if parser.at < text.len() {
-            let rest = text[parser.at..].chars().next().map_or(0, char::len_utf8);
-            let mistake = Mistake::new(parser.at..parser.at + rest, "this is not expected here");
+        let rest = parser.0.peek();
+        if rest.kind != syntax::Kind::End {
+            let mistake = Mistake::new(rest.span.clone(), "this is not expected here");
             return Err(mistake.help("an operator is one of + - * /"));
         }
         Ok(Self { root })
     }
 
     /// The keys that the formula names, with their places in its text.
-    pub fn keys(&self) -> Vec<(&'static Key, Range<usize>)> {
+    pub fn keys(&self) -> Vec<(&'static Key, Span)> {
         let mut found = Vec::new();
         self.root.collect_keys(&mut found);
         found
@@ -136,7 +118,7 @@ impl Expression {
 }
 
 impl Part {
-    fn collect_keys(&self, found: &mut Vec<(&'static Key, Range<usize>)>) {
+    fn collect_keys(&self, found: &mut Vec<(&'static Key, Span)>) {
         match &self.term {
             Term::Number(_) => {}
             Term::Key(key) => found.push((key, self.span.clone())),
@@ -163,27 +145,9 @@ impl Part {
     }
 }
 
-struct Parser<'t> {
-    text: &'t str,
-    at: usize,
-}
+struct Parser<'t>(Lexer<'t>);
 
 impl Parser<'_> {
-    fn skip_space(&mut self) {
-        self.at += self.text[self.at..].len() - self.text[self.at..].trim_start().len();
-    }
-
-    fn peek(&mut self) -> Option<char> {
-        self.skip_space();
-        self.text[self.at..].chars().next()
-    }
-
-    fn take(&mut self, wanted: char) -> bool {
-        let found = self.peek() == Some(wanted);
-        self.at += if found { wanted.len_utf8() } else { 0 };
-        found
-    }
-
     fn sum(&mut self) -> Result<Part, Mistake> {
         self.chain(&OPERATORS[..2], Self::product)
     }
@@ -199,8 +163,8 @@ impl Parser<'_> {
         operand: fn(&mut Self) -> Result<Part, Mistake>,
     ) -> Result<Part, Mistake> {
         let mut left = operand(self)?;
-        while let Some(operator) = self.peek().and_then(|c| operators.iter().find(|o| o.name.starts_with(c))) {
-            self.at += 1;
+        while let Some(operator) = operators.iter().find(|operator| self.0.peek().is(operator.name)) {
+            self.0.take();
             let right = operand(self)?;
             left = Part { span: left.span.start..right.span.end, term: Term::Call(operator, vec![left, right]) };
         }
@@ -208,85 +172,78 @@ impl Parser<'_> {
     }
 
     fn factor(&mut self) -> Result<Part, Mistake> {
-        let next = self.peek();
-        let start = self.at;
-        match next {
-            Some('-') => {
-                self.at += 1;
+        let next = self.0.peek().clone();
+        match next.kind {
+            syntax::Kind::Number => {
+                self.0.take();
+                let number = next.text.replace('_', "").parse();
+                let number = number.map_err(|_| Mistake::new(next.span.clone(), "this is not a number"))?;
+                Ok(Part { span: next.span, term: Term::Number(number) })
+            }
+            syntax::Kind::Name => {
+                self.0.take();
+                self.named(next)
+            }
+            _ if next.is("-") => {
+                self.0.take();
                 let inner = self.factor()?;
-                Ok(Part { span: start..self.at, term: Term::Negate(Box::new(inner)) })
+                Ok(Part { span: next.span.start..inner.span.end, term: Term::Negate(Box::new(inner)) })
             }
-            Some('(') => {
-                self.at += 1;
+            _ if next.is("(") => {
+                self.0.take();
                 let inner = self.sum()?;
-                self.close(start)?;
-                Ok(Part { span: start..self.at, ..inner })
+                let end = self.close(&next.span)?;
+                Ok(Part { span: next.span.start..end, ..inner })
             }
-            Some(c) if c.is_ascii_digit() || c == '.' => self.number(start),
-            Some(c) if c.is_ascii_alphabetic() => self.name(start),
             _ => {
-                let mistake =
-                    Mistake::new(start..start + next.map_or(0, char::len_utf8), "a number or a key is missing here");
+                let mistake = Mistake::new(next.span, "a number or a key is missing here");
                 Err(mistake.help("write for example 4 * model.hidden_size"))
             }
         }
     }
 
-    fn close(&mut self, start: usize) -> Result<(), Mistake> {
-        if self.take(')') { Ok(()) } else { Err(Mistake::new(start..start + 1, "this parenthesis is not closed")) }
+    /// Where the parenthesis that was opened at `open` ends.
+    fn close(&mut self, open: &Span) -> Result<usize, Mistake> {
+        let closed = self.0.take_sign(")").map(|sign| sign.span.end);
+        closed.ok_or_else(|| Mistake::new(open.clone(), "this parenthesis is not closed"))
     }
 
-    fn number(&mut self, start: usize) -> Result<Part, Mistake> {
-        let mut previous = ' ';
-        let is_end = |c: char| {
-            let is_sign_of_exponent = "+-".contains(c) && "eE".contains(previous);
-            previous = c;
-            !(c.is_ascii_digit() || ".eE_".contains(c) || is_sign_of_exponent)
-        };
-        self.at = start + self.text[start..].find(is_end).unwrap_or(self.text.len() - start);
-        let number = self.text[start..self.at].replace('_', "").parse();
-        let number = number.map_err(|_| Mistake::new(start..self.at, "this is not a number"))?;
-        Ok(Part { span: start..self.at, term: Term::Number(number) })
+    /// A key, or a function of what stands in parentheses after its name.
+    fn named(&mut self, name: Token<'_>) -> Result<Part, Mistake> {
+        match self.0.take_sign("(") {
+            Some(open) => self.call(name, &open.span),
+            None => Ok(Part { term: Term::Key(number_key(name.text, &name.span)?), span: name.span }),
+        }
     }
 
-    fn name(&mut self, start: usize) -> Result<Part, Mistake> {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-        self.at = start + self.text[start..].find(|c| !is_part(c)).unwrap_or(self.text.len() - start);
-        let name = &self.text[start..self.at];
-        let span = start..self.at;
-        let term = if self.peek() == Some('(') { self.call(name, &span)? } else { Term::Key(number_key(name, &span)?) };
-        Ok(Part { span: start..self.at, term })
-    }
-
-    fn call(&mut self, name: &str, span: &Range<usize>) -> Result<Term, Mistake> {
-        let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) else {
+    fn call(&mut self, name: Token<'_>, open: &Span) -> Result<Part, Mistake> {
+        let Some(function) = FUNCTIONS.iter().find(|function| function.name == name.text) else {
             let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
-            let mistake = Mistake::new(span.clone(), format!("unknown function `{name}`"));
-            return Err(match suggest::nearest(name, names.iter().copied()) {
+            let mistake = Mistake::new(name.span, format!("unknown function `{}`", name.text));
+            return Err(match suggest::nearest(name.text, names.iter().copied()) {
                 Some(nearest) => mistake.help(format!("did you mean `{nearest}`?")),
                 None => mistake.help(format!("the functions are {}", names.join(", "))),
             });
         };
-        let open = self.at;
-        self.at += 1;
         let mut arguments = vec![self.sum()?];
-        while self.take(',') {
+        while self.0.take_sign(",").is_some() {
             arguments.push(self.sum()?);
         }
-        self.close(open)?;
+        let end = self.close(open)?;
         let (least, most) = function.arguments;
         if (least..=most).contains(&arguments.len()) {
-            return Ok(Term::Call(function, arguments));
+            return Ok(Part { span: name.span.start..end, term: Term::Call(function, arguments) });
         }
-        Err(Mistake::new(open..self.at, format!("`{name}` takes one number, not {}", arguments.len())))
+        let message = format!("`{}` takes one number, not {}", name.text, arguments.len());
+        Err(Mistake::new(open.start..end, message))
     }
 }
 
 /// The key of this name, when it is one of a run and a number.
-pub(super) fn number_key(name: &str, span: &Range<usize>) -> Result<&'static Key, Mistake> {
+pub(super) fn number_key(name: &str, span: &Span) -> Result<&'static Key, Mistake> {
     let Some(key) = keys::find(name) else {
         let mistake = Mistake::new(span.clone(), format!("unknown key `{name}`"));
-        return Err(match suggest::nearest_key(name, &[]) {
+        return Err(match keys::nearest_key(name, &[]) {
             Some(nearest) => mistake.help(format!("did you mean `{nearest}`?")),
             None => mistake.help("a key is written section.key, like `model.hidden_size`"),
         });

@@ -11,6 +11,8 @@ use toml::de::DeValue;
 
 use super::value::Kind::{Betas, Bool, Choice, Float, FloatOrOff, Integer, Masking, Preset, Seeds, Text, Words};
 use super::value::{self, Bounds, Kind, Value};
+use crate::suggest;
+use crate::types::metrics;
 
 /// One key of the experiment file.
 #[derive(Debug)]
@@ -81,6 +83,30 @@ pub fn short_names(keys: &[&str]) -> Vec<String> {
     keys.iter().zip(&all).map(|(key, name)| if is_unique(name) { name.clone() } else { (*key).to_owned() }).collect()
 }
 
+/// The key that `path` probably means: the nearest by its last part, in the same section before any other, or by the
+/// whole path, for when the mistake is in the section. Of two that are as near, it is the one that is not `given` already.
+pub fn nearest_key(path: &str, given: &[&str]) -> Option<&'static str> {
+    let (section, leaf) = path.rsplit_once('.').unwrap_or(("", path));
+    // By rank, then by heading (right, mistaken, another), then by the whole path; the distance is for the verdict.
+    let score = |name: &'static str| {
+        let (its_section, its_leaf) = name.rsplit_once('.').unwrap_or(("", name));
+        let (whole, by_leaf) = (suggest::distance(path, name), suggest::distance(leaf, its_leaf));
+        // A short leaf says too little alone.
+        let is_misplaced = by_leaf < whole && (by_leaf == 0 || its_leaf.len() > 3);
+        if its_section == section {
+            // One edit under the right heading is as good as the very word under another.
+            (by_leaf.saturating_sub(1), 0, whole, by_leaf)
+        } else if is_misplaced {
+            (by_leaf, 2, whole, by_leaf)
+        } else {
+            (whole, 1, whole, whole)
+        }
+    };
+    let scored = all().map(|key| (score(key.name), key.name));
+    let ((_, _, _, distance), name) = scored.min_by_key(|(score, name)| (*score, given.contains(name)))?;
+    suggest::is_near(distance, leaf).then_some(name)
+}
+
 /// The tables that a file may have, by path.
 pub fn sections() -> impl Iterator<Item = &'static str> {
     SECTIONS.iter().copied()
@@ -102,43 +128,6 @@ pub fn rivals(name: &str) -> impl Iterator<Item = &'static str> {
 
 /// Keys of [train] that a fine-tuning stage has no values of its own for: it runs as its pretraining does.
 pub const SHARED_BY_STAGES: [&str; 3] = ["device", "isa", "gradient_checkpointing"];
-
-/// The metrics that a run records.
-pub const METRICS: &[&str] = &[
-    "valid/mlm_loss",
-    "valid/nsp_loss",
-    "valid/masked_accuracy",
-    "valid/accuracy_mask",
-    "valid/accuracy_random",
-    "valid/accuracy_kept",
-    "valid/nsp_accuracy",
-    "valid/perplexity",
-    "train/loss",
-    "train/mlm_loss",
-    "train/nsp_loss",
-    "train/lr",
-    "train/grad_norm",
-    "train/tokens",
-    "time/tokens_per_s",
-    "valid/loss",
-    "valid/accuracy",
-    "valid/micro_f1",
-    "valid/macro_f1",
-    "valid/entity_f1",
-    "valid/entity_macro_f1",
-    "valid/char_macro_f1",
-    "valid/char_macro_f1_without_o",
-    "valid/char_accuracy",
-    "test/loss",
-    "test/accuracy",
-    "test/micro_f1",
-    "test/macro_f1",
-    "test/entity_f1",
-    "test/entity_macro_f1",
-    "test/char_macro_f1",
-    "test/char_macro_f1_without_o",
-    "test/char_accuracy",
-];
 
 /// The figures that a comparison draws: learning curves, final metric by axis, importance of axes, paired effects, marginal
 /// means and interactions, Pareto fronts, parallel coordinates, learning rate by step, final metric by parameters, by time.
@@ -204,7 +193,7 @@ const fn without_default(name: &'static str, kind: Kind, doc: &'static str) -> K
 static KEYS: &[Key] = &[
     without_default("experiment.name", Text, "What the experiment is called in lists and reports; required"),
     without_default("experiment.question", Text, "The question that it is to answer, in a sentence"),
-    key("experiment.metric", one_of(METRICS), "'valid/mlm_loss'", "The metric that decides"),
+    key("experiment.metric", one_of(metrics::NAMES), "'valid/mlm_loss'", "The metric that decides"),
     without_default("experiment.goal", one_of(&["minimize", "maximize"]), "Which way is better; follows from the metric when not given"),
 
     without_default("data.corpus", Text, "`demo` for the built-in corpus, or a file, folder or glob; required"),
@@ -279,7 +268,7 @@ static KEYS: &[Key] = &[
     key("train.steps", COUNT, "1000", "Optimizer steps; excludes epochs and budget"),
     without_default("train.epochs", Float(ANY), "Passes over the train instances; excludes steps and budget"),
     without_default("train.budget", Kind::Budget, "What a run may cost, in place of steps and epochs"),
-    key("train.batch_size", SIZE, "32", "Sequences a step"),
+    key("train.batch_size", SIZE, "32", "Sequences a forward pass; a step learns from gradient_accumulation_steps times as many"),
     later("train.gradient_accumulation_steps", SIZE, "1", "Batches whose mean gradient makes a step"),
     key("train.seq_len", Integer { min: 8, max: 1 << 20 }, "128", "Tokens a sequence, special tokens included"),
     key("train.eval_every", COUNT, "100", "Steps between evaluations"),
@@ -320,7 +309,7 @@ static KEYS: &[Key] = &[
     key("finetune.schedule.plateau_threshold", Float(Bounds::below(0.0, 1.0)), "1e-4", "The share by which the valid loss must fall to count as improvement"),
     key("finetune.train.epochs", Float(ANY), "3.0", "Passes over the labelled examples; excludes steps"),
     without_default("finetune.train.steps", COUNT, "Optimizer steps; excludes epochs"),
-    key("finetune.train.batch_size", SIZE, "32", "Sequences a step"),
+    key("finetune.train.batch_size", SIZE, "32", "Sequences a forward pass; a step learns from gradient_accumulation_steps times as many"),
     key("finetune.train.gradient_accumulation_steps", SIZE, "1", "Batches whose mean gradient makes a step"),
     key("finetune.train.seq_len", Integer { min: 8, max: 1 << 20 }, "128", "Tokens that an example is cut to, special tokens included"),
     key("finetune.train.eval_every", COUNT, "500", "Steps between evaluations"),
@@ -364,9 +353,26 @@ mod tests {
             assert!(SECTIONS.contains(&section), "{section} is no section");
             assert!(!key.doc.is_empty() && !key.doc.ends_with('.'));
         }
+        let metric = find("experiment.metric").and_then(Key::default_value).expect("a default").to_string();
+        assert_eq!(metric, metrics::deciding(None).name());
         for name in EXCLUSIVE.iter().copied().flatten() {
             assert!(find(name).is_some() && rivals(name).all(|rival| rivals(rival).any(|back| back == *name)));
         }
-        assert!(METRICS.iter().all(|name| name.parse::<crate::types::MetricName>().is_ok()));
+    }
+
+    #[test]
+    fn the_same_section_comes_first() {
+        assert_eq!(nearest_key("objective.mask_ration", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("schedule.kin", &[]), Some("schedule.kind"));
+        assert_eq!(nearest_key("sweep.replicates.seed", &[]), Some("sweep.replicates.seeds"));
+        assert_eq!(nearest_key("optimizer.kin", &[]), Some("optimizer.kind"));
+        assert_eq!(nearest_key("demo.mask_ratio", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("train.lr", &[]), Some("optimizer.lr"));
+        assert_eq!(nearest_key("mask_ratio", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("objectve.mask_ratio", &[]), Some("objective.mask_ratio"));
+        assert_eq!(nearest_key("chedule.kind", &[]), Some("schedule.kind"));
+        assert_eq!(nearest_key("finetune.tast", &[]), Some("finetune.task"));
+        assert_eq!(nearest_key("finetune.tast", &["finetune.task"]), Some("finetune.test"));
+        assert_eq!(nearest_key("model.colour_of_the_sky", &[]), None);
     }
 }

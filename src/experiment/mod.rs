@@ -17,7 +17,6 @@ mod range;
 mod reader;
 mod settings;
 mod sobol;
-mod suggest;
 mod sweep;
 mod value;
 
@@ -25,18 +24,18 @@ pub use budget::Budget;
 pub use codec::{CodecError, read as read_toml, write as write_toml};
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Place, Severity, Source, Sources};
 pub use expression::Expression;
-pub use keys::Key;
+pub use keys::{Key, nearest_key};
 pub use presets::names as preset_names;
 pub use random::Random;
 pub use reader::{LoadBase, read};
 pub use settings::Settings;
-pub use suggest::{nearest, nearest_key};
 pub use sweep::{Column, Derive, Exclude, Include, Sweep, Term, When, Zip};
 pub use value::{Bounds, Kind, Value};
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::types::metrics::Goal;
 use crate::types::{MetricName, Seed};
 
 /// A declared experiment.
@@ -73,13 +72,6 @@ pub struct Experiment {
 pub struct Draft {
     pub experiment: Experiment,
     pub diagnostics: Vec<Diagnostic>,
-}
-
-/// Whether less or more of the metric is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    Minimize,
-    Maximize,
 }
 
 /// A value and where it comes from.
@@ -153,16 +145,6 @@ impl fmt::Display for Part {
             Self::Random => "[sweep.random]",
             Self::Derive => "[sweep.derive]",
         })
-    }
-}
-
-impl Goal {
-    /// The goal that goes with a metric unless somebody says otherwise.
-    pub fn usual(metric: &str) -> Self {
-        let more_is_better = metric.contains("accuracy")
-            || metric.contains("_f1")
-            || matches!(metric, "train/tokens" | "time/tokens_per_s");
-        if more_is_better { Self::Maximize } else { Self::Minimize }
     }
 }
 

@@ -14,8 +14,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::decimal::Decimal;
-use super::suggest;
 use super::value::Kind;
+use crate::suggest;
 
 /// The most values that a range may have.
 const MAX_VALUES: usize = 100_000;

@@ -14,8 +14,10 @@ use super::keys::{self, Key};
 use super::random::Drawn;
 use super::sweep::Sweep;
 use super::value::{Rejection, Value, describe};
-use super::{Axis, Draft, Experiment, Goal, Part, Report, Said, Setting, range, settings, suggest};
-use crate::types::Seed;
+use super::{Axis, Draft, Experiment, Part, Report, Said, Setting, range, settings};
+use crate::suggest;
+use crate::types::metrics::{self, Goal};
+use crate::types::{MetricName, Seed};
 
 mod base;
 mod derive;
@@ -275,7 +277,7 @@ impl Reader {
             let siblings: Vec<&str> =
                 keys::all().map(|key| keys::split(key.name)).filter(|key| key.0 == section).map(|key| key.1).collect();
             let meant = base::meant(&node.path).or_else(|| random::meant(&node.path));
-            match meant.or_else(|| suggest::nearest_key(name, &node.siblings())) {
+            match meant.or_else(|| keys::nearest_key(name, &node.siblings())) {
                 Some(key) => problem.help(format!("did you mean `{key}`?")),
                 None if !siblings.is_empty() => problem.help(format!("[{section}] has {}", siblings.join(", "))),
                 None => problem.help("a key is written section.key, like `objective.mask_ratio`"),
@@ -355,12 +357,12 @@ impl Reader {
         let goal = match self.text("experiment.goal").as_str() {
             "maximize" => Goal::Maximize,
             "minimize" => Goal::Minimize,
-            _ => Goal::usual(&metric),
+            _ => Goal::usual(metric.as_str()),
         };
         let experiment = Experiment {
             name: self.text("experiment.name"),
             question: self.text("experiment.question"),
-            metric: metric.parse().expect("invariant: the table lists metric names"),
+            metric,
             goal,
             baseline,
             bases: settings::bases(&self.given, &self.axes, &self.broken),
@@ -431,14 +433,13 @@ impl Reader {
     }
 
     /// The metric that decides: as given, or the usual one of the task that models are trained for.
-    fn metric(&self) -> String {
+    fn metric(&self) -> MetricName {
         let of_axis = || self.axes.iter().find(|axis| axis.key.name == "finetune.task")?.values.first();
         let task = self.given.get("finetune.task").or_else(of_axis).map(|task| task.value.to_string());
-        match task.as_deref().filter(|_| !self.given.contains_key("experiment.metric")) {
-            Some("classify") => "valid/accuracy".to_owned(),
-            Some("ner") => "valid/entity_f1".to_owned(),
-            _ => self.text("experiment.metric"),
+        if self.given.contains_key("experiment.metric") {
+            return self.text("experiment.metric").parse().expect("invariant: the table lists metric names");
         }
+        metrics::deciding(task.as_deref()).metric_name()
     }
 
     /// The text of a key that is given, or its default, or nothing.

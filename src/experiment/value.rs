@@ -9,7 +9,8 @@ use toml::de::DeValue;
 
 use super::budget::Budget;
 use super::decimal::Decimal;
-use super::{presets, suggest};
+use super::presets;
+use crate::suggest;
 
 /// The largest seed: whole numbers up to here are exact in every reader of JSON.
 pub const MAX_SEED: i64 = 1 << 53;

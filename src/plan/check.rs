@@ -10,6 +10,7 @@ use super::run_spec::Task;
 use crate::experiment::{
     self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity, Value, keys,
 };
+use crate::types::metrics::{self, Metric, Source};
 
 /// Reads an experiment file, those that it builds on and the `KEY=VALUE` arguments of `--set`, and checks every cell.
 ///
@@ -42,6 +43,7 @@ pub fn read(text: &str, file_name: &str, sets: &[String], load: LoadBase<'_>) ->
 /// Looks at each cell, one at a time: a large sweep has many.
 fn check_cells(experiment: &Experiment, points: &[Point], diagnostics: &mut Vec<Diagnostic>) {
     let dead = DeadAxes::new(experiment);
+    let metric = metrics::find(experiment.metric.as_str());
     let (mut without_pairs, mut without_metric) = (0, 0);
     for point in points {
         let cell = experiment.settings(point);
@@ -52,7 +54,7 @@ fn check_cells(experiment: &Experiment, points: &[Point], diagnostics: &mut Vec<
             }
         }
         without_pairs += usize::from(cell.text("objective.nsp") == Some("off"));
-        without_metric += usize::from(!is_recorded(&cell, experiment.metric.as_str()));
+        without_metric += usize::from(metric.is_some_and(|metric| !is_recorded(&cell, metric)));
     }
     diagnostics.extend(check_metric(experiment, points.len(), without_pairs));
     diagnostics.extend(check_stage_of_metric(experiment, points.len(), without_metric));
@@ -119,33 +121,29 @@ fn longer_than_positions(cell: &Settings<'_>, key: &str) -> Option<Diagnostic> {
     Some(blame(cell, message, &[key, "model.max_position_embeddings"]).help(help))
 }
 
-/// Whether the cell fine-tunes: only then its `finetune` keys mean anything.
-fn task<'c>(cell: &'c Settings<'_>) -> Option<&'c str> {
-    cell.text("finetune.task")
-}
-
 fn examples_have_positions(cell: &Settings<'_>) -> Option<Diagnostic> {
-    // A stored run's positions are its own.
-    if task(cell).is_none() || cell.text("finetune.run").is_some() {
+    // Only what fine-tunes reads the keys of fine-tuning, and a stored run's positions are its own.
+    if Task::of(cell).is_none() || cell.text("finetune.run").is_some() {
         return None;
     }
     longer_than_positions(cell, "finetune.train.seq_len")
 }
 
 fn finetuning_warmup_ends(cell: &Settings<'_>) -> Option<Diagnostic> {
-    task(cell)?;
+    Task::of(cell)?;
     warmup_beyond_steps(cell, "finetune.schedule.warmup_steps", "finetune.train.steps")
 }
 
 fn finetuning_decay_follows_warmup(cell: &Settings<'_>) -> Option<Diagnostic> {
-    task(cell)?;
+    Task::of(cell)?;
     overlapping_decay(cell, "finetune.schedule")
 }
 
 fn head_fits_task(cell: &Settings<'_>) -> Option<Diagnostic> {
-    let (task, head, encoder) = (task(cell)?, cell.text("finetune.head")?, cell.text("finetune.encoder")?);
-    if task != "classify" {
-        return None;
+    let (task, head, encoder) = (Task::of(cell)?, cell.text("finetune.head")?, cell.text("finetune.encoder")?);
+    match task {
+        Task::Classify => {}
+        Task::Ner => return None,
     }
     if head != "linear" {
         let message = format!("`finetune.head` {head} tags tokens, and `finetune.task` is classify");
@@ -184,12 +182,15 @@ fn a_stored_run_is_started_from(cell: &Settings<'_>) -> Option<Diagnostic> {
 }
 
 fn text_pairs_are_classified(cell: &Settings<'_>) -> Option<Diagnostic> {
-    let (task, column) = (task(cell)?, cell.text("finetune.pair_column")?);
-    (task == "ner").then(|| {
-        let message = format!("`finetune.pair_column` {column} makes pairs of texts, and `finetune.task` is ner");
-        blame(cell, message, &["finetune.pair_column", "finetune.task"])
-            .help("take it out: KLUE-NER's format has no columns")
-    })
+    let (task, column) = (Task::of(cell)?, cell.text("finetune.pair_column")?);
+    match task {
+        Task::Classify => None,
+        Task::Ner => {
+            let message = format!("`finetune.pair_column` {column} makes pairs of texts, and `finetune.task` is ner");
+            let keys = ["finetune.pair_column", "finetune.task"];
+            Some(blame(cell, message, &keys).help("take it out: KLUE-NER's format has no columns"))
+        }
+    }
 }
 
 fn shares_of_the_selected(cell: &Settings<'_>) -> Option<Diagnostic> {
@@ -288,16 +289,15 @@ fn blame(cell: &Settings<'_>, message: String, keys: &[&str]) -> Diagnostic {
 }
 
 /// Whether the last stage of a cell records a metric, as far as that hangs on the stage.
-fn is_recorded(cell: &Settings<'_>, metric: &str) -> bool {
-    let (split, leaf) = metric.split_once('/').unwrap_or(("", metric));
-    let of_every_stage = ["train/loss", "train/lr", "train/grad_norm", "train/tokens", "time/tokens_per_s"];
-    let task = match task(cell) {
-        _ if of_every_stage.contains(&metric) => return true,
-        Some("classify") => Task::Classify,
-        Some(_) => Task::Ner,
-        None => return !Task::ALL.iter().any(|task| task.metrics().contains(&leaf)) && split != "test",
-    };
-    task.metrics().contains(&leaf) && (split == "valid" || (split == "test" && cell.get("finetune.test").is_some()))
+fn is_recorded(cell: &Settings<'_>, metric: &Metric) -> bool {
+    match metric.source {
+        Source::Training => true,
+        Source::Pretraining | Source::Pairs => Task::of(cell).is_none(),
+        Source::Tasks(tasks) => {
+            let has_side = metric.group() != "test" || cell.get("finetune.test").is_some();
+            has_side && Task::of(cell).is_some_and(|task| tasks.contains(&task.name()))
+        }
+    }
 }
 
 /// A metric belongs to a stage: an error where no cell has it, a warning where some have not.
@@ -309,11 +309,14 @@ fn check_stage_of_metric(experiment: &Experiment, cells: usize, without: usize) 
         n if n == cells => Diagnostic::error(format!("no run that is compared records `{metric}`")),
         n => Diagnostic::warning(format!("{n} of {cells} cells do not record `{metric}`")),
     };
-    let of = |task: Task| task.metrics().iter().map(|leaf| format!("valid/{leaf}")).collect::<Vec<_>>().join(", ");
+    let of = |task: &Task| {
+        let held_out = task.metrics().filter(|metric| metric.group() == "valid").map(Metric::name);
+        format!("{} {}", task.name(), held_out.collect::<Vec<_>>().join(", "))
+    };
     let help = format!(
-        "pretraining records valid/mlm_loss; classify {}; ner {}; and each of these as test/... where `finetune.test` is given",
-        of(Task::Classify),
-        of(Task::Ner)
+        "pretraining records {}; {}; and each of these as test/... where `finetune.test` is given",
+        metrics::deciding(None).name(),
+        Task::ALL.iter().map(of).collect::<Vec<_>>().join("; ")
     );
     Some(problem.at(place, "this metric").help(help))
 }
@@ -321,7 +324,8 @@ fn check_stage_of_metric(experiment: &Experiment, cells: usize, without: usize) 
 /// A metric of next-sentence prediction needs it on: an error where no cell has it, a warning where some have not.
 fn check_metric(experiment: &Experiment, cells: usize, without: usize) -> Option<Diagnostic> {
     let metric = experiment.metric.as_str();
-    let setting = experiment.given.get("experiment.metric").filter(|_| metric.contains("/nsp_"))?;
+    let of_pairs = metrics::find(metric).is_some_and(|metric| metric.source == Source::Pairs);
+    let setting = experiment.given.get("experiment.metric").filter(|_| of_pairs)?;
     let place = setting.place.clone()?;
     let problem = match without {
         0 => return None,
@@ -330,7 +334,9 @@ fn check_metric(experiment: &Experiment, cells: usize, without: usize) -> Option
             Diagnostic::warning(format!("{n} of {cells} cells do not record `{metric}`: their `objective.nsp` is off",))
         }
     };
-    Some(problem.at(place, "this metric").help("`valid/mlm_loss` is recorded by every run"))
+    Some(
+        problem.at(place, "this metric").help(format!("`{}` is recorded by every run", metrics::VALID_MLM_LOSS.name())),
+    )
 }
 
 type Baseline = Option<Vec<(&'static experiment::Key, Setting)>>;

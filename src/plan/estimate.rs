@@ -1,4 +1,4 @@
-//! What a run will cost: parameters, tokens, floating-point operations, disk, and time where a speed was measured.
+//! What a run will cost: parameters, tokens, floating-point operations and disk.
 //!
 //! Operations are counted as in Hoffmann et al. 2022 ("Training compute-optimal large language models", appendix F):
 //! matrix products only, 2 m n k operations for an m x k by k x n product, and a backward pass costs two forward passes.
@@ -16,22 +16,13 @@
 //! full sequence. Embedding look-ups, norms, softmax, biases and the optimizer are left out.
 
 use super::parameters::{ParameterCount, parameter_count};
-use super::run_spec::{Architecture, HeadKind, RunSpec, StageSpec, Task, TrainLength, TrainSpec};
-
-/// What is known from elsewhere, and makes an estimate complete.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Measured {
-    /// Training speed of this shape on this machine, in tokens (padding included) per second.
-    pub tokens_per_sec: Option<f64>,
-    /// Train instances of the corpus: an epoch's length.
-    pub train_instances: Option<u64>,
-}
+use super::run_spec::{Architecture, HeadKind, RunSpec, StageSpec, Task, TrainSpec};
 
 /// The cost of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     pub parameters: ParameterCount,
-    /// Optimizer steps; unknown for a run of epochs over a corpus of unknown length, and none where nothing is trained.
+    /// Optimizer steps; unknown for a run of epochs, whose length hangs on the corpus, and none where nothing is trained.
     pub steps: Option<u64>,
     /// Tokens through the model in training, at full sequences.
     pub tokens: Option<u64>,
@@ -41,43 +32,28 @@ pub struct Estimate {
     pub checkpoint_bytes: u64,
     /// All checkpoints that a finished run keeps: the newest and the best.
     pub disk_bytes: u64,
-    /// Training alone, without evaluations.
-    pub duration_secs: Option<f64>,
 }
 
 /// Estimates the cost of a run.
-pub fn estimate(spec: &RunSpec, measured: Measured) -> Estimate {
+pub fn estimate(spec: &RunSpec) -> Estimate {
     let parameters = parameter_count(spec);
     let train = spec.training().map(|training| &training.train);
-    let steps = train.and_then(|train| steps(train, measured.train_instances));
-    let of_step = |train: &TrainSpec| train.batch_size * train.gradient_accumulation_steps * train.seq_len;
-    let tokens = steps.zip(train).map(|(steps, train)| steps * of_step(train) as u64);
+    let planned = train.and_then(|train| Some((train, train.planned_steps()?)));
     let checkpoint_bytes = 3 * 4 * parameters.total();
     let keep_checkpoints = train.map_or(0, |train| train.keep_checkpoints as u64);
     Estimate {
         parameters,
-        steps,
-        tokens,
-        flops: steps.zip(train).map(|(steps, train)| step_flops(spec, train) * steps as f64),
+        steps: planned.map(|(_, steps)| steps),
+        tokens: planned.map(|(train, steps)| steps * train.positions_a_step()),
+        flops: planned.map(|(train, steps)| step_flops(spec, train) * steps as f64),
         checkpoint_bytes,
         disk_bytes: checkpoint_bytes * (keep_checkpoints + 1),
-        duration_secs: tokens.zip(measured.tokens_per_sec).map(|(tokens, speed)| tokens as f64 / speed),
-    }
-}
-
-fn steps(train: &TrainSpec, train_instances: Option<u64>) -> Option<u64> {
-    match train.length {
-        TrainLength::Steps(steps) => Some(steps),
-        TrainLength::Epochs(epochs) => {
-            let batch = (train.batch_size * train.gradient_accumulation_steps) as f64;
-            train_instances.map(|instances| (epochs * instances as f64 / batch).round().max(1.0) as u64)
-        }
     }
 }
 
 /// Operations of one training step, forward and backward.
 pub(super) fn step_flops(spec: &RunSpec, train: &TrainSpec) -> f64 {
-    3.0 * forward_flops(spec, train.seq_len) * train.batch_size as f64
+    3.0 * forward_flops(spec, train.seq_len) * train.sequences_a_step() as f64
 }
 
 /// Operations of a forward pass over one full sequence.
@@ -176,9 +152,8 @@ mod tests {
         let spec = spec(
             "model.preset = \"aiffel-1m\"\ntokenizer.vocab_size = 8007\nobjective.nsp = \"swap\"\n[train]\nsteps = 2000\nbatch_size = 64\n",
         );
-        let cost = estimate(&spec, Measured { tokens_per_sec: Some(64_000.0), train_instances: None });
+        let cost = estimate(&spec);
         assert_eq!((cost.steps, cost.tokens), (Some(2000), Some(2000 * 64 * 128)));
-        assert_eq!(cost.duration_secs, Some(256.0));
         assert_eq!(cost.checkpoint_bytes, 12 * 1_052_256);
         assert_eq!(cost.disk_bytes, 3 * cost.checkpoint_bytes);
         assert_eq!(cost.flops, Some(3.0 * flops_by_matrix(&spec) * 128_000.0));
@@ -186,10 +161,7 @@ mod tests {
 
     #[test]
     fn epochs_need_the_length_of_the_corpus() {
-        let spec = spec("train.epochs = 1.5\ntrain.batch_size = 10");
-        let unknown = estimate(&spec, Measured::default());
-        assert_eq!((unknown.steps, unknown.tokens, unknown.flops, unknown.duration_secs), (None, None, None, None));
-        let known = estimate(&spec, Measured { train_instances: Some(100), ..Measured::default() });
-        assert_eq!(known.steps, Some(15));
+        let unknown = estimate(&spec("train.epochs = 1.5\ntrain.batch_size = 10"));
+        assert_eq!((unknown.steps, unknown.tokens, unknown.flops), (None, None, None));
     }
 }

@@ -2,8 +2,9 @@
 
 use super::Cell;
 use super::run_spec::{StageSpec, TrainLength};
-use crate::experiment::{Diagnostic, Experiment, Goal, Setting, Value, keys};
+use crate::experiment::{Diagnostic, Experiment, Setting, Value, keys};
 use crate::types::MetricName;
+use crate::types::metrics::Goal;
 
 /// `[sweep.halving]`: asynchronous successive halving. No run's specification knows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,9 +15,10 @@ mod parameters;
 mod resolve;
 mod run_spec;
 mod sharing;
+mod step;
 
 pub use check::read;
-pub use estimate::{Estimate, Measured, estimate};
+pub use estimate::{Estimate, estimate};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};
 pub use explain::{Explanation, Layer, explain};
 pub use halving::HalvingSpec;

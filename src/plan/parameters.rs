@@ -97,8 +97,9 @@ fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
 /// `BertForTokenClassification`, with PyTorch's LSTM and a CRF where the head has them.
 fn task_head(spec: &RunSpec, task: &TaskSpec, list: &mut List) {
     let (d, h, labels) = (spec.model.hidden_size, task.lstm_hidden_size, task.labels.len());
-    if task.task == Task::Classify {
-        list.linear("bert.pooler.dense", d, d);
+    match task.task {
+        Task::Classify => list.linear("bert.pooler.dense", d, d),
+        Task::Ner => {}
     }
     let has_lstm = task.head == HeadKind::BilstmCrf;
     for direction in ["", "_reverse"].into_iter().filter(|_| has_lstm) {

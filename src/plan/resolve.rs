@@ -74,8 +74,7 @@ impl ExamplesRef {
         let text = |key: &str| settings.text(key).map(str::to_owned);
         let known = "invariant: a released experiment names its examples";
         Some(Self {
-            task: serde_json::from_value(json!(settings.text("finetune.task")?))
-                .expect("invariant: a task of the table"),
+            task: Task::of(settings)?,
             data: text("finetune.data").expect(known),
             test: text("finetune.test"),
             text_column: text("finetune.text_column").expect(known),
@@ -153,8 +152,7 @@ pub(super) fn blame_length(settings: &Settings<'_>, stored: &RunSpec) -> Option<
 
 /// The steps of a run that a budget pays for.
 fn steps_for(budget: &Budget, spec: &RunSpec, train: &TrainSpec) -> u64 {
-    let tokens = (train.batch_size * train.seq_len) as f64;
-    budget.steps(tokens, step_flops(spec, train))
+    budget.steps(train.positions_a_step() as f64, step_flops(spec, train))
 }
 
 /// An error where a budget does not pay for one step.
@@ -166,7 +164,7 @@ pub(super) fn blame_budget(settings: &Settings<'_>, spec: &RunSpec) -> Option<Di
         return None;
     }
     let problem = Diagnostic::error(format!("`train.budget` {budget} does not pay for one step"));
-    let tokens = train.batch_size * train.seq_len;
+    let tokens = train.positions_a_step();
     let help = format!("a step takes {tokens} tokens and {:.2e} FLOPs", step_flops(spec, train));
     Some(problem.at(setting.place.clone().unwrap_or((0..0).into()), "this budget").help(help))
 }

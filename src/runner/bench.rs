@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::clock::{Stopwatch, monotonic_secs};
-use crate::plan::{self, CorpusFacts, CorpusFormat, DeviceKind, Measured, RunSpec, estimate};
+use crate::clock::{Stopwatch, monotonic_secs};
+use crate::plan::{self, CorpusFacts, CorpusFormat, DeviceKind, RunSpec, estimate};
 use crate::trainer::device::{self, DeviceError};
 use crate::trainer::kernels::profile::{self, Pass};
 use crate::trainer::kernels::{Compute, Squares, pool};
@@ -157,9 +157,9 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
     let secs = sorted(secs.split_off(WARMUP));
     let median = secs[secs.len() / 2];
     let cpu_secs = sorted(cpu_secs.into_iter().skip(WARMUP).collect());
-    let cost = estimate(&spec, Measured::default());
+    let cost = estimate(&spec);
     let gflops = cost.flops.unwrap_or_default() / median / 1e9;
-    let tokens = (spec.train().batch_size * spec.train().seq_len) as f64;
+    let tokens = spec.train().positions_a_step() as f64;
     Ok(Measurement {
         shape: shape.name,
         device: options.device.name(),

@@ -6,23 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::provenance::{Program, Provenance};
+use super::provenance::{Execution, Origin};
 use crate::plan::{RunSpec, Trajectory};
 use crate::store::{ChainDigest, Event, Index, RunDir, RunQuery, RunRow, RunState, Store, StoreError};
 use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
-use crate::trainer::device;
 use crate::trainer::recorder::Chain;
 use crate::types::{ContentHash, RunId, Step};
-
-/// Where a run goes on from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    pub run: RunId,
-    /// The step of that run's checkpoint.
-    pub step: Step,
-}
 
 /// Why a run cannot go on from its origin, and starts anew instead.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +22,8 @@ pub enum AdoptError {
     Checkpoint(#[from] CheckpointError),
     #[error("its log does not lead to the digest chain of its checkpoint at step {step}")]
     OtherPast { step: Step },
+    #[error("it was executed by another program or instruction set")]
+    OtherExecution,
     #[error("its best checkpoint, of step {best}, is later than step {step}")]
     LaterBest { best: Step, step: Step },
 }
@@ -75,16 +66,19 @@ pub fn find(
             continue;
         };
         let is_later = |best: Checkpoint| best.step > step;
-        if is_this_programs(&run) && !read_best(&checkpoints, its).is_ok_and(|best| best.is_some_and(is_later)) {
+        if has_our_bits(&run, spec).unwrap_or(false)
+            && !read_best(&checkpoints, its).is_ok_and(|best| best.is_some_and(is_later))
+        {
             best = Some(Origin { run: id.clone(), step });
         }
     }
     Ok(best)
 }
 
-fn is_this_programs(run: &RunDir) -> bool {
-    let provenance = run.read_provenance().ok().and_then(|json| serde_json::from_value::<Provenance>(json).ok());
-    provenance.is_some_and(|its| its.program == Program::this() && its.machine.isa == device::kernel_isa())
+/// Whether all of a run was executed by this program with this instruction set.
+fn has_our_bits(run: &RunDir, spec: &RunSpec) -> Result<bool, StoreError> {
+    let this = Execution::this(spec.train().device.name());
+    Ok(Execution::all_of(run)?.iter().all(|execution| execution.has_the_bits_of(&this)))
 }
 
 /// Brings the run `dir` to where its origin stands: appends the events through `append`, then writes the checkpoints.
@@ -100,6 +94,10 @@ pub fn adopt(
     let Origin { run, step } = origin;
     let source = store.run(run)?;
     let its = source.read_spec()?;
+    // Who planned this run may have had another processor than who executes it.
+    if !has_our_bits(&source, spec)? {
+        return Err(AdoptError::OtherExecution);
+    }
     let checkpoints = CheckpointDir::new(source.checkpoints_path());
     let checkpoint = checkpoint::read(&checkpoints.path(*step), its.hash(), spec.optimizer())?;
     let best = read_best(&checkpoints, &its)?;
@@ -170,7 +168,7 @@ fn rechained(events: &[Event], start: Chain) -> (Vec<Event>, BTreeMap<Step, Cont
     let mut events = events.to_vec();
     for event in &mut events {
         if let Event::Step { step, metrics, .. } | Event::Evaluation { step, metrics } = event {
-            chain.extend(*step, &metrics.0);
+            chain.extend_named(*step, metrics.0.iter().map(|(name, value)| (name.as_str(), *value)));
             after.insert(*step, chain.hash());
         }
         if let Event::Step { chain: digest, .. } = event {

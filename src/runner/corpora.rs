@@ -1,92 +1,69 @@
 //! Corpora by name: where the files of a specification's corpus are, and what the plan needs to know of them.
 
-use std::path::Path;
 use std::sync::Arc;
 
+use super::data_sources::{DataSources, SearchPath};
 use crate::plan::{CorpusFacts, CorpusFormat, CorpusRef, RunSpec};
-use crate::trainer::corpus::{
-    self, CorpusError, PrepareError, PreparedData, Request, Source, TextCounts, facts, locate,
-};
+use crate::trainer::corpus::{self, CorpusError, PrepareError, PreparedData, Request, Source, TextCounts, facts};
 use crate::trainer::tokenizer::morphemes::{Dictionary, DictionaryError, Morphemes};
 use crate::trainer::tokenizer::{Tokenizer, TokenizerError};
 use crate::types::ContentHash;
 
-/// What there is under a corpus's name: its hash, format and size. Files are looked up beside the experiment file
-/// (`beside`) and then under the data root.
-pub fn look_up(corpus: &CorpusRef, beside: Option<&Path>, data_root: &Path) -> Result<CorpusFacts, CorpusError> {
+/// What there is under a corpus's name: its hash, format and size.
+pub fn look_up(corpus: &CorpusRef, search: &SearchPath) -> Result<CorpusFacts, CorpusError> {
     let source = match corpus.demo {
         Some(demo) => Source::Demo(demo),
-        None => Source::Files(locate(&corpus.name, beside, data_root)?),
+        None => Source::Files(search.locate(&corpus.name)?),
     };
     let facts = facts(&source, corpus.format)?;
     Ok(CorpusFacts { hash: facts.hash, format: facts.format, bytes: facts.bytes, documents: None })
 }
 
 /// The hash of the dictionary of this name, which is looked up as a corpus is.
-pub fn dictionary(name: &str, beside: Option<&Path>, data_root: &Path) -> Result<ContentHash, DictionaryError> {
-    Dictionary::locate(name, beside.into_iter().chain([data_root]))?.hash()
+pub fn dictionary(name: &str, search: &SearchPath) -> Result<ContentHash, DictionaryError> {
+    Dictionary::locate(name, search.folders())?.hash()
 }
 
 /// Tokenizer and token files of a run, from the cache as far as they are there.
-pub fn prepare(
-    spec: &RunSpec,
-    beside: Option<&Path>,
-    data_root: &Path,
-    cache: &Path,
-) -> Result<PreparedData, PrepareError> {
-    let morphemes = morphemes(spec, beside, data_root).map_err(TokenizerError::from)?;
-    with_files(spec, beside, data_root, |request| {
-        corpus::prepare(&Request { morphemes: morphemes.as_ref(), ..*request }, cache)
+pub fn prepare(spec: &RunSpec, sources: &DataSources) -> Result<PreparedData, PrepareError> {
+    let morphemes = morphemes(spec, &sources.search).map_err(TokenizerError::from)?;
+    with_files(spec, &sources.search, |request| {
+        corpus::prepare(&Request { morphemes: morphemes.as_ref(), ..*request }, &sources.cache())
     })
 }
 
 /// The tokenizer of a run, from the cache if it is there.
-pub fn tokenizer(
-    spec: &RunSpec,
-    beside: Option<&Path>,
-    data_root: &Path,
-    cache: &Path,
-) -> Result<Tokenizer, PrepareError> {
-    let morphemes = morphemes(spec, beside, data_root).map_err(TokenizerError::from)?;
-    with_files(spec, beside, data_root, |request| {
-        corpus::tokenizer(&Request { morphemes: morphemes.as_ref(), ..*request }, cache)
+pub fn tokenizer(spec: &RunSpec, sources: &DataSources) -> Result<Tokenizer, PrepareError> {
+    let morphemes = morphemes(spec, &sources.search).map_err(TokenizerError::from)?;
+    with_files(spec, &sources.search, |request| {
+        corpus::tokenizer(&Request { morphemes: morphemes.as_ref(), ..*request }, &sources.cache())
     })
 }
 
 /// How well a tokenizer fits the held-out text of a run.
-pub fn measure(
-    spec: &RunSpec,
-    tokenizer: &Tokenizer,
-    beside: Option<&Path>,
-    data_root: &Path,
-) -> Result<TextCounts, CorpusError> {
-    with_files(spec, beside, data_root, |request| corpus::measure(request, tokenizer))
+pub fn measure(spec: &RunSpec, tokenizer: &Tokenizer, search: &SearchPath) -> Result<TextCounts, CorpusError> {
+    with_files(spec, search, |request| corpus::measure(request, tokenizer))
 }
 
 /// The open dictionary of a run's tokenizer, where it has one.
-fn morphemes(
-    spec: &RunSpec,
-    beside: Option<&Path>,
-    data_root: &Path,
-) -> Result<Option<Arc<Morphemes>>, DictionaryError> {
+fn morphemes(spec: &RunSpec, search: &SearchPath) -> Result<Option<Arc<Morphemes>>, DictionaryError> {
     let (Some(name), Some(expected)) = (&spec.tokenizer.dictionary, spec.tokenizer.dictionary_hash) else {
         return Ok(None);
     };
-    let dictionary = Dictionary::locate(name, beside.into_iter().chain([data_root]))?;
+    let dictionary = Dictionary::locate(name, search.folders())?;
     Ok(Some(Arc::new(dictionary.open(expected)?)))
 }
 
 /// Does something with the files of a run's corpus, as far as they are there.
 fn with_files<T, E: From<CorpusError>>(
     spec: &RunSpec,
-    beside: Option<&Path>,
-    data_root: &Path,
+    search: &SearchPath,
     work: impl FnOnce(&Request<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     let data = spec.data().expect("invariant: a run whose tokenizer is trained has a corpus");
     let located = match data.format {
         CorpusFormat::Demo => Ok(Vec::new()),
-        _ => locate(&data.corpus, beside, data_root),
+        _ => search.locate(&data.corpus),
     };
     let files = located.as_deref().unwrap_or_default();
     let done = work(&Request { data, tokenizer: &spec.tokenizer, files, morphemes: None });

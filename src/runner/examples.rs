@@ -1,13 +1,12 @@
 //! Labelled examples by name: where the files of a task are, what the plan needs to know of them, and what a run makes of
 //! them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
+use super::data_sources::{DataSources, SearchPath};
 use crate::plan::{self, ExamplesFacts, ExamplesRef, HeadKind, RunSpec, Start, Task, TaskSpec};
-use crate::store::write_atomic;
-use crate::trainer::corpus::{CorpusError, locate};
+use crate::store::{TaskFloor, write_atomic};
+use crate::trainer::corpus::CorpusError;
 use crate::trainer::fine_tuning::examples::{Encoder, Examples, hold_out};
 use crate::trainer::fine_tuning::task::tagged::{check_tagged, labels_of_tagged};
 use crate::trainer::fine_tuning::task::texts::{check_texts, labels_of_texts};
@@ -30,23 +29,18 @@ pub enum ExamplesError {
     Changed { path: PathBuf, found: ContentHash, expected: ContentHash },
 }
 
-/// What there is under the names of examples: hashes and labels. Files are looked up beside the experiment file (`beside`)
-/// and then under the data root.
+/// What there is under the names of examples: hashes and labels.
 ///
 /// # Errors
 /// When a file is not there or is none of its task's format, or the test file has a label that the other has not.
-pub fn look_up(
-    examples: &ExamplesRef,
-    beside: Option<&Path>,
-    data_root: &Path,
-) -> Result<ExamplesFacts, ExamplesError> {
+pub fn look_up(examples: &ExamplesRef, search: &SearchPath) -> Result<ExamplesFacts, ExamplesError> {
     let columns = Columns {
         text: examples.text_column.clone(),
         pair: examples.pair_column.clone(),
         label: examples.label_column.clone(),
     };
-    let data = File::read(&examples.data, beside, data_root)?;
-    let test = examples.test.as_ref().map(|name| File::read(name, beside, data_root)).transpose()?;
+    let data = File::read(&examples.data, search)?;
+    let test = examples.test.as_ref().map(|name| File::read(name, search)).transpose()?;
     let labels = match examples.task {
         Task::Classify => {
             let labels = labels_of_texts(&data.path, &task::read_texts(&data.path, &data.text, &columns)?.examples)?;
@@ -75,17 +69,16 @@ pub fn prepare(
     spec: &RunSpec,
     stage: &TaskSpec,
     tokenizer: &Tokenizer,
-    beside: Option<&Path>,
-    data_root: &Path,
+    search: &SearchPath,
 ) -> Result<(Examples, Vec<String>), ExamplesError> {
-    let data = Data::read(stage, spec.train().eval_instances, beside, data_root)?;
+    let data = Data::read(stage, spec.train().eval_instances, search)?;
     let encoder = Encoder::new(spec, stage, tokenizer);
     let side = |labelled: &Labelled| match labelled {
         Labelled::Texts(texts) => encoder.texts(texts),
         Labelled::Tagged(texts) => encoder.tagged(texts),
     };
     let mut examples = Examples { train: side(&data.train), valid: side(&data.valid), test: side(&data.test) };
-    // Of a text without a token, which is white space, nothing can be learnt.
+    // A text of white space alone has no token to learn from.
     examples.train.examples.retain(|example| example.ids.len() > 2);
     Ok((examples, data.notices))
 }
@@ -112,8 +105,9 @@ impl Data {
                 (Labelled::Texts(train), Labelled::Texts(texts)) if !texts.is_empty() => {
                     floors::of_texts(train, texts, labels)
                 }
-                (_, Labelled::Tagged(texts)) if !texts.is_empty() => floors::of_tagged(texts, labels),
-                _ => Vec::new(),
+                (Labelled::Tagged(_), Labelled::Tagged(texts)) if !texts.is_empty() => floors::of_tagged(texts, labels),
+                // A side without examples, or of another kind than the train side: there is nothing to guess.
+                (Labelled::Texts(_) | Labelled::Tagged(_), Labelled::Texts(_) | Labelled::Tagged(_)) => Vec::new(),
             };
             let named = |floor: floors::Floor| TaskFloor {
                 metric: format!("{side}/{}", floor.metric),
@@ -127,14 +121,14 @@ impl Data {
     }
 
     /// All examples; of those held out, so many as an evaluation judges, spread over the file.
-    fn read(stage: &TaskSpec, judged: usize, beside: Option<&Path>, data_root: &Path) -> Result<Self, ExamplesError> {
+    fn read(stage: &TaskSpec, judged: usize, search: &SearchPath) -> Result<Self, ExamplesError> {
         let columns = Columns {
             text: stage.text_column.clone(),
             pair: stage.pair_column.clone(),
             label: stage.label_column.clone(),
         };
         let mut notices = Vec::new();
-        let data = File::read(&stage.data, beside, data_root)?.unchanged(stage.data_hash)?;
+        let data = File::read(&stage.data, search)?.unchanged(stage.data_hash)?;
         let (train, valid) = match data.labelled(stage.task, &columns, &mut notices)? {
             Labelled::Texts(texts) => {
                 let (train, valid) = hold_out(&texts, stage.valid_fraction, |example| example.text.clone());
@@ -148,7 +142,7 @@ impl Data {
         };
         let test = match (&stage.test, stage.test_hash) {
             (Some(name), Some(hash)) => {
-                File::read(name, beside, data_root)?.unchanged(hash)?.labelled(stage.task, &columns, &mut notices)?
+                File::read(name, search)?.unchanged(hash)?.labelled(stage.task, &columns, &mut notices)?
             }
             _ => Labelled::Texts(Vec::new()),
         };
@@ -167,31 +161,12 @@ fn spread<T: Clone>(all: Vec<T>, n: usize) -> Vec<T> {
 /// The version of how floors are computed: part of the name of the cached ones.
 const FLOORS_VERSION: u32 = 1;
 
-/// The name of the fact that holds a run's floors.
-pub const FLOORS_FACT: &str = "floors";
-
-/// What costs no learning of a task: how far a guess gets that understands nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TaskFloor {
-    /// The metric that it is a floor of.
-    pub metric: String,
-    pub label: String,
-    pub value: f64,
-    pub explanation: String,
-}
-
 /// The floors of a run's valid and test examples, `judged` of the valid ones, from the cache if they are there: the data are the same for all runs of a
 /// sweep, and naive Bayes reads all of them.
 ///
 /// # Errors
 /// When a file is not there, is not the one that was planned with, or cannot be read.
-pub fn floors(
-    stage: &TaskSpec,
-    judged: usize,
-    beside: Option<&Path>,
-    data_root: &Path,
-    cache: &Path,
-) -> Result<Vec<TaskFloor>, ExamplesError> {
+pub fn floors(stage: &TaskSpec, judged: usize, sources: &DataSources) -> Result<Vec<TaskFloor>, ExamplesError> {
     let of_data = TaskSpec {
         start: Start::Random,
         encoder: plan::Encoder::Trained,
@@ -202,12 +177,12 @@ pub fn floors(
         ..stage.clone()
     };
     let name = format!("{FLOORS_VERSION} {judged} {}", serde_json::to_string(&of_data).unwrap_or_default());
-    let path = cache.join(format!("floors-{}.json", ContentHash::of(name.as_bytes())));
+    let path = sources.cache().join(format!("floors-{}.json", ContentHash::of(name.as_bytes())));
     let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     if let Some(floors) = known {
         return Ok(floors);
     }
-    let data = Data::read(stage, judged, beside, data_root)?;
+    let data = Data::read(stage, judged, &sources.search)?;
     let floors: Vec<TaskFloor> = data.floors(&stage.labels);
     // Whoever cannot write it computes it again.
     let _ = write_atomic(&path, |file| Ok(serde_json::to_writer(file, &floors)?));
@@ -224,8 +199,8 @@ struct File {
 }
 
 impl File {
-    fn read(name: &str, beside: Option<&Path>, data_root: &Path) -> Result<Self, ExamplesError> {
-        let files = locate(name, beside, data_root)?;
+    fn read(name: &str, search: &SearchPath) -> Result<Self, ExamplesError> {
+        let files = search.locate(name)?;
         let [path] = files.as_slice() else {
             return Err(ExamplesError::Several { reference: name.to_owned(), count: files.len() });
         };
@@ -234,14 +209,16 @@ impl File {
     }
 
     fn labelled(&self, task: Task, columns: &Columns, notices: &mut Vec<String>) -> Result<Labelled, ExamplesError> {
-        if task == Task::Ner {
-            return Ok(Labelled::Tagged(task::read_tagged(&self.path, &self.text)?));
+        match task {
+            Task::Classify => {
+                let texts = task::read_texts(&self.path, &self.text, columns)?;
+                if texts.skipped_empty > 0 {
+                    notices.push(format!("{}: {} examples without text are left out", self.name, texts.skipped_empty));
+                }
+                Ok(Labelled::Texts(texts.examples))
+            }
+            Task::Ner => Ok(Labelled::Tagged(task::read_tagged(&self.path, &self.text)?)),
         }
-        let texts = task::read_texts(&self.path, &self.text, columns)?;
-        if texts.skipped_empty > 0 {
-            notices.push(format!("{}: {} examples without text are left out", self.name, texts.skipped_empty));
-        }
-        Ok(Labelled::Texts(texts.examples))
     }
 
     fn unchanged(self, expected: ContentHash) -> Result<Self, ExamplesError> {

@@ -1,23 +1,23 @@
-//! Executes a plan: each specification once, in worker processes, some at a time; what is finished is reused, what was
-//! interrupted goes on, and one that fails never stops the others.
+//! Executes a plan: each specification once, by workers, some at a time; what is finished is reused, what was interrupted
+//! is resumed, and one that fails never stops the others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::clock;
-use super::continuation::{self, Origin, Trajectories};
-use super::progress::Progress;
-use super::provenance::{ExperimentOrigin, Provenance, cores};
-use super::queue::{Halving, Leg, Queue};
+use super::continuation::{self, Trajectories};
+use super::data_sources::DataSources;
+use super::launch::{Exit, Handle, Launcher};
+use super::progress::{LogFollower, Progress};
+use super::provenance::{ExperimentOrigin, Origin, Provenance};
+use super::queue::{Halving, Queue, Segment};
 use super::stop::Stop;
+use crate::clock;
 use crate::plan::{Role, RunSpec, inputs_among, predecessors};
-use crate::store::{Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError};
+use crate::store::{
+    Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError, nearest_to_finished,
+};
 use crate::types::{RunId, SpecHash};
 
 /// How often waiting looks up: for a stop request, and for runs that other processes execute.
@@ -36,35 +36,21 @@ pub struct Task {
 }
 
 /// How tasks are executed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Workers at a time.
-    pub jobs: usize,
-    /// Threads a worker; by default the cores are divided among the workers.
-    pub threads: Option<usize>,
     /// Whether runs that failed are executed again.
     pub retry: bool,
     /// Whether a run goes on from another of its trajectory.
     pub sharing: bool,
     /// How tasks are stopped early, if they are.
     pub halving: Option<Halving>,
-    pub data_root: PathBuf,
-    /// The folder of the experiment file.
-    pub beside: Option<PathBuf>,
     /// What the person typed.
     pub command: Vec<String>,
 }
 
-impl Options {
-    /// Threads that each worker computes with.
-    pub fn threads_a_worker(&self) -> usize {
-        self.threads.unwrap_or_else(|| (cores() / self.jobs.max(1)).max(1))
-    }
-}
-
 /// What became of a task.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fate {
+pub enum TaskOutcome {
     /// It was finished before.
     Reused(RunId),
     Finished(RunId),
@@ -93,7 +79,7 @@ pub enum Fate {
 
 /// What happens while tasks are executed, for whoever watches.
 #[derive(Clone, Debug)]
-pub enum Happening<'a> {
+pub enum SweepEvent<'a> {
     Started {
         task: usize,
         run: &'a RunId,
@@ -117,27 +103,22 @@ pub enum Happening<'a> {
     },
     Ended {
         task: usize,
-        fate: &'a Fate,
+        outcome: &'a TaskOutcome,
     },
 }
 
-/// Why nothing could be executed at all.
-#[derive(Debug, thiserror::Error)]
-pub enum ExecuteError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("cannot start a worker process ({program}): {source}", program = .program.display())]
-    Spawn { program: PathBuf, source: std::io::Error },
-}
-
-/// Executes `tasks`; returns the fate of each, in their order.
+/// Executes `tasks` by `launcher`; returns the outcome of each, in their order.
+///
+/// # Errors
+/// When the store's index cannot be opened. Whatever goes wrong with one task becomes its outcome.
 pub fn execute(
-    store: &Store,
+    sources: &DataSources,
     tasks: &[Task],
     options: &Options,
+    launcher: &mut dyn Launcher,
     stop: &Stop,
-    watch: &mut dyn FnMut(Happening),
-) -> Result<Vec<Fate>, ExecuteError> {
+    watch: &mut dyn FnMut(SweepEvent),
+) -> Result<Vec<TaskOutcome>, StoreError> {
     let specs: Vec<&RunSpec> = tasks.iter().map(|task| &task.spec).collect();
     let queue = match &options.halving {
         Some(halving) => Queue::halving(halving.clone()),
@@ -150,42 +131,49 @@ pub fn execute(
             Queue::whole(inputs_among(&specs).into_iter().zip(shared).map(of_task).collect())
         }
     };
+    let store = &sources.store;
     let mut sweep = Sweep {
+        sources,
         store,
         tasks,
         options,
+        launcher,
         stop,
         index: Index::open(store)?,
         queue,
+        workers: Vec::new(),
         paused: BTreeMap::new(),
         trajectories: Trajectories::default(),
-        fates: BTreeMap::new(),
+        outcomes: BTreeMap::new(),
         watch,
     };
     sweep.run();
     sweep.settle();
-    let mut fates = sweep.fates;
-    Ok((0..tasks.len()).map(|task| fates.remove(&task).unwrap_or(Fate::NotStarted)).collect())
+    let mut outcomes = sweep.outcomes;
+    Ok((0..tasks.len()).map(|task| outcomes.remove(&task).unwrap_or(TaskOutcome::NotStarted)).collect())
 }
 
 struct Sweep<'a> {
+    sources: &'a DataSources,
     store: &'a Store,
     tasks: &'a [Task],
     options: &'a Options,
+    launcher: &'a mut dyn Launcher,
     stop: &'a Stop,
     index: Index,
     queue: Queue,
+    workers: Vec<Worker>,
     /// The runs of tasks that wait at a rung.
     paused: BTreeMap<usize, RunId>,
     trajectories: Trajectories,
-    fates: BTreeMap<usize, Fate>,
-    watch: &'a mut dyn FnMut(Happening),
+    outcomes: BTreeMap<usize, TaskOutcome>,
+    watch: &'a mut dyn FnMut(SweepEvent),
 }
 
 /// What to do about a task now.
 enum Decision {
-    Done(Fate),
-    /// It was at this leg's rung before.
+    Done(TaskOutcome),
+    /// It was at this segment's rung before.
     AtRung(RunId),
     /// Execute it in this run's folder; the claim keeps others away until it ended.
     Execute {
@@ -199,105 +187,95 @@ enum Decision {
 
 /// A worker at work.
 struct Worker {
-    leg: Leg,
+    segment: Segment,
+    handle: Handle,
     run: RunDir,
-    child: Child,
-    /// Open as long as the worker may go on: closing it asks the worker to stop.
-    input: Option<ChildStdin>,
+    log: LogFollower,
     _claim: SpecClaim,
 }
 
-/// From a worker's output to the sweep.
-enum Message {
-    Line {
-        task: usize,
-        progress: Progress,
-    },
-    /// The worker closed its output: it ends.
-    Closed {
-        task: usize,
-    },
-}
-
 impl Sweep<'_> {
-    /// One task that cannot be executed never stops the others: whatever goes wrong with it becomes its fate.
     fn run(&mut self) {
         let mut told_waiting = vec![false; self.tasks.len()];
-        let mut workers: Vec<Worker> = Vec::new();
-        let (sender, receiver) = channel();
         loop {
             if self.stop.is_requested() {
                 self.queue.close();
-                workers.iter_mut().for_each(|worker| drop(worker.input.take()));
+                self.workers.iter().for_each(|worker| self.launcher.stop(worker.handle));
             }
             let mut held_up = Vec::new();
-            while workers.len() < self.options.jobs {
-                let Some(leg) = self.queue.take() else { break };
-                let task = leg.task;
-                match self.decide(leg) {
-                    Err(error) => self.arrive(leg, Fate::Broken { reason: error.to_string() }),
-                    Ok(Decision::Done(fate)) => self.arrive(leg, fate),
-                    Ok(Decision::AtRung(run)) => self.pause(leg, run),
-                    Ok(Decision::Execute { run, claim, from }) => match self.start(leg, run, claim, &sender) {
-                        Ok(worker) => {
-                            (self.watch)(Happening::Started { task, run: worker.run.id(), from: from.as_ref() });
-                            workers.push(worker);
-                        }
-                        Err(error) => self.arrive(leg, Fate::Broken { reason: error.to_string() }),
-                    },
+            while self.workers.len() < self.launcher.slots() {
+                let Some(segment) = self.queue.take() else { break };
+                match self.decide(segment) {
+                    Err(error) => self.arrive(segment, TaskOutcome::Broken { reason: error.to_string() }),
+                    Ok(Decision::Done(outcome)) => self.arrive(segment, outcome),
+                    Ok(Decision::AtRung(run)) => self.pause(segment, run),
+                    Ok(Decision::Execute { run, claim, from }) => self.start(segment, run, claim, from.as_ref()),
                     Ok(Decision::Wait) => {
-                        if !std::mem::replace(&mut told_waiting[task], true) {
-                            (self.watch)(Happening::Waiting { task });
+                        if !std::mem::replace(&mut told_waiting[segment.task], true) {
+                            (self.watch)(SweepEvent::Waiting { task: segment.task });
                         }
-                        held_up.push(leg);
+                        held_up.push(segment);
                     }
                 }
             }
-            held_up.into_iter().for_each(|leg| self.queue.put_back(leg));
-            if workers.is_empty() && self.queue.is_empty() {
+            held_up.into_iter().for_each(|segment| self.queue.put_back(segment));
+            if self.workers.is_empty() && self.queue.is_empty() {
                 return;
             }
-            self.listen(&receiver, &mut workers);
+            self.listen();
         }
     }
 
-    /// Handles what workers say for one tick.
-    fn listen(&mut self, receiver: &Receiver<Message>, workers: &mut Vec<Worker>) {
-        match receiver.recv_timeout(TICK) {
-            Ok(Message::Line { task, progress }) => (self.watch)(Happening::Progress { task, progress: &progress }),
-            Ok(Message::Closed { task }) => {
-                let Some(at) = workers.iter().position(|worker| worker.leg.task == task) else { return };
-                let worker = workers.swap_remove(at);
-                let leg = worker.leg;
-                match self.bury(worker) {
-                    Ok(Fate::Stopped { run, .. }) => self.pause(leg, run),
-                    Ok(fate) => self.arrive(leg, fate),
-                    Err(error) => self.arrive(leg, Fate::Broken { reason: error.to_string() }),
-                }
+    fn start(&mut self, segment: Segment, run: RunDir, claim: SpecClaim, from: Option<&Origin>) {
+        let log = LogFollower::new(&run);
+        match self.launcher.launch(&run, segment.until) {
+            Ok(handle) => {
+                (self.watch)(SweepEvent::Started { task: segment.task, run: run.id(), from });
+                self.workers.push(Worker { segment, handle, run, log, _claim: claim });
             }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            Err(error) => self.arrive(segment, TaskOutcome::Broken { reason: error.to_string() }),
+        }
+    }
+
+    /// Hears for one tick what workers do and which of them ended.
+    fn listen(&mut self) {
+        let ended = self.launcher.poll(TICK);
+        for worker in &mut self.workers {
+            for progress in worker.log.news() {
+                (self.watch)(SweepEvent::Progress { task: worker.segment.task, progress: &progress });
+            }
+        }
+        for (handle, exit) in ended {
+            let Some(at) = self.workers.iter().position(|worker| worker.handle == handle) else { continue };
+            let worker = self.workers.swap_remove(at);
+            let segment = worker.segment;
+            match self.reap(&worker, &exit) {
+                Ok(TaskOutcome::Stopped { run, .. }) => self.pause(segment, run),
+                Ok(outcome) => self.arrive(segment, outcome),
+                Err(error) => self.arrive(segment, TaskOutcome::Broken { reason: error.to_string() }),
+            }
         }
     }
 
     /// A task waits at its rung for the others.
-    fn pause(&mut self, leg: Leg, run: RunId) {
-        let value = self.value_at(&run, leg.until);
-        if let (Some(value), Some(step)) = (value, leg.until) {
-            (self.watch)(Happening::AtRung { task: leg.task, run: &run, step, value });
+    fn pause(&mut self, segment: Segment, run: RunId) {
+        let value = self.value_at(&run, segment.until);
+        if let (Some(value), Some(step)) = (value, segment.until) {
+            (self.watch)(SweepEvent::AtRung { task: segment.task, run: &run, step, value });
         }
-        self.paused.insert(leg.task, run);
-        self.queue.arrived(leg, value);
+        self.paused.insert(segment.task, run);
+        self.queue.arrived(segment, value);
     }
 
     /// A task came to its end; what it measured at its rungs still counts for the others.
-    fn arrive(&mut self, leg: Leg, fate: Fate) {
-        let value = match &fate {
-            Fate::Reused(run) | Fate::Finished(run) => self.value_at(run, leg.until),
+    fn arrive(&mut self, segment: Segment, outcome: TaskOutcome) {
+        let value = match &outcome {
+            TaskOutcome::Reused(run) | TaskOutcome::Finished(run) => self.value_at(run, segment.until),
             _ => None,
         };
-        self.queue.arrived(leg, value);
-        if !self.fates.contains_key(&leg.task) {
-            self.end(leg.task, fate);
+        self.queue.arrived(segment, value);
+        if !self.outcomes.contains_key(&segment.task) {
+            self.end(segment.task, outcome);
         }
     }
 
@@ -312,17 +290,17 @@ impl Sweep<'_> {
     /// Says of every run that stayed at a rung why it did; when the sweep itself was stopped, that is not known yet.
     fn settle(&mut self) {
         for (task, run) in std::mem::take(&mut self.paused) {
-            if self.fates.contains_key(&task) {
+            if self.outcomes.contains_key(&task) {
                 continue;
             }
-            let fate = match self.queue.reason(task) {
+            let outcome = match self.queue.reason(task) {
                 Some(reason) => match self.record_stop(&run, &reason) {
-                    Ok(()) => Fate::Stopped { run, reason },
-                    Err(error) => Fate::Broken { reason: error.to_string() },
+                    Ok(()) => TaskOutcome::Stopped { run, reason },
+                    Err(error) => TaskOutcome::Broken { reason: error.to_string() },
                 },
-                None => Fate::Interrupted(run),
+                None => TaskOutcome::Interrupted(run),
             };
-            self.end(task, fate);
+            self.end(task, outcome);
         }
     }
 
@@ -338,48 +316,46 @@ impl Sweep<'_> {
     }
 
     /// What the store says about a task. Whoever holds a specification's claim is alone in executing it.
-    fn decide(&mut self, leg: Leg) -> Result<Decision, ExecuteError> {
-        let task = leg.task;
+    fn decide(&mut self, segment: Segment) -> Result<Decision, StoreError> {
+        let task = segment.task;
         let Task { spec, hash, reproduces, .. } = &self.tasks[task];
+        // Looking costs microseconds; asking for a claim that another process holds would cost a pause at each tick.
+        if self.store.is_claimed(*hash)? {
+            return Ok(Decision::Wait);
+        }
         let claim = match self.store.claim_spec(*hash) {
             Ok(claim) => claim,
             Err(error) if error.is_held() => return Ok(Decision::Wait),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         // Another process may have made runs since the index was read.
         self.index.catch_up()?;
         let inputs = match self.inputs(spec)? {
             Ok(runs) => runs,
-            Err(reason) => return Ok(Decision::Done(Fate::Broken { reason })),
+            Err(reason) => return Ok(Decision::Done(TaskOutcome::Broken { reason })),
         };
         if reproduces.is_some() {
             let run = self.store.create_run(spec, &self.provenance(task, None, inputs), clock::now())?;
             return Ok(Decision::Execute { run, claim, from: None });
         }
         let query = RunQuery { spec_hash: Some(*hash), ..RunQuery::default() };
-        let mut rows = self.index.query(&query)?;
-        rows.retain(|row| row.reproduces.is_none());
-        let find = |states: &[RunState]| rows.iter().find(|row| states.contains(&row.state));
-        if let Some(row) = find(&[RunState::Finished]) {
-            return Ok(Decision::Done(Fate::Reused(row.id.clone())));
-        }
-        if find(&[RunState::Running]).is_some() {
-            // A worker whose parent died is still at it.
-            return Ok(Decision::Wait);
-        }
-        if let Some(row) = find(&[RunState::Stopped, RunState::Interrupted, RunState::Lost, RunState::Planned]) {
-            if leg.until.is_some() && self.value_at(&row.id, leg.until).is_some() {
-                return Ok(Decision::AtRung(row.id.clone()));
-            }
-            return Ok(Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(row) });
-        }
-        if let Some(row) = find(&[RunState::Failed]) {
-            if self.options.retry {
-                // What failed for a reason outside (a full disk, say) goes on from its last checkpoint.
-                return Ok(Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(row) });
-            }
-            let reason = row.reason.clone().unwrap_or_default();
-            return Ok(Decision::Done(Fate::FailedBefore { run: row.id.clone(), reason }));
+        if let Some(row) = nearest_to_finished(self.index.query(&query)?).remove(hash) {
+            return Ok(match row.state {
+                RunState::Finished => Decision::Done(TaskOutcome::Reused(row.id)),
+                // A worker whose parent died is still at it.
+                RunState::Running => Decision::Wait,
+                RunState::Failed if !self.options.retry => {
+                    let reason = row.reason.unwrap_or_default();
+                    Decision::Done(TaskOutcome::FailedBefore { run: row.id, reason })
+                }
+                RunState::Stopped | RunState::Interrupted | RunState::Lost | RunState::Planned
+                    if self.value_at(&row.id, segment.until).is_some() =>
+                {
+                    Decision::AtRung(row.id)
+                }
+                // What failed for a reason outside (a full disk, say) goes on from its last checkpoint too.
+                _ => Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(&row) },
+            });
         }
         let from = match self.options.sharing {
             true => continuation::find(self.store, &mut self.index, &mut self.trajectories, spec)?,
@@ -414,58 +390,21 @@ impl Sweep<'_> {
 
     fn provenance(&self, task: usize, continues: Option<Origin>, mut inputs: BTreeMap<Role, RunId>) -> Value {
         let Task { spec, experiment, reproduces, .. } = &self.tasks[task];
-        let threads = self.options.threads_a_worker();
-        let beside = self.options.beside.as_deref();
-        let provenance = Provenance::new(spec, threads, &self.options.command, beside, clock::now());
+        let threads = self.launcher.threads();
+        let experiment_dir = self.sources.search.experiment_dir.as_deref();
+        let provenance = Provenance::new(spec, threads, &self.options.command, experiment_dir, clock::now());
         let (experiment, reproduces) = (experiment.clone(), reproduces.clone());
         let starts_from = inputs.remove(&Role::Weights);
         Provenance { experiment, reproduces, continues, starts_from, ..provenance }.to_json()
     }
 
-    fn start(&self, leg: Leg, run: RunDir, claim: SpecClaim, sender: &Sender<Message>) -> Result<Worker, ExecuteError> {
-        let program = std::env::current_exe()
-            .map_err(|source| ExecuteError::Spawn { program: PathBuf::from("ablate"), source })?;
-        let log_path = run.text_log_path();
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log_path)
-            .map_err(|source| StoreError::io("open", &log_path, source))?;
-        let mut command = Command::new(&program);
-        command
-            .arg("worker")
-            .arg(run.id().as_str())
-            .arg("--runs")
-            .arg(self.store.root())
-            .arg("--data")
-            .arg(&self.options.data_root)
-            .env("RAYON_NUM_THREADS", self.options.threads_a_worker().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log);
-        // In a process group of its own, a worker is not hit by Ctrl-C: it stops when its parent says so.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        if let Some(step) = leg.until {
-            command.arg("--until").arg(step.to_string());
-        }
-        let mut child = command.spawn().map_err(|source| ExecuteError::Spawn { program, source })?;
-        let input = child.stdin.take();
-        if let Some(output) = child.stdout.take() {
-            let sender = sender.clone();
-            std::thread::spawn(move || forward(leg.task, BufReader::new(output), &sender));
-        }
-        Ok(Worker { leg, run, child, input, _claim: claim })
-    }
-
-    /// Reads from the run's folder how a worker ended; one that died without a word gets a last word.
-    fn bury(&mut self, mut worker: Worker) -> Result<Fate, ExecuteError> {
-        let status = worker.child.wait();
+    /// Reads from the run's folder what a worker came to; one that died without a word gets a last word.
+    fn reap(&mut self, worker: &Worker, exit: &Exit) -> Result<TaskOutcome, StoreError> {
         let run = &worker.run;
         let (history, mut state) = run.read_history_and_state()?;
         let mut reason = history.reason().unwrap_or_default().to_owned();
         if matches!(state, RunState::Planned | RunState::Lost | RunState::Running) {
-            (state, reason) = last_word(run, status);
+            (state, reason) = exit_state(run, exit);
             let lease = run.acquire_lease()?;
             let mut log = run.open_log(&lease)?;
             log.append(&Event::State { state, reason: Some(reason.clone()), at: clock::now() })?;
@@ -473,17 +412,17 @@ impl Sweep<'_> {
         self.index.refresh(run.id())?;
         let run = run.id().clone();
         Ok(match state {
-            RunState::Finished => Fate::Finished(run),
-            RunState::Interrupted => Fate::Interrupted(run),
-            RunState::Stopped => Fate::Stopped { run, reason },
-            _ => Fate::Failed { run, reason },
+            RunState::Finished => TaskOutcome::Finished(run),
+            RunState::Interrupted => TaskOutcome::Interrupted(run),
+            RunState::Stopped => TaskOutcome::Stopped { run, reason },
+            _ => TaskOutcome::Failed { run, reason },
         })
     }
 
-    fn end(&mut self, task: usize, fate: Fate) {
-        (self.watch)(Happening::Ended { task, fate: &fate });
+    fn end(&mut self, task: usize, outcome: TaskOutcome) {
+        (self.watch)(SweepEvent::Ended { task, outcome: &outcome });
         self.queue.ended(task);
-        self.fates.insert(task, fate);
+        self.outcomes.insert(task, outcome);
     }
 }
 
@@ -492,49 +431,30 @@ fn own_past(row: &RunRow) -> Option<Origin> {
     (row.steps_done.0 > 0).then(|| Origin { run: row.id.clone(), step: row.steps_done })
 }
 
-/// The state of a run whose worker could not record its end: killed workers can go on later, broken ones failed.
-fn last_word(run: &RunDir, status: std::io::Result<ExitStatus>) -> (RunState, String) {
-    let status = match status {
-        Ok(status) => status,
-        Err(error) => return (RunState::Interrupted, format!("the worker vanished: {error}")),
-    };
-    if status.code().is_none() && !crashed(status) {
-        return (RunState::Interrupted, format!("the worker was killed ({status})"));
+/// The state of a run whose worker could not record its end: a killed one can be resumed, a broken one failed.
+fn exit_state(run: &RunDir, exit: &Exit) -> (RunState, String) {
+    match exit {
+        Exit::Vanished { how } => (RunState::Interrupted, format!("the worker vanished: {how}")),
+        Exit::Killed { how } => (RunState::Interrupted, format!("the worker was killed ({how})")),
+        Exit::Ended { how } => {
+            let path = run.text_log_path();
+            let log = std::fs::read_to_string(&path).unwrap_or_default();
+            let line = last_error_line(&log);
+            (RunState::Failed, format!("the worker ended with {how}: {line} (all it said: {})", path.display()))
+        }
     }
-    let said = std::fs::read_to_string(run.text_log_path()).unwrap_or_default();
-    (RunState::Failed, format!("the worker ended with {status}: {}", last_complaint(&said)))
 }
 
-/// Whether a signal came from the worker's own fault, which would happen again, and not from outside.
-#[cfg(unix)]
-fn crashed(status: ExitStatus) -> bool {
-    /// SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV and SIGSYS, as Linux numbers them.
-    const OWN_FAULT: [i32; 6] = [4, 6, 7, 8, 11, 31];
-    std::os::unix::process::ExitStatusExt::signal(&status).is_some_and(|signal| OWN_FAULT.contains(&signal))
-}
-
-#[cfg(not(unix))]
-fn crashed(_: ExitStatus) -> bool {
-    true
-}
-
-/// The message of the last panic in a worker's log, or the last thing that it said.
-fn last_complaint(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+/// The message of the last panic in a worker's log, or the last thing that it said about itself.
+fn last_error_line(log: &str) -> String {
+    // What Rust's runtime adds to a message is advice.
+    let is_message = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+    let lines: Vec<&str> = log.lines().filter(is_message).collect();
     match lines.iter().rposition(|line| line.contains("panicked at")) {
         Some(at) => lines[at..].iter().take(2).copied().collect::<Vec<_>>().join(" "),
         None => lines.last().copied().unwrap_or("it said nothing").to_owned(),
     }
 }
 
-/// Passes a worker's progress lines on until its output closes.
-fn forward(task: usize, output: impl BufRead, sender: &Sender<Message>) {
-    for line in output.lines().map_while(Result::ok) {
-        if let Ok(progress) = serde_json::from_str(&line)
-            && sender.send(Message::Line { task, progress }).is_err()
-        {
-            return;
-        }
-    }
-    let _ = sender.send(Message::Closed { task });
-}
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::plan::HalvingSpec;
 
 /// Where one cell stands.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Standing {
+pub struct RungResults {
     /// The value at each rung that it came to, less being better; infinite where it failed before.
     pub values: Vec<f64>,
     /// It has been sent to the rung after those, or to its end.
@@ -21,7 +21,7 @@ pub struct Standing {
 }
 
 /// The best `rungs / factor` of the cells that came to `rung`, best first; equal ones in their order.
-fn best(cells: &[Standing], rung: usize, factor: usize) -> Vec<usize> {
+fn best(cells: &[RungResults], rung: usize, factor: usize) -> Vec<usize> {
     let mut there: Vec<usize> = (0..cells.len()).filter(|&cell| cells[cell].values.len() > rung).collect();
     there.sort_by(|&a, &b| cells[a].values[rung].total_cmp(&cells[b].values[rung]));
     there.truncate(there.len() / factor);
@@ -30,7 +30,7 @@ fn best(cells: &[Standing], rung: usize, factor: usize) -> Vec<usize> {
 }
 
 /// The cell to train next: the best that may go on, from the highest rung down, else the first that has not begun.
-pub fn next(cells: &[Standing], factor: u64) -> Option<usize> {
+pub fn next(cells: &[RungResults], factor: u64) -> Option<usize> {
     let is_idle = |cell: &usize| !cells[*cell].is_on_its_way && !cells[*cell].is_over;
     let top = cells.iter().map(|cell| cell.values.len()).max().unwrap_or(0);
     let promoted = (0..top).rev().find_map(|rung| {
@@ -41,11 +41,11 @@ pub fn next(cells: &[Standing], factor: u64) -> Option<usize> {
     begun.or_else(|| last_one(cells))
 }
 
-/// Where cells are too few for one to come to its end by the shares: the best of the highest rung, once nothing else is
-/// being trained. A sweep has a winner.
-fn last_one(cells: &[Standing]) -> Option<usize> {
-    let is_finite = |cell: &Standing| cell.values.last().is_none_or(|value| value.is_finite());
-    let is_settled = |cell: &Standing| cell.is_on_its_way || (cell.is_over && is_finite(cell));
+/// A sweep has a winner: where the cells are too few for the shares to send one to its end, the best of the highest rung
+/// goes on once nothing else is being trained.
+fn last_one(cells: &[RungResults]) -> Option<usize> {
+    let is_finite = |cell: &RungResults| cell.values.last().is_none_or(|value| value.is_finite());
+    let is_settled = |cell: &RungResults| cell.is_on_its_way || (cell.is_over && is_finite(cell));
     if cells.iter().any(is_settled) {
         return None;
     }
@@ -58,7 +58,7 @@ fn last_one(cells: &[Standing]) -> Option<usize> {
 }
 
 /// Why a cell did not go on: `rung 1 at step 300: 7.12 is 3rd of 4, and the best 1 went on`.
-pub fn reason(cells: &[Standing], cell: usize, halving: &HalvingSpec) -> String {
+pub fn reason(cells: &[RungResults], cell: usize, halving: &HalvingSpec) -> String {
     let Some(rung) = cells[cell].values.len().checked_sub(1) else { return "it was not begun".to_owned() };
     let value = cells[cell].values[rung];
     if !value.is_finite() {
@@ -82,8 +82,8 @@ mod tests {
     use super::*;
 
     /// Trains cells whose value at a rung is given, `jobs` at a time, each taking as long as `pace` says.
-    fn simulate(losses: &[Vec<f64>], factor: u64, jobs: usize, pace: &[usize]) -> Vec<Standing> {
-        let mut cells = vec![Standing::default(); losses.len()];
+    fn simulate(losses: &[Vec<f64>], factor: u64, jobs: usize, pace: &[usize]) -> Vec<RungResults> {
+        let mut cells = vec![RungResults::default(); losses.len()];
         let mut working: Vec<(usize, usize)> = Vec::new();
         for tick in 0.. {
             while working.len() < jobs {
@@ -133,11 +133,11 @@ mod tests {
     fn the_reason_tells_the_rung_the_value_and_the_place() {
         let metric = "valid/mlm_loss".parse().unwrap();
         let halving = HalvingSpec { min_steps: 100, reduction_factor: 3, metric, maximize: false };
-        let standing = |values: &[f64]| Standing { values: values.to_vec(), ..Standing::default() };
-        let cells = [standing(&[7.1, 6.5]), standing(&[7.3]), standing(&[7.2]), standing(&[])];
+        let results = |values: &[f64]| RungResults { values: values.to_vec(), ..RungResults::default() };
+        let cells = [results(&[7.1, 6.5]), results(&[7.3]), results(&[7.2]), results(&[])];
         insta::assert_snapshot!(reason(&cells, 1, &halving), @"stopped at rung 0, step 100: valid/mlm_loss 7.3000 is number 3 of 3, and the best 1 go on");
         insta::assert_snapshot!(reason(&cells, 3, &halving), @"it was not begun");
-        let cells = [standing(&[f64::INFINITY]), standing(&[7.3])];
+        let cells = [results(&[f64::INFINITY]), results(&[7.3])];
         insta::assert_snapshot!(reason(&cells, 0, &halving), @"stopped at rung 0, step 100: another run of its cell failed");
     }
 

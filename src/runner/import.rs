@@ -3,9 +3,9 @@
 use serde_json::json;
 use std::path::Path;
 
-use super::clock;
 use super::provenance::{Provenance, cores};
 use super::trained::TOKENIZER;
+use crate::clock;
 use crate::plan::parameter_count;
 use crate::store::{Event, Index, RunDir, RunQuery, RunState, Store, StoreError, write_atomic};
 use crate::trainer::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};
@@ -19,7 +19,7 @@ use crate::types::{RunId, Step};
 
 /// Why a model did not become a run.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeInError {
+pub enum ImportModelError {
     #[error(transparent)]
     Import(#[from] ImportError),
     #[error(transparent)]
@@ -30,7 +30,7 @@ pub enum TakeInError {
 
 /// A model of the store.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TakenIn {
+pub struct ImportedRun {
     pub run: RunId,
     /// Whether the same folder had been imported before.
     pub is_known: bool,
@@ -42,7 +42,7 @@ pub struct TakenIn {
 ///
 /// # Errors
 /// When the folder holds no BERT, or the store cannot be written.
-pub fn take_in(store: &Store, folder: &Path, command: &[String]) -> Result<TakenIn, TakeInError> {
+pub fn import_model(store: &Store, folder: &Path, command: &[String]) -> Result<ImportedRun, ImportModelError> {
     let imported = import(folder)?;
     let (hash, parameters) = (imported.spec.hash(), parameter_count(&imported.spec).total());
     let warnings = warnings(&imported);
@@ -50,13 +50,13 @@ pub fn take_in(store: &Store, folder: &Path, command: &[String]) -> Result<Taken
     index.catch_up()?;
     let rows = index.query(&RunQuery { spec_hash: Some(hash), ..RunQuery::default() })?;
     if let Some(row) = rows.iter().find(|row| row.state == RunState::Finished) {
-        return Ok(TakenIn { run: row.id.clone(), is_known: true, parameters, warnings });
+        return Ok(ImportedRun { run: row.id.clone(), is_known: true, parameters, warnings });
     }
     let provenance = Provenance::new(&imported.spec, cores(), command, folder.parent(), clock::now());
     let run = store.create_run(&imported.spec, &provenance.to_json(), clock::now())?;
     write(&run, &imported, parameters, &warnings)?;
     index.refresh(run.id())?;
-    Ok(TakenIn { run: run.id().clone(), is_known: false, parameters, warnings })
+    Ok(ImportedRun { run: run.id().clone(), is_known: false, parameters, warnings })
 }
 
 fn warnings(imported: &Imported) -> Vec<String> {
@@ -75,7 +75,7 @@ fn warnings(imported: &Imported) -> Vec<String> {
 }
 
 /// Tokenizer, weights and log: the run is finished once the last event is there.
-fn write(run: &RunDir, imported: &Imported, parameters: u64, warnings: &[String]) -> Result<(), TakeInError> {
+fn write(run: &RunDir, imported: &Imported, parameters: u64, warnings: &[String]) -> Result<(), ImportModelError> {
     let Imported { spec, weights, tokenizer, .. } = imported;
     let lease = run.acquire_lease()?;
     let mut log = run.open_log(&lease)?;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::continuation::Origin;
-use crate::plan::{DeviceKind, RunSpec, StageSpec};
+use crate::plan::{DeviceKind, RunSpec};
+use crate::store::{Event, RunDir, StoreError, StoredRun};
 use crate::trainer::device;
-use crate::types::{ContentHash, RunId, SpecHash, Timestamp};
+use crate::types::{ContentHash, MetricName, RunId, SpecHash, Step, Timestamp};
 
 /// The version of the file's shape.
 const PROVENANCE_SCHEMA: u32 = 1;
@@ -19,7 +19,9 @@ const PROVENANCE_SCHEMA: u32 = 1;
 pub struct Provenance {
     pub schema: u32,
     pub spec_hash: SpecHash,
+    /// The program that planned the run; who executed it is told by its [`Execution`]s.
     pub program: Program,
+    /// The machine that planned the run, which need not be the one that executed it.
     pub machine: Machine,
     pub corpus: CorpusOrigin,
     /// What the person typed.
@@ -39,12 +41,65 @@ pub struct Provenance {
     pub starts_from: Option<RunId>,
 }
 
+/// The name of the fact by which a worker says who executes its run. A run that is resumed has one more.
+pub const EXECUTION_FACT: &str = "execution";
+
+/// Who executes a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Execution {
+    pub program: Program,
+    pub machine: Machine,
+}
+
+impl Execution {
+    /// This program on this machine, computing on `device` with the threads that it has.
+    pub fn this(device: &str) -> Self {
+        Self { program: Program::this(), machine: Machine::this(rayon::current_num_threads(), device) }
+    }
+
+    /// Whether the bits of the other are those of this one.
+    pub fn has_the_bits_of(&self, other: &Self) -> bool {
+        self.program == other.program && self.machine.isa == other.machine.isa
+    }
+
+    fn read(fact: &Value) -> Option<Self> {
+        serde_json::from_value(fact.clone()).ok()
+    }
+
+    /// Who executed `run`, each time that it was begun or resumed. Of a run that does not say so, who planned it.
+    pub fn all_of(run: &RunDir) -> Result<Vec<Self>, StoreError> {
+        let mut executions = Vec::new();
+        for event in run.events()? {
+            match event? {
+                Event::Fact { name, value } if name == EXECUTION_FACT => executions.extend(Self::read(&value)),
+                _ => {}
+            }
+        }
+        if executions.is_empty() {
+            let planned = serde_json::from_value::<Provenance>(run.read_provenance()?).ok();
+            executions.extend(planned.map(|planned| Self { program: planned.program, machine: planned.machine }));
+        }
+        Ok(executions)
+    }
+}
+
 /// The experiment that a run was first planned for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExperimentOrigin {
     pub name: String,
     /// The cell of the sweep: axis values by key.
     pub axes: Map<String, Value>,
+    /// The metric that decides in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<MetricName>,
+}
+
+/// Where a run goes on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub run: RunId,
+    /// The step of that run's checkpoint.
+    pub step: Step,
 }
 
 /// The program that ran.
@@ -79,7 +134,8 @@ pub struct Machine {
 pub struct CorpusOrigin {
     pub hash: ContentHash,
     /// The folder of the experiment file, where a relative path is looked up first.
-    pub beside: Option<PathBuf>,
+    #[serde(rename = "beside")]
+    pub experiment_dir: Option<PathBuf>,
 }
 
 impl Program {
@@ -114,19 +170,20 @@ impl Machine {
 
 impl Provenance {
     /// The provenance of a run of `spec` that is planned now, here, by this program.
-    pub fn new(spec: &RunSpec, threads: usize, command: &[String], beside: Option<&Path>, now: Timestamp) -> Self {
+    pub fn new(
+        spec: &RunSpec,
+        threads: usize,
+        command: &[String],
+        experiment_dir: Option<&Path>,
+        now: Timestamp,
+    ) -> Self {
         let device = spec.training().map_or(DeviceKind::Flex, |training| training.train.device);
-        let hash = match &spec.stage {
-            StageSpec::Import(folder) => folder.hash,
-            StageSpec::Finetune(stage) => stage.data.as_ref().map_or(stage.task.data_hash, |data| data.corpus_hash),
-            StageSpec::Pretrain(stage) => stage.data.corpus_hash,
-        };
         Self {
             schema: PROVENANCE_SCHEMA,
             spec_hash: spec.hash(),
             program: Program::this(),
             machine: Machine::this(threads, device.name()),
-            corpus: CorpusOrigin { hash, beside: beside.map(Path::to_owned) },
+            corpus: CorpusOrigin { hash: spec.corpus_hash(), experiment_dir: experiment_dir.map(Path::to_owned) },
             command: command.to_vec(),
             planned_at: now,
             experiment: None,
@@ -134,6 +191,17 @@ impl Provenance {
             continues: None,
             starts_from: None,
         }
+    }
+
+    /// The provenance of a stored run, with the program and the machine that executed it last. `None` where it cannot be
+    /// read.
+    pub fn of(run: &StoredRun) -> Option<Self> {
+        let planned: Self = serde_json::from_value(run.provenance.clone()).ok()?;
+        let executed = run.history.facts.get(EXECUTION_FACT).and_then(Execution::read);
+        Some(match executed {
+            Some(Execution { program, machine }) => Self { program, machine, ..planned },
+            None => planned,
+        })
     }
 
     /// As the store keeps it.
@@ -181,4 +249,49 @@ fn cpu() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::testing;
+
+    /// A run that is planned here and executed elsewhere differs from one that is executed here.
+    #[test]
+    fn the_worker_says_who_executed_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = testing::sources(folder.path()).store;
+        let executed_by = |hosts: &[&str]| {
+            let run = testing::new_run(&store, 1);
+            let mut log = run.open_log(&run.acquire_lease().unwrap()).unwrap();
+            for host in hosts {
+                let mut execution = Execution::this("flex");
+                execution.machine.host = (*host).to_owned();
+                let value = serde_json::to_value(execution).unwrap();
+                log.append(&Event::Fact { name: EXECUTION_FACT.into(), value }).unwrap();
+            }
+            run.id().clone()
+        };
+        let [first, second, planned] = [&["a", "node-7"][..], &["node-9"], &[]].map(executed_by);
+        let provenance = |id: &RunId| Provenance::of(&store.load(id).unwrap()).unwrap();
+        let hosts = |key: &str, a: &str, b: &str| vec![(key.to_owned(), a.to_owned(), b.to_owned())];
+        let differences = provenance(&first).differences(&provenance(&second));
+        assert_eq!(differences, hosts("machine.host", "node-7", "node-9"), "the last execution counts");
+        assert_eq!(provenance(&planned).machine.host, Machine::this(1, "flex").host, "else who planned it");
+        let all = |id| Execution::all_of(&store.run(id).unwrap()).unwrap();
+        assert_eq!(all(&first).iter().map(|one| one.machine.host.as_str()).collect::<Vec<_>>(), ["a", "node-7"]);
+        assert_eq!(all(&planned).len(), 1);
+        assert!(all(&first)[0].has_the_bits_of(&all(&second)[0]));
+    }
+
+    /// The names in the file are those of the first version, for ever.
+    #[test]
+    fn a_provenance_reads_back_by_its_old_names() {
+        let spec = testing::tasks("").remove(0).spec;
+        let now = Timestamp::from_unix_millis(5);
+        let provenance = Provenance::new(&spec, 2, &["ablate".to_owned()], Some(Path::new("/here")), now);
+        let json = provenance.to_json();
+        assert_eq!(json["corpus"]["beside"], "/here");
+        assert_eq!(serde_json::from_value::<Provenance>(json).unwrap(), provenance);
+    }
 }

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::halving::{self, Standing};
+use super::halving::{self, RungResults};
 use crate::plan::HalvingSpec;
 
 /// A task, and the step at which it is to stop; without one it is trained to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leg {
+pub struct Segment {
     pub task: usize,
     pub until: Option<u64>,
 }
@@ -28,44 +28,44 @@ pub struct Halving {
 /// Tasks that wait for a worker.
 #[derive(Debug)]
 pub struct Queue {
-    waiting: VecDeque<Leg>,
+    waiting: VecDeque<Segment>,
     /// For each task those that must have ended before it.
     after: Vec<BTreeSet<usize>>,
     ended: BTreeSet<usize>,
-    governor: Option<Governor>,
+    scheduler: Option<AshaScheduler>,
 }
 
 impl Queue {
     /// Every task to its end, each after all those that it stands on.
     pub fn whole(after: Vec<BTreeSet<usize>>) -> Self {
-        let waiting = (0..after.len()).map(|task| Leg { task, until: None }).collect();
-        Self { waiting, after, ended: BTreeSet::new(), governor: None }
+        let waiting = (0..after.len()).map(|task| Segment { task, until: None }).collect();
+        Self { waiting, after, ended: BTreeSet::new(), scheduler: None }
     }
 
     /// The tasks of all cells, from rung to rung.
     pub fn halving(halving: Halving) -> Self {
         let after = vec![BTreeSet::new(); halving.steps.len()];
-        Self { waiting: VecDeque::new(), after, ended: BTreeSet::new(), governor: Some(Governor::new(halving)) }
+        Self { waiting: VecDeque::new(), after, ended: BTreeSet::new(), scheduler: Some(AshaScheduler::new(halving)) }
     }
 
     /// What may begin now; none while all wait for others, or nothing is left.
-    pub fn take(&mut self) -> Option<Leg> {
+    pub fn take(&mut self) -> Option<Segment> {
         if self.waiting.is_empty()
-            && let Some(governor) = &mut self.governor
+            && let Some(scheduler) = &mut self.scheduler
         {
-            self.waiting.extend(governor.legs());
+            self.waiting.extend(scheduler.segments());
         }
-        let may_begin = |leg: &Leg| self.after[leg.task].is_subset(&self.ended);
+        let may_begin = |segment: &Segment| self.after[segment.task].is_subset(&self.ended);
         let at = self.waiting.iter().position(may_begin)?;
         self.waiting.remove(at)
     }
 
-    /// A leg that could not begin yet, to be tried after the others.
-    pub fn put_back(&mut self, leg: Leg) {
-        self.waiting.push_back(leg);
+    /// A segment that could not begin yet, to be tried after the others.
+    pub fn put_back(&mut self, segment: Segment) {
+        self.waiting.push_back(segment);
     }
 
-    /// Whether nothing waits; more may come when a leg ends.
+    /// Whether nothing waits; more may come when a segment ends.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -73,7 +73,7 @@ impl Queue {
     /// Lets nothing more begin.
     pub fn close(&mut self) {
         self.waiting.clear();
-        self.governor = None;
+        self.scheduler = None;
     }
 
     /// A task came to its end, whatever that was.
@@ -81,71 +81,72 @@ impl Queue {
         self.ended.insert(task);
     }
 
-    /// A leg ended, with this value of the metric at its rung; none where the task failed.
-    pub fn arrived(&mut self, leg: Leg, value: Option<f64>) {
-        if let Some(governor) = &mut self.governor {
-            governor.arrived(leg, value);
+    /// A segment ended, with this value of the metric at its rung; none where the task failed.
+    pub fn arrived(&mut self, segment: Segment, value: Option<f64>) {
+        if let Some(scheduler) = &mut self.scheduler {
+            scheduler.arrived(segment, value);
         }
     }
 
-    /// What the legs are compared by, where tasks are stopped early.
+    /// What the segments are compared by, where tasks are stopped early.
     pub fn halving_spec(&self) -> Option<&HalvingSpec> {
-        self.governor.as_ref().map(|governor| &governor.halving.spec)
+        self.scheduler.as_ref().map(|scheduler| &scheduler.halving.spec)
     }
 
     /// Why a task that was stopped did not go on.
     pub fn reason(&self, task: usize) -> Option<String> {
-        let governor = self.governor.as_ref()?;
-        let cell = governor.halving.cells.iter().position(|tasks| tasks.contains(&task))?;
-        Some(halving::reason(&governor.standings, cell, &governor.halving.spec))
+        let scheduler = self.scheduler.as_ref()?;
+        let cell = scheduler.halving.cells.iter().position(|tasks| tasks.contains(&task))?;
+        Some(halving::reason(&scheduler.results, cell, &scheduler.halving.spec))
     }
 }
 
 /// Sends cells to their next rung.
 #[derive(Debug)]
-struct Governor {
+struct AshaScheduler {
     halving: Halving,
-    standings: Vec<Standing>,
-    /// For each cell on its way, what its tasks have brought so far: a value, or none for a failure.
-    brought: Vec<Vec<(usize, Option<f64>)>>,
+    results: Vec<RungResults>,
+    /// For each cell on its way, the values that its tasks arrived with so far; none for a failure.
+    arrivals: Vec<Vec<(usize, Option<f64>)>>,
 }
 
-impl Governor {
+impl AshaScheduler {
     fn new(halving: Halving) -> Self {
         let cells = halving.cells.len();
-        let no_tasks = |tasks: &Vec<usize>| Standing { is_over: tasks.is_empty(), ..Standing::default() };
-        let standings = halving.cells.iter().map(no_tasks).collect();
-        Self { halving, standings, brought: vec![Vec::new(); cells] }
+        let no_tasks = |tasks: &Vec<usize>| RungResults { is_over: tasks.is_empty(), ..RungResults::default() };
+        let results = halving.cells.iter().map(no_tasks).collect();
+        Self { halving, results, arrivals: vec![Vec::new(); cells] }
     }
 
-    /// The legs of the next cell.
-    fn legs(&mut self) -> Vec<Leg> {
-        let Some(cell) = halving::next(&self.standings, self.halving.spec.reduction_factor) else { return Vec::new() };
-        self.standings[cell].is_on_its_way = true;
-        self.brought[cell].clear();
-        let rungs = self.standings[cell].values.len();
-        let leg = |&task: &usize| Leg { task, until: self.halving.spec.next_rung(rungs, self.halving.steps[task]) };
-        self.halving.cells[cell].iter().map(leg).collect()
+    /// The segments of the next cell.
+    fn segments(&mut self) -> Vec<Segment> {
+        let Some(cell) = halving::next(&self.results, self.halving.spec.reduction_factor) else { return Vec::new() };
+        self.results[cell].is_on_its_way = true;
+        self.arrivals[cell].clear();
+        let rungs = self.results[cell].values.len();
+        let segment =
+            |&task: &usize| Segment { task, until: self.halving.spec.next_rung(rungs, self.halving.steps[task]) };
+        self.halving.cells[cell].iter().map(segment).collect()
     }
 
-    fn arrived(&mut self, leg: Leg, value: Option<f64>) {
-        let Some(cell) = self.halving.cells.iter().position(|tasks| tasks.contains(&leg.task)) else { return };
-        let brought = &mut self.brought[cell];
-        brought.push((leg.task, value));
-        if brought.len() < self.halving.cells[cell].len() {
+    fn arrived(&mut self, segment: Segment, value: Option<f64>) {
+        let Some(cell) = self.halving.cells.iter().position(|tasks| tasks.contains(&segment.task)) else { return };
+        let arrivals = &mut self.arrivals[cell];
+        arrivals.push((segment.task, value));
+        if arrivals.len() < self.halving.cells[cell].len() {
             return;
         }
         // In the order of the seeds, whoever came first: sums of floats hang on their order.
-        brought.sort_by_key(|(task, _)| *task);
-        let standing = &mut self.standings[cell];
-        standing.is_on_its_way = false;
-        let values: Option<Vec<f64>> = brought.iter().map(|(_, value)| *value).collect();
+        arrivals.sort_by_key(|(task, _)| *task);
+        let results = &mut self.results[cell];
+        results.is_on_its_way = false;
+        let values: Option<Vec<f64>> = arrivals.iter().map(|(_, value)| *value).collect();
         let mean =
             values.map(|values| values.iter().sum::<f64>() / values.len() as f64).filter(|mean| mean.is_finite());
-        standing.is_over = leg.until.is_none() || mean.is_none();
-        if leg.until.is_some() {
+        results.is_over = segment.until.is_none() || mean.is_none();
+        if segment.until.is_some() {
             let sign = if self.halving.spec.maximize { -1.0 } else { 1.0 };
-            standing.values.push(mean.map_or(f64::INFINITY, |mean| sign * mean));
+            results.values.push(mean.map_or(f64::INFINITY, |mean| sign * mean));
         }
     }
 }
@@ -154,7 +155,7 @@ impl Governor {
 mod tests {
     use super::*;
 
-    fn drain(queue: &mut Queue) -> Vec<Leg> {
+    fn drain(queue: &mut Queue) -> Vec<Segment> {
         std::iter::from_fn(|| queue.take()).collect()
     }
 
@@ -162,7 +163,7 @@ mod tests {
     fn a_task_waits_for_all_that_it_stands_on() {
         let after: [&[usize]; 5] = [&[1], &[], &[0], &[], &[0, 3]];
         let mut queue = Queue::whole(after.map(|tasks| tasks.iter().copied().collect()).to_vec());
-        let tasks = |legs: Vec<Leg>| legs.into_iter().map(|leg| leg.task).collect::<Vec<_>>();
+        let tasks = |segments: Vec<Segment>| segments.into_iter().map(|segment| segment.task).collect::<Vec<_>>();
         assert_eq!(tasks(drain(&mut queue)), [1, 3]);
         queue.ended(1);
         assert_eq!(tasks(drain(&mut queue)), [0]);
@@ -179,19 +180,19 @@ mod tests {
         let spec = HalvingSpec { min_steps: 10, reduction_factor: 2, metric, maximize: false };
         let cells = vec![vec![0, 1], vec![2, 3]];
         let mut queue = Queue::halving(Halving { spec, cells, steps: vec![40; 4] });
-        let leg = |task, until| Leg { task, until: Some(until) };
+        let segment = |task, until| Segment { task, until: Some(until) };
         let first = drain(&mut queue);
-        assert_eq!(first, [leg(0, 10), leg(1, 10), leg(2, 10), leg(3, 10)]);
-        for (leg, value) in first.into_iter().zip([5.0, 7.0, 6.5, 6.5]) {
+        assert_eq!(first, [segment(0, 10), segment(1, 10), segment(2, 10), segment(3, 10)]);
+        for (segment, value) in first.into_iter().zip([5.0, 7.0, 6.5, 6.5]) {
             assert_eq!(queue.take(), None);
-            queue.arrived(leg, Some(value));
+            queue.arrived(segment, Some(value));
         }
         let second = drain(&mut queue);
-        assert_eq!(second, [leg(0, 20), leg(1, 20)]);
+        assert_eq!(second, [segment(0, 20), segment(1, 20)]);
         assert!(queue.reason(2).is_some_and(|reason| reason.contains("6.5000 is number 2 of 2")));
-        second.into_iter().for_each(|leg| queue.arrived(leg, Some(1.0)));
+        second.into_iter().for_each(|segment| queue.arrived(segment, Some(1.0)));
         // One of one at rung 1 is not among the best half of it, but somebody comes to the end.
-        assert_eq!(drain(&mut queue), [0, 1].map(|task| Leg { task, until: None }));
+        assert_eq!(drain(&mut queue), [0, 1].map(|task| Segment { task, until: None }));
         queue.close();
         assert!(queue.is_empty());
     }

@@ -10,6 +10,7 @@ use super::execute::Task;
 use super::provenance::Provenance;
 use crate::plan::DeviceKind;
 use crate::store::{History, RunState, StoredRun};
+use crate::types::metrics::{self, Metric};
 use crate::types::{MetricName, RunId, Step};
 
 /// How far a loss may be off, relative to itself, on a device without the bitwise promise. Rounding differs from the first
@@ -99,7 +100,7 @@ pub fn compare(device: DeviceKind, original: &History, reproduced: &History) -> 
 }
 
 fn compare_losses(original: &History, reproduced: &History) -> Verdict {
-    let is_loss = |name: &MetricName| name.as_str().ends_with("loss");
+    let is_loss = |name: &MetricName| metrics::find(name.as_str()).is_some_and(Metric::is_loss);
     let (a, b) = (values(original, is_loss), values(reproduced, is_loss));
     let off = |x: f64, y: f64| (x - y).abs() / x.abs().max(y.abs()).max(f64::MIN_POSITIVE);
     let is_same = |x: f64, y: f64| x.to_bits() == y.to_bits() || off(x, y) <= TOLERANCE;
@@ -146,10 +147,9 @@ fn compare_bits(original: &History, reproduced: &History) -> Verdict {
     }
 }
 
-/// What differs in the provenance of two runs; `None` where one of the two cannot be read.
-pub fn provenance_differences(original: &Value, reproduced: &Value) -> Option<Vec<ProvenanceDifference>> {
-    let read = |json: &Value| serde_json::from_value::<Provenance>(json.clone()).ok();
-    let (a, b) = (read(original)?, read(reproduced)?);
+/// What differs in the provenance of two runs, by who executed them; `None` where one of the two cannot be read.
+pub fn provenance_differences(original: &StoredRun, reproduced: &StoredRun) -> Option<Vec<ProvenanceDifference>> {
+    let (a, b) = (Provenance::of(original)?, Provenance::of(reproduced)?);
     let difference = |(key, original, reproduced)| ProvenanceDifference { key, original, reproduced };
     Some(a.differences(&b).into_iter().map(difference).collect())
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::clock::Stopwatch;
+use crate::clock::Stopwatch;
 use crate::plan::DeviceKind;
 use crate::trainer::device::{self, DeviceError, SquareProduct};
 

@@ -1,11 +1,12 @@
 //! Trained models: the weights of a run's checkpoint and the tokenizer that they belong to.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::corpora;
+use super::data_sources::DataSources;
 use super::provenance::Provenance;
 use crate::plan::{RunSpec, TokenizerKind, parameters};
-use crate::store::{RunDir, Store, StoredRun};
+use crate::store::{RunDir, StoreError, StoredRun};
 use crate::trainer::checkpoint::{self, CheckpointDir, CheckpointError};
 use crate::trainer::corpus::PrepareError;
 use crate::trainer::model::parameters::Parameter;
@@ -40,6 +41,8 @@ pub enum TrainedError {
     #[error("cannot read {path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
     Import(#[from] TokenizerError),
     #[error("the tokenizer of run {run} cannot be had: {source}")]
     Tokenizer { run: RunId, source: PrepareError },
@@ -50,16 +53,16 @@ pub enum TrainedError {
     OtherTokenizer { run: RunId, trained: String, found: String },
 }
 
-/// Weights and tokenizer of `run`; `cache` is the folder of the store's cache.
+/// Weights and tokenizer of `run`.
 ///
 /// # Errors
 /// When there is no whole checkpoint, or not the tokenizer that the run was trained with.
-pub fn load(run: &StoredRun, which: Which, data_root: &Path, cache: &Path) -> Result<Trained, TrainedError> {
+pub fn load(run: &StoredRun, which: Which, sources: &DataSources) -> Result<Trained, TrainedError> {
     let (step, mut weights) = weights(run, which)?;
     // An imported model may have more than this program's model of it: a pooler without the head behind it.
     let own = parameters(&run.spec);
     weights.retain(|weight| own.iter().any(|(name, _)| *name == weight.name));
-    let tokenizer = tokenizer(run, data_root, cache)?;
+    let tokenizer = tokenizer(run, sources)?;
     Ok(Trained { spec: run.spec.clone(), step, weights, tokenizer })
 }
 
@@ -83,20 +86,18 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
 ///
 /// # Errors
 /// When neither cache nor corpus give it.
-pub fn tokenizer(run: &StoredRun, data_root: &Path, cache: &Path) -> Result<Tokenizer, TrainedError> {
+pub fn tokenizer(run: &StoredRun, sources: &DataSources) -> Result<Tokenizer, TrainedError> {
     let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
-    if run.spec.tokenizer.kind == TokenizerKind::Imported {
-        let of = provenance.and_then(|provenance| provenance.starts_from).unwrap_or_else(|| run.id.clone());
-        return imported_tokenizer(&run.dir.beside(&of));
-    }
     // The data of the run that this one starts from lie beside that one's file.
     let first = provenance.as_ref().and_then(|provenance| provenance.starts_from.as_ref());
-    let first = first.and_then(|first| Store::open(run.dir.path().parent()?).ok()?.load(first).ok());
-    if let Some(first) = first {
-        return tokenizer(&first, data_root, cache);
+    let is_imported = run.spec.tokenizer.kind == TokenizerKind::Imported;
+    match first.map(|first| sources.store.load(first)) {
+        Some(Ok(first)) => return tokenizer(&first, sources),
+        Some(Err(error)) if is_imported => return Err(error.into()),
+        None if is_imported => return imported_tokenizer(&run.dir),
+        Some(Err(_)) | None => {}
     }
-    let beside = provenance.and_then(|provenance| provenance.corpus.beside);
-    let tokenizer = corpora::tokenizer(&run.spec, beside.as_deref(), data_root, cache)
+    let tokenizer = corpora::tokenizer(&run.spec, &sources.of_run(run))
         .map_err(|source| TrainedError::Tokenizer { run: run.id.clone(), source })?;
     check_tokenizer(run, &tokenizer)?;
     Ok(tokenizer)

@@ -1,24 +1,24 @@
 //! The worker: the process that executes one run, writes to that run's folder and nowhere else.
 //!
-//! It stops at its parent's word or when its parent is gone: both close its standard input. A run that is killed leaves a
-//! log that says `running` and a lease that nobody holds; the next worker continues from the last checkpoint.
+//! It stops with a checkpoint at a signal (SIGTERM, SIGINT, SIGHUP, SIGUSR1), and one that is tethered also when its
+//! standard input ends: at its parent's word or when its parent is gone. A run that is killed leaves a log that says
+//! `running` and a lease that nobody holds; the next worker resumes it from the last checkpoint.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use super::clock::{self, Stopwatch};
-use super::continuation::{self, Origin};
+use super::continuation;
 use super::corpora;
+use super::data_sources::{DataSources, SearchPath};
 use super::examples::{self, ExamplesError};
-use super::progress::Progress;
-use super::provenance::{Machine, Program, Provenance};
+use super::provenance::{EXECUTION_FACT, Execution, Origin, Provenance};
+use super::stop::Stop;
 use super::trained::{self, TrainedError, Which};
+use crate::clock::{self, Stopwatch};
 use crate::plan::{RunSpec, TaskSpec, parameter_count};
-use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
+use crate::store::{ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, DeviceError};
@@ -27,19 +27,20 @@ use crate::trainer::model::parameters::digest;
 use crate::trainer::pretraining::{Corpus, Pretraining};
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::trainer::step_loop::{Outcome, TrainError, train};
-use crate::types::{ContentHash, MetricName, RunId, Step};
+use crate::types::metrics::{self, Measurement};
+use crate::types::{ContentHash, RunId, Step};
 
-/// Steps between two progress lines at the most frequent, in seconds.
-const TELL_EVERY_SECS: f64 = 0.1;
-
-/// Where a worker finds what its run needs.
+/// What a worker is to do.
 #[derive(Clone, Debug)]
 pub struct Order {
+    /// The folder of the store.
     pub runs: PathBuf,
     pub run: RunId,
     pub data_root: PathBuf,
     /// The step at which the run is to stop, if it is not to come to its end.
     pub until: Option<u64>,
+    /// Whether it stops when its standard input ends.
+    pub tethered: bool,
 }
 
 /// How a run's execution ended.
@@ -86,17 +87,25 @@ enum RunError {
 
 /// Executes the run of `order` from where it stands.
 pub fn work(order: &Order) -> Result<Ending, WorkerError> {
-    let stop = stop_when_input_ends();
+    let stop = Stop::on_signals_of_a_scheduler();
+    if order.tethered {
+        stop_when_input_ends(&stop);
+    }
     let store = Store::open(&order.runs)?;
     let dir = store.run(&order.run)?;
     let lease = dir.acquire_lease()?;
     let log = dir.open_log(&lease)?;
+    let has_begun = dir.read_history()?.last_step() > Step(0);
+    let executed_before = if has_begun { Execution::all_of(&dir)?.pop() } else { None };
     let json = dir.read_provenance()?;
     let provenance: Provenance = serde_json::from_value(json)
         .map_err(|e| WorkerError::Provenance { run: order.run.clone(), problem: e.to_string() })?;
+    let search =
+        SearchPath { experiment_dir: provenance.corpus.experiment_dir.clone(), data_root: order.data_root.clone() };
+    let run = Run { dir, provenance, sources: DataSources { search, store }, executed_before };
     let mut recorder = StoreRecorder::new(log, lease, stop, order.until);
     recorder.state(RunState::Running, None)?;
-    let ending = match execute(&dir, order, &provenance, &mut recorder) {
+    let ending = match run.execute(&mut recorder) {
         Ok(Outcome::Finished { chain, weights, .. }) => {
             recorder.append(&fact("final_chain", json!(chain)))?;
             recorder.append(&fact("final_weights", json!(weights)))?;
@@ -115,109 +124,102 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
     Ok(ending)
 }
 
-fn execute(
-    dir: &RunDir,
-    order: &Order,
-    provenance: &Provenance,
-    recorder: &mut StoreRecorder,
-) -> Result<Outcome, RunError> {
-    let spec = dir.read_spec()?;
-    device::check(&spec)?;
-    Progress::Phase("preparing data".into()).tell();
-    record_execution(provenance, recorder)?;
-    if let Some(stage) = spec.task() {
-        return fine_tune(dir, order, &spec, stage, provenance, recorder);
-    }
-    let beside = provenance.corpus.beside.as_deref();
-    let data = corpora::prepare(&spec, beside, &order.data_root, &order.runs.join("cache"))?;
-    record_data(&data, recorder)?;
-    recorder.append(&fact("parameters", json!(parameter_count(&spec).total())))?;
-    take_over(dir, order, &spec, provenance, recorder)?;
-    let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
-    let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
-    Progress::Phase("training".into()).tell();
-    Ok(train(&spec, &Pretraining::new(&spec, &corpus)?, &dir.checkpoints_path(), recorder)?)
+/// The run at hand.
+struct Run {
+    dir: RunDir,
+    provenance: Provenance,
+    sources: DataSources,
+    /// Who executed it last, where it is resumed.
+    executed_before: Option<Execution>,
 }
 
-/// Trains for a task, from the last weights of the stage before where there is one.
-fn fine_tune(
-    dir: &RunDir,
-    order: &Order,
-    spec: &RunSpec,
-    stage: &TaskSpec,
-    provenance: &Provenance,
-    recorder: &mut StoreRecorder,
-) -> Result<Outcome, RunError> {
-    let beside = provenance.corpus.beside.as_deref();
-    let cache = order.runs.join("cache");
-    let before = match &provenance.starts_from {
-        Some(run) => Some(Store::open(&order.runs)?.load(run)?),
-        None => None,
-    };
-    let tokenizer = match &before {
-        Some(run) => trained::tokenizer(run, &order.data_root, &cache)?,
-        None => corpora::tokenizer(spec, beside, &order.data_root, &cache)?,
-    };
-    recorder.append(&fact("tokenizer_hash", json!(tokenizer.hash())))?;
-    let start = match &before {
-        Some(run) => {
-            let start = trained::weights(run, Which::Last)?;
-            let weights = json!({ "run": run.id, "step": start.0, "weights": digest(&start.1) });
-            recorder.append(&fact("starts_from", weights))?;
-            Some(start.1)
+impl Run {
+    fn execute(&self, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
+        let spec = self.dir.read_spec()?;
+        device::check(&spec)?;
+        record_execution(self.executed_before.as_ref(), spec.train().device.name(), recorder)?;
+        match spec.task() {
+            Some(task) => self.fine_tune(&spec, task, recorder),
+            None => self.pretrain(&spec, recorder),
         }
-        None => None,
-    };
-    let (examples, notices) = examples::prepare(spec, stage, &tokenizer, beside, &order.data_root)?;
-    for text in notices {
-        recorder.append(&Event::Warning { text })?;
     }
-    recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
-    let floors = examples::floors(stage, spec.train().eval_instances, beside, &order.data_root, &cache)?;
-    recorder.append(&fact(examples::FLOORS_FACT, json!(floors)))?;
-    Progress::Phase("training".into()).tell();
-    Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
-}
 
-/// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.
-fn take_over(
-    dir: &RunDir,
-    order: &Order,
-    spec: &RunSpec,
-    provenance: &Provenance,
-    recorder: &mut StoreRecorder,
-) -> Result<(), RunError> {
-    let Some(origin) = &provenance.continues else { return Ok(()) };
-    if !CheckpointDir::new(dir.checkpoints_path()).steps().is_empty() {
-        return Ok(());
+    fn pretrain(&self, spec: &RunSpec, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
+        let data = corpora::prepare(spec, &self.sources)?;
+        record_data(&data, recorder)?;
+        recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
+        self.adopt(spec, recorder)?;
+        let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
+        let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
+        Ok(train(spec, &Pretraining::new(spec, &corpus)?, &self.dir.checkpoints_path(), recorder)?)
     }
-    let store = Store::open(&order.runs)?;
-    recorder.append(&Event::Resumed { step: Step(0), at: clock::now() })?;
-    let event = match continuation::adopt(&store, dir, spec, origin, &mut |event| recorder.append(event)) {
-        Ok(()) => fact("continues", json!(origin)),
-        Err(error) => {
-            let Origin { run, step } = origin;
-            Event::Warning { text: format!("cannot go on from run {run} at step {step}, so it starts anew: {error}") }
-        }
-    };
-    Ok(recorder.append(&event)?)
-}
 
-/// Records who executes the run now. The provenance tells who planned it; a run that goes on under another program or
-/// instruction set is outside the bitwise promise, and says so.
-fn record_execution(planned: &Provenance, recorder: &mut StoreRecorder) -> Result<(), StoreError> {
-    let (program, machine) = (Program::this(), Machine::this(rayon::current_num_threads(), &planned.machine.device));
-    for (what, then, now) in [
-        ("commit", &planned.program.commit, &program.commit),
-        ("lock file", &planned.program.lock_hash, &program.lock_hash),
-        ("instruction set", &planned.machine.isa, &machine.isa),
-    ] {
-        if then != now {
-            let text = format!("planned with {what} {then}, executed with {now}: the bits may differ");
+    /// Trains for a task, from the last weights of the stage before where there is one.
+    fn fine_tune(&self, spec: &RunSpec, stage: &TaskSpec, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
+        let Self { dir, provenance, sources, .. } = self;
+        let before = provenance.starts_from.as_ref().map(|run| sources.store.load(run)).transpose()?;
+        let tokenizer = match &before {
+            Some(run) => trained::tokenizer(run, sources)?,
+            None => corpora::tokenizer(spec, sources)?,
+        };
+        recorder.append(&fact("tokenizer_hash", json!(tokenizer.hash())))?;
+        let start = match &before {
+            Some(run) => {
+                let start = trained::weights(run, Which::Last)?;
+                let weights = json!({ "run": run.id, "step": start.0, "weights": digest(&start.1) });
+                recorder.append(&fact("starts_from", weights))?;
+                Some(start.1)
+            }
+            None => None,
+        };
+        let (examples, notices) = examples::prepare(spec, stage, &tokenizer, &sources.search)?;
+        for text in notices {
             recorder.append(&Event::Warning { text })?;
         }
+        recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
+        let floors = examples::floors(stage, spec.train().eval_instances, sources)?;
+        recorder.append(&fact(FLOORS_FACT, json!(floors)))?;
+        Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
     }
-    recorder.append(&fact("execution", json!({ "program": program, "machine": machine })))
+
+    /// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.
+    fn adopt(&self, spec: &RunSpec, recorder: &mut StoreRecorder) -> Result<(), RunError> {
+        let Self { dir, provenance, sources, .. } = self;
+        let Some(origin) = &provenance.continues else { return Ok(()) };
+        if !CheckpointDir::new(dir.checkpoints_path()).steps().is_empty() {
+            return Ok(());
+        }
+        recorder.append(&Event::Resumed { step: Step(0), at: clock::now() })?;
+        let adopted = continuation::adopt(&sources.store, dir, spec, origin, &mut |event| recorder.append(event));
+        let event = match adopted {
+            Ok(()) => fact("continues", json!(origin)),
+            Err(error) => {
+                let Origin { run, step } = origin;
+                let text = format!("cannot go on from run {run} at step {step}, so it starts anew: {error}");
+                Event::Warning { text }
+            }
+        };
+        Ok(recorder.append(&event)?)
+    }
+}
+
+/// Records who executes the run now. One that is resumed under another program or instruction set is outside the bitwise
+/// promise, and says so.
+fn record_execution(before: Option<&Execution>, device: &str, recorder: &mut StoreRecorder) -> Result<(), StoreError> {
+    let now = Execution::this(device);
+    if let Some(before) = before {
+        for (what, then, now) in [
+            ("commit", &before.program.commit, &now.program.commit),
+            ("lock file", &before.program.lock_hash, &now.program.lock_hash),
+            ("instruction set", &before.machine.isa, &now.machine.isa),
+        ] {
+            if then != now {
+                let text = format!("begun with {what} {then}, resumed with {now}: the bits may differ");
+                recorder.append(&Event::Warning { text })?;
+            }
+        }
+    }
+    recorder.append(&fact(EXECUTION_FACT, json!(now)))
 }
 
 fn record_data(data: &PreparedData, recorder: &mut StoreRecorder) -> Result<(), StoreError> {
@@ -235,42 +237,36 @@ fn record_data(data: &PreparedData, recorder: &mut StoreRecorder) -> Result<(), 
     recorder.append(&fact("tokenizer_hash", json!(data.tokenizer_hash)))?;
     recorder.append(&fact("train_data", side(&data.stats.train)))?;
     recorder.append(&fact("valid_data", side(&data.stats.valid)))?;
-    recorder.append(&fact("unigram_entropy", json!(unigram_entropy(&data.valid))))
+    recorder.append(&fact(metrics::UNIGRAM_ENTROPY.fact, json!(unigram_entropy(&data.valid))))
 }
 
 fn fact(name: &str, value: serde_json::Value) -> Event {
     Event::Fact { name: name.to_owned(), value }
 }
 
-/// A flag that is raised when standard input ends.
-fn stop_when_input_ends() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
+fn stop_when_input_ends(stop: &Stop) {
+    let stop = stop.clone();
     std::thread::spawn(move || {
         let mut rest = [0; 64];
         while std::io::stdin().read(&mut rest).is_ok_and(|n| n > 0) {}
-        raised.store(true, Ordering::Relaxed);
+        stop.request();
     });
-    stop
 }
 
 /// Adapts the trainer's [`Recorder`] to the store's event log. Holds the lease as long as it writes.
 struct StoreRecorder {
     log: EventLog,
     _lease: Lease,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     until: Option<u64>,
     stopwatch: Stopwatch,
-    /// The last step that was recorded, and all steps of the run.
+    /// The last step that was recorded.
     step: u64,
-    steps: u64,
-    told_at: f64,
 }
 
 impl StoreRecorder {
-    fn new(log: EventLog, lease: Lease, stop: Arc<AtomicBool>, until: Option<u64>) -> Self {
-        let (stopwatch, told_at) = (Stopwatch::start(), f64::NEG_INFINITY);
-        Self { log, _lease: lease, stop, until, stopwatch, step: 0, steps: 0, told_at }
+    fn new(log: EventLog, lease: Lease, stop: Stop, until: Option<u64>) -> Self {
+        Self { log, _lease: lease, stop, until, stopwatch: Stopwatch::start(), step: 0 }
     }
 
     fn append(&mut self, event: &Event) -> Result<(), StoreError> {
@@ -280,6 +276,10 @@ impl StoreRecorder {
     fn state(&mut self, state: RunState, reason: Option<String>) -> Result<(), StoreError> {
         self.append(&Event::State { state, reason, at: clock::now() })
     }
+}
+
+fn named(metrics: &[Measurement]) -> Metrics {
+    metrics.iter().map(|(metric, value)| (metric.metric_name(), *value)).collect()
 }
 
 impl Recorder for StoreRecorder {
@@ -292,34 +292,21 @@ impl Recorder for StoreRecorder {
     }
 
     fn planned_steps(&mut self, steps: u64) -> Result<(), RecordError> {
-        self.steps = steps;
         Ok(self.append(&fact("total_steps", json!(steps)))?)
     }
 
     fn warning(&mut self, text: &str) -> Result<(), RecordError> {
-        Progress::Warning(text.to_owned()).tell();
         Ok(self.append(&Event::Warning { text: text.to_owned() })?)
     }
 
-    fn step(&mut self, step: Step, chain: ContentHash, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
+    fn step(&mut self, step: Step, chain: ContentHash, metrics: &[Measurement]) -> Result<(), RecordError> {
         self.step = step.0;
-        let elapsed = self.stopwatch.elapsed_secs();
-        if elapsed - self.told_at >= TELL_EVERY_SECS || step.0 == self.steps {
-            self.told_at = elapsed;
-            let value = |name: &str| metrics.iter().find(|(n, _)| n.as_str() == name).map(|&(_, value)| value);
-            let tokens_per_s = value("time/tokens_per_s").unwrap_or_default();
-            Progress::Step { step: step.0, steps: self.steps, loss: value("train/loss"), tokens_per_s }.tell();
-        }
         let chain = ChainDigest::of(&chain);
-        Ok(self.append(&Event::Step { step, chain, metrics: Metrics(metrics.to_vec()) })?)
+        Ok(self.append(&Event::Step { step, chain, metrics: named(metrics) })?)
     }
 
-    fn evaluation(&mut self, step: Step, metrics: &[(MetricName, f64)]) -> Result<(), RecordError> {
-        let is_loss = |name: &MetricName| matches!(name.as_str(), "valid/mlm_loss" | "valid/loss");
-        if let Some((_, mlm_loss)) = metrics.iter().find(|(name, _)| is_loss(name)) {
-            Progress::Evaluation { step: step.0, mlm_loss: *mlm_loss }.tell();
-        }
-        Ok(self.append(&Event::Evaluation { step, metrics: Metrics(metrics.to_vec()) })?)
+    fn evaluation(&mut self, step: Step, metrics: &[Measurement]) -> Result<(), RecordError> {
+        Ok(self.append(&Event::Evaluation { step, metrics: named(metrics) })?)
     }
 
     fn checkpoint(&mut self, step: Step, path: &Path, weights: ContentHash) -> Result<(), RecordError> {
@@ -328,7 +315,7 @@ impl Recorder for StoreRecorder {
     }
 
     fn stop_requested(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.until.is_some_and(|until| self.step >= until)
+        self.stop.is_requested() || self.until.is_some_and(|until| self.step >= until)
     }
 
     fn elapsed_secs(&self) -> f64 {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::StoreError;
+use crate::suggest;
 use crate::types::RunId;
 
 /// How many ids an error message lists before it counts the rest.
@@ -52,7 +53,7 @@ pub fn shortest_unique_prefixes(ids: &[RunId]) -> BTreeMap<RunId, usize> {
 fn nearest(ids: &[RunId], typed: &str) -> Vec<RunId> {
     let distance = |id: &RunId| {
         let length = typed.chars().count().clamp(1, RunId::LEN);
-        strsim::damerau_levenshtein(&id.as_str()[..length], typed)
+        suggest::distance(&id.as_str()[..length], typed)
     };
     let tolerated = typed.chars().count().saturating_sub(1).min(2);
     let mut close = ids.iter().map(|id| (distance(id), id)).filter(|(d, _)| *d <= tolerated).collect::<Vec<_>>();

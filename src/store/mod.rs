@@ -12,8 +12,10 @@ mod history;
 mod ids;
 mod index;
 mod lease;
+mod nearest;
 mod run_dir;
 mod spec_text;
+mod task_floor;
 #[cfg(test)]
 mod testing;
 
@@ -28,7 +30,9 @@ pub use history::{ChainLink, CheckpointRecord, History, Point, Resume, SeriesByM
 pub use ids::shortest_unique_prefixes;
 pub use index::{Index, MetricSummary, RunQuery, RunRow, Term};
 pub use lease::{Lease, SpecClaim};
+pub use nearest::nearest_to_finished;
 pub use run_dir::RunDir;
+pub use task_floor::{FLOORS_FACT, TaskFloor};
 
 use crate::plan::RunSpec;
 use crate::types::{RunId, SpecHash, Timestamp};
@@ -121,9 +125,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::Held`] when another process has it.
     pub fn claim_spec(&self, hash: SpecHash) -> Result<SpecClaim, StoreError> {
-        let folder = self.root.join(".claims");
-        fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
-        SpecClaim::acquire(&folder.join(hash.to_string()), format!("specification {}", hash.0.short()))
+        let path = self.claim_path(hash);
+        let folder = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+        SpecClaim::acquire(&path, format!("specification {}", hash.0.short()))
+    }
+
+    /// Whether some process has the right to execute the specification `hash`.
+    pub fn is_claimed(&self, hash: SpecHash) -> Result<bool, StoreError> {
+        lease::is_locked(&self.claim_path(hash))
+    }
+
+    fn claim_path(&self, hash: SpecHash) -> PathBuf {
+        self.root.join(".claims").join(hash.to_string())
     }
 
     /// When a run first ran, or was planned; reads no more of its log than that takes. `None` when its log is unreadable.
@@ -224,7 +238,9 @@ mod tests {
     fn one_of_two_programs_gets_a_spec() {
         let (_folder, store) = new_store();
         let hash = spec(1, 0.15).hash();
+        assert!(!store.is_claimed(hash).unwrap());
         let claim = store.claim_spec(hash).unwrap();
+        assert!(store.is_claimed(hash).unwrap());
         let other = thread::scope(|scope| scope.spawn(|| store.claim_spec(hash)).join().unwrap());
         let message = other.unwrap_err().to_string();
         assert!(message.starts_with(&format!("specification {} is being executed by another", hash.0.short())));

@@ -8,13 +8,14 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::atomic::{share, sync_folder, write_atomic};
+use super::atomic::write_atomic;
 use super::error::{StoreError, io_error};
 use super::event::{Event, RunState};
 use super::event_log::{EventLog, EventReader};
 use super::history::{History, read_history};
 use super::lease::{Lease, is_locked};
 use super::{ids, spec_text};
+use crate::durable;
 use crate::plan::{Role, RunSpec, Schema};
 use crate::types::{RunId, Timestamp};
 
@@ -44,23 +45,16 @@ impl RunDir {
         provenance: &serde_json::Value,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".tmp-");
-        share(&mut builder, 0o777);
-        let building = builder.tempdir_in(root).map_err(io_error("create a run in", root))?;
+        let mut building = durable::new_folder(root).map_err(io_error("create a run in", root))?;
         fill(building.path(), spec, provenance, now)?;
         loop {
             let id = ids::fresh().map_err(|error| StoreError::io("name a run in", root, error.into()))?;
             let run = Self::new(root, id);
             // A rename onto another run's folder fails, because that one is not empty.
-            match fs::rename(building.path(), &run.path) {
-                Ok(()) => {
-                    let _ = building.keep(); // Nothing is left under the hidden name to remove.
-                    sync_folder(root)?;
-                    return Ok(run);
-                }
-                Err(error) if run.path.exists() => drop(error),
-                Err(error) => return Err(StoreError::io("create", &run.path, error)),
+            match durable::publish_folder(building, &run.path) {
+                Ok(()) => return Ok(run),
+                Err((again, _)) if run.path.exists() => building = again,
+                Err((_, error)) => return Err(StoreError::io("create", &run.path, error)),
             }
         }
     }
@@ -227,5 +221,5 @@ fn fill(folder: &Path, spec: &RunSpec, provenance: &serde_json::Value, now: Time
     for path in [run.lease_path(), run.text_log_path()] {
         fs::write(&path, "").map_err(io_error("create", &path))?;
     }
-    sync_folder(folder)
+    Ok(())
 }

@@ -5,8 +5,7 @@
 //! becomes visible by an atomic rename after it has reached the disk.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -14,6 +13,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use super::model::parameters::{self, Parameter};
 use super::optimizer::{Moments, NO_OPTIMIZER, Optimizer};
 use super::schedule::Plateau;
+use crate::durable;
 use crate::plan::OptimizerSpec;
 use crate::types::{ContentHash, ContentHasher, SpecHash, Step};
 
@@ -127,7 +127,7 @@ impl CheckpointDir {
     }
 }
 
-/// Writes one checkpoint: into a temporary file beside its place, to the disk, then renamed.
+/// Writes one checkpoint.
 fn write(path: &Path, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
     let failed = |source| CheckpointError::Write { path: path.to_owned(), source };
     let tensors = named_tensors(checkpoint);
@@ -138,15 +138,7 @@ fn write(path: &Path, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
     });
     let bytes =
         safetensors::serialize(views, Some(metadata(checkpoint))).map_err(|e| failed(std::io::Error::other(e)))?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // As readable as the rest of a store that people share.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    durable::write(path, |file| file.write_all(&bytes)).map_err(failed)
 }
 
 /// The weights of a checkpoint of `spec`, and the step that they are of.

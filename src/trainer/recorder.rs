@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::types::{ContentHash, ContentHasher, MetricName, SpecHash, Step};
+use crate::types::metrics::{self, Measurement};
+use crate::types::{ContentHash, ContentHasher, SpecHash, Step};
 
 /// Whatever keeps a recorder from recording; the run cannot go on.
 pub type RecordError = Box<dyn std::error::Error + Send + Sync>;
@@ -18,9 +19,9 @@ pub trait Recorder {
     /// Something that a person should know; the run goes on.
     fn warning(&mut self, text: &str) -> Result<(), RecordError>;
     /// A step was made; `chain` is the digest chain up to and with it.
-    fn step(&mut self, step: Step, chain: ContentHash, metrics: &[(MetricName, f64)]) -> Result<(), RecordError>;
+    fn step(&mut self, step: Step, chain: ContentHash, metrics: &[Measurement]) -> Result<(), RecordError>;
     /// The model was evaluated after `step`.
-    fn evaluation(&mut self, step: Step, metrics: &[(MetricName, f64)]) -> Result<(), RecordError>;
+    fn evaluation(&mut self, step: Step, metrics: &[Measurement]) -> Result<(), RecordError>;
     /// A checkpoint is on the disk.
     fn checkpoint(&mut self, step: Step, path: &Path, weights: ContentHash) -> Result<(), RecordError>;
     /// Whether the run should write a checkpoint and end.
@@ -50,11 +51,16 @@ impl Chain {
     }
 
     /// Adds what was recorded at `step`: names and bits, the clock's metrics left out.
-    pub fn extend(&mut self, step: Step, metrics: &[(MetricName, f64)]) {
+    pub fn extend(&mut self, step: Step, metrics: &[Measurement]) {
+        self.extend_named(step, metrics.iter().map(|(metric, value)| (metric.name(), *value)));
+    }
+
+    /// [`extend`](Self::extend) with what a log has, which may be of an older program.
+    pub fn extend_named<'n>(&mut self, step: Step, metrics: impl IntoIterator<Item = (&'n str, f64)>) {
         let mut hasher = ContentHasher::new();
         hasher.update(self.0.as_bytes()).update(&step.0.to_le_bytes());
-        for (name, value) in metrics.iter().filter(|(name, _)| name.is_deterministic()) {
-            hasher.update(name.as_str().as_bytes()).update(&[0]).update(&value.to_bits().to_le_bytes());
+        for (name, value) in metrics.into_iter().filter(|(name, _)| metrics::is_deterministic(name)) {
+            hasher.update(name.as_bytes()).update(&[0]).update(&value.to_bits().to_le_bytes());
         }
         self.0 = hasher.finish();
     }

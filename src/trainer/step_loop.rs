@@ -18,8 +18,9 @@ use super::model::parameters::{self, Parameter, Weights};
 use super::optimizer::Optimizer;
 use super::recorder::{Chain, RecordError, Recorder};
 use super::schedule::{Plateau, Schedule};
-use crate::plan::{RunSpec, TrainLength, TrainSpec};
-use crate::types::{ContentHash, MetricName, Step};
+use crate::plan::RunSpec;
+use crate::types::metrics::{self, Measurement, Metric};
+use crate::types::{ContentHash, Step};
 
 /// What is trained, and on what: the part of the loop in which stages differ.
 ///
@@ -62,7 +63,7 @@ pub trait Stage: Sync {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Losses {
     pub total: f64,
-    pub parts: Vec<(&'static str, f64)>,
+    pub parts: Vec<Measurement>,
 }
 
 /// What a batch, or all batches of a step, gave: losses, gradients, real tokens, and the places that were computed.
@@ -78,9 +79,9 @@ pub struct Learnt {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Every metric, in a fixed order.
-    pub metrics: Vec<(MetricName, f64)>,
+    pub metrics: Vec<Measurement>,
     /// The metric by which checkpoints are told better from worse: a loss.
-    pub criterion: (&'static str, f64),
+    pub criterion: Measurement,
     /// What a schedule that watches the valid loss watches.
     pub watched: f64,
 }
@@ -97,8 +98,8 @@ pub enum Outcome {
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    #[error("{metric} stopped being finite at step {step}: it is {value}")]
-    Diverged { step: Step, metric: &'static str, value: f64 },
+    #[error("{} stopped being finite at step {step}: it is {value}", .metric.name())]
+    Diverged { step: Step, metric: &'static Metric, value: f64 },
     #[error("the {side} documents give no instance of {seq_len} tokens: {fix}")]
     NoInstances { side: &'static str, seq_len: usize, fix: &'static str },
     #[error(
@@ -128,7 +129,7 @@ pub fn train<S: Stage>(
     recorder: &mut dyn Recorder,
 ) -> Result<Outcome, TrainError> {
     let device = device::open_for_training(spec.train())?;
-    let steps = total_steps(spec.train(), stage.instances());
+    let steps = spec.train().steps(stage.instances() as u64);
     let schedule = Schedule::new(spec.schedule(), &spec.model, steps);
     let folder = CheckpointDir::new(checkpoints);
     recorder.planned_steps(steps)?;
@@ -155,7 +156,7 @@ pub fn train<S: Stage>(
 
             state.step = Step(t + 1);
             state.tokens += made.tokens;
-            check_finite(state.step, &[("train/loss", made.losses.total), ("train/grad_norm", grad_norm)])?;
+            check_finite(state.step, &[(&metrics::TRAIN_LOSS, made.losses.total), (&metrics::GRAD_NORM, grad_norm)])?;
             let now = recorder.elapsed_secs();
             let speed = made.tokens as f64 / (now - clock).max(1e-9);
             clock = now;
@@ -265,27 +266,18 @@ fn accumulate<S: Stage>(
 
 impl Losses {
     /// The part of this metric.
-    pub fn part(&self, name: &str) -> Option<f64> {
-        self.parts.iter().find(|(its, _)| *its == name).map(|(_, loss)| *loss)
+    pub fn part(&self, metric: &Metric) -> Option<f64> {
+        self.parts.iter().find(|(its, _)| *its == metric).map(|(_, loss)| *loss)
     }
 
     fn plus(&self, other: &Self) -> Self {
-        let sum = |(a, b): (&(&'static str, f64), &(&'static str, f64))| (a.0, a.1 + b.1);
+        let sum = |(a, b): (&Measurement, &Measurement)| (a.0, a.1 + b.1);
         Self { total: self.total + other.total, parts: self.parts.iter().zip(&other.parts).map(sum).collect() }
     }
 
     fn times(&self, share: f64) -> Self {
-        let parts = self.parts.iter().map(|(name, loss)| (*name, loss * share)).collect();
+        let parts = self.parts.iter().map(|(metric, loss)| (*metric, loss * share)).collect();
         Self { total: self.total * share, parts }
-    }
-}
-
-/// Steps of a run: as asked, or as many as the asked epochs need.
-pub fn total_steps(train: &TrainSpec, instances: usize) -> u64 {
-    let batch_size = train.batch_size * train.gradient_accumulation_steps;
-    match train.length {
-        TrainLength::Steps(steps) => steps,
-        TrainLength::Epochs(epochs) => (epochs * instances as f64 / batch_size as f64).ceil().max(1.0) as u64,
     }
 }
 
@@ -328,19 +320,19 @@ fn take(
     folder: &CheckpointDir,
     recorder: &mut dyn Recorder,
 ) -> Result<(), TrainError> {
-    let Evaluation { metrics, criterion: (name, loss), watched } = evaluation;
+    let Evaluation { metrics, criterion, watched } = evaluation;
     state.chain.extend(state.step, &metrics);
     recorder.evaluation(state.step, &metrics)?;
     state.plateau.observe(spec.schedule(), spec.optimizer().lr, watched);
-    check_finite(state.step, &[(name, loss)])?;
-    if loss < state.best {
-        state.best = loss;
+    check_finite(state.step, &[criterion])?;
+    if criterion.1 < state.best {
+        state.best = criterion.1;
         folder.save_best(&state.checkpoint(spec))?;
     }
     Ok(())
 }
 
-fn check_finite(step: Step, values: &[(&'static str, f64)]) -> Result<(), TrainError> {
+fn check_finite(step: Step, values: &[Measurement]) -> Result<(), TrainError> {
     match values.iter().find(|(_, value)| !value.is_finite()) {
         Some(&(metric, value)) => Err(TrainError::Diverged { step, metric, value }),
         None => Ok(()),
@@ -348,36 +340,27 @@ fn check_finite(step: Step, values: &[(&'static str, f64)]) -> Result<(), TrainE
 }
 
 /// The metrics of a step, in the order in which the digest chain takes them.
-fn step_metrics(
-    losses: &Losses,
-    lr: f64,
-    grad_norm: f64,
-    tokens: u64,
-    share: f64,
-    speed: f64,
-) -> Vec<(MetricName, f64)> {
-    let rest = [
-        ("train/lr", lr),
-        ("train/grad_norm", grad_norm),
-        ("train/tokens", tokens as f64),
-        ("train/real_token_share", share),
-        ("time/tokens_per_s", speed),
+fn step_metrics(losses: &Losses, lr: f64, grad_norm: f64, tokens: u64, share: f64, speed: f64) -> Vec<Measurement> {
+    let rest: [Measurement; 5] = [
+        (&metrics::LEARNING_RATE, lr),
+        (&metrics::GRAD_NORM, grad_norm),
+        (&metrics::TOKENS, tokens as f64),
+        (&metrics::REAL_TOKEN_SHARE, share),
+        (&metrics::SPEED, speed),
     ];
-    let all = [("train/loss", losses.total)].into_iter().chain(losses.parts.iter().copied()).chain(rest);
-    named(all)
-}
-
-/// Metrics by their names, which are written in the program.
-pub fn named(metrics: impl IntoIterator<Item = (&'static str, f64)>) -> Vec<(MetricName, f64)> {
-    let name = |text: &str| text.parse().expect("invariant: the program's metric names are valid");
-    metrics.into_iter().map(|(text, value)| (name(text), value)).collect()
+    let total: Measurement = (&metrics::TRAIN_LOSS, losses.total);
+    [total].into_iter().chain(losses.parts.iter().copied()).chain(rest).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+    use crate::plan::{Nsp, TrainLength, TrainSpec, estimate};
     use crate::trainer::model::BertForPreTraining;
     use crate::trainer::model::tests::tiny_spec;
+    use crate::trainer::pretraining::batch::Batch;
     use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
     use crate::trainer::pretraining::{Corpus, Pretraining, forward_backward};
 
@@ -424,12 +407,121 @@ mod tests {
         }
     }
 
+    /// Counts the sequences that the loop learns from.
+    struct Counted<S> {
+        stage: S,
+        sequences: AtomicU64,
+    }
+
+    impl<S: Stage<Batch = Batch>> Stage for Counted<S> {
+        type Model = S::Model;
+        type Batch = Batch;
+
+        fn instances(&self) -> usize {
+            self.stage.instances()
+        }
+
+        fn start(&self, device: &Device) -> S::Model {
+            self.stage.start(device)
+        }
+
+        fn describe(&self, _recorder: &mut dyn Recorder) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn batch(&self, place: u64) -> Batch {
+            self.stage.batch(place)
+        }
+
+        fn learn(&self, model: &S::Model, batch: &Batch, place: u64, device: &Device) -> Learnt {
+            self.sequences.fetch_add(batch.tokens.sequences.len() as u64, Ordering::Relaxed);
+            self.stage.learn(model, batch, place, device)
+        }
+
+        fn evaluate(&self, model: &S::Model, is_last: bool, device: &Device) -> Evaluation {
+            self.stage.evaluate(model, is_last, device)
+        }
+    }
+
+    /// Keeps the metrics of every step.
+    #[derive(Default)]
+    struct Kept(Vec<Vec<Measurement>>);
+
+    impl Recorder for Kept {
+        fn resumed(&mut self, _step: Step) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn planned_steps(&mut self, _steps: u64) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn fact(&mut self, _name: &str, _value: serde_json::Value) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn warning(&mut self, _text: &str) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn step(&mut self, _: Step, _: ContentHash, metrics: &[Measurement]) -> Result<(), RecordError> {
+            self.0.push(metrics.to_vec());
+            Ok(())
+        }
+
+        fn evaluation(&mut self, _step: Step, _metrics: &[Measurement]) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn checkpoint(&mut self, _step: Step, _path: &Path, _weights: ContentHash) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn stop_requested(&self) -> bool {
+            false
+        }
+
+        fn elapsed_secs(&self) -> f64 {
+            0.0
+        }
+    }
+
+    /// What the plan says of steps, tokens and operations is what the loop computes, whatever makes up a step.
     #[test]
-    fn epochs_are_counted_in_sequences() {
-        let mut train = tiny_spec().train().clone();
-        (train.length, train.batch_size) = (TrainLength::Epochs(1.5), 10);
-        assert_eq!(total_steps(&train, 100), 15);
-        train.gradient_accumulation_steps = 4;
-        assert_eq!(total_steps(&train, 100), 4);
+    fn what_is_planned_is_what_a_run_computes() {
+        // Every sequence is full: one document of one sentence that fills the sequence but for its special tokens.
+        let documents = Toy((0..12).map(|d| vec![vec![5 + d; tiny_spec().train().seq_len - 2]]).collect());
+        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        let lengths = [TrainLength::Steps(2), TrainLength::Epochs(1.2)];
+        for (length, accumulation) in lengths.into_iter().flat_map(|length| [(length, 1), (length, 3)]) {
+            let mut spec = tiny_spec();
+            spec.objective_mut().nsp = Nsp::Off;
+            spec.train_mut().length = length;
+            spec.train_mut().gradient_accumulation_steps = accumulation;
+            let stage = Pretraining::new(&spec, &corpus).unwrap();
+            let counted = Counted { stage, sequences: AtomicU64::new(0) };
+            let (folder, mut kept) = (tempfile::tempdir().unwrap(), Kept::default());
+            train(&spec, &counted, folder.path(), &mut kept).unwrap();
+
+            let steps = kept.0.len() as u64;
+            assert_eq!(spec.train().steps(counted.instances() as u64), steps);
+            let with = |train: TrainSpec| {
+                let mut other = spec.clone();
+                *other.train_mut() = train;
+                estimate(&other)
+            };
+            let planned = with(TrainSpec { length: TrainLength::Steps(steps), ..spec.train().clone() });
+            let recorded = kept.0.last().unwrap().iter().find(|(metric, _)| **metric == metrics::TOKENS).unwrap().1;
+            assert_eq!(planned.tokens, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
+            let one = TrainSpec {
+                length: TrainLength::Steps(1),
+                batch_size: 1,
+                gradient_accumulation_steps: 1,
+                ..spec.train().clone()
+            };
+            let of_a_sequence = with(one).flops.unwrap();
+            let sequences = counted.sequences.into_inner();
+            assert_eq!(planned.flops, Some(of_a_sequence * sequences as f64));
+        }
     }
 }

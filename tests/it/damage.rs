@@ -16,7 +16,7 @@ fn stopped() -> (Workbench, PathBuf) {
     let child = workbench.start(LINE);
     wait_for("27 steps", || workbench.run_folders().first().filter(|run| steps_logged(run) >= 27).map(drop));
     signal("INT", child.id());
-    assert_eq!(finish(child).code, Some(1));
+    assert_eq!(finish(child).code, Some(130));
     let run = workbench.run_folders().remove(0);
     (workbench, run)
 }

@@ -143,7 +143,7 @@ fn ctrl_c_keeps_a_checkpoint_and_the_same_command_goes_on() {
     wait_for("20 steps", || workbench.run_folders().first().filter(|run| steps_logged(run) >= 20).map(drop));
     signal("INT", child.id());
     let output = finish(child);
-    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    assert_eq!(output.code, Some(130), "{}", output.stderr);
     assert!(output.stderr.contains("the same command goes on"), "{}", output.stderr);
     let run = workbench.only_run();
     assert_eq!((&run["state"], &run["reason"]), (&json!("interrupted"), &json!("asked to stop")));

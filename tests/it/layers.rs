@@ -112,7 +112,7 @@ fn what_is_wrong_with_a_base_is_shown_in_it() {
 fn a_key_is_explained_layer_by_layer() {
     let workbench = workbench();
     assert_snapshot!(workbench.stdout("plan near.toml --explain train.batch_size"), @r"
-    train.batch_size: Sequences a step
+    train.batch_size: Sequences a forward pass; a step learns from gradient_accumulation_steps times as many
 
     layer         value  where                   counts in
     default       32                                0 of 2

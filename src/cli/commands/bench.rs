@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
@@ -10,8 +10,36 @@ use crate::cli::table::{Align, table};
 use crate::plan::DeviceKind;
 use crate::runner::bench::{Measurement, Options, SHAPES, Shape, measure, peak_gflops};
 
+/// What `ablate bench` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Shapes to measure; all of them when none is named
+    #[arg(value_name = "SHAPE")]
+    pub shapes: Vec<String>,
+    /// Measured steps, after two that warm up
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub steps: u16,
+    /// Sequences a step, in place of the shape's own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch_size: Option<u16>,
+    /// What to compute on, as `train.device`
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
+    /// By burn's own operations instead of the kernels, also on `flex`
+    #[arg(long)]
+    pub composed: bool,
+    /// Compute sublayers again in the backward pass, as `train.gradient_checkpointing`
+    #[arg(long)]
+    pub gradient_checkpointing: bool,
+    /// Show where a step's time goes, kernel by kernel
+    #[arg(long)]
+    pub profile: bool,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Measures the shapes asked for, one after the other.
-pub fn bench(context: &Context, arguments: &args::Bench) -> Result<(), CliError> {
+pub fn bench(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let shapes = shapes(&arguments.shapes)?;
     let options = Options {
         steps: usize::from(arguments.steps),

@@ -1,30 +1,55 @@
 //! `ablate compare`: tables, figures and a report over the runs of an experiment, or over any runs.
 
-mod json;
 mod tables;
-mod wanted;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::analysis::{Comparison, summarize};
-use crate::cli::args;
-use crate::cli::comparison::{self, Found};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::cli::args::{ExperimentFile, Json};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
-use crate::experiment;
-use crate::plot::charts::standard_figures;
-use crate::plot::{ExtraFont, Figure, Report, Theme, render_png, render_svg, report_html};
-use crate::runner::clock;
+use crate::clock;
+use crate::report::Wanted;
+use crate::report::comparison::{self, Found};
+use crate::report::drawing::{self, Drawn};
 use crate::runner::provenance::Program;
-use crate::store::{Store, write_atomic};
+use crate::store::Store;
 use crate::types::MetricName;
-use wanted::Wanted;
+use crate::types::metrics::{self, Goal};
 
-/// The metric of a comparison that nobody declared one for.
-const USUAL_METRIC: &str = "experiment.metric";
+/// What `ablate compare` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// An experiment file; or words of a query over the runs, as `list` takes them: ids, names, KEY=VALUE, state=finished
+    #[arg(value_name = "FILE|QUERY", required = true)]
+    pub what: Vec<String>,
+    /// Override a key of the file, as in --set train.steps=500
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// The metric that decides [default: the experiment's; valid/mlm_loss for a query]
+    #[arg(long, value_name = "METRIC")]
+    pub metric: Option<MetricName>,
+    /// Which way is better [default: the experiment's, or what is usual for the metric]
+    #[arg(long, value_parser = goals())]
+    pub goal: Option<Goal>,
+    /// Where figures and report are written [default: reports/NAME in the store]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
+    #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
+    pub font: Option<PathBuf>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+fn goals() -> impl TypedValueParser<Value = Goal> {
+    PossibleValuesParser::new(Goal::ALL.map(Goal::name)).try_map(|name| name.parse::<Goal>())
+}
+
 /// The characters that a report's folder has of its query at most.
 const LONGEST_NAME: usize = 60;
 
@@ -40,21 +65,21 @@ pub struct Drawing<'a> {
 }
 
 /// Compares the runs that an experiment file plans, or those that a query finds.
-pub fn compare(context: &Context, arguments: &args::Compare) -> Result<(), CliError> {
+pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let drawing =
         Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: arguments.json.wanted };
     match file_of(arguments)? {
         Some(file) => {
-            let loaded = context.load(&args::ExperimentFile { file, sets: arguments.sets.clone() })?;
+            let loaded = context.load(&ExperimentFile { file, sets: arguments.sets.clone() })?;
             let store = context.existing_store()?;
-            let mut comparison = comparison::of_plan(&loaded, &store)?;
+            let mut comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, &store)?;
             decide(&mut comparison, arguments)?;
             show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, &drawing)
         }
         None => {
             let store = context.existing_store()?;
             let Found { mut comparison, reproductions, repeated } =
-                comparison::of_query(&arguments.what, &metric_of(arguments)?, &store)?;
+                comparison::of_query(&arguments.what, &metric_of(arguments), &store)?;
             decide(&mut comparison, arguments)?;
             say_left_out(context, reproductions, repeated);
             show(context, &comparison, &Wanted::everything(), &folder_name(&comparison.experiment), &drawing)
@@ -64,12 +89,12 @@ pub fn compare(context: &Context, arguments: &args::Compare) -> Result<(), CliEr
 
 /// Prints the tables of an experiment's comparison and writes figures and report.
 pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing) -> Result<(), CliError> {
-    let comparison = comparison::of_plan(loaded, store)?;
+    let comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, store)?;
     show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, drawing)
 }
 
 /// The experiment file, where the arguments name one: a single word that is a file, or ends as one.
-fn file_of(arguments: &args::Compare) -> Result<Option<PathBuf>, CliError> {
+fn file_of(arguments: &Arguments) -> Result<Option<PathBuf>, CliError> {
     let file = match &arguments.what[..] {
         [only] => Some(PathBuf::from(only)).filter(|path| path.is_file() || only.ends_with(".toml")),
         _ => None,
@@ -93,13 +118,13 @@ fn file_of(arguments: &args::Compare) -> Result<Option<PathBuf>, CliError> {
     }
 }
 
-fn metric_of(arguments: &args::Compare) -> Result<MetricName, CliError> {
-    let usual = || experiment::keys::find(USUAL_METRIC)?.default_value()?.to_string().parse().ok();
-    arguments.metric.clone().or_else(usual).ok_or_else(|| CliError::request("name a metric by --metric"))
+/// The metric that is asked for, or the one that decides where nobody declared one.
+fn metric_of(arguments: &Arguments) -> MetricName {
+    arguments.metric.clone().unwrap_or_else(|| metrics::deciding(None).metric_name())
 }
 
 /// Puts metric and goal of the command line over those of the experiment.
-fn decide(comparison: &mut Comparison, arguments: &args::Compare) -> Result<(), CliError> {
+fn decide(comparison: &mut Comparison, arguments: &Arguments) -> Result<(), CliError> {
     if let Some(metric) = &arguments.metric {
         let recorded = comparison.runs.iter().flat_map(|run| run.series.keys()).collect::<BTreeSet<_>>();
         if !recorded.is_empty() && !recorded.contains(metric) {
@@ -107,13 +132,10 @@ fn decide(comparison: &mut Comparison, arguments: &args::Compare) -> Result<(), 
             return Err(CliError::request(format!("no run has recorded `{metric}`; recorded are {names}")));
         }
         comparison.metric = metric.clone();
-        comparison.goal = comparison::goal(experiment::Goal::usual(metric.as_str()));
+        comparison.goal = Goal::usual(metric.as_str());
     }
     if let Some(goal) = arguments.goal {
-        comparison.goal = comparison::goal(match goal {
-            args::Goal::Minimize => experiment::Goal::Minimize,
-            args::Goal::Maximize => experiment::Goal::Maximize,
-        });
+        comparison.goal = goal;
     }
     Ok(())
 }
@@ -142,60 +164,26 @@ fn show(
 ) -> Result<(), CliError> {
     let summary = summarize(comparison);
     let folder = context.report_folder(name, drawing.out);
-    let report = write(context, comparison, wanted, &folder, drawing)?;
+    let drawn = drawing::draw(
+        comparison,
+        &drawing::Drawing {
+            folder: &folder,
+            // In a folder that a person named may be figures of others.
+            owns_folder: drawing.out.is_none(),
+            font: drawing.font,
+            wanted,
+            provenance: &provenance(&comparison.experiment),
+        },
+    )?;
+    let Drawn { report, missing } = drawn;
+    say_missing(context, &missing);
     if drawing.json {
-        context.printer.json(&json::comparison(comparison, &summary, &report));
+        context.printer.json(&comparison::document(comparison, &summary, &report));
     } else {
         tables::print(context, comparison, &summary);
     }
     context.printer.status(Style::Good, "Drawn", report.display());
     Ok(())
-}
-
-/// Writes every figure as SVG and PNG and the report; returns the report's path.
-fn write(
-    context: &Context,
-    comparison: &Comparison,
-    wanted: &Wanted,
-    folder: &Path,
-    drawing: &Drawing,
-) -> Result<PathBuf, CliError> {
-    fs::create_dir_all(folder).map_err(|e| CliError::work(format!("cannot create `{}`: {e}", folder.display())))?;
-    let font = drawing.font.map(read_font).transpose()?;
-    let mut figures = standard_figures(comparison, &wanted.choice);
-    figures.retain(|figure| wanted.has(&figure.name));
-    let put = |name: String, bytes: &[u8]| -> Result<(), CliError> {
-        Ok(write_atomic(&folder.join(name), |file| file.write_all(bytes))?)
-    };
-    let mut missing = BTreeSet::new();
-    for figure in &figures {
-        put(format!("{}.svg", figure.name), render_svg(figure).map_err(CliError::work)?.as_bytes())?;
-        let png = render_png(figure, &Theme::LIGHT, font.as_ref()).map_err(CliError::work)?;
-        put(format!("{}.png", figure.name), &png.bytes)?;
-        missing.extend(png.missing.into_iter().flat_map(|missing| missing.characters));
-    }
-    say_missing(context, &missing);
-    let provenance = provenance(&comparison.experiment);
-    let html =
-        report_html(&Report { comparison, figures: &figures, provenance: &provenance }).map_err(CliError::work)?;
-    put("report.html".into(), html.as_bytes())?;
-    // In a folder that a person named may be figures of others.
-    if drawing.out.is_none() {
-        remove_stale(folder, &figures);
-    }
-    Ok(folder.join("report.html"))
-}
-
-/// Figures of an earlier comparison that this one does not have would be taken for current.
-fn remove_stale(folder: &Path, figures: &[Figure]) {
-    let current: BTreeSet<&str> = figures.iter().map(|figure| figure.name.as_str()).collect();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let is_figure = path.extension().is_some_and(|extension| extension == "svg" || extension == "png");
-        if is_figure && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| !current.contains(stem)) {
-            let _ = fs::remove_file(path);
-        }
-    }
 }
 
 /// Says once which characters the PNG files could not show.
@@ -208,12 +196,6 @@ fn say_missing(context: &Context, missing: &BTreeSet<char>) {
         );
         context.printer.status(Style::Caution, "Note", text);
     }
-}
-
-fn read_font(path: &Path) -> Result<ExtraFont, CliError> {
-    let bytes =
-        fs::read(path).map_err(|e| CliError::request(format!("cannot read the font `{}`: {e}", path.display())))?;
-    ExtraFont::new(bytes).map_err(|e| CliError::request(format!("`{}`: {e}", path.display())))
 }
 
 fn provenance(experiment: &str) -> Vec<(String, String)> {

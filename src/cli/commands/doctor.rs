@@ -2,35 +2,65 @@
 
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::runner::provenance::{Machine, Program, cores};
 use crate::runner::self_test::{self, DeviceTest};
-use crate::store::{Index, RunQuery, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::trainer::device::kernel_isa;
+use crate::types::RunId;
+
+/// What `ablate doctor` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub json: Json,
+}
 
 /// One thing that was looked at.
 struct Finding {
     name: &'static str,
-    fine: bool,
+    state: State,
     text: String,
 }
 
+/// What was found about it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fine,
+    /// It is not here, and nothing needs it until an experiment asks for it.
+    Absent,
+    Problem,
+}
+
+impl State {
+    /// The state in a word, and how it looks.
+    fn mark(self) -> (Style, &'static str) {
+        match self {
+            Self::Fine => (Style::Good, "ok"),
+            Self::Absent => (Style::Faint, "absent"),
+            Self::Problem => (Style::Bad, "problem"),
+        }
+    }
+}
+
 /// Prints what was found; fails when something would keep runs from working.
-pub fn doctor(context: &Context, arguments: &args::Doctor) -> Result<(), CliError> {
+pub fn doctor(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let mut findings = vec![program(), machine()];
     findings.extend(self_test::devices().iter().map(device));
     findings.extend([data(context), store(context)]);
-    let healthy = findings.iter().all(|finding| finding.fine);
+    let healthy = findings.iter().all(|finding| finding.state != State::Problem);
     if arguments.json.wanted {
-        let findings = findings.iter().map(|f| json!({ "name": f.name, "fine": f.fine, "text": f.text }));
+        let findings = findings.iter().map(
+            |f| json!({ "name": f.name, "fine": f.state != State::Problem, "state": f.state.mark().1, "text": f.text }),
+        );
         let findings = findings.collect::<Vec<_>>();
         context.printer.json(&json!({ "format": "ablate-doctor-1", "healthy": healthy, "findings": findings }));
     } else {
         for finding in &findings {
-            let (style, mark) = if finding.fine { (Style::Good, "ok") } else { (Style::Bad, "problem") };
+            let (style, mark) = finding.state.mark();
             let mark = context.printer.paint(Stream::Out, style, &format!("{mark:>8}"));
             context.printer.data(format!("{mark}  {:<8} {}", finding.name, finding.text));
         }
@@ -43,15 +73,14 @@ fn program() -> Finding {
     let commit = if commit.is_empty() { "unknown" } else { &commit[..commit.len().min(12)] };
     let dirty = if dirty { " with changes" } else { "" };
     let text = format!("ablate {version} ({commit}{dirty}), {profile} build for {target}, {rustc}");
-    Finding { name: "program", fine: true, text }
+    Finding { name: "program", state: State::Fine, text }
 }
 
 fn machine() -> Finding {
     let Machine { host, os, cpu, .. } = Machine::this(cores(), "flex");
-    Finding { name: "machine", fine: true, text: format!("{host}: {cpu}, {} cores, {os}", cores()) }
+    Finding { name: "machine", state: State::Fine, text: format!("{host}: {cpu}, {} cores, {os}", cores()) }
 }
 
-/// A device that the program lacks is no problem: nothing needs it until an experiment asks for it.
 fn device(test: &DeviceTest) -> Finding {
     let found = match &test.finding {
         self_test::Finding::Works { gflops } => format!("{gflops:.0} GFLOP/s in matrix products (f32)"),
@@ -64,7 +93,11 @@ fn device(test: &DeviceTest) -> Finding {
         "flex" => format!("; matrix kernels with {}, under the bitwise promise", kernel_isa()),
         _ => String::new(),
     };
-    Finding { name: "device", fine: true, text: format!("{}: {found}{promise}", test.device) }
+    let state = match &test.finding {
+        self_test::Finding::Works { .. } => State::Fine,
+        self_test::Finding::NotBuilt { .. } | self_test::Finding::Broken { .. } => State::Absent,
+    };
+    Finding { name: "device", state, text: format!("{}: {found}{promise}", test.device) }
 }
 
 fn data(context: &Context) -> Finding {
@@ -74,7 +107,7 @@ fn data(context: &Context) -> Finding {
     } else {
         format!("`{root}` does not exist; only `demo` and corpora beside their experiment files are found (--data DIR)")
     };
-    Finding { name: "data", fine: true, text }
+    Finding { name: "data", state: State::Fine, text }
 }
 
 fn store(context: &Context) -> Finding {
@@ -82,23 +115,29 @@ fn store(context: &Context) -> Finding {
     if !context.runs.exists() {
         return Finding {
             name: "store",
-            fine: true,
+            state: State::Fine,
             text: format!("`{root}` does not exist yet; `ablate run` makes it"),
         };
     }
     match look_at_store(context) {
         Ok((runs, unreadable)) => {
-            let damaged = if unreadable > 0 { format!(", {unreadable} cannot be read") } else { String::new() };
-            Finding { name: "store", fine: unreadable == 0, text: format!("`{root}`: {runs} runs{damaged}") }
+            let mut text = format!("`{root}`: {runs} runs");
+            if !unreadable.is_empty() {
+                text.push_str(&format!(", {} cannot be read", unreadable.len()));
+                unreadable.iter().for_each(|(run, error)| text.push_str(&format!("\n{:>20}{run}: {error}", "")));
+            }
+            Finding { name: "store", state: if unreadable.is_empty() { State::Fine } else { State::Problem }, text }
         }
-        Err(error) => Finding { name: "store", fine: false, text: error.to_string() },
+        Err(error) => Finding { name: "store", state: State::Problem, text: error.to_string() },
     }
 }
 
-fn look_at_store(context: &Context) -> Result<(usize, usize), StoreError> {
+/// How many runs there are, and those of which something cannot be read, from the folders themselves.
+fn look_at_store(context: &Context) -> Result<(usize, Vec<(RunId, StoreError)>), StoreError> {
     let store = Store::open(&context.runs)?;
     tempfile::tempfile_in(store.root()).map_err(|source| StoreError::io("write to", store.root(), source))?;
-    let mut index = Index::open(&store)?;
-    let runs = index.query(&RunQuery::default())?.len();
-    Ok((runs, index.unreadable().len()))
+    let ids = store.run_ids()?;
+    let count = ids.len();
+    let unreadable = ids.into_iter().filter_map(|id| store.load(&id).err().map(|error| (id, error)));
+    Ok((count, unreadable.collect()))
 }

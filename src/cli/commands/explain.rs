@@ -1,13 +1,12 @@
 //! `ablate plan --explain KEY`: where the value of a key comes from, layer by layer.
 
-use serde_json::json;
-
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
-use crate::experiment::{Experiment, Place, keys, nearest_key};
+use crate::experiment::{Experiment, keys, nearest_key};
 use crate::plan;
+use crate::report::explanation::ExplanationReport;
 
 /// Prints what every layer says of a key, and in how many cells it counts.
 pub fn explain(context: &Context, experiment: &Experiment, name: &str, as_json: bool) -> Result<(), CliError> {
@@ -15,7 +14,7 @@ pub fn explain(context: &Context, experiment: &Experiment, name: &str, as_json: 
     let explanation = plan::explain(experiment, key);
     let printer = &context.printer;
     if as_json {
-        printer.json(&to_json(experiment, &explanation));
+        printer.json(&ExplanationReport::of(experiment, &explanation));
         return Ok(());
     }
     printer.data(format!("{}: {}\n", printer.paint(Stream::Out, Style::Strong, key.name), key.doc));
@@ -37,31 +36,5 @@ fn unknown(name: &str) -> CliError {
     CliError::request(match nearest_key(name, &[]) {
         Some(key) => format!("`--explain`: unknown key `{name}`; did you mean `{key}`?"),
         None => format!("`--explain`: unknown key `{name}`; a key is written section.key, like `objective.mask_ratio`"),
-    })
-}
-
-fn to_json(experiment: &Experiment, explanation: &plan::Explanation) -> serde_json::Value {
-    let layer = |layer: &plan::Layer| {
-        let mut object = json!({ "layer": layer.name, "value": layer.value, "cells": layer.cells });
-        match &layer.place {
-            Some(Place::File { file, start, .. }) => {
-                let source = experiment.source.get(*file);
-                let (line, column) = source.position(*start);
-                object["file"] = json!(source.name);
-                object["line"] = json!(line);
-                object["column"] = json!(column);
-            }
-            Some(Place::Argument(argument)) => object["argument"] = json!(argument),
-            None => {}
-        }
-        object
-    };
-    json!({
-        "format": "ablate-explain-1",
-        "key": explanation.key.name,
-        "doc": explanation.key.doc,
-        "cells": explanation.cells,
-        "without_value": explanation.absent,
-        "layers": explanation.layers.iter().map(layer).collect::<Vec<_>>(),
     })
 }

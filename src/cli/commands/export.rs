@@ -1,32 +1,59 @@
 //! `ablate export`: a trained model for other programs.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
-use crate::plan::{StageSpec, Task, TokenizerSpec};
+use crate::durable;
+use crate::plan::{Nsp, StageSpec, Task, TokenizerSpec};
+use crate::report::find::find_run;
 use crate::runner::trained::Trained;
 use crate::store::StoredRun;
 use crate::trainer::hugging_face::{architecture, files};
 use crate::trainer::tokenizer::morphemes::SEPARATOR;
+use crate::types::metrics::{self, Metric};
+
+/// What `ablate export` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// For which program
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// The folder, which must be new or empty [default: RUN-hf]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub checkpoint: Checkpoint,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// What a model is exported for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// Hugging Face's transformers
+    Hf,
+}
 
 /// Writes the folder that Hugging Face's `transformers` loads.
-pub fn export(context: &Context, arguments: &args::Export) -> Result<(), CliError> {
-    let args::ExportFormat::Hf = arguments.format;
+pub fn export(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
+    let ExportFormat::Hf = arguments.format;
     let store = context.existing_store()?;
-    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let run = find_run(&store, &arguments.run)?;
     let folder = arguments.out.clone().unwrap_or_else(|| format!("{}-hf", run.id).into());
     if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
         let shown = folder.display();
         return Err(CliError::request(format!("`{shown}` is not empty; name another folder with --out DIR")));
     }
-    let trained = context.trained(&run, arguments.which())?;
+    let trained = context.trained(&run, arguments.checkpoint.which())?;
     let mut written = files(&trained.spec, &trained.weights, &trained.tokenizer).map_err(CliError::request)?;
     written.push(("README.md", model_card(&run, &trained).into_bytes()));
     write(&folder, &written)
@@ -52,16 +79,11 @@ pub fn export(context: &Context, arguments: &args::Export) -> Result<(), CliErro
 fn write(folder: &Path, files: &[(&str, Vec<u8>)]) -> std::io::Result<()> {
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
-    let building = tempfile::Builder::new().prefix(".export-").tempdir_in(parent)?;
+    let building = durable::new_folder(parent)?;
     for (name, bytes) in files {
-        let mut file = fs::File::create(building.path().join(name))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        durable::write(&building.path().join(name), |file| file.write_all(bytes))?;
     }
-    if folder.exists() {
-        fs::remove_dir(folder)?;
-    }
-    fs::rename(building.keep(), folder)
+    durable::publish_folder(building, folder).map_err(|(_, error)| error)
 }
 
 /// What has to be done to text before the exported tokenizer sees it.
@@ -81,18 +103,14 @@ fn text_it_takes(tokenizer: &TokenizerSpec) -> String {
 fn model_card(run: &StoredRun, trained: &Trained) -> String {
     let spec = &trained.spec;
     let class = architecture(spec);
-    let last = |name: &str| {
-        let points = run.history.all_series().find(|(metric, _)| metric.as_str() == name)?.1;
-        Some(format!("| {name} | {:.4} |\n", points.last()?.value))
+    let last = |metric: &Metric| {
+        let last = run.history.series(&metric.metric_name()).last()?;
+        Some(format!("| {} | {:.4} |\n", metric.name(), last.value))
     };
-    let of_pretraining = ["valid/mlm_loss", "valid/masked_accuracy", "valid/nsp_accuracy"].map(str::to_owned);
-    let of_task = |task: Task| {
-        let sides = ["valid", "test"].into_iter();
-        sides.flat_map(move |side| task.metrics().iter().map(move |leaf| format!("{side}/{leaf}"))).collect()
-    };
-    let names = spec.task().map_or(of_pretraining.to_vec(), |task| of_task(task.task));
-    let metrics: String = names.iter().filter_map(|name| last(name)).collect();
-    let (meaning, of, hash) = match &spec.stage {
+    let of_pretraining = [&metrics::VALID_MLM_LOSS, &metrics::MASKED_ACCURACY, &metrics::NSP_ACCURACY];
+    let shown = spec.task().map_or(of_pretraining.to_vec(), |task| task.task.metrics().collect());
+    let metrics: String = shown.into_iter().filter_map(last).collect();
+    let (meaning, corpus, hash) = match &spec.stage {
         StageSpec::Finetune(stage) => {
             let task = &stage.task;
             let meaning = format!("Fine-tuned on `{}` (content hash `{}`). Loss in nats.", task.data, task.data_hash);
@@ -102,15 +120,18 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
             }
         }
         StageSpec::Pretrain(stage) => {
-            let meaning = format!(
-                "Label 1 of the sentence-pair head means that B does not follow A; negatives: `{:?}`. Loss in nats, at 15 % masks.",
-                stage.objective.nsp
-            );
+            let meaning = match stage.objective.nsp {
+                Nsp::Off => "Loss in nats, at 15 % masks.".to_owned(),
+                nsp => format!(
+                    "Label 1 of the sentence-pair head means that B does not follow A; negatives: `{nsp:?}`. Loss in \
+                     nats, at 15 % masks."
+                ),
+            };
             (meaning, &stage.data.corpus, stage.data.corpus_hash)
         }
         StageSpec::Import(stage) => ("Imported as it is.".to_owned(), &stage.folder, stage.hash),
     };
-    let floor = run.history.facts.get("unigram_entropy").and_then(serde_json::Value::as_f64);
+    let floor = run.history.facts.get(metrics::UNIGRAM_ENTROPY.fact).and_then(serde_json::Value::as_f64);
     let floor = floor.map(|floor| format!("| unigram entropy: the floor of the loss without context | {floor:.4} |\n"));
     format!(
         "---\nlibrary_name: transformers\ntags: [bert, {tag}]\n---\n\n# A small BERT\n\nTrained by `ablate` in run \
@@ -119,7 +140,6 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
          {class}.from_pretrained(\"FOLDER\")\n```\n\n| of the last evaluation, held-out documents | |\n|---|---|\n{metrics}{floor}\n\
          {meaning}\n\n{morphemes}## Specification\n\n```toml\n{toml}```\n",
         id = run.id,
-        corpus = of,
         step = trained.step,
         floor = floor.unwrap_or_default(),
         tag = match spec.task().map(|task| task.task) {

@@ -2,17 +2,36 @@
 
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
+use crate::report::find::find_run;
 use crate::trainer::pretraining::fill_mask::{Filled, Guess, fill_mask};
 
+/// What `ablate fill-mask` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The text, with [MASK] where the model is to guess
+    #[arg(value_name = "TEXT")]
+    pub text: String,
+    /// Guesses for each mask
+    #[arg(long, short = 'k', value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub top: u16,
+    #[command(flatten)]
+    pub checkpoint: Checkpoint,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Prints the most probable tokens for each mask.
-pub fn fill_mask_of(context: &Context, arguments: &args::FillMask) -> Result<(), CliError> {
+pub fn fill_mask_of(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = store.load(&store.resolve(&arguments.run)?)?;
-    let trained = context.pretrained(&run, arguments.which())?;
+    let run = find_run(&store, &arguments.run)?;
+    let trained = context.pretrained(&run, arguments.checkpoint.which())?;
     let top = usize::from(arguments.top);
     let filled = fill_mask(&trained.spec, &trained.weights, &trained.tokenizer, &arguments.text, top)
         .map_err(CliError::request)?;

@@ -1,21 +1,43 @@
 //! `ablate import`: a model from elsewhere becomes a run of the store.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::Style;
-use crate::runner::import::{TakeInError, take_in};
+use crate::runner::import::{ImportModelError, import_model};
+
+/// What `ablate import` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// From which program
+    #[arg(value_enum)]
+    pub format: ImportFormat,
+    /// The folder with config.json, model.safetensors and tokenizer.json
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// What a model is imported from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ImportFormat {
+    /// Hugging Face's transformers: a BERT
+    Hf,
+}
 
 /// Takes a folder of Hugging Face's in, and says how to start from it.
-pub fn import(context: &Context, arguments: &args::Import) -> Result<(), CliError> {
-    let args::ImportFormat::Hf = arguments.format;
+pub fn import(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
+    let ImportFormat::Hf = arguments.format;
     let store = context.store()?;
-    let taken = take_in(&store, &arguments.folder, &context.command);
+    let taken = import_model(&store, &arguments.folder, &context.command);
     let taken = taken.map_err(|error| match error {
-        TakeInError::Import(_) => CliError::request(error),
+        ImportModelError::Import(_) => CliError::request(error),
         _ => CliError::work(error),
     })?;
     if arguments.json.wanted {

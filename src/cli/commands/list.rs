@@ -1,57 +1,87 @@
 //! `ablate list`: the runs of the store, newest first.
 
-use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
-use crate::cli::printer::{Stream, Style};
+use crate::cli::printer::{Stream, Style, terminal_width};
 use crate::cli::table::{Align, table};
-use crate::runner::clock;
-use crate::store::{Index, RunQuery, RunRow, RunState, shortest_unique_prefixes};
-use crate::types::{MetricName, RunId};
+use crate::clock;
+use crate::report::find::unknown_word;
+use crate::report::listing::{ListedRun, Listing};
+use crate::report::spelling;
+use crate::store::{Index, RunQuery, RunState, shortest_unique_prefixes};
+use crate::types::RunId;
 
-/// The result that the table shows.
-const SHOWN_METRIC: &str = "valid/mlm_loss";
+/// What `ablate list` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Words of a query: an experiment's name, KEY=VALUE, state=failed, limit=20
+    #[arg(value_name = "QUERY")]
+    pub query: Vec<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// Columns of a terminal from which on moments and metrics are written out.
+const WIDE: usize = 110;
 
 /// Prints the runs that the query finds.
-pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
+pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let query: RunQuery = arguments.query.join(" ").parse()?;
     let mut index = Index::open(&store)?;
-    let rows = index.query(&query)?;
+    if let Some(word) = unknown_word(&query, &mut index)? {
+        let text = format!("`{word}` is no experiment and begins no run's id; `ablate list` shows all runs");
+        return Err(CliError::request(text));
+    }
+    let listing = Listing::of(index.query(&query)?, &store);
     for (run, error) in index.unreadable() {
         context.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
     }
     if arguments.json.wanted {
-        context
-            .printer
-            .json(&json!({ "format": "ablate-list-1", "runs": rows.iter().map(row_json).collect::<Vec<_>>() }));
+        context.printer.json(&listing);
         return Ok(());
     }
-    if rows.is_empty() {
+    if listing.runs.is_empty() {
         context.printer.say("no runs");
         return Ok(());
     }
     let ids = store.run_ids()?;
     let prefixes = shortest_unique_prefixes(&ids);
+    // One metric for all, or each with its own.
+    let metrics = listing.runs.iter().filter_map(|run| Some(run.result()?.0.as_str())).collect::<BTreeSet<_>>();
+    let metric = metrics.first().copied().filter(|_| metrics.len() == 1);
+    let is_narrow = terminal_width().is_some_and(|width| width < WIDE);
+    let result = match metric {
+        Some(metric) if is_narrow => metric.rsplit('/').next().unwrap_or(metric),
+        metric => metric.unwrap_or("result"),
+    };
     let columns = [
         ("run", Align::Left),
         ("state", Align::Left),
         ("started", Align::Left),
         ("took", Align::Right),
         ("steps", Align::Right),
-        (SHOWN_METRIC, Align::Right),
+        (result, Align::Right),
         ("experiment", Align::Left),
+        ("seed", Align::Right),
         ("cell", Align::Left),
     ];
-    let text = table(&columns, rows.iter().map(|row| cells(context, row, &prefixes)));
-    context.printer.data(text);
+    let rows = listing.runs.iter().map(|run| cells(context, run, &prefixes, metric.is_some(), is_narrow));
+    context.printer.data(table(&columns, rows));
     Ok(())
 }
 
-fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<RunId, usize>) -> Vec<String> {
+fn cells(
+    context: &Context,
+    row: &ListedRun,
+    prefixes: &BTreeMap<RunId, usize>,
+    is_one_metric: bool,
+    is_narrow: bool,
+) -> Vec<String> {
     let printer = &context.printer;
     let (unique, rest) = row.id.as_str().split_at(prefixes.get(&row.id).copied().unwrap_or(RunId::LEN));
     let id = format!("{}{rest}", printer.paint(Stream::Out, Style::Id, unique));
@@ -61,19 +91,28 @@ fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<
         RunState::Running => Style::Hint,
         RunState::Interrupted | RunState::Stopped | RunState::Lost | RunState::Planned => Style::Caution,
     };
+    let now = clock::now();
+    let started =
+        row.started_at.map(|at| if is_narrow { format::ago(now.secs_since(at)) } else { format::moment(at, now) });
     let took = row.started_at.zip(row.ended_at).map(|(start, end)| format::duration(end.secs_since(start)));
     let steps = match row.total_steps {
         Some(total) if total != row.steps_done.0 => format!("{}/{total}", row.steps_done),
+        None if row.steps_done.0 == 0 => "-".to_owned(),
         _ => row.steps_done.to_string(),
+    };
+    let result = match row.result() {
+        Some((name, value)) if !is_one_metric => format!("{name} {}", format::metric(Some(value))),
+        result => format::metric(result.map(|(_, value)| value)),
     };
     vec![
         id,
         printer.paint(Stream::Out, style, row.state.name()),
-        row.started_at.map(|at| format::moment(at, clock::now())).unwrap_or_else(|| "-".into()),
+        started.unwrap_or_else(|| "-".into()),
         took.unwrap_or_else(|| "-".into()),
         steps,
-        format::metric(shown(row)),
+        result,
         row.experiment.clone().unwrap_or_else(|| "-".into()),
+        row.seed.map_or_else(|| "-".into(), |seed| seed.to_string()),
         match &row.reproduces {
             Some(original) => format!("reproduces {original}"),
             None => cell(row),
@@ -81,38 +120,11 @@ fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<
     ]
 }
 
-fn shown(row: &RunRow) -> Option<f64> {
-    let name: MetricName = SHOWN_METRIC.parse().ok()?;
-    Some(row.metrics.get(&name)?.last)
-}
-
 /// `mask_ratio=0.3 nsp=off`.
-fn cell(row: &RunRow) -> String {
+fn cell(row: &ListedRun) -> String {
     let part = |(key, value): (&String, &serde_json::Value)| {
         let name = key.strip_suffix(".kind").unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key));
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{name}={value}")
+        format!("{name}={}", spelling::axis_value(value))
     };
     row.axes.iter().map(part).collect::<Vec<_>>().join(" ")
-}
-
-fn row_json(row: &RunRow) -> serde_json::Value {
-    let metrics: serde_json::Map<_, _> =
-        row.metrics.iter().map(|(name, summary)| (name.to_string(), json!(summary.last))).collect();
-    json!({
-        "id": row.id,
-        "spec_hash": row.spec_hash,
-        "state": row.state,
-        "reason": row.reason,
-        "created_at": row.created_at,
-        "started_at": row.started_at,
-        "ended_at": row.ended_at,
-        "steps_done": row.steps_done,
-        "total_steps": row.total_steps,
-        "parameters": row.parameters,
-        "experiment": row.experiment,
-        "axes": row.axes,
-        "reproduces": row.reproduces,
-        "metrics": metrics,
-    })
 }

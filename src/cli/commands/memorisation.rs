@@ -3,29 +3,47 @@
 use serde_json::json;
 
 use crate::analysis::wilson_interval;
-use crate::cli::args;
+use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
 use crate::plan::StageSpec;
+use crate::report::find::find_run;
 use crate::runner::corpora;
-use crate::runner::provenance::Provenance;
 use crate::trainer::pretraining::memorisation::{Span, probe};
 use crate::trainer::tokenizer::Tokenizer;
 
+/// What `ablate memorisation` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A pretrained run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Spans of either side
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..))]
+    pub spans: u16,
+    /// Tokens of a span
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub length: u16,
+    /// Spans that are shown of those that came back
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub show: u16,
+    #[command(flatten)]
+    pub checkpoint: Checkpoint,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Asks for as many train spans as held-out ones, and prints both shares and what was given back.
-pub fn memorisation(context: &Context, arguments: &args::Memorisation) -> Result<(), CliError> {
+pub fn memorisation(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let run = find_run(&store, &arguments.run)?;
     if matches!(run.spec.stage, StageSpec::Import(_)) {
         let text = format!("run {} was imported, and what it was trained on is not here", run.id);
         return Err(CliError::request(text));
     }
-    let trained = context.pretrained(&run, arguments.which())?;
-    let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
-    let beside = provenance.and_then(|provenance| provenance.corpus.beside);
-    let data = corpora::prepare(&run.spec, beside.as_deref(), &context.data_root, &context.cache()?)
-        .map_err(CliError::request)?;
+    let trained = context.pretrained(&run, arguments.checkpoint.which())?;
+    let data = corpora::prepare(&run.spec, &context.sources()?.of_run(&run)).map_err(CliError::request)?;
     let (spans, length) = (usize::from(arguments.spans), usize::from(arguments.length));
     let room = trained.spec.train().seq_len.saturating_sub(2);
     if length > room {

@@ -1,4 +1,6 @@
-//! The commands, one file each.
+//! The commands, one file each: what it takes, and what it does.
+//!
+//! A new command is a file and two lines here.
 
 mod bench;
 mod compare;
@@ -18,19 +20,67 @@ mod show;
 mod tokenizer;
 mod worker;
 
-pub use bench::bench;
-pub use compare::compare;
-pub use diff::diff;
-pub use doctor::doctor;
-pub use export::export;
-pub use fill_mask::fill_mask_of;
-pub use import::import;
-pub use list::list;
-pub use memorisation::memorisation;
-pub use plan::plan;
-pub use predict::predict;
-pub use reproduce::reproduce;
-pub use run::run;
-pub use show::show;
-pub use tokenizer::tokenizer;
-pub use worker::worker;
+use super::context::Context;
+use super::error::CliError;
+
+/// What the program is asked to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Show what an experiment file amounts to, without training
+    Plan(plan::Arguments),
+    /// Train what is missing of an experiment and draw the comparison
+    Run(run::Arguments),
+    /// List runs
+    List(list::Arguments),
+    /// Show everything about a run
+    Show(show::Arguments),
+    /// Compare two runs: settings, results, provenance
+    Diff(diff::Arguments),
+    /// Compare the runs of an experiment, or any runs: tables, figures, report.html
+    Compare(compare::Arguments),
+    /// Execute a finished run again and prove that it comes out the same
+    Reproduce(reproduce::Arguments),
+    /// What a trained model expects behind each [MASK] of a text
+    FillMask(fill_mask::Arguments),
+    /// What a model trained for a task says about the texts of a file
+    Predict(predict::Arguments),
+    /// Which spans of its train documents a model gives back word for word
+    Memorisation(memorisation::Arguments),
+    /// Train, inspect and compare tokenizers
+    Tokenizer(tokenizer::Arguments),
+    /// Take a model from elsewhere into the store, to fine-tune it
+    Import(import::Arguments),
+    /// Write a trained model for other programs
+    Export(export::Arguments),
+    /// Check this machine, this program and the store
+    Doctor(doctor::Arguments),
+    /// Measure training steps of known shapes on this machine
+    Bench(bench::Arguments),
+    /// Execute one run (what `run` starts)
+    #[command(hide = true)]
+    Worker(worker::Arguments),
+}
+
+impl Command {
+    /// Does it.
+    pub fn execute(&self, context: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Plan(arguments) => plan::plan(context, arguments),
+            Self::Run(arguments) => run::run(context, arguments),
+            Self::List(arguments) => list::list(context, arguments),
+            Self::Show(arguments) => show::show(context, arguments),
+            Self::Diff(arguments) => diff::diff(context, arguments),
+            Self::Compare(arguments) => compare::compare(context, arguments),
+            Self::Reproduce(arguments) => reproduce::reproduce(context, arguments),
+            Self::FillMask(arguments) => fill_mask::fill_mask_of(context, arguments),
+            Self::Predict(arguments) => predict::predict(context, arguments),
+            Self::Memorisation(arguments) => memorisation::memorisation(context, arguments),
+            Self::Tokenizer(arguments) => tokenizer::tokenizer(context, arguments),
+            Self::Import(arguments) => import::import(context, arguments),
+            Self::Export(arguments) => export::export(context, arguments),
+            Self::Doctor(arguments) => doctor::doctor(context, arguments),
+            Self::Bench(arguments) => bench::bench(context, arguments),
+            Self::Worker(arguments) => worker::worker(context, arguments),
+        }
+    }
+}

@@ -1,92 +1,49 @@
 //! `ablate plan`: what an experiment file amounts to. Never trains, writes nothing.
 
-use std::collections::BTreeMap;
-
-use serde_json::json;
-
-use crate::cli::args;
+use crate::cli::args::{ExperimentFile, Json};
 use crate::cli::commands::explain::explain;
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
-use crate::cli::estimates::Speeds;
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::experiment::Value;
-use crate::plan::{Cell, Estimate, Measured, PlannedRun, Savings, estimate};
-use crate::store::{Index, RunQuery, RunRow, RunState, Store};
-use crate::types::SpecHash;
+use crate::plan::{PlannedRun, Savings};
+use crate::report::planned::{Existing, PlanReport, cost};
+use crate::store::{RunState, Store};
+
+/// What `ablate plan` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub experiment: ExperimentFile,
+    /// Show every cell, however many there are
+    #[arg(long)]
+    pub all: bool,
+    /// Show where the value of a key comes from, layer by layer, instead of the cells
+    #[arg(long, value_name = "KEY")]
+    pub explain: Option<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
 
 /// Cells that are shown unless all are asked for.
 const ROWS: usize = 200;
 
 /// Prints the cells with their costs, and how much of the plan is done.
-pub fn plan(context: &Context, arguments: &args::Plan) -> Result<(), CliError> {
+pub fn plan(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     if let Some(key) = &arguments.explain {
         return explain(context, &context.read(&arguments.experiment)?, key, arguments.json.wanted);
     }
     let loaded = context.load(&arguments.experiment)?;
-    let existing = Existing::read(context)?;
+    let existing =
+        if context.runs.exists() { Existing::read(&Store::open(&context.runs)?)? } else { Existing::default() };
     if arguments.json.wanted {
-        context.printer.json(&as_json(&loaded, &existing));
+        context.printer.json(&PlanReport::of(&loaded.experiment, &loaded.plan, &existing));
     } else {
         print(context, &loaded, &existing, if arguments.all { usize::MAX } else { ROWS });
     }
     Ok(())
-}
-
-/// What the store has of a plan.
-struct Existing {
-    states: BTreeMap<SpecHash, RunState>,
-    speeds: Speeds,
-}
-
-impl Existing {
-    fn read(context: &Context) -> Result<Self, CliError> {
-        let mut existing = Self { states: BTreeMap::new(), speeds: Speeds::default() };
-        if !context.runs.exists() {
-            return Ok(existing);
-        }
-        let store = Store::open(&context.runs)?;
-        for row in Index::open(&store)?.query(&RunQuery::default())? {
-            existing.take(&row);
-        }
-        existing.speeds = Speeds::read(&store)?;
-        Ok(existing)
-    }
-
-    /// Of several runs of one specification, the one nearest to being finished counts.
-    fn take(&mut self, row: &RunRow) {
-        if row.reproduces.is_some() {
-            return;
-        }
-        let state = self.states.entry(row.identity).or_insert(row.state);
-        if row.state.distance() < state.distance() {
-            *state = row.state;
-        }
-    }
-
-    fn count(&self, runs: &[&PlannedRun], state: RunState) -> usize {
-        runs.iter().filter(|run| self.states.get(&run.hash) == Some(&state)).count()
-    }
-
-    /// `2/3` finished, and what else there is.
-    fn of(&self, cell: &Cell) -> String {
-        let states: Vec<RunState> = cell.runs.iter().filter_map(|run| self.states.get(&run.hash).copied()).collect();
-        let count = |state| states.iter().filter(|&&s| s == state).count();
-        let mut text = format!("{}/{}", count(RunState::Finished), cell.runs.len());
-        for state in RunState::ALL {
-            let n = count(state);
-            if state != RunState::Finished && n > 0 {
-                text.push_str(&format!(", {n} {state}"));
-            }
-        }
-        text
-    }
-}
-
-fn cost(cell: &Cell) -> Option<Estimate> {
-    cell.runs.first().map(|run| estimate(&run.spec, Measured::default()))
 }
 
 fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
@@ -160,7 +117,7 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
     }
     text.push_str(&format!(", {} to run", runs.len() - finished - failed));
     let is_missing =
-        |run: &PlannedRun| !matches!(existing.states.get(&run.hash), Some(RunState::Finished | RunState::Failed));
+        |run: &PlannedRun| !matches!(existing.state(run.hash), Some(RunState::Finished | RunState::Failed));
     text.push_str(&sharing(plan.savings(is_missing)));
     let missing: Vec<_> = runs.iter().filter(|run| is_missing(run)).collect();
     let predictions: Vec<_> = missing.iter().filter_map(|run| existing.speeds.predict(&run.spec)).collect();
@@ -195,45 +152,4 @@ fn sharing(savings: Savings) -> String {
         ));
     }
     text
-}
-
-fn as_json(loaded: &Loaded, existing: &Existing) -> serde_json::Value {
-    let Loaded { experiment, plan, .. } = loaded;
-    let cell = |cell: &Cell| {
-        let cost = cost(cell);
-        let axes: serde_json::Map<_, _> =
-            cell.axes.iter().map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
-        let runs: Vec<_> = cell
-            .runs
-            .iter()
-            .map(|run| {
-                json!({
-                    "seed": run.seed,
-                    "spec_hash": run.hash,
-                    "state": existing.states.get(&run.hash),
-                    "seconds": existing.speeds.predict(&run.spec).map(|p| p.secs),
-                })
-            })
-            .collect();
-        json!({
-            "axes": axes,
-            "label": cell.label,
-            "parameters": cost.map(|c| c.parameters.total()),
-            "steps": cost.and_then(|c| c.steps),
-            "tokens": cost.and_then(|c| c.tokens),
-            "flops": cost.and_then(|c| c.flops),
-            "disk_bytes": cost.map(|c| c.disk_bytes),
-            "runs": runs,
-        })
-    };
-    json!({
-        "format": "ablate-plan-1",
-        "experiment": experiment.name,
-        "question": experiment.question,
-        "arithmetic": plan.tally.to_string(),
-        "cells": plan.cells.iter().map(cell).collect::<Vec<_>>(),
-        "runs": plan.runs().len(),
-        "duplicates": plan.duplicates(),
-        "shared_steps": plan.savings(|_| true).steps,
-    })
 }

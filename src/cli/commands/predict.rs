@@ -1,26 +1,42 @@
 //! `ablate predict`: what a model that was trained for a task says about texts.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::plan::TaskSpec;
+use crate::report::find::find_run;
 use crate::trainer::fine_tuning::prediction::{Entity, Said, predict_texts};
 use crate::trainer::fine_tuning::task::TextExample;
 
+/// What `ablate predict` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A fine-tuned run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// A text a line, a TSV with a header, or JSON lines; `-` for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub checkpoint: Checkpoint,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Prints a line for each text of the file: its class, or its entities.
-pub fn predict(context: &Context, arguments: &args::Predict) -> Result<(), CliError> {
+pub fn predict(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let run = find_run(&store, &arguments.run)?;
     let Some(stage) = run.spec.task() else {
         let text = format!("run {} was pretrained, for no task; `ablate fill-mask {} TEXT` asks it", run.id, run.id);
         return Err(CliError::request(text));
     };
-    let trained = context.trained(&run, arguments.which())?;
+    let trained = context.trained(&run, arguments.checkpoint.which())?;
     let texts = texts(&arguments.file, stage)?;
     let said = predict_texts(&trained.spec, &trained.weights, &trained.tokenizer, &texts);
     if arguments.json.wanted {

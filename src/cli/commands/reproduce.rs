@@ -2,47 +2,58 @@
 
 use serde_json::json;
 
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::progress::SweepProgress;
-use crate::runner::execute::{Fate, Options, execute};
-use crate::runner::provenance::Provenance;
+use crate::report::find::find_run;
+use crate::runner::execute::{Options, TaskOutcome, execute};
+use crate::runner::launch::LocalProcesses;
 use crate::runner::reproduce::{ProvenanceDifference, ReproduceError, Verdict, compare, provenance_differences, task};
 use crate::runner::stop::Stop;
 
+/// What `ablate reproduce` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A finished run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Threads to compute with; the result does not depend on them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Re-executes the run from its stored specification, in a new folder that points at it; fails when the two differ.
-pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), CliError> {
+pub fn reproduce(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let original = store.load(&store.resolve(&arguments.run)?)?;
+    let original = find_run(&store, &arguments.run)?;
     let tasks = [task(&original).map_err(CliError::request)?];
-    let provenance: Option<Provenance> = serde_json::from_value(original.provenance.clone()).ok();
-    let options = Options {
-        jobs: 1,
-        threads: arguments.threads.map(usize::from),
-        retry: false,
-        sharing: false,
-        halving: None,
-        data_root: context.data_root.clone(),
-        beside: provenance.and_then(|provenance| provenance.corpus.beside),
-        command: context.command.clone(),
-    };
+    let options = Options { command: context.command.clone(), ..Options::default() };
     let stop = Stop::on_signals();
     let mut progress = SweepProgress::new(&context.printer, &tasks, vec![1.0]);
-    let fates = execute(&store, &tasks, &options, &stop, &mut |happening| progress.watch(&happening));
+    let sources = context.sources()?.of_run(&original);
+    let mut launcher = LocalProcesses::new(&sources, 1, arguments.threads.map(usize::from));
+    let outcomes = execute(&sources, &tasks, &options, &mut launcher, &stop, &mut |event| progress.watch(&event));
     progress.finish();
-    let run = match fates?.into_iter().next() {
-        Some(Fate::Finished(run)) => run,
-        Some(Fate::Broken { reason }) => return Err(CliError::work(reason)),
-        Some(Fate::Failed { run, reason }) => return Err(CliError::work(ReproduceError::Failed { run, reason })),
+    let run = match outcomes?.into_iter().next() {
+        Some(TaskOutcome::Finished(run)) => run,
+        Some(TaskOutcome::Broken { reason }) => return Err(CliError::work(reason)),
+        Some(TaskOutcome::Failed { run, reason }) => {
+            return Err(CliError::work(ReproduceError::Failed { run, reason }));
+        }
+        _ if stop.is_requested() => {
+            return Err(CliError::Interrupted("interrupted before the run was reproduced".to_owned()));
+        }
         _ => return Err(CliError::work("interrupted before the run was reproduced")),
     };
     let again = store.load(&run)?;
     let device = original.spec.train().device;
     let verdict = compare(device, &original.history, &again.history);
     let basis = Verdict::basis(device);
-    let differences = provenance_differences(&original.provenance, &again.provenance);
+    let differences = provenance_differences(&original, &again);
     if arguments.json.wanted {
         context.printer.json(&json!({
             "format": "ablate-reproduce-1",

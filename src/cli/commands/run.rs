@@ -1,147 +1,118 @@
 //! `ablate run`: trains what is missing of an experiment, then draws the comparison.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::str::FromStr;
 
-use crate::cli::args;
+use crate::cli::args::ExperimentFile;
 use crate::cli::commands::compare::{Drawing, draw};
-use crate::cli::context::{Context, Loaded};
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
-use crate::plan::{Cell, Measured, PlannedRun, StageSpec, TokenizerKind, estimate};
-use crate::runner::clock::Stopwatch;
-use crate::runner::corpora;
-use crate::runner::execute::{Fate, Options, Task, execute};
-use crate::runner::provenance::ExperimentOrigin;
-use crate::runner::queue::Halving;
+use crate::runner::execute::{Options, TaskOutcome, execute};
+use crate::runner::launch::LocalProcesses;
+use crate::runner::provenance::cores;
 use crate::runner::stop::Stop;
-use crate::store::Store;
-use crate::trainer::corpus::PrepareError;
-use crate::trainer::device;
-use crate::trainer::pretraining::check_documents;
-use crate::types::SpecHash;
+use crate::runner::sweep::{self, PreparedCorpus};
+
+/// What `ablate run` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub experiment: ExperimentFile,
+    /// Runs at a time; `auto` takes as many as there are cores, each with a thread of its own, which wastes least
+    #[arg(long, short, value_name = "N", default_value = "1")]
+    pub jobs: Jobs,
+    /// Threads a run; by default the cores are divided among the jobs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Execute runs again that failed
+    #[arg(long)]
+    pub retry: bool,
+    /// Train every run from its first step, also where a shorter run has done the beginning
+    #[arg(long)]
+    pub no_sharing: bool,
+    /// Train every run to its end, whatever [sweep.halving] says
+    #[arg(long)]
+    pub no_halving: bool,
+    /// Where the comparison is written [default: reports/NAME in the store]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
+    #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
+    pub font: Option<PathBuf>,
+}
+
+/// How many runs are executed at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jobs {
+    Auto,
+    Count(NonZeroU16),
+}
+
+impl Jobs {
+    /// Runs at a time for so many runs in all.
+    pub fn count(self, runs: usize) -> usize {
+        match self {
+            Self::Auto => cores().min(runs).max(1),
+            Self::Count(count) => usize::from(count.get()),
+        }
+    }
+}
+
+impl FromStr for Jobs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "auto" => Ok(Self::Auto),
+            Ok(count) => Ok(Self::Count(count)),
+            Err(_) => Err("a number from 1 to 65535, or `auto`".to_owned()),
+        }
+    }
+}
 
 /// Executes the plan; fails when a run failed.
-pub fn run(context: &Context, arguments: &args::Run) -> Result<(), CliError> {
+pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let loaded = context.load(&arguments.experiment)?;
-    let store = context.store()?;
-    let tasks = tasks(&loaded);
-    prepare(context, &loaded, &store)?;
+    let sources = context.sources_of(&loaded)?;
+    let tasks = sweep::tasks(&loaded.experiment.name, &loaded.experiment.metric, &loaded.plan);
+    sweep::prepare(&loaded.plan, &sources, &mut |corpus| say_prepared(context, corpus))?;
     let options = Options {
-        jobs: arguments.jobs.count(tasks.len()),
-        threads: arguments.threads.map(usize::from),
         retry: arguments.retry,
         sharing: !arguments.no_sharing,
-        halving: if arguments.no_halving { None } else { halving(&loaded, &tasks) },
-        data_root: context.data_root.clone(),
-        beside: loaded.beside.clone(),
+        halving: if arguments.no_halving { None } else { sweep::halving(&loaded.plan, &tasks) },
         command: context.command.clone(),
     };
-    let work = work(&tasks);
     let stop = Stop::on_signals();
-    let mut progress = SweepProgress::new(&context.printer, &tasks, work);
-    let fates = execute(&store, &tasks, &options, &stop, &mut |happening| progress.watch(&happening));
+    let mut progress = SweepProgress::new(&context.printer, &tasks, sweep::costs(&tasks));
+    let (slots, threads) = (arguments.jobs.count(tasks.len()), arguments.threads.map(usize::from));
+    let mut launcher = LocalProcesses::new(&sources, slots, threads);
+    let outcomes = execute(&sources, &tasks, &options, &mut launcher, &stop, &mut |event| progress.watch(&event));
     progress.finish();
-    let counts = Counts::of(&fates?);
+    let counts = Counts::of(&outcomes?);
     context.printer.status(counts.style(), "Done", counts.in_words());
     if counts.interrupted > 0 {
         let text = "interrupted; the same command goes on from the last checkpoints";
-        return Err(CliError::work(text));
+        let is_asked_for = stop.is_requested();
+        return Err(if is_asked_for { CliError::Interrupted(text.to_owned()) } else { CliError::work(text) });
     }
     let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: false };
-    draw(context, &loaded, &store, &drawing)?;
+    draw(context, &loaded, &sources.store, &drawing)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
 }
 
-/// What each task costs, as far as it is known before it begins: one whose steps are not is taken for a mean one.
-fn work(tasks: &[Task]) -> Vec<f64> {
-    let flops: Vec<Option<f64>> = tasks.iter().map(|task| estimate(&task.spec, Measured::default()).flops).collect();
-    let known: Vec<f64> = flops.iter().copied().flatten().collect();
-    let mean = if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
-    flops.into_iter().map(|flops| flops.unwrap_or(mean)).collect()
-}
-
-/// Early stopping as the plan has it: the tasks of each cell.
-fn halving(loaded: &Loaded, tasks: &[Task]) -> Option<Halving> {
-    let spec = loaded.plan.halving.clone()?;
-    let index: BTreeMap<SpecHash, usize> = tasks.iter().enumerate().map(|(i, task)| (task.hash, i)).collect();
-    let mut free: BTreeSet<usize> = (0..tasks.len()).collect();
-    // A specification that two cells have is executed for the first of them.
-    let mut tasks_of = |cell: &Cell| cell.runs.iter().map(|run| index[&run.hash]).filter(|i| free.remove(i)).collect();
-    let cells = loaded.plan.cells.iter().map(&mut tasks_of).collect();
-    let steps = tasks.iter().map(|task| estimate(&task.spec, Measured::default()).steps.unwrap_or(u64::MAX)).collect();
-    Some(Halving { spec, cells, steps })
-}
-
-/// A task for each specification of the plan, named by its cell and seed.
-fn tasks(loaded: &Loaded) -> Vec<Task> {
-    let mut seen = BTreeSet::new();
-    let many_seeds = loaded.experiment.seeds.len() > 1;
-    let mut tasks = Vec::new();
-    for cell in &loaded.plan.cells {
-        for run in cell.runs.iter().flat_map(PlannedRun::with_inputs).filter(|run| seen.insert(run.hash)) {
-            let is_before = cell.runs.iter().all(|last| last.hash != run.hash);
-            let of_stage = |key: &&'static str| !is_before || !key.starts_with("finetune.");
-            let axes = cell.axes.iter().filter(|(key, _)| of_stage(key));
-            let axes = axes.map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
-            let stage = if is_before { "pretraining " } else { "" };
-            let seed = if many_seeds || cell.label.is_empty() { format!(" seed={}", run.seed) } else { String::new() };
-            tasks.push(Task {
-                spec: run.spec.clone(),
-                hash: run.hash,
-                label: format!("{stage}{}{seed}", cell.label).trim().to_owned(),
-                experiment: Some(ExperimentOrigin { name: loaded.experiment.name.clone(), axes }),
-                reproduces: None,
-            });
-        }
-    }
-    tasks
-}
-
-/// Tokenizes each corpus of the plan before the first run, so that what is wrong with one shows at once.
-fn prepare(context: &Context, loaded: &Loaded, store: &Store) -> Result<(), CliError> {
-    let cache = store.root().join("cache");
-    let mut seen = BTreeSet::new();
-    for run in loaded.plan.runs() {
-        device::check(&run.spec).map_err(CliError::request)?;
-        // What goes on from another run has its tokenizer from there.
-        if !run.spec.inputs.is_empty() || run.spec.tokenizer.kind == TokenizerKind::Imported {
-            continue;
-        }
-        let Some(corpus) = run.spec.data() else { continue };
-        let nsp = run.spec.pretraining().map(|stage| stage.objective.nsp);
-        let what = format!("{corpus:?} {:?} {nsp:?}", run.spec.tokenizer);
-        if !seen.insert(what) {
-            continue;
-        }
-        let stopwatch = Stopwatch::start();
-        let data = corpora::prepare(&run.spec, loaded.beside.as_deref(), &context.data_root, &cache);
-        let stats = data.map_err(|error| match error {
-            PrepareError::Cache { .. } => CliError::work(error),
-            _ => CliError::request(error),
-        })?;
-        let stats = stats.stats;
-        let (train, valid) = (stats.train, stats.valid);
-        if matches!(run.spec.stage, StageSpec::Pretrain(_)) {
-            check_documents(&run.spec, train.documents as usize, valid.documents as usize)
-                .map_err(CliError::request)?;
-        }
-        context.printer.status(
-            Style::Good,
-            "Prepared",
-            format!(
-                "{}: {} train and {} valid documents, {} + {} tokens, vocabulary {} ({:.1} s)",
-                corpus.corpus,
-                train.documents,
-                valid.documents,
-                train.tokens,
-                valid.tokens,
-                run.spec.tokenizer.vocab_size,
-                stopwatch.elapsed_secs(),
-            ),
-        );
-    }
-    Ok(())
+fn say_prepared(context: &Context, corpus: &PreparedCorpus) {
+    let PreparedCorpus { data, spec, train, valid, elapsed_secs } = corpus;
+    context.printer.status(
+        Style::Good,
+        "Prepared",
+        format!(
+            "{}: {} train and {} valid documents, {} + {} tokens, vocabulary {} ({elapsed_secs:.1} s)",
+            data.corpus, train.documents, valid.documents, train.tokens, valid.tokens, spec.tokenizer.vocab_size,
+        ),
+    );
 }
 
 #[derive(Default)]
@@ -154,15 +125,17 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(fates: &[Fate]) -> Self {
+    fn of(outcomes: &[TaskOutcome]) -> Self {
         let mut counts = Self::default();
-        for fate in fates {
-            match fate {
-                Fate::Finished(_) => counts.finished += 1,
-                Fate::Reused(_) => counts.reused += 1,
-                Fate::Stopped { .. } => counts.stopped += 1,
-                Fate::Failed { .. } | Fate::FailedBefore { .. } | Fate::Broken { .. } => counts.failed += 1,
-                Fate::Interrupted(_) | Fate::NotStarted => counts.interrupted += 1,
+        for outcome in outcomes {
+            match outcome {
+                TaskOutcome::Finished(_) => counts.finished += 1,
+                TaskOutcome::Reused(_) => counts.reused += 1,
+                TaskOutcome::Stopped { .. } => counts.stopped += 1,
+                TaskOutcome::Failed { .. } | TaskOutcome::FailedBefore { .. } | TaskOutcome::Broken { .. } => {
+                    counts.failed += 1
+                }
+                TaskOutcome::Interrupted(_) | TaskOutcome::NotStarted => counts.interrupted += 1,
             }
         }
         counts

@@ -1,22 +1,32 @@
 //! `ablate show`: everything about one run.
 
-use serde_json::json;
-
-use crate::cli::args;
+use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
-use crate::runner::clock;
+use crate::clock;
+use crate::report::find::find_run;
+use crate::report::record::RunRecord;
 use crate::store::StoredRun;
 
+/// What `ablate show` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Prints a run: its state, specification, results, facts and provenance.
-pub fn show(context: &Context, arguments: &args::Show) -> Result<(), CliError> {
+pub fn show(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = store.load(&store.resolve(&arguments.run)?)?;
+    let run = find_run(&store, &arguments.run)?;
     if arguments.json.wanted {
-        context.printer.json(&as_json(&run));
+        context.printer.json(&RunRecord::of(&run));
     } else {
         print(context, &run);
     }
@@ -62,29 +72,4 @@ fn print(context: &Context, run: &StoredRun) {
 
 fn text(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn as_json(run: &StoredRun) -> serde_json::Value {
-    let series: serde_json::Map<_, _> = run
-        .history
-        .all_series()
-        .map(|(name, points)| {
-            let (steps, values): (Vec<u64>, Vec<f64>) = points.iter().map(|p| (p.step.0, p.value)).unzip();
-            (name.to_string(), json!({ "steps": steps, "values": values }))
-        })
-        .collect();
-    json!({
-        "format": "ablate-run-1",
-        "id": run.id,
-        "spec_hash": run.spec.hash(),
-        "state": run.state,
-        "reason": run.history.reason(),
-        "started_at": run.history.started_at(),
-        "ended_at": run.history.ended_at(),
-        "spec": run.spec,
-        "provenance": run.provenance,
-        "facts": run.history.facts,
-        "warnings": run.history.warnings,
-        "series": series,
-    })
 }

@@ -1,25 +1,81 @@
 //! `ablate tokenizer`: trains the tokenizers of an experiment, shows how one cuts words, compares how they fit held-out text.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::cli::args;
+use crate::cli::args::{ExperimentFile, Json};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
 use crate::plan::{Cell, RunSpec};
+use crate::report::find::find_run;
 use crate::runner::{corpora, trained};
 use crate::trainer::corpus::{PrepareError, TextCounts};
 use crate::trainer::tokenizer::Tokenizer;
 
+/// What `ablate tokenizer` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: What,
+}
+
+/// What is done with tokenizers.
+#[derive(Debug, clap::Subcommand)]
+pub enum What {
+    /// Train every tokenizer of an experiment
+    Train(Train),
+    /// Show the pieces of words
+    Inspect(Inspect),
+    /// Compare the tokenizers of an experiment on its held-out text
+    Compare(Compare),
+}
+
+/// What `ablate tokenizer train` takes.
+#[derive(Debug, clap::Args)]
+pub struct Train {
+    #[command(flatten)]
+    pub experiment: ExperimentFile,
+    /// Where tokenizer.json is written; of several tokenizers, each in a folder of its own
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// What `ablate tokenizer inspect` takes.
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// A tokenizer.json, or a run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "TOKENIZER")]
+    pub tokenizer: String,
+    /// The text whose words are cut
+    #[arg(value_name = "TEXT", required = true)]
+    pub text: Vec<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// What `ablate tokenizer compare` takes.
+#[derive(Debug, clap::Args)]
+pub struct Compare {
+    #[command(flatten)]
+    pub experiment: ExperimentFile,
+    /// A word whose pieces are shown too
+    #[arg(long = "word", value_name = "WORD")]
+    pub words: Vec<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
 /// Does what the subcommand says.
-pub fn tokenizer(context: &Context, arguments: &args::Tokenizer) -> Result<(), CliError> {
+pub fn tokenizer(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     match &arguments.command {
-        args::TokenizerCommand::Train(arguments) => train(context, arguments),
-        args::TokenizerCommand::Inspect(arguments) => inspect(context, arguments),
-        args::TokenizerCommand::Compare(arguments) => compare(context, arguments),
+        What::Train(arguments) => train(context, arguments),
+        What::Inspect(arguments) => inspect(context, arguments),
+        What::Compare(arguments) => compare(context, arguments),
     }
 }
 
@@ -54,8 +110,7 @@ fn label(cell: &Cell, spec: &RunSpec) -> String {
 }
 
 fn learn(context: &Context, loaded: &Loaded, spec: &RunSpec) -> Result<Tokenizer, CliError> {
-    let cache = context.cache()?;
-    corpora::tokenizer(spec, loaded.beside.as_deref(), &context.data_root, &cache).map_err(of_preparation)
+    corpora::tokenizer(spec, &context.sources_of(loaded)?).map_err(of_preparation)
 }
 
 /// A vocabulary that the text cannot fill, or a corpus that is not there, is the request's fault.
@@ -66,7 +121,7 @@ fn of_preparation(error: PrepareError) -> CliError {
     }
 }
 
-fn train(context: &Context, arguments: &args::TokenizerTrain) -> Result<(), CliError> {
+fn train(context: &Context, arguments: &Train) -> Result<(), CliError> {
     let loaded = context.load(&arguments.experiment)?;
     let candidates = candidates(&loaded);
     let mut rows = Vec::new();
@@ -110,14 +165,14 @@ fn write(folder: &Path, tokenizer: &Tokenizer) -> Result<(), CliError> {
     fs::write(&path, tokenizer.json()).map_err(failed)
 }
 
-fn inspect(context: &Context, arguments: &args::TokenizerInspect) -> Result<(), CliError> {
+fn inspect(context: &Context, arguments: &Inspect) -> Result<(), CliError> {
     let path = Path::new(&arguments.tokenizer);
     let tokenizer = if path.is_file() {
         Tokenizer::load(path, None).map_err(CliError::request)?
     } else {
         let store = context.existing_store()?;
-        let run = store.load(&store.resolve(&arguments.tokenizer)?)?;
-        trained::tokenizer(&run, &context.data_root, &context.cache()?).map_err(CliError::work)?
+        let run = find_run(&store, &arguments.tokenizer)?;
+        trained::tokenizer(&run, &context.sources()?).map_err(CliError::work)?
     };
     let words: Vec<(&str, Vec<u32>)> = arguments
         .text
@@ -146,13 +201,13 @@ fn inspect(context: &Context, arguments: &args::TokenizerInspect) -> Result<(), 
     Ok(())
 }
 
-fn compare(context: &Context, arguments: &args::TokenizerCompare) -> Result<(), CliError> {
+fn compare(context: &Context, arguments: &Compare) -> Result<(), CliError> {
     let loaded = context.load(&arguments.experiment)?;
     let mut compared = Vec::new();
     for Candidate { label, spec } in candidates(&loaded) {
         let tokenizer = learn(context, &loaded, &spec)?;
-        let counts = corpora::measure(&spec, &tokenizer, loaded.beside.as_deref(), &context.data_root)
-            .map_err(|error| of_preparation(error.into()))?;
+        let counts =
+            corpora::measure(&spec, &tokenizer, &loaded.search).map_err(|error| of_preparation(error.into()))?;
         let pieces = |word: &String| -> Vec<String> {
             let ids = tokenizer.encode(word);
             ids.iter().map(|&id| tokenizer.token(id).unwrap_or_default().to_owned()).collect()

@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 use super::sweep::List;
 use super::{Node, Reader, describe};
 use crate::experiment::diagnostic::{Diagnostic, Diagnostics, Place, Source, Sources};
-use crate::experiment::{Setting, keys, suggest};
+use crate::experiment::{Setting, keys};
+use crate::suggest;
 
 /// Gives the file that another one builds on, from the path as written and the name of the file that names it. One file
 /// has one name, on whatever way it is reached; the name says where its own base is looked up.

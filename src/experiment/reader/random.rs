@@ -8,7 +8,8 @@ use crate::experiment::decimal::Decimal;
 use crate::experiment::keys::{self, Key};
 use crate::experiment::random::{Distribution, Drawn, Sampler, draw};
 use crate::experiment::value::{Kind, Value};
-use crate::experiment::{Diagnostic, Part, Place, range, suggest};
+use crate::experiment::{Diagnostic, Part, Place, range};
+use crate::suggest;
 
 const WORDS: [&str; 4] = ["uniform", "log_uniform", "integer", "choice"];
 

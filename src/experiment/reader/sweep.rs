@@ -9,7 +9,8 @@ use super::{Node, Reader, conflict, describe, explain, place_of};
 use crate::experiment::decimal::Decimal;
 use crate::experiment::keys::{self, Key};
 use crate::experiment::sweep::{Column, Exclude, Include, Sweep, Term, When, Zip};
-use crate::experiment::{Diagnostic, Part, Place, Setting, Value, range, suggest};
+use crate::experiment::{Diagnostic, Part, Place, Setting, Value, range};
+use crate::suggest;
 
 /// The lists of tables below `[sweep]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,7 +15,8 @@ use super::sections::{DataSpec, ModelSpec, ObjectiveSpec, OptimizerSpec, Schedul
 use super::task::TaskSpec;
 use super::v1::Original;
 use super::{FinetuneSpec, ImportSpec, PretrainSpec, Role, RunSpec, SPEC_SCHEMA, Schema, StageSpec, Training};
-use crate::experiment::{CodecError, keys, nearest, read_toml, write_toml};
+use crate::experiment::{CodecError, keys, read_toml, write_toml};
+use crate::suggest::nearest;
 use crate::types::{ContentHash, SpecHash};
 
 /// The keys that name data for people; the identity of data is the hash of its bytes alone.

@@ -163,6 +163,19 @@ impl RunSpec {
         }
     }
 
+    /// The hash of what the run stands on outside of the store: its corpus, the folder of an import, or the examples of
+    /// fine-tuning where neither is its own.
+    pub fn corpus_hash(&self) -> ContentHash {
+        match (&self.schema, &self.stage) {
+            (Schema::First(original), _) => original.corpus_hash(),
+            (_, StageSpec::Pretrain(stage)) => stage.data.corpus_hash,
+            (_, StageSpec::Finetune(stage)) => {
+                stage.data.as_ref().map_or(stage.task.data_hash, |data| data.corpus_hash)
+            }
+            (_, StageSpec::Import(stage)) => stage.hash,
+        }
+    }
+
     /// How the run trains, for what trains it.
     ///
     /// # Panics

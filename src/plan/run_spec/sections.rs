@@ -356,7 +356,7 @@ pub enum Warmup {
 pub struct TrainSpec {
     #[serde(flatten)]
     pub length: TrainLength,
-    /// Sequences a forward pass; those of a step are `gradient_accumulation_steps` times as many.
+    /// Sequences a forward pass; a step learns from [`sequences_a_step`](Self::sequences_a_step).
     pub batch_size: usize,
     /// Forward and backward passes whose mean gradient makes a step.
     #[serde(default = "later::gradient_accumulation_steps")]

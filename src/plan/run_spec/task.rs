@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::keys;
+use crate::experiment::Settings;
 use crate::types::ContentHash;
+use crate::types::metrics::{self, Metric};
 
 /// A task, its data, and what stands on the encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,24 +48,23 @@ impl Task {
     /// All tasks.
     pub const ALL: [Self; 2] = [Self::Classify, Self::Ner];
 
-    /// The metrics that its runs record, below `valid/` and `test/`.
-    pub fn metrics(self) -> &'static [&'static str] {
+    /// The name in experiment files.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Classify => &["loss", "accuracy", "micro_f1", "macro_f1"],
-            Self::Ner => {
-                &["loss", "entity_f1", "entity_macro_f1", "char_macro_f1", "char_macro_f1_without_o", "char_accuracy"]
-            }
+            Self::Classify => "classify",
+            Self::Ner => "ner",
         }
     }
 
-    /// One of its metrics by its full name, below `valid` or `test`.
-    ///
-    /// # Panics
-    /// If it records no such metric there.
-    pub fn metric(self, side: &str, leaf: &str) -> &'static str {
-        debug_assert!(self.metrics().contains(&leaf), "{self:?} records no {leaf}");
-        let name = keys::METRICS.iter().find(|name| name.split_once('/') == Some((side, leaf)));
-        name.expect("invariant: what a task records is known")
+    /// The task of a cell, where it has one.
+    pub fn of(settings: &Settings<'_>) -> Option<Self> {
+        let name = settings.text("finetune.task")?;
+        Some(Self::ALL.into_iter().find(|task| task.name() == name).expect("invariant: a task of the key table"))
+    }
+
+    /// What its runs record of labelled examples: held-out scores, then test scores.
+    pub fn metrics(self) -> impl Iterator<Item = &'static Metric> {
+        metrics::of_task(self.name())
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Original {
     text: String,
     json: Value,
     leaves: Vec<(String, String)>,
+    corpus_hash: ContentHash,
 }
 
 /// Keys that name data for people.
@@ -62,7 +63,7 @@ impl Original {
         let read: BTreeMap<String, String> = all.into_iter().collect();
         let keys = written.iter().cloned().chain(later);
         let leaves = keys.filter_map(|key| Some((key.clone(), read.get(&key)?.clone()))).collect();
-        let original = Self { text: text.to_owned(), json, leaves };
+        let original = Self { text: text.to_owned(), json, leaves, corpus_hash: file.data.corpus_hash };
         file.meaning(Arc::new(original))
     }
 
@@ -77,6 +78,10 @@ impl Original {
 
     pub(super) fn leaves(&self) -> &[(String, String)] {
         &self.leaves
+    }
+
+    pub(super) fn corpus_hash(&self) -> ContentHash {
+        self.corpus_hash
     }
 
     pub(super) fn canonical(&self) -> String {

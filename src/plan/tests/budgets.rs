@@ -1,7 +1,7 @@
 //! `train.budget`: sizes compared at equal cost.
 
 use super::{alone, facts, file, planned, spec};
-use crate::plan::{Measured, RunSpec, estimate, plan, read};
+use crate::plan::{RunSpec, estimate, plan, read};
 
 /// Equal budgets give each size its own number of steps, and the specification knows only those.
 #[test]
@@ -11,7 +11,7 @@ fn a_budget_becomes_the_steps_that_it_pays_for() {
         let plan = planned(&file(&rest), &[]);
         plan.cells.iter().map(|cell| cell.runs[0].spec.clone()).collect::<Vec<_>>()
     };
-    let cost = |spec: &RunSpec| estimate(spec, Measured::default());
+    let cost = estimate;
     for run in sweep("{ tokens = 1e6 }") {
         assert_eq!(cost(&run).steps, Some(1_000_000 / (32 * 128)));
         assert_eq!(run, spec(&format!("model.preset = \"{}\"\ntrain.steps = 244", preset_of(&run))));
@@ -24,6 +24,20 @@ fn a_budget_becomes_the_steps_that_it_pays_for() {
             let spent = cost(spec).flops.expect("a number of steps");
             assert!(spent <= flops && spent + spent / steps as f64 > flops, "{spent} of {flops}");
         }
+    }
+}
+
+/// A budget pays for steps as they are computed: with gradient accumulation a step is several batches.
+#[test]
+fn a_budget_pays_for_every_accumulated_batch() {
+    for (accumulation, steps) in [(1, 390), (3, 130), (4, 97)] {
+        let rest = format!(
+            "train.budget = {{ tokens = 1e5 }}\ntrain.batch_size = 2\ntrain.gradient_accumulation_steps = {accumulation}\n"
+        );
+        let cost = estimate(&spec(&rest));
+        assert_eq!((cost.steps, cost.tokens), (Some(steps), Some(steps * accumulation * 2 * 128)));
+        let alone = estimate(&spec(&format!("train.batch_size = 1\ntrain.steps = {}", steps * accumulation * 2)));
+        assert_eq!(cost.flops, alone.flops, "the same sequences cost the same");
     }
 }
 

@@ -71,7 +71,7 @@ task = "ner"
     x.toml:18:19: error: `objective.mask_token_prob` 0.9 and `objective.random_token_prob` 0.2 add up to more than 1 (the rest of the selected tokens is kept; BERT has 0.8 and 0.1)
     x.toml:21:8: error: `optimizer.kind = "lion"` is not supported yet (`optimizer.kind` must be "adamw", "adam" or "lamb")
     x.toml:23:16: error: `schedule.warmup_ratio` and `schedule.warmup_steps` exclude each other (take one of them out)
-    x.toml:26:14: error: `train.batch_size` must be a whole number, at least 1 and at most 1048576, not 0 (`train.batch_size`: Sequences a step)
+    x.toml:26:14: error: `train.batch_size` must be a whole number, at least 1 and at most 1048576, not 0 (`train.batch_size`: Sequences a forward pass; a step learns from gradient_accumulation_steps times as many)
     x.toml:27:14: error: `train.eval_every` must be a whole number, at least 1, not the text "often" (`train.eval_every`: Steps between evaluations)
     x.toml:28:11: error: `train.seq_len` 1024 is longer than `model.max_position_embeddings` 512 (shorten the sequences to 512, or give the model 1024 positions)
     x.toml:29:10: error: `train.device` cannot be the text "gpu" (did you mean "wgpu"?)
@@ -85,7 +85,7 @@ task = "ner"
     x.toml:40:9: error: `sweep.replicates.seeds` has the seed 1 twice (`sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers)
     x.toml:42:13: error: `report.colour_by` must name an axis of the sweep, not "nsp" (the axes are tokenizer.vocab_size, optimizer.lr, schedule.kind)
     x.toml:45:8: error: `finetune.data` is missing (write `data = "..."` under [finetune])
-    --set train.batch_size=-1: error: `train.batch_size` must be a whole number, at least 1 and at most 1048576, not -1 (`train.batch_size`: Sequences a step)
+    --set train.batch_size=-1: error: `train.batch_size` must be a whole number, at least 1 and at most 1048576, not -1 (`train.batch_size`: Sequences a forward pass; a step learns from gradient_accumulation_steps times as many)
     --set nonsense: error: `--set` takes KEY=VALUE (write for example --set train.steps=100)
     "#);
 }

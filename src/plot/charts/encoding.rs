@@ -4,6 +4,7 @@ use crate::analysis::{Axis, AxisKind, Cell, CellKey, Comparison};
 use crate::plot::figure::{Colour, Dash, Ink, Panel, PlotAxis};
 use crate::plot::palette::Palette;
 use crate::types::MetricName;
+use crate::types::metrics;
 
 /// What the experiment file asks for in `[report]`; absent is chosen here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -170,28 +171,12 @@ pub(super) fn seed_count(counts: &[usize]) -> String {
     }
 }
 
-/// The quantity and unit of a metric, for an axis: `validation MLM loss (nats/token)`.
+/// The quantity and unit of a metric, for an axis: `validation MLM loss (nats/token)`. One of another program has its name.
 pub fn metric_label(metric: &MetricName) -> String {
-    let (group, name) = metric.as_str().split_once('/').unwrap_or(("", metric.as_str()));
-    let group = match group {
-        "valid" => "validation ",
-        "train" => "training ",
-        "time" | "" => "",
-        other => return format!("{other} {}", name.replace('_', " ")),
-    };
-    let quantity = match name {
-        "mlm_loss" => "MLM loss (nats/token)",
-        "nsp_loss" => "NSP loss (nats/pair)",
-        "loss" => "loss (nats)",
-        "perplexity" => "perplexity",
-        "masked_accuracy" => "masked-token accuracy (share)",
-        "nsp_accuracy" => "NSP accuracy (share)",
-        "lr" => return "learning rate".to_owned(),
-        "gradient_norm" | "grad_norm" => "gradient norm (L2)",
-        "tokens_per_s" => "speed (tokens/s)",
-        other => return format!("{group}{}", other.replace('_', " ")),
-    };
-    format!("{group}{quantity}")
+    match metrics::find(metric.as_str()) {
+        Some(known) => known.to_string(),
+        None => metric.as_str().replace(['/', '_'], " "),
+    }
 }
 
 #[cfg(test)]

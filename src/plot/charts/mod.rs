@@ -29,16 +29,14 @@ pub use scatter::{Abscissa, outcome_against};
 use super::figure::Figure;
 use crate::analysis::{Comparison, Cost};
 use crate::types::MetricName;
-
-/// The metrics whose curves are drawn beside the comparison's own one, where they were recorded.
-const TRAIN_LOSS: &str = "train/mlm_loss";
-const LEARNING_RATE: &str = "train/lr";
+use crate::types::metrics::{self, Metric};
 
 /// All figures of a report, in reading order; those that have nothing to show are left out.
 pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure> {
-    let recorded = |name: &str| -> Option<MetricName> {
-        let metric = name.parse().ok()?;
-        comparison.runs.iter().any(|run| run.series.contains_key(&metric)).then_some(metric)
+    // What is drawn beside the comparison's own metric, where it was recorded.
+    let recorded = |metric: &Metric| {
+        let name = metric.metric_name();
+        comparison.runs.iter().any(|run| run.series.contains_key(&name)).then_some(name)
     };
     let mut figures = Vec::new();
     let watched = watched(comparison);
@@ -58,10 +56,10 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
     figures.extend(outcome_against(comparison, Abscissa::Seconds, choice));
     figures.extend(Cost::ALL.into_iter().filter_map(|cost| pareto_front(comparison, cost)));
     figures.extend(parallel_coordinates(comparison));
-    if let Some(metric) = recorded(TRAIN_LOSS).filter(|metric| *metric != comparison.metric) {
+    if let Some(metric) = recorded(&metrics::TRAIN_MLM_LOSS).filter(|metric| *metric != comparison.metric) {
         figures.extend(learning_curves(comparison, &metric, Along::Steps, Smoothing::Average(0.95), choice));
     }
-    if let Some(metric) = recorded(LEARNING_RATE) {
+    if let Some(metric) = recorded(&metrics::LEARNING_RATE) {
         figures.extend(schedules(comparison, &metric));
     }
     figures

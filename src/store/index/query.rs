@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::store::{RunState, StoreError};
+use crate::suggest;
 use crate::types::SpecHash;
 
 /// Which runs are wanted. Every part that is given must hold; the default wants all runs.
@@ -90,10 +91,9 @@ impl RunQuery {
 
 /// An unknown key, with the nearest of the known ones.
 pub(super) fn unknown_key(term: &Term, known: &[String]) -> StoreError {
-    let tail = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
-    let score =
-        |key: &String| strsim::jaro_winkler(key, &term.key).max(strsim::jaro_winkler(&tail(key), &tail(&term.key)));
-    let nearest = known.iter().max_by(|a, b| score(a).total_cmp(&score(b))).filter(|key| score(key) > 0.8);
+    let known = known.iter().map(String::as_str);
+    let by_whole_and_end = known.flat_map(|key| [(key, key), (key.rsplit('.').next().unwrap_or(key), key)]);
+    let nearest = suggest::nearest_named(&term.key, by_whole_and_end);
     let help = nearest.map_or(String::new(), |key| format!("; did you mean `{key}`?"));
     bad(&format!("{}={}", term.key, term.values.join(",")), &format!("no run has a setting `{}`{help}", term.key))
 }

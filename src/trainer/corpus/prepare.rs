@@ -6,14 +6,15 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::token_file::{TokenFileWriter, new_cache_file, publish};
+use super::token_file::TokenFileWriter;
 use super::{Corpus, CorpusError, Document, Fingerprint, Source, Split, TokenFile, TokenFileError, facts};
+use crate::durable;
 use crate::plan::{CorpusFormat, DataSpec, TokenizerSpec};
 use crate::trainer::tokenizer::morphemes::Morphemes;
 use crate::trainer::tokenizer::{TRAINER_VERSION, Tokenizer, TokenizerError, UNK, WordCounts};
@@ -268,10 +269,8 @@ pub(super) fn check_and_survey(request: &Request<'_>) -> Result<(Corpus, Split),
 }
 
 fn write_cached(path: &Path, text: &str) -> io::Result<()> {
-    let folder = create_folder_of(path)?;
-    let mut file = new_cache_file(folder)?;
-    file.write_all(text.as_bytes())?;
-    publish(file, path)
+    create_folder_of(path)?;
+    durable::write(path, |file| file.write_all(text.as_bytes()))
 }
 
 fn create_folder_of(path: &Path) -> io::Result<&Path> {

@@ -19,6 +19,8 @@ use bytemuck::{Pod, Zeroable};
 use memmap2::Mmap;
 use tempfile::NamedTempFile;
 
+use crate::durable;
+
 /// A tokenized corpus: documents of sentences of token ids.
 pub trait TokenDocuments: Sync {
     /// Documents in the corpus.
@@ -291,7 +293,7 @@ impl TokenFileWriter {
         let header = Header { magic: MAGIC, version: VERSION, token_bytes, ..Header::zeroed() };
         let mut writer = Self {
             path: path.to_owned(),
-            file: BufWriter::with_capacity(1 << 18, new_cache_file(folder).map_err(io)?),
+            file: BufWriter::with_capacity(1 << 18, durable::new_file(folder).map_err(io)?),
             checksum: crc32fast::Hasher::new(),
             sentence_bounds: temporary().map_err(io)?,
             document_bounds: temporary().map_err(io)?,
@@ -346,7 +348,7 @@ impl TokenFileWriter {
         let io = |source| TokenFileError::Io { path: path.clone(), source };
         self.complete().map_err(io)?;
         let file = self.file.into_inner().map_err(|e| io(e.into_error()))?;
-        publish(file, &path).map_err(io)?;
+        durable::publish(file, &path).map_err(io)?;
         TokenFile::open(&path)
     }
 
@@ -374,25 +376,6 @@ impl TokenFileWriter {
         self.file.write_all(bytemuck::bytes_of(&self.header))?;
         self.file.flush()
     }
-}
-
-/// A file without its final name yet, readable by whom the user lets read new files.
-pub(super) fn new_cache_file(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".building-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
-}
-
-/// Gives a complete file its name, after it is on disk. Of several processes, the last one's (equal) file stays.
-pub(super) fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //! [`examples`] makes the model's input from labelled text, [`FineTuning`] is what the step loop trains, and
 //! [`prediction`] what a trained model says.
 
+// A new task must not silently be taken for one of the others.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod examples;
 pub mod prediction;
 pub mod task;
@@ -18,10 +21,11 @@ use super::model::task::{BertForTask, StartError, frozen_parameters};
 use super::model::{Tokens, TrainingPass, cross_entropy};
 use super::recorder::{RecordError, Recorder};
 use super::sequences::Sequences;
-use super::step_loop::{Evaluation, Learnt, Losses, Stage, named};
+use super::step_loop::{Evaluation, Learnt, Losses, Stage};
 use crate::plan::{RunSpec, Task};
 use crate::trainer::model::int_tensor;
 use crate::trainer::rng::Permutation;
+use crate::types::metrics;
 use examples::{Answer, Example, Examples};
 
 /// Examples laid end to end.
@@ -135,12 +139,12 @@ impl Stage for FineTuning<'_> {
     fn evaluate(&self, model: &BertForTask, is_last: bool, device: &Device) -> Evaluation {
         let scores = prediction::judge(model, self.spec, &self.examples.valid.examples, device);
         let loss = scores.loss;
-        let mut metrics = scores.metrics("valid");
+        let mut found = scores.on(|judged| &judged.valid);
         let test = &self.examples.test.examples;
         if is_last && !test.is_empty() {
-            metrics.extend(prediction::judge(model, self.spec, test, device).metrics("test"));
+            found.extend(prediction::judge(model, self.spec, test, device).on(|judged| &judged.test));
         }
-        Evaluation { metrics: named(metrics), criterion: ("valid/loss", loss), watched: loss }
+        Evaluation { metrics: found, criterion: (&metrics::LOSS.valid, loss), watched: loss }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::trainer::kernels::{Exponentials, exponentials};
 use crate::trainer::model::parameters::{Parameter, Weights};
 use crate::trainer::model::task::BertForTask;
 use crate::trainer::tokenizer::Tokenizer;
+use crate::types::metrics::{self, Judged, Measurement, Metric};
 
 /// What a model says about one example.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,15 +81,14 @@ pub fn predict_texts(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenize
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     pub loss: f64,
-    scores: Vec<(&'static str, f64)>,
-    task: Task,
+    scores: Vec<(&'static Judged, f64)>,
 }
 
 impl Scores {
-    /// Every metric by its full name, below `valid` or `test`.
-    pub fn metrics(&self, side: &str) -> Vec<(&'static str, f64)> {
-        let all = [("loss", self.loss)].into_iter().chain(self.scores.iter().copied());
-        all.map(|(leaf, value)| (self.task.metric(side, leaf), value)).collect()
+    /// Every metric as that of one `side`: of held-out or of test examples.
+    pub fn on(&self, side: impl Fn(&'static Judged) -> &'static Metric) -> Vec<Measurement> {
+        let all = [(&metrics::LOSS, self.loss)].into_iter().chain(self.scores.iter().copied());
+        all.map(|(judged, value)| (side(judged), value)).collect()
     }
 }
 
@@ -115,7 +115,11 @@ pub fn judge(model: &BertForTask, spec: &RunSpec, examples: &[Example], device: 
             let gold: Vec<usize> = examples.iter().map(class_of).collect();
             let found: Vec<usize> = predicted.iter().map(predicted_class).collect();
             let scores = classification(&gold, &found);
-            vec![("accuracy", scores.accuracy), ("micro_f1", scores.micro_f1), ("macro_f1", scores.macro_f1)]
+            vec![
+                (&metrics::ACCURACY, scores.accuracy),
+                (&metrics::MICRO_F1, scores.micro_f1),
+                (&metrics::MACRO_F1, scores.macro_f1),
+            ]
         }
         Task::Ner => {
             let gold: Vec<&[usize]> =
@@ -123,15 +127,15 @@ pub fn judge(model: &BertForTask, spec: &RunSpec, examples: &[Example], device: 
             let found: Vec<&[usize]> = predicted.iter().map(predicted_tags).collect();
             let scores = tagging(&gold, &found, &stage.labels);
             vec![
-                ("entity_f1", scores.entity_f1),
-                ("entity_macro_f1", scores.entity_macro_f1),
-                ("char_macro_f1", scores.char_macro_f1),
-                ("char_macro_f1_without_o", scores.char_macro_f1_without_o),
-                ("char_accuracy", scores.char_accuracy),
+                (&metrics::ENTITY_F1, scores.entity_f1),
+                (&metrics::ENTITY_MACRO_F1, scores.entity_macro_f1),
+                (&metrics::CHAR_MACRO_F1, scores.char_macro_f1),
+                (&metrics::CHAR_MACRO_F1_WITHOUT_O, scores.char_macro_f1_without_o),
+                (&metrics::CHAR_ACCURACY, scores.char_accuracy),
             ]
         }
     };
-    Scores { loss, scores, task: stage.task }
+    Scores { loss, scores }
 }
 
 /// For each batch its mean loss, of how many answers, and what is said about each example.
@@ -150,8 +154,8 @@ fn by_batches(
         }
         let loss = f64::from(loss(model, spec, &batch, None, device).into_scalar::<f32>());
         let predicted = match task.task {
-            Task::Ner => tags(model, spec, task, chunk, &batch),
             Task::Classify => classes(model, spec, &batch),
+            Task::Ner => tags(model, spec, task, chunk, &batch),
         };
         ((loss, n), predicted)
     };

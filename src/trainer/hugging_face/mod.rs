@@ -113,8 +113,9 @@ fn config(spec: &RunSpec) -> Value {
         let numbered = || stage.labels.iter().enumerate();
         config["id2label"] = numbered().map(|(id, label)| (id.to_string(), json!(label))).collect::<Map<_, _>>().into();
         config["label2id"] = numbered().map(|(id, label)| (label.clone(), json!(id))).collect::<Map<_, _>>().into();
-        if stage.task == Task::Classify {
-            config["problem_type"] = json!("single_label_classification");
+        match stage.task {
+            Task::Classify => config["problem_type"] = json!("single_label_classification"),
+            Task::Ner => {}
         }
     }
     config

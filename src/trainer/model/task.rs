@@ -53,7 +53,10 @@ impl BertForTask {
         let width = if lstm.is_some() { 2 * stage.lstm_hidden_size } else { d };
         Self {
             bert: Bert::new(spec, device),
-            pooler: (stage.task == Task::Classify).then(|| init.dense("pooler", d, d, true)),
+            pooler: match stage.task {
+                Task::Classify => Some(init.dense("pooler", d, d, true)),
+                Task::Ner => None,
+            },
             lstm,
             classifier: init.dense("classifier", labels, width, true),
             crf: (stage.head != HeadKind::Linear).then(|| Crf::new(&init, labels)),

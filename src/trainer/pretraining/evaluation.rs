@@ -16,7 +16,8 @@ use crate::trainer::kernels::{Exponentials, exponentials};
 use crate::trainer::model::BertForPreTraining;
 use crate::trainer::model::int_tensor;
 use crate::trainer::tokenizer::SpecialIds;
-use crate::types::{MetricName, Seed};
+use crate::types::Seed;
+use crate::types::metrics::{self, Measurement};
 
 /// The seed of everything about the valid set: never the run's.
 const VALID_SEED: Seed = Seed(0x0076_616c_6964);
@@ -51,7 +52,7 @@ impl ValidSet {
     }
 
     /// Every metric of the model under `valid/`, in a fixed order. The model is used without dropout or gradients.
-    pub fn evaluate(&self, model: &BertForPreTraining, spec: &RunSpec, device: &Device) -> Vec<(MetricName, f64)> {
+    pub fn evaluate(&self, model: &BertForPreTraining, spec: &RunSpec, device: &Device) -> Vec<Measurement> {
         let of_mlm = |batch: &Batch| {
             let hidden = model.bert.encode(&batch.tokens, &spec.model, None);
             let logits = model.mlm_logits(hidden, int_tensor(&batch.rows, device), &spec.model);
@@ -66,19 +67,19 @@ impl ValidSet {
         };
         let mlm = Tally { scores: of_all(&self.mlm, spec, of_mlm) };
         let nsp = Tally { scores: of_all(&self.nsp, spec, of_nsp) };
-        let mut metrics = vec![
-            ("valid/mlm_loss", mlm.loss()),
-            ("valid/perplexity", libm::exp(mlm.loss())),
-            ("valid/masked_accuracy", mlm.accuracy(|_| true)),
-            ("valid/accuracy_mask", mlm.accuracy(|shown| shown == Some(Shown::Mask))),
-            ("valid/accuracy_random", mlm.accuracy(|shown| shown == Some(Shown::Random))),
-            ("valid/accuracy_kept", mlm.accuracy(|shown| shown == Some(Shown::Kept))),
+        let mut found: Vec<Measurement> = vec![
+            (&metrics::VALID_MLM_LOSS, mlm.loss()),
+            (&metrics::PERPLEXITY, libm::exp(mlm.loss())),
+            (&metrics::MASKED_ACCURACY, mlm.accuracy(|_| true)),
+            (&metrics::ACCURACY_MASK, mlm.accuracy(|shown| shown == Some(Shown::Mask))),
+            (&metrics::ACCURACY_RANDOM, mlm.accuracy(|shown| shown == Some(Shown::Random))),
+            (&metrics::ACCURACY_KEPT, mlm.accuracy(|shown| shown == Some(Shown::Kept))),
         ];
         if !nsp.scores.is_empty() {
-            metrics.extend([("valid/nsp_loss", nsp.loss()), ("valid/nsp_accuracy", nsp.accuracy(|_| true))]);
+            found.push((&metrics::VALID_NSP_LOSS, nsp.loss()));
+            found.push((&metrics::NSP_ACCURACY, nsp.accuracy(|_| true)));
         }
-        let name = |name: &str| name.parse().expect("invariant: the metric names above are valid");
-        metrics.into_iter().map(|(text, value)| (name(text), value)).collect()
+        found
     }
 }
 

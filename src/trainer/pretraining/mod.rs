@@ -29,6 +29,7 @@ use crate::trainer::model::int_tensor;
 use crate::trainer::tokenizer::SpecialIds;
 
 use crate::plan::{MlmMean, Nsp, RunSpec};
+use crate::types::metrics::{self, Metric};
 
 /// What a run trains on: both sides of a tokenized corpus.
 pub struct Corpus<'a, D: ?Sized> {
@@ -96,12 +97,12 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
     }
 
     fn evaluate(&self, model: &BertForPreTraining, _is_last: bool, device: &Device) -> Evaluation {
-        let metrics = self.valid.evaluate(model, self.spec, device);
-        let value = |name: &str| metrics.iter().find(|(found, _)| found.as_str() == name).map(|&(_, value)| value);
-        let loss = value("valid/mlm_loss").unwrap_or(f64::NAN);
-        let nsp = value("valid/nsp_loss").unwrap_or(0.0);
+        let found = self.valid.evaluate(model, self.spec, device);
+        let value = |wanted: &Metric| found.iter().find(|(metric, _)| *metric == wanted).map(|&(_, value)| value);
+        let loss = value(&metrics::VALID_MLM_LOSS).unwrap_or(f64::NAN);
+        let nsp = value(&metrics::VALID_NSP_LOSS).unwrap_or(0.0);
         let watched = self.spec.objective().mlm_weight * loss + self.spec.objective().nsp_weight * nsp;
-        Evaluation { metrics, criterion: ("valid/mlm_loss", loss), watched }
+        Evaluation { metrics: found, criterion: (&metrics::VALID_MLM_LOSS, loss), watched }
     }
 }
 
@@ -131,8 +132,8 @@ pub fn forward_backward(
     };
     let gradients = model.gradients(total.backward());
     let scalar = |tensor: Tensor<1>| f64::from(tensor.into_scalar::<f32>());
-    let parts = [("train/mlm_loss", Some(mlm)), ("train/nsp_loss", nsp)];
-    let parts = parts.into_iter().filter_map(|(name, loss)| Some((name, scalar(loss?)))).collect();
+    let parts = [(&metrics::TRAIN_MLM_LOSS, Some(mlm)), (&metrics::TRAIN_NSP_LOSS, nsp)];
+    let parts = parts.into_iter().filter_map(|(metric, loss)| Some((metric, scalar(loss?)))).collect();
     let losses = Losses { total: scalar(total), parts };
     (losses, gradients)
 }

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::batch::Batch;
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::recorder::{RecordError, Recorder};
+use crate::types::metrics;
 
 /// Train tokens that are counted, at most.
 const COUNTED: usize = 8 << 20;
@@ -22,9 +23,6 @@ const BETWEEN: f64 = 0.6;
 const BESIDE: f64 = 0.35;
 const ANYWHERE: f64 = 0.05;
 
-/// The name of the fact.
-pub const FACT: &str = "mlm_baseline_neighbours";
-
 /// Records the share of the masked tokens of `questions` that counting on `train` gets right.
 pub fn record<D: TokenDocuments + ?Sized>(
     train: &D,
@@ -32,7 +30,7 @@ pub fn record<D: TokenDocuments + ?Sized>(
     vocab: usize,
     recorder: &mut dyn Recorder,
 ) -> Result<(), RecordError> {
-    recorder.fact(FACT, json!(accuracy(train, questions, vocab)))
+    recorder.fact(metrics::NEIGHBOURS.fact, json!(accuracy(train, questions, vocab)))
 }
 
 /// How often tokens were seen in one place, by token.

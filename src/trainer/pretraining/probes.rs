@@ -13,6 +13,7 @@ use super::evaluation::ValidSet;
 use crate::plan::RunSpec;
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::recorder::{RecordError, Recorder};
+use crate::types::metrics;
 
 /// Train pairs that the probes are fitted to.
 const FIT: u64 = 8192;
@@ -37,11 +38,11 @@ pub fn record<D: TokenDocuments + ?Sized>(
     let test: Vec<Pair> = valid.pairs().iter().flat_map(pairs).collect();
     let words = BagOfWords::fit(&fit, spec.tokenizer.vocab_size);
     let lengths = Lengths::fit(&fit);
-    for (fact, what, accuracy) in [
-        ("nsp_baseline_bag_of_b", "the words of B alone", accuracy(&test, |pair| words.is_negative(pair))),
-        ("nsp_baseline_lengths", "the two lengths alone", accuracy(&test, |pair| lengths.is_negative(pair))),
+    for (floor, what, accuracy) in [
+        (&metrics::BAG_OF_WORDS, "the words of B alone", accuracy(&test, |pair| words.is_negative(pair))),
+        (&metrics::LENGTHS, "the two lengths alone", accuracy(&test, |pair| lengths.is_negative(pair))),
     ] {
-        recorder.fact(fact, json!(accuracy))?;
+        recorder.fact(floor.fact, json!(accuracy))?;
         if test.len() >= ENOUGH && accuracy > TELLTALE {
             let text = format!("{what} tell {accuracy:.3} of the pairs right: NSP can be learnt without reading");
             recorder.warning(&text)?;

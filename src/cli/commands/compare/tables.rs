@@ -4,6 +4,7 @@ use crate::analysis::{Comparison, NoImportance, Summary, importance, marginal_ef
 use crate::cli::context::Context;
 use crate::cli::format;
 use crate::cli::table::{Align, table};
+use crate::types::metrics::Goal;
 
 /// Prints cells, effects, importance, floors and the result.
 pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
@@ -48,8 +49,7 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
     print_importance(context, comparison);
     for floor in &comparison.floors {
         let reached = comparison.runs.iter().filter_map(|run| run.outcome(&floor.metric));
-        let best =
-            if floor.metric.as_str().ends_with("loss") { reached.reduce(f64::min) } else { reached.reduce(f64::max) };
+        let best = Goal::usual(floor.metric.as_str()).best(reached);
         let (metric, value) = (&floor.metric, format::metric(Some(floor.value)));
         printer.data(format!("{metric}: {value} by {}, {} by the best run", floor.label, format::metric(best)));
     }

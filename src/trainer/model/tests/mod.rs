@@ -15,7 +15,7 @@ use crate::trainer::pretraining::forward_backward;
 use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
 use crate::trainer::pretraining::instance::{InstanceSpec, Instances};
 use crate::trainer::pretraining::masking::MaskSpec;
-use crate::types::{ContentHash, Seed};
+use crate::types::{ContentHash, Seed, metrics};
 use reference::Reference;
 
 /// A model small enough for plain loops, with every part switched on.
@@ -241,7 +241,7 @@ fn losses_are_weighted_as_asked() {
         forward_backward(&BertForPreTraining::new(&spec, &device()), &spec, &batch(&spec), 4, &device()).0
     };
     let plain = losses(|_| {});
-    let (mlm, nsp) = (plain.part("train/mlm_loss").unwrap(), plain.part("train/nsp_loss").unwrap());
+    let (mlm, nsp) = (plain.part(&metrics::TRAIN_MLM_LOSS).unwrap(), plain.part(&metrics::TRAIN_NSP_LOSS).unwrap());
     let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
     close(plain.total, mlm + nsp);
     let weighted = losses(|objective| (objective.mlm_weight, objective.nsp_weight) = (20.0, 0.5));
@@ -252,7 +252,7 @@ fn losses_are_weighted_as_asked() {
     let share = batch.rows.len() as f64 / (3 * spec.train().seq_len) as f64;
     close(losses(|objective| objective.mlm_mean = MlmMean::Positions).total, share * mlm + nsp);
     // A softmax of a softmax leaves a perfect predictor at ln(1 + 1/e), and any at most at ln(1 + e).
-    let doubled = losses(|objective| objective.nsp_double_softmax = true).part("train/nsp_loss").unwrap();
+    let doubled = losses(|objective| objective.nsp_double_softmax = true).part(&metrics::TRAIN_NSP_LOSS).unwrap();
     assert!((0.3132..1.3133).contains(&doubled) && (doubled - nsp).abs() > 1e-4, "{doubled}");
 }
 

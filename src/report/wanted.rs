@@ -21,7 +21,7 @@ const KINDS: [(&str, &str); 12] = [
 
 /// What a comparison draws.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
+pub struct Wanted {
     /// Kinds of figures; absent: all.
     figures: Option<Vec<String>>,
     /// The axis that has a figure of final values; absent: all.

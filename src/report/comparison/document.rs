@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::analysis::statistics::Interval;
 use crate::analysis::{
-    Axis, CellSummary, Comparison, Effect, Goal, Importance, Part, SeedOutcome, Summary, against_baseline, importance,
+    Axis, CellSummary, Comparison, Effect, Importance, Part, SeedOutcome, Summary, against_baseline, importance,
     marginal_effects,
 };
 
 /// Everything that the tables and the report say in numbers.
-pub(super) fn comparison(comparison: &Comparison, summary: &Summary, report: &Path) -> Value {
+pub fn document(comparison: &Comparison, summary: &Summary, report: &Path) -> Value {
     let effects = |effects: Vec<Effect>| effects.iter().map(effect).collect::<Vec<_>>();
     let floors = comparison.floors.iter();
     let floors = floors.map(|f| json!({ "metric": f.metric, "label": f.label, "value": f.value })).collect::<Vec<_>>();
@@ -19,7 +19,7 @@ pub(super) fn comparison(comparison: &Comparison, summary: &Summary, report: &Pa
         "format": "ablate-comparison-1",
         "experiment": comparison.experiment,
         "metric": comparison.metric,
-        "goal": match comparison.goal { Goal::Minimize => "minimize", Goal::Maximize => "maximize" },
+        "goal": comparison.goal,
         "axes": comparison.axes.iter().map(axis).collect::<Vec<_>>(),
         "cells": summary.cells.iter().map(cell).collect::<Vec<_>>(),
         "effects": effects(marginal_effects(comparison)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Measured, RunSpec, estimate};
+use crate::plan::{RunSpec, estimate};
 use crate::store::{Index, RunQuery, RunState, Store, StoreError};
 
 /// Newest finished runs that are looked at.
@@ -32,7 +32,7 @@ impl Speeds {
         for row in Index::open(store)?.query(&query)? {
             let (Some(started), Some(ended)) = (row.started_at, row.ended_at) else { continue };
             let Ok(spec) = store.run(&row.id)?.read_spec() else { continue };
-            let cost = estimate(&spec, Measured::default());
+            let cost = estimate(&spec);
             let secs = ended.secs_since(started);
             if let (Some(flops), true) = (cost.flops, secs > 0.0) {
                 speeds.by_size.entry(cost.parameters.total()).or_default().push(flops / secs);
@@ -43,7 +43,7 @@ impl Speeds {
 
     /// Predicts from the runs whose size is nearest; absent where nothing was ever finished.
     pub fn predict(&self, spec: &RunSpec) -> Option<Prediction> {
-        let cost = estimate(spec, Measured::default());
+        let cost = estimate(spec);
         let size = cost.parameters.total();
         let distance = |other: &u64| (*other as f64 / size as f64).ln().abs();
         let (&nearest, speeds) = self.by_size.iter().min_by(|a, b| distance(a.0).total_cmp(&distance(b.0)))?;

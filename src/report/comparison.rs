@@ -3,25 +3,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::CliError;
-use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Goal, Point, RunData, find_axes};
-use crate::experiment::{self, Value, keys};
+use super::find::{find_id, is_meant, unknown_word};
+use super::{ReportError, spelling};
+use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
+use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count};
-use crate::runner::examples::{FLOORS_FACT, TaskFloor};
-use crate::store::{Index, RunDir, RunQuery, RunRow, RunState, Store, StoredRun};
-use crate::types::{MetricName, SpecHash};
+use crate::store::{FLOORS_FACT, Index, RunDir, RunQuery, RunState, Store, StoredRun, TaskFloor, nearest_to_finished};
+use crate::types::MetricName;
+use crate::types::metrics::{self, Goal, KnownFloor};
 
-use super::context::Loaded;
+mod document;
+
+pub use document::document;
 
 /// Reads the runs of a plan; a cell that nothing ran yet is there as planned.
-pub fn of_plan(loaded: &Loaded, store: &Store) -> Result<Comparison, CliError> {
-    let Loaded { experiment, plan, .. } = loaded;
-    let best = best_of_each(Index::open(store)?.query(&RunQuery::default())?);
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Comparison, ReportError> {
+    let nearest = nearest_to_finished(Index::open(store)?.query(&RunQuery::default())?);
     let mut runs = Vec::new();
     for cell in &plan.cells {
         for planned in &cell.runs {
             let axes = cell_axes(plan, cell);
-            runs.push(match best.get(&planned.hash) {
+            runs.push(match nearest.get(&planned.hash) {
                 Some(row) => run_data(&store.load(&row.id)?, axes),
                 None => RunData {
                     id: None,
@@ -45,7 +50,7 @@ pub fn of_plan(loaded: &Loaded, store: &Store) -> Result<Comparison, CliError> {
         experiment: experiment.name.clone(),
         question: experiment.question.clone(),
         metric: experiment.metric.clone(),
-        goal: goal(experiment.goal),
+        goal: experiment.goal,
         axes: plan.axes.iter().map(axis).collect(),
         runs,
         baseline,
@@ -64,35 +69,44 @@ pub struct Found {
 }
 
 /// Reads the runs that a query finds; the axes are the settings that differ between them, the seed left out.
-pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<Found, CliError> {
+///
+/// # Errors
+/// When the query finds nothing, or nothing that differs; when the store cannot be read.
+pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<Found, ReportError> {
     let text = words.join(" ");
-    let query: RunQuery = text.parse()?;
-    let rows = Index::open(store)?.query(&query)?;
-    let names = |row: &RunRow, word: &str| row.experiment.as_deref() == Some(word) || is_prefix(&row.id, word);
-    if let Some(word) = query.words.iter().find(|word| !rows.iter().any(|row| names(row, word))) {
-        let text = format!(
-            "`{word}` is no file, no experiment and no run id among the runs of `{text}`; `ablate list` shows all runs"
-        );
-        return Err(CliError::request(text));
+    let mut query: RunQuery = text.parse()?;
+    for word in query.words.iter_mut().filter(|word| *word == "latest") {
+        *word = find_id(store, word)?.to_string();
+    }
+    let mut index = Index::open(store)?;
+    if let Some(word) = unknown_word(&query, &mut index)? {
+        let text = format!("`{word}` is no file, no experiment and begins no run's id; `ablate list` shows all runs");
+        return Err(ReportError::NoComparison(text));
+    }
+    let rows = index.query(&query)?;
+    if let Some(word) = query.words.iter().find(|word| !rows.iter().any(|row| is_meant(row, word))) {
+        let text = format!("no run of `{word}` matches the rest of `{text}`; `ablate list {word}` shows them");
+        return Err(ReportError::NoComparison(text));
     }
     if rows.is_empty() {
-        return Err(CliError::request(format!("no run matches `{text}`; `ablate list` shows all runs")));
+        return Err(ReportError::NoComparison(format!("no run matches `{text}`; `ablate list` shows all runs")));
     }
     let asked = rows.len();
     let rows = rows.into_iter().filter(|row| row.reproduces.is_none()).collect::<Vec<_>>();
     let (reproductions, originals) = (asked - rows.len(), rows.len());
-    let mut stored = best_of_each(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
+    let mut stored =
+        nearest_to_finished(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
     stored.sort_by(|a, b| a.id.cmp(&b.id));
     let (axes, mut runs) = arrange(&stored);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
     if axes.is_empty() {
-        return Err(CliError::request(one_cell(&text, &stored, reproductions)));
+        return Err(ReportError::NoComparison(one_cell(&text, &stored, reproductions)));
     }
     let comparison = Comparison {
         experiment: text.clone(),
         question: format!("Runs that match `{text}`; the axes are the settings that differ between them."),
         metric: metric.clone(),
-        goal: goal(experiment::Goal::usual(metric.as_str())),
+        goal: Goal::usual(metric.as_str()),
         axes,
         floors: floors(&runs),
         runs,
@@ -124,13 +138,9 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
 
 /// The settings of a run and of the runs that it is made from, as a person would write them, the seeds left out.
 fn settings(run: &StoredRun, restate: bool) -> BTreeMap<String, String> {
-    let spelled = |value: String| match value.parse::<f64>() {
-        Ok(number) if value.contains('e') => Value::Float(number).to_string(),
-        _ => value,
-    };
     let leaves = if restate { leaves_with_inputs(&run.dir) } else { run.spec.leaves() };
     let leaves = leaves.into_iter().filter(|(key, _)| !key.ends_with("train.seed"));
-    leaves.map(|(key, value)| (key, spelled(value))).collect()
+    leaves.map(|(key, value)| (key, spelling::setting(&value))).collect()
 }
 
 /// What the key of a setting begins with that is one of the run whose weights another starts with.
@@ -173,37 +183,13 @@ fn one_cell(query: &str, stored: &[StoredRun], reproductions: usize) -> String {
     }
 }
 
-fn is_prefix(id: &crate::types::RunId, word: &str) -> bool {
-    id.as_str().starts_with(&word.to_lowercase())
-}
-
-/// Of several runs of the same science, the one nearest to being finished; reproductions do not count.
-fn best_of_each(rows: Vec<RunRow>) -> BTreeMap<SpecHash, RunRow> {
-    let mut best: BTreeMap<SpecHash, RunRow> = BTreeMap::new();
-    for row in rows.into_iter().filter(|row| row.reproduces.is_none()) {
-        let better = best.get(&row.identity).is_none_or(|known| row.state.distance() < known.state.distance());
-        if better {
-            best.insert(row.identity, row);
-        }
-    }
-    best
-}
-
-/// The goal in the words of the analysis.
-pub fn goal(goal: experiment::Goal) -> Goal {
-    match goal {
-        experiment::Goal::Minimize => Goal::Minimize,
-        experiment::Goal::Maximize => Goal::Maximize,
-    }
-}
-
 /// A stored run as analysis takes it, in the cell `axes`.
 pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
     let history = &run.history;
     let points = |points: &[crate::store::Point]| {
         points.iter().map(|point| Point { step: point.step.0, value: point.value }).collect::<Vec<_>>()
     };
-    let tokens = |name: &str| Some(history.series(&name.parse::<MetricName>().ok()?).last()?.value as u64);
+    let tokens = history.series(&metrics::TOKENS.metric_name()).last().map_or(0, |point| point.value as u64);
     RunData {
         id: Some(run.id.clone()),
         spec: run.spec.hash(),
@@ -213,7 +199,7 @@ pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
         reason: history.reason().map(str::to_owned),
         parameters: parameter_count(&run.spec).total(),
         elapsed_secs: run.history.working_secs(),
-        tokens: tokens("train/tokens").unwrap_or_default(),
+        tokens,
         series: history.all_series().map(|(name, series)| (name.clone(), points(series))).collect(),
         facts: history.facts.clone(),
     }
@@ -243,44 +229,22 @@ fn axis(axis: &PlanAxis) -> Axis {
 /// What costs no learning, from the facts that the runs measured: the mean over the runs that have the fact. Runs on
 /// different data or tokenizers have different floors; then there is none for all of them.
 fn floors(runs: &[RunData]) -> Vec<Floor> {
-    const FLOORS: [(&str, &str, &str, &str); 4] = [
-        (
-            "unigram_entropy",
-            "valid/mlm_loss",
-            "unigram entropy",
-            "The loss of knowing nothing but how often each token of the held-out text occurs.",
-        ),
-        (
-            "mlm_baseline_neighbours",
-            "valid/masked_accuracy",
-            "two neighbours",
-            "Counting which tokens stood between the same two neighbours: what a model without wider context knows.",
-        ),
-        (
-            "nsp_baseline_bag_of_b",
-            "valid/nsp_accuracy",
-            "bag of words of B",
-            "Naive Bayes on the words of B alone: what negatives give away by their words.",
-        ),
-        (
-            "nsp_baseline_lengths",
-            "valid/nsp_accuracy",
-            "lengths alone",
-            "The better guess for each pair of lengths: what negatives give away by their length.",
-        ),
-    ];
-    let floor = |(fact, metric, label, explanation): (&str, &str, &str, &str)| {
-        let values: Vec<f64> = runs.iter().filter_map(|run| run.facts.get(fact)?.as_f64()).collect();
-        let metric = metric.parse().ok()?;
+    let floor = |known: &&KnownFloor| {
+        let values: Vec<f64> = runs.iter().filter_map(|run| run.facts.get(known.fact)?.as_f64()).collect();
         const AGREEMENT: f64 = 0.05;
         let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
         if high - low > AGREEMENT {
             return None;
         }
         let value = values.iter().sum::<f64>() / values.len() as f64;
-        value.is_finite().then(|| Floor { metric, label: label.into(), value, explanation: explanation.into() })
+        value.is_finite().then(|| Floor {
+            metric: known.metric.metric_name(),
+            label: known.label.into(),
+            value,
+            explanation: known.explanation.into(),
+        })
     };
-    let mut floors: Vec<Floor> = FLOORS.into_iter().filter_map(floor).collect();
+    let mut floors: Vec<Floor> = metrics::FLOORS.iter().filter_map(floor).collect();
     floors.extend(floors_of_tasks(runs));
     floors
 }

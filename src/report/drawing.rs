@@ -1,0 +1,78 @@
+//! A comparison as files: every figure as SVG and PNG, and the page that holds them all.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{ReportError, Wanted};
+use crate::analysis::Comparison;
+use crate::plot::charts::standard_figures;
+use crate::plot::{ExtraFont, Figure, Report, Theme, render_png, render_svg, report_html};
+use crate::store::write_atomic;
+
+/// Where and how a comparison is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawing<'a> {
+    pub folder: &'a Path,
+    /// Whether the folder is this comparison's own, so that figures of an earlier one are taken out of it.
+    pub owns_folder: bool,
+    /// A font for what the built-in one lacks.
+    pub font: Option<&'a Path>,
+    pub wanted: &'a Wanted,
+    /// Names and values for the foot of the page.
+    pub provenance: &'a [(String, String)],
+}
+
+/// What was drawn.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// The page.
+    pub report: PathBuf,
+    /// Characters that the PNG files could not show.
+    pub missing: BTreeSet<char>,
+}
+
+/// Writes figures and page.
+///
+/// # Errors
+/// When the font cannot be used or the folder cannot be written.
+pub fn draw(comparison: &Comparison, drawing: &Drawing) -> Result<Drawn, ReportError> {
+    let folder = drawing.folder;
+    fs::create_dir_all(folder).map_err(|source| ReportError::Folder { folder: folder.to_owned(), source })?;
+    let font = drawing.font.map(read_font).transpose()?;
+    let mut figures = standard_figures(comparison, &drawing.wanted.choice);
+    figures.retain(|figure| drawing.wanted.has(&figure.name));
+    let put = |name: String, bytes: &[u8]| -> Result<(), ReportError> {
+        Ok(write_atomic(&folder.join(name), |file| file.write_all(bytes))?)
+    };
+    let mut missing = BTreeSet::new();
+    for figure in &figures {
+        put(format!("{}.svg", figure.name), render_svg(figure)?.as_bytes())?;
+        let png = render_png(figure, &Theme::LIGHT, font.as_ref())?;
+        put(format!("{}.png", figure.name), &png.bytes)?;
+        missing.extend(png.missing.into_iter().flat_map(|missing| missing.characters));
+    }
+    let html = report_html(&Report { comparison, figures: &figures, provenance: drawing.provenance })?;
+    put("report.html".into(), html.as_bytes())?;
+    if drawing.owns_folder {
+        remove_stale(folder, &figures);
+    }
+    Ok(Drawn { report: folder.join("report.html"), missing })
+}
+
+/// Figures of an earlier comparison that this one does not have would be taken for current.
+fn remove_stale(folder: &Path, figures: &[Figure]) {
+    let current: BTreeSet<&str> = figures.iter().map(|figure| figure.name.as_str()).collect();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_figure = path.extension().is_some_and(|extension| extension == "svg" || extension == "png");
+        if is_figure && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| !current.contains(stem)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn read_font(path: &Path) -> Result<ExtraFont, ReportError> {
+    let bytes = fs::read(path).map_err(|source| ReportError::FontFile { path: path.to_owned(), source })?;
+    ExtraFont::new(bytes).map_err(|source| ReportError::Font { path: path.to_owned(), source })
+}

@@ -1,0 +1,120 @@
+//! A plan as work: its tasks, the data that they need, and the cells that early stopping compares.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::corpora;
+use super::data_sources::DataSources;
+use super::execute::Task;
+use super::provenance::ExperimentOrigin;
+use super::queue::Halving;
+use crate::clock::Stopwatch;
+use crate::plan::{Cell, DataSpec, Plan, PlannedRun, RunSpec, TokenizerKind, estimate};
+use crate::trainer::corpus::{PrepareError, SideStats};
+use crate::trainer::device::{self, DeviceError};
+use crate::trainer::pretraining::check_documents;
+use crate::trainer::step_loop::TrainError;
+use crate::types::{MetricName, SpecHash};
+
+/// A task for each specification of the plan of `experiment`, which is decided by `metric`, named by its cell and seed.
+pub fn tasks(experiment: &str, metric: &MetricName, plan: &Plan) -> Vec<Task> {
+    let mut seen = BTreeSet::new();
+    let many_seeds = plan.cells.iter().any(|cell| cell.runs.len() > 1);
+    let mut tasks = Vec::new();
+    for cell in &plan.cells {
+        for run in cell.runs.iter().flat_map(PlannedRun::with_inputs).filter(|run| seen.insert(run.hash)) {
+            let is_before = cell.runs.iter().all(|last| last.hash != run.hash);
+            let of_stage = |key: &&'static str| !is_before || !key.starts_with("finetune.");
+            let axes = cell.axes.iter().filter(|(key, _)| of_stage(key));
+            let axes = axes.map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
+            let stage = if is_before { "pretraining " } else { "" };
+            let seed = if many_seeds || cell.label.is_empty() { format!(" seed={}", run.seed) } else { String::new() };
+            tasks.push(Task {
+                spec: run.spec.clone(),
+                hash: run.hash,
+                label: format!("{stage}{}{seed}", cell.label).trim().to_owned(),
+                experiment: Some(ExperimentOrigin { name: experiment.to_owned(), axes, metric: Some(metric.clone()) }),
+                reproduces: None,
+            });
+        }
+    }
+    tasks
+}
+
+/// Early stopping as the plan has it: the tasks of each cell.
+pub fn halving(plan: &Plan, tasks: &[Task]) -> Option<Halving> {
+    let spec = plan.halving.clone()?;
+    let index: BTreeMap<SpecHash, usize> = tasks.iter().enumerate().map(|(i, task)| (task.hash, i)).collect();
+    let mut free: BTreeSet<usize> = (0..tasks.len()).collect();
+    // A specification that two cells have is executed for the first of them.
+    let mut tasks_of = |cell: &Cell| cell.runs.iter().map(|run| index[&run.hash]).filter(|i| free.remove(i)).collect();
+    let cells = plan.cells.iter().map(&mut tasks_of).collect();
+    let steps = tasks.iter().map(|task| estimate(&task.spec).steps.unwrap_or(u64::MAX)).collect();
+    Some(Halving { spec, cells, steps })
+}
+
+/// What each task costs, in floating-point operations, as far as it is known before it begins: one whose steps are not is
+/// taken for a mean one.
+pub fn costs(tasks: &[Task]) -> Vec<f64> {
+    let flops: Vec<Option<f64>> = tasks.iter().map(|task| estimate(&task.spec).flops).collect();
+    let known: Vec<f64> = flops.iter().copied().flatten().collect();
+    let mean = if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
+    flops.into_iter().map(|flops| flops.unwrap_or(mean)).collect()
+}
+
+/// A corpus that is ready to be trained on.
+#[derive(Clone, Debug)]
+pub struct PreparedCorpus<'p> {
+    pub data: &'p DataSpec,
+    /// The first run that needs it.
+    pub spec: &'p RunSpec,
+    pub train: SideStats,
+    pub valid: SideStats,
+    pub elapsed_secs: f64,
+}
+
+/// Why the runs of a plan cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Documents(#[from] TrainError),
+}
+
+impl SweepError {
+    /// Whether the experiment asks for what is not there; else the work failed.
+    pub fn is_of_request(&self) -> bool {
+        !matches!(self, Self::Prepare(PrepareError::Cache { .. }))
+    }
+}
+
+/// Tokenizes each corpus of the plan once, so that what is wrong with one shows before the first run; tells of each.
+///
+/// # Errors
+/// When a device is not there, a corpus cannot be prepared, or it has too few documents for its objective.
+pub fn prepare(plan: &Plan, sources: &DataSources, tell: &mut dyn FnMut(&PreparedCorpus)) -> Result<(), SweepError> {
+    let mut seen = BTreeSet::new();
+    for run in plan.runs() {
+        let spec = &run.spec;
+        device::check(spec)?;
+        // What goes on from another run has its tokenizer from there.
+        if !spec.inputs.is_empty() || spec.tokenizer.kind == TokenizerKind::Imported {
+            continue;
+        }
+        let Some(data) = spec.data() else { continue };
+        let nsp = spec.pretraining().map(|stage| stage.objective.nsp);
+        if !seen.insert(format!("{data:?} {:?} {nsp:?}", spec.tokenizer)) {
+            continue;
+        }
+        let stopwatch = Stopwatch::start();
+        let stats = corpora::prepare(spec, sources)?.stats;
+        let (train, valid) = (stats.train, stats.valid);
+        if spec.pretraining().is_some() {
+            check_documents(spec, train.documents as usize, valid.documents as usize)?;
+        }
+        tell(&PreparedCorpus { data, spec, train, valid, elapsed_secs: stopwatch.elapsed_secs() });
+    }
+    Ok(())
+}

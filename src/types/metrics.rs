@@ -1,0 +1,346 @@
+//! The metrics that training records: one table of names, labels, units, goals, and of what records them.
+//!
+//! A recorder takes entries of this table, and only this file can make one: what is recorded is in it by construction. The
+//! choices of `experiment.metric`, the labels of figures, the usual goal and the lists of a task all come from here. Metrics
+//! that it does not have are those of other programs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{InvalidName, MetricName};
+
+/// A metric that training records.
+#[derive(Debug, PartialEq)]
+pub struct Metric {
+    // Private, so that nobody else makes one.
+    name: &'static str,
+    /// What is measured, in words: `validation MLM loss`.
+    pub label: &'static str,
+    /// The unit, or what the number is; empty where the label says it.
+    pub unit: &'static str,
+    /// Which way is better, unless an experiment says otherwise.
+    pub goal: Goal,
+    pub source: Source,
+}
+
+/// A metric and what was measured.
+pub type Measurement = (&'static Metric, f64);
+
+/// What records a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Every stage.
+    Training,
+    /// Pretraining.
+    Pretraining,
+    /// Pretraining on pairs: `objective.nsp` is on.
+    Pairs,
+    /// Fine-tuning for one of these tasks.
+    Tasks(&'static [&'static str]),
+}
+
+/// A score of labelled examples: of those held out, and of those that are judged once, after the last step.
+#[derive(Debug, PartialEq)]
+pub struct Judged {
+    pub valid: Metric,
+    pub test: Metric,
+}
+
+/// Which direction of a metric is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    Minimize,
+    Maximize,
+}
+
+/// What costs no learning: a fact that a run measures, and the metric that it is held against.
+#[derive(Debug)]
+pub struct KnownFloor {
+    /// The name of the fact.
+    pub fact: &'static str,
+    pub metric: &'static Metric,
+    /// Two or three words.
+    pub label: &'static str,
+    /// What it is, in a sentence.
+    pub explanation: &'static str,
+}
+
+macro_rules! metrics {
+    (
+        training { $($item:ident = $name:literal, $label:literal, $unit:literal, $goal:ident, $source:ident;)* }
+        judged { $($score:ident = $leaf:literal, $words:literal, $measure:literal, $better:ident, $tasks:expr;)* }
+    ) => {
+        $(
+            #[doc = $label]
+            pub static $item: Metric =
+                Metric { name: $name, label: $label, unit: $unit, goal: Goal::$goal, source: Source::$source };
+        )*
+        $(
+            #[doc = $words]
+            pub static $score: Judged = Judged {
+                valid: Metric {
+                    name: concat!("valid/", $leaf),
+                    label: concat!("validation ", $words),
+                    unit: $measure,
+                    goal: Goal::$better,
+                    source: Source::Tasks($tasks),
+                },
+                test: Metric {
+                    name: concat!("test/", $leaf),
+                    label: concat!("test ", $words),
+                    unit: $measure,
+                    goal: Goal::$better,
+                    source: Source::Tasks($tasks),
+                },
+            };
+        )*
+        static ALL: &[&Metric] = &[$(&$item,)* $(&$score.valid,)* $(&$score.test,)*];
+
+        /// The names of all metrics.
+        pub const NAMES: &[&str] =
+            &[$($name,)* $(concat!("valid/", $leaf),)* $(concat!("test/", $leaf),)*];
+    };
+}
+
+const CLASSIFY: &[&str] = &["classify"];
+const NER: &[&str] = &["ner"];
+const EVERY_TASK: &[&str] = &["classify", "ner"];
+
+// A metric is one line here, and the line that records it.
+metrics! {
+    training {
+        VALID_MLM_LOSS = "valid/mlm_loss", "validation MLM loss", "nats/token", Minimize, Pretraining;
+        VALID_NSP_LOSS = "valid/nsp_loss", "validation NSP loss", "nats/pair", Minimize, Pairs;
+        MASKED_ACCURACY = "valid/masked_accuracy", "validation masked-token accuracy", "share", Maximize, Pretraining;
+        ACCURACY_MASK = "valid/accuracy_mask", "validation accuracy where [MASK] stands", "share", Maximize, Pretraining;
+        ACCURACY_RANDOM =
+            "valid/accuracy_random", "validation accuracy where a random token stands", "share", Maximize, Pretraining;
+        ACCURACY_KEPT =
+            "valid/accuracy_kept", "validation accuracy where the token was kept", "share", Maximize, Pretraining;
+        NSP_ACCURACY = "valid/nsp_accuracy", "validation NSP accuracy", "share", Maximize, Pairs;
+        PERPLEXITY = "valid/perplexity", "validation perplexity", "", Minimize, Pretraining;
+        TRAIN_LOSS = "train/loss", "training loss", "nats", Minimize, Training;
+        TRAIN_MLM_LOSS = "train/mlm_loss", "training MLM loss", "nats/token", Minimize, Pretraining;
+        TRAIN_NSP_LOSS = "train/nsp_loss", "training NSP loss", "nats/pair", Minimize, Pairs;
+        LEARNING_RATE = "train/lr", "learning rate", "", Minimize, Training;
+        GRAD_NORM = "train/grad_norm", "training gradient norm", "L2", Minimize, Training;
+        TOKENS = "train/tokens", "training tokens", "", Maximize, Training;
+        REAL_TOKEN_SHARE =
+            "train/real_token_share", "computed positions that hold a token", "share", Maximize, Training;
+        SPEED = "time/tokens_per_s", "speed", "tokens/s", Maximize, Training;
+    }
+    judged {
+        LOSS = "loss", "loss", "nats", Minimize, EVERY_TASK;
+        ACCURACY = "accuracy", "accuracy", "share", Maximize, CLASSIFY;
+        MICRO_F1 = "micro_f1", "micro F1", "", Maximize, CLASSIFY;
+        MACRO_F1 = "macro_f1", "macro F1", "", Maximize, CLASSIFY;
+        ENTITY_F1 = "entity_f1", "entity F1", "", Maximize, NER;
+        ENTITY_MACRO_F1 = "entity_macro_f1", "entity macro F1", "", Maximize, NER;
+        CHAR_MACRO_F1 = "char_macro_f1", "character macro F1", "", Maximize, NER;
+        CHAR_MACRO_F1_WITHOUT_O =
+            "char_macro_f1_without_o", "character macro F1 without O", "", Maximize, NER;
+        CHAR_ACCURACY = "char_accuracy", "character accuracy", "share", Maximize, NER;
+    }
+}
+
+/// The floors that every run of pretraining measures.
+pub static FLOORS: [&KnownFloor; 4] = [&UNIGRAM_ENTROPY, &NEIGHBOURS, &BAG_OF_WORDS, &LENGTHS];
+
+pub static UNIGRAM_ENTROPY: KnownFloor = KnownFloor {
+    fact: "unigram_entropy",
+    metric: &VALID_MLM_LOSS,
+    label: "unigram entropy",
+    explanation: "The loss of knowing nothing but how often each token of the held-out text occurs.",
+};
+
+pub static NEIGHBOURS: KnownFloor = KnownFloor {
+    fact: "mlm_baseline_neighbours",
+    metric: &MASKED_ACCURACY,
+    label: "two neighbours",
+    explanation: "Counting which tokens stood between the same two neighbours: what a model without wider context knows.",
+};
+
+pub static BAG_OF_WORDS: KnownFloor = KnownFloor {
+    fact: "nsp_baseline_bag_of_b",
+    metric: &NSP_ACCURACY,
+    label: "bag of words of B",
+    explanation: "Naive Bayes on the words of B alone: what negatives give away by their words.",
+};
+
+pub static LENGTHS: KnownFloor = KnownFloor {
+    fact: "nsp_baseline_lengths",
+    metric: &NSP_ACCURACY,
+    label: "lengths alone",
+    explanation: "The better guess for each pair of lengths: what negatives give away by their length.",
+};
+
+/// All metrics, in the order of the table.
+pub fn all() -> impl Iterator<Item = &'static Metric> {
+    ALL.iter().copied()
+}
+
+/// The metric of this name, if training records it.
+pub fn find(name: &str) -> Option<&'static Metric> {
+    all().find(|metric| metric.name == name)
+}
+
+/// What fine-tuning for a task records beside what every stage does: held-out scores, then test scores.
+pub fn of_task(task: &str) -> impl Iterator<Item = &'static Metric> {
+    all().filter(move |metric| matches!(metric.source, Source::Tasks(tasks) if tasks.contains(&task)))
+}
+
+/// What decides in fine-tuning, by task.
+const DECIDING: [(&str, &Metric); 2] = [("classify", &ACCURACY.valid), ("ner", &ENTITY_F1.valid)];
+
+/// The metric that decides unless an experiment names one: of pretraining, or of fine-tuning for a task.
+pub fn deciding(task: Option<&str>) -> &'static Metric {
+    DECIDING.into_iter().find(|(name, _)| task == Some(name)).map_or(&VALID_MLM_LOSS, |(_, metric)| metric)
+}
+
+/// The metrics that usually decide, of every stage: a run records one of them.
+pub fn deciding_by_stage() -> impl Iterator<Item = &'static Metric> {
+    DECIDING.into_iter().map(|(_, metric)| metric).chain([&VALID_MLM_LOSS])
+}
+
+/// Whether two executions of one spec must agree bit for bit on the metric of this name: on all but what the clock says.
+pub fn is_deterministic(name: &str) -> bool {
+    !name.starts_with("time/")
+}
+
+impl Metric {
+    /// `group/name`, as it is recorded.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The group: `train` and `time` are measured at every step, `valid` at every evaluation, `test` at the last one.
+    pub fn group(&self) -> &'static str {
+        self.name.split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// The recorded name.
+    pub fn metric_name(&self) -> MetricName {
+        MetricName(self.name.to_owned())
+    }
+
+    /// Whether checkpoints are told better from worse by it: the loss that people follow while a run trains.
+    pub fn is_criterion(&self) -> bool {
+        *self == VALID_MLM_LOSS || *self == LOSS.valid
+    }
+
+    /// Whether it is a loss: what runs on a device without the bitwise promise are compared by.
+    pub fn is_loss(&self) -> bool {
+        self.unit.starts_with("nats")
+    }
+}
+
+impl PartialEq<Metric> for MetricName {
+    fn eq(&self, other: &Metric) -> bool {
+        self.0 == other.name
+    }
+}
+
+/// For an axis: `validation MLM loss (nats/token)`.
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label)?;
+        if self.unit.is_empty() { Ok(()) } else { write!(f, " ({})", self.unit) }
+    }
+}
+
+impl Goal {
+    pub const ALL: [Self; 2] = [Self::Minimize, Self::Maximize];
+
+    /// The goal that goes with a metric unless somebody says otherwise. Of a metric that the table does not have, as other
+    /// programs record them, only what its name says is known.
+    pub fn usual(metric: &str) -> Self {
+        if let Some(known) = find(metric) {
+            return known.goal;
+        }
+        let is_score = ["accuracy", "_acc", "f1", "auc", "precision", "recall", "reward"];
+        if is_score.iter().any(|word| metric.contains(word)) { Self::Maximize } else { Self::Minimize }
+    }
+
+    /// The name in experiment files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minimize => "minimize",
+            Self::Maximize => "maximize",
+        }
+    }
+
+    /// Whether `left` is better than `right`.
+    pub fn prefers(self, left: f64, right: f64) -> bool {
+        match self {
+            Self::Minimize => left < right,
+            Self::Maximize => left > right,
+        }
+    }
+
+    /// The best of these values.
+    pub fn best(self, values: impl IntoIterator<Item = f64>) -> Option<f64> {
+        values.into_iter().reduce(|best, value| if self.prefers(value, best) { value } else { best })
+    }
+}
+
+impl FromStr for Goal {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let invalid = || InvalidName { kind: "goal", text: text.to_owned(), rule: "minimize or maximize" };
+        Self::ALL.into_iter().find(|goal| goal.name() == text).ok_or_else(invalid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_valid_and_told_apart() {
+        assert_eq!(all().map(Metric::name).collect::<Vec<_>>(), NAMES);
+        assert_eq!(NAMES.iter().collect::<BTreeSet<_>>().len(), NAMES.len());
+        for metric in all() {
+            assert_eq!(metric.name.parse(), Ok(metric.metric_name()));
+            assert!(matches!(metric.group(), "train" | "valid" | "test" | "time"), "{}", metric.name);
+            assert!(!metric.label.is_empty());
+        }
+    }
+
+    #[test]
+    fn losses_fall_and_scores_rise() {
+        for metric in all() {
+            let is_score = ["accuracy", "f1", "tokens"].iter().any(|word| metric.name.contains(word))
+                || *metric == REAL_TOKEN_SHARE;
+            assert_eq!(metric.goal == Goal::Maximize, is_score, "{}", metric.name);
+            assert_eq!(metric.is_loss(), metric.name.ends_with("loss"), "{}", metric.name);
+        }
+        assert_eq!((Goal::usual("eval/f1"), Goal::usual("eval/cost")), (Goal::Maximize, Goal::Minimize));
+        assert_eq!(Goal::Minimize.best([2.0, 1.0, 3.0]), Some(1.0));
+    }
+
+    #[test]
+    fn a_task_is_decided_by_what_it_records() {
+        for task in EVERY_TASK {
+            assert!(of_task(task).any(|metric| metric == deciding(Some(task))), "{task}");
+            assert_eq!(of_task(task).filter(|metric| metric.is_criterion()).count(), 1);
+        }
+        assert_eq!(deciding(None), &VALID_MLM_LOSS);
+    }
+
+    #[test]
+    fn metrics_are_named_with_their_units() {
+        let labels: Vec<String> = all().take(3).chain(of_task("ner").skip(1).take(1)).map(Metric::to_string).collect();
+        insta::assert_snapshot!(labels.join("\n"), @"
+        validation MLM loss (nats/token)
+        validation NSP loss (nats/pair)
+        validation masked-token accuracy (share)
+        validation entity F1
+        ");
+    }
+}
