@@ -233,7 +233,7 @@ const RATES: &str = "[sweep.grid]\n\"optimizer.lr\" = [4e-3, 1e-3, 3e-3, 2e-3]\n
 
 /// The loss is the learning rate, so that the second task is best and the fourth comes next.
 fn by_rate(spec: &RunSpec, _: usize) -> Act {
-    Act::Trains(spec.optimizer.lr)
+    Act::Trains(spec.optimizer().lr)
 }
 
 #[test]
