@@ -7,7 +7,7 @@ use super::args::{ExperimentFile, Global};
 use super::error::{CliError, print_diagnostics};
 use super::printer::Printer;
 use crate::experiment::{Diagnostics, Experiment, Source};
-use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, Stage};
+use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, StageSpec};
 use crate::report::find::find_run;
 use crate::runner::data_sources::{DataSources, SearchPath};
 use crate::runner::trained::{self, Trained, TrainedError, Which};
@@ -103,9 +103,9 @@ impl Context {
 
     /// The model that a run pretrained.
     pub fn pretrained(&self, run: &StoredRun, which: Which) -> Result<Trained, CliError> {
-        match run.spec.stage {
-            Stage::Pretrain | Stage::Import => self.trained(run, which),
-            Stage::Finetune => Err(CliError::request(format!(
+        match &run.spec.stage {
+            StageSpec::Pretrain(_) | StageSpec::Import(_) => self.trained(run, which),
+            StageSpec::Finetune(_) => Err(CliError::request(format!(
                 "run {} was fine-tuned and has no head for masked tokens; use the pretraining run that it starts from, or \
                  `ablate predict {} FILE`",
                 run.id, run.id
@@ -144,12 +144,12 @@ impl LookUp for Surroundings<'_> {
     fn run(&mut self, name: &str) -> Result<RunSpec, String> {
         let store = Store::open(self.runs).map_err(|error| error.to_string())?;
         let run = find_run(&store, name).map_err(|error| error.to_string())?;
-        match (run.state, run.spec.stage) {
-            (_, Stage::Finetune) => {
-                Err(format!("run {} was fine-tuned already; name a pretraining run or an imported model", run.id))
+        match run.state {
+            _ if run.spec.encoder_layers() == 0 => {
+                Err(format!("run {} has no encoder to start from: it was fine-tuned without one", run.id))
             }
-            (RunState::Finished, _) => Ok(run.spec),
-            (state, _) => Err(format!("run {} is {state}, and only a finished run can be started from", run.id)),
+            RunState::Finished => run.dir.read_restated_spec().map_err(|error| error.to_string()),
+            state => Err(format!("run {} is {state}, and only a finished run can be started from", run.id)),
         }
     }
 

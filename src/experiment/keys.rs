@@ -455,7 +455,7 @@ const FINETUNE: &[Key] = &[
     key("finetune.label_column", Text, "'label'", "The column that holds the class"),
     key("finetune.valid_fraction", Float(INSIDE), "0.05", "The share of the labelled examples held out"),
     key("finetune.start", one_of(&["pretrained", "random"]), "'pretrained'", "Whether the encoder starts as pretraining left it, or with fresh weights"),
-    without_default("finetune.run", Text, "A run of the store to start from, in place of pretraining: an imported model, or any that was pretrained"),
+    without_default("finetune.run", Text, "A run of the store to start from, in place of pretraining: an imported model, or any that was trained"),
     key("finetune.encoder", one_of(&["trained", "frozen", "embeddings"]), "'trained'", "Whether the encoder learns with the head, stays as it is, or is left out but for its embeddings"),
     key("finetune.head", one_of(&["linear", "crf", "bilstm_crf"]), "'linear'", "What stands on the encoder"),
     key("finetune.lstm_hidden_size", SIZE, "128", "Width of each direction of the LSTM of bilstm_crf"),

@@ -6,7 +6,7 @@
 
 use super::dead::DeadAxes;
 use super::expand::expand;
-use super::finetune_spec::Task;
+use super::run_spec::Task;
 use crate::experiment::problem::Problem;
 use crate::experiment::{
     self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity, Value, keys,

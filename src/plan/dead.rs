@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::finetune_spec::Task;
+use super::run_spec::Task;
 use crate::experiment::keys;
 use crate::experiment::{Axis, Diagnostic, Experiment, Point, Settings, Value, problem};
 

@@ -15,15 +15,14 @@
 //! for T tokens, D hidden, A heads x head size, F feed-forward, V vocabulary, M = mask_ratio x the ordinary tokens of a
 //! full sequence. Embedding look-ups, norms, softmax, biases and the optimizer are left out.
 
-use super::finetune_spec::{HeadKind, Task};
 use super::parameters::{ParameterCount, parameter_count};
-use super::run_spec::{Nsp, RunSpec};
+use super::run_spec::{Architecture, HeadKind, RunSpec, StageSpec, Task, TrainSpec};
 
 /// The cost of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     pub parameters: ParameterCount,
-    /// Optimizer steps; unknown for a run of epochs, whose length hangs on the corpus.
+    /// Optimizer steps; unknown for a run of epochs, whose length hangs on the corpus, and none where nothing is trained.
     pub steps: Option<u64>,
     /// Tokens through the model in training, at full sequences.
     pub tokens: Option<u64>,
@@ -38,46 +37,63 @@ pub struct Estimate {
 /// Estimates the cost of a run.
 pub fn estimate(spec: &RunSpec) -> Estimate {
     let parameters = parameter_count(spec);
-    let steps = spec.train.planned_steps();
+    let train = spec.training().map(|training| &training.train);
+    let planned = train.and_then(|train| Some((train, train.planned_steps()?)));
     let checkpoint_bytes = 3 * 4 * parameters.total();
+    let keep_checkpoints = train.map_or(0, |train| train.keep_checkpoints as u64);
     Estimate {
         parameters,
-        steps,
-        tokens: steps.map(|steps| steps * spec.train.positions_a_step()),
-        flops: steps.map(|steps| step_flops(spec) * steps as f64),
+        steps: planned.map(|(_, steps)| steps),
+        tokens: planned.map(|(train, steps)| steps * train.positions_a_step()),
+        flops: planned.map(|(train, steps)| step_flops(spec, train) * steps as f64),
         checkpoint_bytes,
-        disk_bytes: checkpoint_bytes * (spec.train.keep_checkpoints as u64 + 1),
+        disk_bytes: checkpoint_bytes * (keep_checkpoints + 1),
     }
 }
 
 /// Operations of one training step, forward and backward.
-pub(super) fn step_flops(spec: &RunSpec) -> f64 {
-    3.0 * forward_flops(spec) * spec.train.sequences_a_step() as f64
+pub(super) fn step_flops(spec: &RunSpec, train: &TrainSpec) -> f64 {
+    3.0 * forward_flops(spec, train.seq_len) * train.sequences_a_step() as f64
 }
 
 /// Operations of a forward pass over one full sequence.
-fn forward_flops(spec: &RunSpec) -> f64 {
+fn forward_flops(spec: &RunSpec, seq_len: usize) -> f64 {
+    match spec.model.architecture {
+        Architecture::Bert => encoder_flops(spec, seq_len) + head_flops(spec, seq_len),
+    }
+}
+
+fn encoder_flops(spec: &RunSpec, seq_len: usize) -> f64 {
     let model = &spec.model;
-    let (t, d) = (spec.train.seq_len as f64, model.hidden_size as f64);
+    let (t, d) = (seq_len as f64, model.hidden_size as f64);
     let a = (model.num_attention_heads * model.attention_head_size) as f64;
-    let (f, v) = (model.intermediate_size as f64, spec.tokenizer.vocab_size as f64);
+    let f = model.intermediate_size as f64;
     let layer = 8.0 * t * d * a + 4.0 * t * t * a + 4.0 * t * d * f;
-    let encoder = spec.encoder_layers() as f64 * layer;
-    if let Some(stage) = &spec.finetune {
-        let (h, labels) = (stage.lstm_hidden_size as f64, stage.labels.len() as f64);
-        return encoder
-            + match (stage.task, stage.head) {
+    spec.encoder_layers() as f64 * layer
+}
+
+fn head_flops(spec: &RunSpec, seq_len: usize) -> f64 {
+    let (t, d, v) = (seq_len as f64, spec.model.hidden_size as f64, spec.tokenizer.vocab_size as f64);
+    match &spec.stage {
+        StageSpec::Pretrain(stage) => {
+            let has_pair = spec.has_nsp_head();
+            let special_tokens = if has_pair { 3.0 } else { 2.0 };
+            let masked = (stage.objective.mask_ratio * (t - special_tokens)).round();
+            let transform = if spec.model.mlm_head_transform { 2.0 * masked * d * d } else { 0.0 };
+            let pair = if has_pair { 2.0 * d * d + 4.0 * d } else { 0.0 };
+            2.0 * masked * d * v + transform + pair
+        }
+        StageSpec::Finetune(stage) => {
+            let (h, labels) = (stage.task.lstm_hidden_size as f64, stage.task.labels.len() as f64);
+            match (stage.task.task, stage.task.head) {
                 (Task::Classify, _) => 2.0 * d * d + 2.0 * d * labels,
                 (Task::Ner, HeadKind::BilstmCrf) => t * (16.0 * h * (d + h) + 4.0 * h * labels),
                 (Task::Ner, HeadKind::Linear | HeadKind::Crf) => 2.0 * t * d * labels,
-            };
+            }
+        }
+        // Nothing is asked of it.
+        StageSpec::Import(_) => 0.0,
     }
-    let has_pair = spec.objective.nsp != Nsp::Off;
-    let special_tokens = if has_pair { 3.0 } else { 2.0 };
-    let masked = (spec.objective.mask_ratio * (t - special_tokens)).round();
-    let transform = if model.mlm_head_transform { 2.0 * masked * d * d } else { 0.0 };
-    let pair = if has_pair { 2.0 * d * d + 4.0 * d } else { 0.0 };
-    encoder + 2.0 * masked * d * v + transform + pair
 }
 
 #[cfg(test)]
@@ -86,13 +102,15 @@ mod tests {
 
     use super::*;
     use crate::plan::parameters::parameters;
+    use crate::plan::run_spec::Nsp;
     use crate::plan::tests::spec;
 
     /// The same count from the list of parameters: every matrix is multiplied with so many rows.
     fn flops_by_matrix(spec: &RunSpec) -> f64 {
-        let (t, model) = (spec.train.seq_len, &spec.model);
-        let special = if spec.objective.nsp == Nsp::Off { 2 } else { 3 };
-        let masked = (spec.objective.mask_ratio * (t - special) as f64).round() as usize;
+        let (stage, model) = (spec.pretraining().expect("pretraining"), &spec.model);
+        let t = stage.training.train.seq_len;
+        let special = if stage.objective.nsp == Nsp::Off { 2 } else { 3 };
+        let masked = (stage.objective.mask_ratio * (t - special) as f64).round() as usize;
         let mut sum = 0;
         for (name, shape) in parameters(spec) {
             let rows = match shape[..] {
@@ -125,7 +143,7 @@ mod tests {
                 heads * width, width + 1, if has_pair { "random" } else { "off" },
             );
             let spec = spec(&rest);
-            prop_assert_eq!(forward_flops(&spec), flops_by_matrix(&spec));
+            prop_assert_eq!(forward_flops(&spec, length), flops_by_matrix(&spec));
         }
     }
 

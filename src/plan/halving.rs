@@ -1,7 +1,7 @@
 //! Early stopping, as a sweep declares it: at which steps cells are compared, and what share of them goes on.
 
 use super::Cell;
-use super::run_spec::TrainLength;
+use super::run_spec::{StageSpec, TrainLength};
 use crate::experiment::{Diagnostic, Experiment, Setting, Value, keys, problem};
 use crate::types::MetricName;
 use crate::types::metrics::Goal;
@@ -59,14 +59,15 @@ pub(super) fn check(experiment: &Experiment, halving: &HalvingSpec, cells: &[Cel
     let first = halving.min_steps;
     let mut longest = 0;
     for spec in specs {
-        if spec.finetune.is_some() {
+        let StageSpec::Pretrain(stage) = &spec.stage else {
             let problem = Diagnostic::error(
                 &problem::HALVING_NOT_POSSIBLE,
                 "`[sweep.halving]` stops pretraining early, and does not go with `[finetune]` yet",
             );
             return Some(at(problem).help("search without `[finetune]` first, then fine-tune the best cells"));
-        }
-        let TrainLength::Steps(steps) = spec.train.length else {
+        };
+        let train = &stage.training.train;
+        let TrainLength::Steps(steps) = train.length else {
             let problem = Diagnostic::error(
                 &problem::HALVING_NOT_POSSIBLE,
                 "`[sweep.halving]` counts in steps, and runs of this sweep are in epochs",
@@ -74,7 +75,7 @@ pub(super) fn check(experiment: &Experiment, halving: &HalvingSpec, cells: &[Cel
             return Some(at(problem).help("give `train.steps` in place of `train.epochs`"));
         };
         longest = longest.max(steps);
-        let every = spec.train.eval_every;
+        let every = train.eval_every;
         if !first.is_multiple_of(every) {
             let message = format!(
                 "`{MIN_STEPS}` {first} is no multiple of `train.eval_every` {every}: nothing is measured there"

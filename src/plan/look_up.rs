@@ -24,10 +24,10 @@ pub trait LookUp {
     /// When there is none, or it cannot be read.
     fn dictionary(&mut self, name: &str) -> Result<ContentHash, String>;
 
-    /// The specification of a stored run that fine-tuning is to start from.
+    /// The specification, of the newest schema, of a stored run that fine-tuning is to start from.
     ///
     /// # Errors
-    /// When there is no such run, it is not finished, or it was fine-tuned itself.
+    /// When there is no such run, it is not finished, or it has no encoder to start from.
     fn run(&mut self, name: &str) -> Result<RunSpec, String>;
 
     /// What labelled examples there are.

@@ -4,13 +4,11 @@
 //! [`read`] checks the cells of an experiment file, [`expand`] lists them, [`plan`] resolves each into one [`RunSpec`] a
 //! seed, [`estimate()`] says what a run will cost.
 
-mod canonical;
 mod check;
 mod dead;
 mod estimate;
 mod expand;
 mod explain;
-mod finetune_spec;
 mod halving;
 mod look_up;
 mod parameters;
@@ -19,30 +17,30 @@ mod run_spec;
 mod sharing;
 mod step;
 
-pub use canonical::SpecError;
 pub use check::read;
 pub use estimate::{Estimate, estimate};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};
 pub use explain::{Explanation, Layer, explain};
-pub use finetune_spec::{Encoder, FinetuneSpec, HeadKind, Start, Task};
 pub use halving::HalvingSpec;
 pub use look_up::LookUp;
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef};
 pub use run_spec::{
-    Activation, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa, MaskDice, Masking, MlmMean,
-    ModelSpec, NUMERICS, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, RunSpec,
-    SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Stage, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
+    Activation, Architecture, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Encoder,
+    FinetuneSpec, HeadKind, ImportSpec, Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS, NormPosition, Nsp,
+    ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, PretrainSpec, Role, RunSpec, SPEC_SCHEMA,
+    ScheduleKind, ScheduleSpec, Schema, SpecError, StageSpec, Start, Task, TaskSpec, TokenizerKind, TokenizerSpec,
+    TrainLength, TrainSpec, Training, Warmup,
 };
 
-pub use sharing::{Savings, Trajectory, predecessors, stages_before};
+pub use sharing::{Savings, Trajectory, inputs_among, predecessors};
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use self::look_up::{CorporaOnly, LookedUp, Said};
 use crate::experiment::{Axis, Diagnostics, Experiment, Point, Settings, Value};
-use crate::types::{ContentHash, Seed, SpecHash};
+use crate::types::{Seed, SpecHash};
 
 /// Everything that an experiment runs, in order.
 #[derive(Clone, Debug)]
@@ -85,23 +83,24 @@ pub struct PlannedRun {
     pub spec: RunSpec,
     /// The identity of `spec`.
     pub hash: SpecHash,
-    /// The stage whose weights it starts from; cells whose stages before are alike share it.
-    pub before: Option<Box<PlannedRun>>,
+    /// The planned runs among the inputs of `spec`, which may have inputs of their own; cells whose inputs are alike share
+    /// them. A run of the store that is an input is not planned.
+    pub inputs: Vec<PlannedRun>,
 }
 
 impl PlannedRun {
     /// The run after all that it stands on.
-    pub fn stages(&self) -> impl Iterator<Item = &Self> {
-        self.before.as_deref().into_iter().chain([self])
+    pub fn with_inputs(&self) -> Vec<&Self> {
+        self.inputs.iter().flat_map(Self::with_inputs).chain([self]).collect()
     }
 }
 
 impl Plan {
-    /// The runs to execute: each specification once, in order of its first appearance, and after what it starts from.
+    /// The runs to execute: each specification once, in order of its first appearance, and after all of its inputs.
     pub fn runs(&self) -> Vec<&PlannedRun> {
         let mut seen = BTreeSet::new();
-        let stages = self.cells.iter().flat_map(|cell| &cell.runs).flat_map(PlannedRun::stages);
-        stages.filter(|run| seen.insert(run.hash)).collect()
+        let all = self.cells.iter().flat_map(|cell| &cell.runs).flat_map(PlannedRun::with_inputs);
+        all.filter(|run| seen.insert(run.hash)).collect()
     }
 
     /// The value of every axis in a cell, in the order of the axes; nothing where the axis is absent.
@@ -112,8 +111,8 @@ impl Plan {
 
     /// How many runs of the cells are the same specification as an earlier one, and need no execution of their own.
     pub fn duplicates(&self) -> usize {
-        let stages = self.cells.iter().flat_map(|cell| &cell.runs).flat_map(PlannedRun::stages);
-        stages.count() - self.runs().len()
+        let all = self.cells.iter().flat_map(|cell| &cell.runs).flat_map(PlannedRun::with_inputs);
+        all.count() - self.runs().len()
     }
 }
 
@@ -164,7 +163,7 @@ fn runs_of(
     known: &mut LookedUp<'_>,
     resolver: &mut resolve::Resolver,
 ) -> Result<Vec<PlannedRun>, Said> {
-    let alone = |seed, (spec, hash)| PlannedRun { seed, spec, hash, before: None };
+    let alone = |seed, (spec, hash)| PlannedRun { seed, spec, hash, inputs: Vec::new() };
     let seeds = || experiment.seeds.iter().copied();
     let examples = known.examples(settings);
     if let Some(stored) = known.run(settings) {
@@ -181,22 +180,11 @@ fn runs_of(
         known.say(resolve::blame_budget(settings, &spec));
         let Some(examples) = &examples else { return alone(seed, (spec, hash)) };
         let (tuned, its_hash) = resolver.finetune(settings, examples, &spec, hash, seed);
-        let starts_from_it = tuned.finetune.as_ref().is_some_and(|stage| stage.before.is_some());
-        let before = starts_from_it.then(|| Box::new(alone(seed, (spec, hash))));
-        PlannedRun { seed, spec: tuned, hash: its_hash, before }
+        let starts_from_it = tuned.inputs.values().any(|input| *input == hash);
+        let inputs = starts_from_it.then(|| alone(seed, (spec, hash))).into_iter().collect();
+        PlannedRun { seed, spec: tuned, hash: its_hash, inputs }
     };
     Ok(seeds().map(run).collect())
-}
-
-/// The specification of a run of which nothing is said: the defaults of the key table, on the built-in corpus.
-pub fn default_spec() -> RunSpec {
-    let text = "experiment.name = \"default\"\ndata.corpus = \"demo\"\n";
-    let alone = &mut |_: &str, _: &str| Err("the defaults stand on no file".to_owned());
-    let experiment = read(text, "default", &[], alone).expect("invariant: the defaults are an experiment");
-    let hash = ContentHash::of(b"");
-    let facts = CorpusFacts { hash, format: CorpusFormat::Demo, bytes: 1, documents: None };
-    let plan = plan(&experiment, |_| Ok::<_, String>(facts)).expect("invariant: the defaults are an experiment");
-    plan.cells[0].runs[0].spec.clone()
 }
 
 impl PlanAxis {

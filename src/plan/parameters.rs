@@ -5,11 +5,16 @@
 //!
 //! Legend: D hidden, A heads x head size, F feed-forward, V vocabulary, P positions.
 
-use super::finetune_spec::{Encoder, FinetuneSpec, HeadKind, Task};
-use super::run_spec::{NormPosition, Nsp, PositionEmbedding, RunSpec};
+use super::run_spec::{Architecture, Encoder, HeadKind, NormPosition, PositionEmbedding, RunSpec, Task, TaskSpec};
 
 /// Every parameter in the order of the forward pass.
 pub fn parameters(spec: &RunSpec) -> Vec<(String, Vec<usize>)> {
+    match spec.model.architecture {
+        Architecture::Bert => bert(spec),
+    }
+}
+
+fn bert(spec: &RunSpec) -> Vec<(String, Vec<usize>)> {
     let mut list = List::default();
     embeddings(spec, &mut list);
     for layer in 0..spec.encoder_layers() {
@@ -26,7 +31,7 @@ pub fn parameters(spec: &RunSpec) -> Vec<(String, Vec<usize>)> {
 impl RunSpec {
     /// The encoder layers that the model really has.
     pub fn encoder_layers(&self) -> usize {
-        let has_none = self.finetune.as_ref().is_some_and(|stage| stage.encoder == Encoder::Embeddings);
+        let has_none = self.task().is_some_and(|task| task.encoder == Encoder::Embeddings);
         if has_none { 0 } else { self.model.num_hidden_layers }
     }
 }
@@ -90,13 +95,13 @@ fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
 
 /// What stands on the encoder in fine-tuning: Hugging Face's `BertForSequenceClassification` and
 /// `BertForTokenClassification`, with PyTorch's LSTM and a CRF where the head has them.
-fn task_head(spec: &RunSpec, stage: &FinetuneSpec, list: &mut List) {
-    let (d, h, labels) = (spec.model.hidden_size, stage.lstm_hidden_size, stage.labels.len());
-    match stage.task {
+fn task_head(spec: &RunSpec, task: &TaskSpec, list: &mut List) {
+    let (d, h, labels) = (spec.model.hidden_size, task.lstm_hidden_size, task.labels.len());
+    match task.task {
         Task::Classify => list.linear("bert.pooler.dense", d, d),
         Task::Ner => {}
     }
-    let has_lstm = stage.head == HeadKind::BilstmCrf;
+    let has_lstm = task.head == HeadKind::BilstmCrf;
     for direction in ["", "_reverse"].into_iter().filter(|_| has_lstm) {
         list.add(format!("lstm.weight_ih_l0{direction}"), vec![4 * h, d]);
         list.add(format!("lstm.weight_hh_l0{direction}"), vec![4 * h, h]);
@@ -104,7 +109,7 @@ fn task_head(spec: &RunSpec, stage: &FinetuneSpec, list: &mut List) {
         list.add(format!("lstm.bias_hh_l0{direction}"), vec![4 * h]);
     }
     list.linear("classifier", labels, if has_lstm { 2 * h } else { d });
-    if stage.head != HeadKind::Linear {
+    if task.head != HeadKind::Linear {
         list.add("crf.start_transitions".to_owned(), vec![labels]);
         list.add("crf.end_transitions".to_owned(), vec![labels]);
         list.add("crf.transitions".to_owned(), vec![labels, labels]);
@@ -112,11 +117,11 @@ fn task_head(spec: &RunSpec, stage: &FinetuneSpec, list: &mut List) {
 }
 
 fn heads(spec: &RunSpec, list: &mut List) {
-    if let Some(stage) = &spec.finetune {
-        return task_head(spec, stage, list);
+    if let Some(task) = spec.task() {
+        return task_head(spec, task, list);
     }
     let (model, d, v) = (&spec.model, spec.model.hidden_size, spec.tokenizer.vocab_size);
-    if spec.objective.nsp != Nsp::Off {
+    if spec.has_nsp_head() {
         list.linear("bert.pooler.dense", d, d);
     }
     if model.mlm_head_transform {
@@ -129,7 +134,7 @@ fn heads(spec: &RunSpec, list: &mut List) {
     if model.mlm_head_bias {
         list.add("cls.predictions.bias".to_owned(), vec![v]);
     }
-    if spec.objective.nsp != Nsp::Off {
+    if spec.has_nsp_head() {
         list.add("cls.seq_relationship.weight".to_owned(), vec![2, d]);
         if model.nsp_head_bias {
             list.add("cls.seq_relationship.bias".to_owned(), vec![2]);

@@ -11,12 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
-use super::canonical::canonical_lines;
 use super::estimate::step_flops;
-use super::finetune_spec::{FinetuneSpec, Start, Task};
 use super::run_spec::{
-    CorpusFormat, DataSpec, DemoSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, RunSpec, SPEC_SCHEMA,
-    ScheduleSpec, Stage, TokenizerSpec, TrainLength, TrainSpec,
+    CorpusFormat, DataSpec, DemoSpec, FinetuneSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, PretrainSpec,
+    Role, RunSpec, SPEC_SCHEMA, ScheduleSpec, StageSpec, Start, Task, TaskSpec, TokenizerSpec, TrainLength, TrainSpec,
+    Training, canonical_lines,
 };
 use crate::experiment::{Budget, Diagnostic, Setting, Settings, Value, keys, problem};
 use crate::types::{ContentHash, ContentHasher, Seed, SpecHash};
@@ -157,21 +156,22 @@ pub(super) fn blame_length(settings: &Settings<'_>, stored: &RunSpec) -> Option<
 }
 
 /// The steps of a run that a budget pays for.
-fn steps_for(budget: &Budget, spec: &RunSpec) -> u64 {
-    budget.steps(spec.train.positions_a_step() as f64, step_flops(spec))
+fn steps_for(budget: &Budget, spec: &RunSpec, train: &TrainSpec) -> u64 {
+    budget.steps(train.positions_a_step() as f64, step_flops(spec, train))
 }
 
 /// An error where a budget does not pay for one step.
 pub(super) fn blame_budget(settings: &Settings<'_>, spec: &RunSpec) -> Option<Diagnostic> {
     let setting = settings.get("train.budget")?;
     let Value::Budget(budget) = &setting.value else { return None };
-    if steps_for(budget, spec) > 0 {
+    let train = &spec.training()?.train;
+    if steps_for(budget, spec, train) > 0 {
         return None;
     }
     let problem =
         Diagnostic::error(&problem::BUDGET_TOO_SMALL, format!("`train.budget` {budget} does not pay for one step"));
-    let tokens = spec.train.positions_a_step();
-    let help = format!("a step takes {tokens} tokens and {:.2e} FLOPs", step_flops(spec));
+    let tokens = train.positions_a_step();
+    let help = format!("a step takes {tokens} tokens and {:.2e} FLOPs", step_flops(spec, train));
     Some(problem.at(setting.place.clone().unwrap_or((0..0).into()), "this budget").help(help))
 }
 
@@ -235,24 +235,22 @@ impl Resolver {
                 fields.insert("steps".to_owned(), json!(1));
             }
         });
-        let head = canonical_lines("", &json!({ "schema": SPEC_SCHEMA, "stage": Stage::Pretrain }));
+        let head = canonical_lines("", &json!({ "schema": SPEC_SCHEMA, "stage": "pretrain" }));
         let mut hasher = ContentHasher::new();
-        let mut spec = RunSpec {
-            schema: SPEC_SCHEMA,
-            numerics: NUMERICS,
-            stage: Stage::Pretrain,
-            data: data.value.clone(),
-            tokenizer: tokenizer.value.clone(),
-            model: model.value.clone(),
-            objective: objective.value.clone(),
+        let training = Training {
             optimizer: optimizer.value.clone(),
             schedule: schedule.value.clone(),
             train: train.value.clone(),
-            finetune: None,
         };
+        let (data_spec, objective_spec) = (data.value.clone(), objective.value.clone());
+        let pretrain = PretrainSpec { data: data_spec, objective: objective_spec, training };
+        let stage = StageSpec::Pretrain(Box::new(pretrain));
+        let mut spec = RunSpec::new(tokenizer.value.clone(), model.value.clone(), stage, BTreeMap::new());
         if let Some(budget) = budget {
-            let steps = steps_for(&budget, &spec).max(1);
-            spec.train.length = TrainLength::Steps(steps);
+            let steps = steps_for(&budget, &spec, &train.value).max(1);
+            if let Some(training) = spec.training_mut() {
+                training.train.length = TrainLength::Steps(steps);
+            }
             let hash = spec.hash();
             return (spec, hash);
         }
@@ -266,7 +264,7 @@ impl Resolver {
         (spec, SpecHash(hasher.finish()))
     }
 
-    /// The specification of the stage after `before`, and its identity.
+    /// The specification of fine-tuning what `before` is, and its identity.
     pub(super) fn finetune(
         &mut self,
         settings: &Settings<'_>,
@@ -284,7 +282,7 @@ impl Resolver {
         if let Some(hash) = examples.test_hash {
             fields.insert("test_hash".to_owned(), json!(hash));
         }
-        let mut finetune: FinetuneSpec = read(fields);
+        let task: TaskSpec = read(fields);
         let (optimizer, schedule) = ("finetune.optimizer", "finetune.schedule");
         let optimizer = part(&mut self.optimizer, optimizer, settings, STAGE, nothing).value.clone();
         let schedule = part(&mut self.schedule, schedule, settings, STAGE, nothing).value.clone();
@@ -294,32 +292,17 @@ impl Resolver {
         shared.insert("seed".to_owned(), json!(seed));
         let its = format!("{STAGE} {}", json!(shared));
         let train = part(&mut self.train, "finetune.train", settings, &its, |fields| fields.extend(shared));
-        let (train, mut objective) = (train.value.clone(), before.objective.clone());
-        match finetune.start {
-            Start::Pretrained => finetune.before = Some(before_hash),
+        let training = Training { optimizer, schedule, train: train.value.clone() };
+        let inputs = match task.start {
+            Start::Pretrained => BTreeMap::from([(Role::Weights, before_hash)]),
             // Whatever pretraining would have been, it is none of this run.
-            Start::Random => objective = default_objective(),
-        }
-        let finetune = Some(finetune);
-        let spec = RunSpec {
-            schema: SPEC_SCHEMA,
-            numerics: NUMERICS,
-            stage: Stage::Finetune,
-            objective,
-            optimizer,
-            schedule,
-            train,
-            finetune,
-            ..before.clone()
+            Start::Random => BTreeMap::new(),
         };
+        let stage = StageSpec::Finetune(Box::new(FinetuneSpec { data: before.data().cloned(), task, training }));
+        let spec = RunSpec::new(before.tokenizer.clone(), before.model.clone(), stage, inputs);
         let hash = spec.hash();
         (spec, hash)
     }
-}
-
-fn default_objective() -> ObjectiveSpec {
-    let own = keys::defaults().iter().filter(|(key, _)| keys::split(key.name).0 == "objective");
-    read(own.filter_map(|(key, value)| Some((keys::split(key.name).1.to_owned(), value.to_json()?))).collect())
 }
 
 /// What the settings say of a section, as a tree.

@@ -4,9 +4,9 @@
 //! draw and no learning rate asks how many steps there will be. Specifications that differ in nothing but `train.steps`
 //! are then one trajectory, and a sweep over the number of steps trains it once, up to its longest run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::run_spec::{DeviceKind, RunSpec, TrainLength, Warmup};
+use super::run_spec::{DeviceKind, RunSpec, Schema, TrainLength, Training, Warmup};
 use super::{Plan, PlannedRun};
 use crate::types::SpecHash;
 
@@ -31,15 +31,16 @@ impl RunSpec {
     /// That is so in fine-tuning, on devices that do not promise their bits, for lengths in epochs, for schedules that fall towards the end, and for a warmup that is a share of all
     /// steps or is cut short by the end.
     pub fn trajectory(&self) -> Option<(Trajectory, u64)> {
-        let TrainLength::Steps(steps) = self.train.length else { return None };
-        if self.train.device != DeviceKind::Flex || self.finetune.is_some() {
+        let Training { schedule, train, .. } = &self.pretraining()?.training;
+        let TrainLength::Steps(steps) = train.length else { return None };
+        if train.device != DeviceKind::Flex {
             return None;
         }
-        let warmup_is_fixed = match self.schedule.warmup {
+        let warmup_is_fixed = match schedule.warmup {
             Warmup::Steps(warmup) => warmup <= steps,
             Warmup::Ratio(ratio) => ratio == 0.0,
         };
-        (!self.schedule.kind.looks_ahead() && warmup_is_fixed).then(|| (Trajectory(self.without_length()), steps))
+        (!schedule.kind.looks_ahead() && warmup_is_fixed).then(|| (Trajectory(self.without_length()), steps))
     }
 
     /// Whether a longer run may go on from this one's end.
@@ -47,25 +48,28 @@ impl RunSpec {
     /// The last step is always evaluated; where no evaluation is due, a longer run does not have that one, and what it
     /// records differs.
     pub fn ends_on_an_evaluation(&self) -> bool {
-        matches!(self.train.length, TrainLength::Steps(steps) if steps.is_multiple_of(self.train.eval_every))
+        let is_evaluated = |training: &Training| matches!(training.train.length, TrainLength::Steps(n) if n.is_multiple_of(training.train.eval_every));
+        self.training().is_some_and(is_evaluated)
     }
 
-    /// The identity of the specification but for its number of steps.
+    /// The identity of the specification but for its number of steps, whichever schema it was stored under.
     fn without_length(&self) -> SpecHash {
-        let mut any_length = self.clone();
-        any_length.train.length = TrainLength::Steps(0);
+        let mut any_length = Self { schema: Schema::Second, ..self.clone() };
+        if let Some(training) = any_length.training_mut() {
+            training.train.length = TrainLength::Steps(0);
+        }
         any_length.hash()
     }
 }
 
-/// For each specification, the one of the stage before it, where that is among them.
-pub fn stages_before(specs: &[&RunSpec]) -> Vec<Option<usize>> {
-    let before = |spec: &&RunSpec| spec.finetune.as_ref()?.before;
-    if specs.iter().all(|spec| before(spec).is_none()) {
-        return vec![None; specs.len()];
+/// For each specification, its inputs as far as they are among them.
+pub fn inputs_among(specs: &[&RunSpec]) -> Vec<BTreeSet<usize>> {
+    if specs.iter().all(|spec| spec.inputs.is_empty()) {
+        return vec![BTreeSet::new(); specs.len()];
     }
     let index: BTreeMap<SpecHash, usize> = specs.iter().enumerate().map(|(i, spec)| (spec.hash(), i)).collect();
-    specs.iter().map(|spec| index.get(&before(spec)?).copied()).collect()
+    let of = |spec: &&RunSpec| spec.inputs.values().filter_map(|input| index.get(input).copied()).collect();
+    specs.iter().map(of).collect()
 }
 
 /// For each specification, the one of the same trajectory that it goes on from: the longest of those that end before it.
@@ -87,11 +91,12 @@ impl Plan {
     /// What sharing saves of the runs that are `missing`; all others are there to go on from.
     pub fn savings(&self, missing: impl Fn(&PlannedRun) -> bool) -> Savings {
         let runs = self.runs();
-        let steps = |run: &PlannedRun| match run.spec.train.length {
-            TrainLength::Steps(steps) => steps,
-            TrainLength::Epochs(_) => 0,
+        let length = |run: &PlannedRun| run.spec.training().map(|training| training.train.length);
+        let steps = |run: &PlannedRun| match length(run) {
+            Some(TrainLength::Steps(steps)) => steps,
+            Some(TrainLength::Epochs(_)) | None => 0,
         };
-        if runs.windows(2).all(|pair| pair[0].spec.train.length == pair[1].spec.train.length) {
+        if runs.windows(2).all(|pair| length(pair[0]) == length(pair[1])) {
             return Savings::default();
         }
         let specs: Vec<&RunSpec> = runs.iter().map(|run| &run.spec).collect();
@@ -160,7 +165,9 @@ mod tests {
             let alone: u64 = runs.iter().map(|run| steps_of(&run.spec)).sum();
             let mut expected = 0;
             for (ratio, seed) in [(0.15, 0), (0.15, 1), (0.3, 0), (0.3, 1)] {
-                let is_alike = |run: &&&PlannedRun| run.spec.objective.mask_ratio == ratio && run.seed.0 == seed;
+                let is_alike = |run: &&&PlannedRun| {
+                    run.spec.pretraining().unwrap().objective.mask_ratio == ratio && run.seed.0 == seed
+                };
                 let group: Vec<u64> = runs.iter().filter(is_alike).map(|run| steps_of(&run.spec)).collect();
                 assert!(!group.is_empty());
                 let useable = |end: &u64| group.iter().filter(|s| *s < end && *s % 10 == 0).max().copied();

@@ -49,7 +49,7 @@ mod tests {
             let rest = format!(
                 "[train]\nepochs = {epochs}\nbatch_size = {batch}\ngradient_accumulation_steps = {accumulation}\n"
             );
-            let train = spec(&rest).train;
+            let train = spec(&rest).train().clone();
             assert_eq!(train.steps(instances), steps, "{rest}");
             assert!(
                 train.steps(instances) * train.sequences_a_step() >= (epochs.parse::<f64>().unwrap() * 100.0) as u64
@@ -57,7 +57,7 @@ mod tests {
             assert_eq!(train.planned_steps(), None);
         }
         assert_eq!(
-            (spec("train.steps = 7").train.steps(1), spec("train.steps = 7").train.planned_steps()),
+            (spec("train.steps = 7").train().steps(1), spec("train.steps = 7").train().planned_steps()),
             (7, Some(7))
         );
     }

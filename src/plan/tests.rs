@@ -17,6 +17,7 @@ mod oracle;
 mod overrides;
 mod problems;
 mod random;
+mod schema_1;
 mod seeds;
 mod stored;
 mod typos;
@@ -159,7 +160,7 @@ fn replicates_are_seeds_and_nothing_else() {
     let plan = planned(&file("[sweep.replicates]\nseeds = 2"), &[]);
     let [first, second] = &plan.cells[0].runs[..] else { panic!("two runs") };
     let mut reseeded = first.spec.clone();
-    reseeded.train.seed = second.seed;
+    reseeded.train_mut().seed = second.seed;
     assert_eq!(reseeded, second.spec);
 }
 
@@ -221,7 +222,7 @@ fn every_setting_reaches_the_specification() {
         };
         leaves.extend(spec(&rest).leaves().into_iter().map(|(key, _)| of_stage(key)));
     }
-    assert!(leaves.remove("finetune.before"));
+    assert!(leaves.remove("inputs.weights"));
     let own = [
         "finetune.data_hash",
         "finetune.test_hash",
@@ -229,6 +230,7 @@ fn every_setting_reaches_the_specification() {
         "schema",
         "numerics",
         "stage",
+        "model.architecture",
         "data.corpus_hash",
         "data.demo.documents",
         "data.demo.seed",
@@ -257,7 +259,7 @@ fn every_choice_of_every_key_is_a_specification() {
     for masking in ["\"static\"", "{ copies = 4 }"] {
         spec(&format!("objective.masking = {masking}"));
     }
-    assert_eq!(spec("optimizer.clip_norm = \"off\"").optimizer.clip_norm, None);
+    assert_eq!(spec("optimizer.clip_norm = \"off\"").optimizer().clip_norm, None);
 }
 
 proptest! {

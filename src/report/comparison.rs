@@ -7,8 +7,8 @@ use super::find::{find_id, is_meant, unknown_word};
 use super::{ReportError, spelling};
 use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
 use crate::experiment::{self, Experiment, Value, keys};
-use crate::plan::{Cell, Plan, PlanAxis, parameter_count};
-use crate::store::{FLOORS_FACT, Index, RunQuery, RunState, Store, StoredRun, TaskFloor, nearest_to_finished};
+use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count};
+use crate::store::{FLOORS_FACT, Index, RunDir, RunQuery, RunState, Store, StoredRun, TaskFloor, nearest_to_finished};
 use crate::types::MetricName;
 use crate::types::metrics::{self, Goal, KnownFloor};
 
@@ -117,7 +117,9 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
 
 /// Axes from the settings that differ, and every run with its place on them.
 fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
-    let settings = stored.iter().map(settings).collect::<Vec<_>>();
+    // Runs that were all stored under schema 1 are told apart by what they say; it says nothing beside newer ones.
+    let restate = stored.iter().any(|run| run.spec.schema == Schema::Second);
+    let settings = stored.iter().map(|run| settings(run, restate)).collect::<Vec<_>>();
     let keys = settings.iter().flat_map(BTreeMap::keys).cloned().collect::<BTreeSet<_>>();
     let mut keys = keys.into_iter().collect::<Vec<_>>();
     keys.sort_by_key(|key| place(key));
@@ -134,15 +136,31 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
     (axes, runs)
 }
 
-/// The settings of a run as a person would write them, the seed left out.
-fn settings(run: &StoredRun) -> BTreeMap<String, String> {
-    let leaves = run.spec.leaves().into_iter().filter(|(key, _)| key != "train.seed");
+/// The settings of a run and of the runs that it is made from, as a person would write them, the seeds left out.
+fn settings(run: &StoredRun, restate: bool) -> BTreeMap<String, String> {
+    let leaves = if restate { leaves_with_inputs(&run.dir) } else { run.spec.leaves() };
+    let leaves = leaves.into_iter().filter(|(key, _)| !key.ends_with("train.seed"));
     leaves.map(|(key, value)| (key, spelling::setting(&value))).collect()
+}
+
+/// What the key of a setting begins with that is one of the run whose weights another starts with.
+const OF_INPUT: &str = "weights.";
+
+/// The leaves of a run, and in place of the hashes of its inputs their leaves.
+fn leaves_with_inputs(run: &RunDir) -> Vec<(String, String)> {
+    let Ok(spec) = run.read_restated_spec() else { return Vec::new() };
+    let provenance = run.read_provenance().unwrap_or_default();
+    let input = provenance["starts_from"].as_str().and_then(|id| id.parse().ok());
+    let of_input = input.map(|id| leaves_with_inputs(&run.beside(&id))).unwrap_or_default();
+    let is_told = |key: &str| !of_input.is_empty() && key.starts_with("inputs.");
+    let own = spec.leaves().into_iter().filter(|(key, _)| !is_told(key)).collect::<Vec<_>>();
+    own.into_iter().chain(of_input.into_iter().map(|(key, value)| (format!("{OF_INPUT}{key}"), value))).collect()
 }
 
 /// Where a setting stands in the key table, which lists an array by the name of the whole; after all keys for one that is
 /// computed.
 fn place(key: &str) -> usize {
+    let key = key.trim_start_matches(OF_INPUT);
     let whole = key.rsplit_once('.').map_or(key, |(whole, _)| whole);
     keys::find(key).or_else(|| keys::find(whole)).map_or(usize::MAX, experiment::Key::position)
 }
@@ -176,7 +194,7 @@ pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
         id: Some(run.id.clone()),
         spec: run.spec.hash(),
         axes,
-        seed: run.spec.train.seed,
+        seed: run.spec.seed(),
         state: run.state,
         reason: history.reason().map(str::to_owned),
         parameters: parameter_count(&run.spec).total(),

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn the_nearest_size_speaks() {
         let (small, large) = (spec(""), spec("[sweep.grid]\n\"model.num_hidden_layers\" = [8]\n"));
-        let cost = |spec| estimate(spec, Measured::default());
+        let cost = |spec: &RunSpec| estimate(spec);
         let mut speeds = Speeds::default();
         assert_eq!(speeds.predict(&small), None);
         speeds.by_size.insert(cost(&small).parameters.total(), vec![4e9, 1e9, 2e9]);

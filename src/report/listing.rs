@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::plan::Stage;
+use crate::plan::StageSpec;
 use crate::store::{RunRow, RunState, Store};
 use crate::types::metrics::{self, Metric};
 use crate::types::{MetricName, RunId, Seed, SpecHash, Step, Timestamp};
@@ -57,7 +57,7 @@ impl ListedRun {
         let provenance = run.as_ref().and_then(|run| run.read_provenance().ok()).unwrap_or_default();
         let declared = provenance.pointer("/experiment/metric").and_then(Value::as_str);
         let metrics: BTreeMap<_, _> = row.metrics.into_iter().map(|(name, summary)| (name, summary.last)).collect();
-        let is_imported = spec.as_ref().is_some_and(|spec| spec.stage == Stage::Import);
+        let is_imported = spec.as_ref().is_some_and(|spec| matches!(spec.stage, StageSpec::Import(_)));
         Self {
             id: row.id,
             spec_hash: row.spec_hash,
@@ -71,7 +71,7 @@ impl ListedRun {
             parameters: row.parameters,
             experiment: row.experiment,
             axes: row.axes,
-            seed: spec.as_ref().map(|spec| spec.train.seed),
+            seed: spec.as_ref().map(|spec| spec.seed()),
             reproduces: row.reproduces,
             metric: deciding_metric(declared, &metrics),
             metrics,

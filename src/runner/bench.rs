@@ -123,7 +123,7 @@ pub fn peak_gflops() -> f64 {
 /// When the device is not there.
 pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measurement, DeviceError> {
     let spec = spec(shape, options);
-    let device = device::open_for_training(&spec.train)?;
+    let device = device::open_for_training(spec.train())?;
     if options.profile {
         profile::measure_with(monotonic_secs);
     }
@@ -134,7 +134,7 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
         model = model.computed_by(Compute::Composed);
     }
     let mut weights = model.parameters();
-    let mut optimizer = Optimizer::new(&spec.optimizer, &weights);
+    let mut optimizer = Optimizer::new(spec.optimizer(), &weights);
     let (mut secs, mut cpu_secs, mut laps, mut loss) = (Vec::new(), Vec::new(), Laps::default(), f64::NAN);
     for t in 0..WARMUP + options.steps {
         if t == WARMUP {
@@ -145,7 +145,7 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
         let batch = laps.lap("batch", || random_batch(&spec, t as u64));
         let (losses, gradients) =
             laps.lap("forward and backward", || forward_backward(&model, &spec, &batch, t as u64, &device));
-        laps.lap("optimizer", || optimizer.step(&mut weights, &gradients, spec.optimizer.lr));
+        laps.lap("optimizer", || optimizer.step(&mut weights, &gradients, spec.optimizer().lr));
         model = laps.lap("weights to the model", || {
             parameters::recycle(gradients);
             model.with_parameters(&weights, &device)
@@ -159,14 +159,14 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
     let cpu_secs = sorted(cpu_secs.into_iter().skip(WARMUP).collect());
     let cost = estimate(&spec);
     let gflops = cost.flops.unwrap_or_default() / median / 1e9;
-    let tokens = spec.train.positions_a_step() as f64;
+    let tokens = spec.train().positions_a_step() as f64;
     Ok(Measurement {
         shape: shape.name,
         device: options.device.name(),
         path: if model.bert.compute == Compute::Kernels { "kernels" } else { "composed" },
         threads: rayon::current_num_threads(),
         parameters: cost.parameters.total(),
-        batch_size: spec.train.batch_size,
+        batch_size: spec.train().batch_size,
         tokens_per_s: (tokens / median).round(),
         ms_per_step: rounded(median * 1e3),
         ms_min: rounded(secs[0] * 1e3),
@@ -219,7 +219,7 @@ fn spec(shape: &Shape, options: &Options) -> RunSpec {
 
 /// Random tokens in full sequences, two segments each, 15 % of the rows masked.
 fn random_batch(spec: &RunSpec, step: u64) -> Batch {
-    let (b, s, v) = (spec.train.batch_size, spec.train.seq_len, spec.tokenizer.vocab_size as u32);
+    let (b, s, v) = (spec.train().batch_size, spec.train().seq_len, spec.tokenizer.vocab_size as u32);
     let mut draws = Stream::new(Seed(1), Purpose::Pair, step, 0).draws();
     let ids: Vec<u32> = (0..b * s).map(|_| 5 + draws.below(v - 5)).collect();
     let segments = (0..b * s).map(|i| u32::from(i % s >= s / 2)).collect();

@@ -77,7 +77,7 @@ pub fn find(
 
 /// Whether all of a run was executed by this program with this instruction set.
 fn has_our_bits(run: &RunDir, spec: &RunSpec) -> Result<bool, StoreError> {
-    let this = Execution::this(spec.train.device.name());
+    let this = Execution::this(spec.train().device.name());
     Ok(Execution::all_of(run)?.iter().all(|execution| execution.has_the_bits_of(&this)))
 }
 
@@ -99,7 +99,7 @@ pub fn adopt(
         return Err(AdoptError::OtherExecution);
     }
     let checkpoints = CheckpointDir::new(source.checkpoints_path());
-    let checkpoint = checkpoint::read(&checkpoints.path(*step), its.hash(), &spec.optimizer)?;
+    let checkpoint = checkpoint::read(&checkpoints.path(*step), its.hash(), spec.optimizer())?;
     let best = read_best(&checkpoints, &its)?;
     if let Some(best) = best.as_ref().filter(|best| best.step > *step) {
         return Err(AdoptError::LaterBest { best: best.step, step: *step });
@@ -117,7 +117,7 @@ pub fn adopt(
     if let Some(best) = best {
         folder.save_best(&renamed(best))?;
     }
-    let weights = folder.save(&renamed(checkpoint), spec.train.keep_checkpoints)?;
+    let weights = folder.save(&renamed(checkpoint), spec.train().keep_checkpoints)?;
     let file = folder.path(*step).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     append(&Event::Checkpoint { step: *step, file, weights })?;
     Ok(())
@@ -126,7 +126,7 @@ pub fn adopt(
 /// The checkpoint of the best evaluation, if there was one yet.
 fn read_best(checkpoints: &CheckpointDir, spec: &RunSpec) -> Result<Option<Checkpoint>, CheckpointError> {
     let path = checkpoints.best_path();
-    if path.exists() { checkpoint::read(&path, spec.hash(), &spec.optimizer).map(Some) } else { Ok(None) }
+    if path.exists() { checkpoint::read(&path, spec.hash(), spec.optimizer()).map(Some) } else { Ok(None) }
 }
 
 /// What the trainer recorded up to `step`, after the resume rule: facts and warnings from before the first step, then the
@@ -228,7 +228,7 @@ mod tests {
         let mut by_itself = a;
         for event in &events {
             if let Event::Step { step, metrics, .. } = event {
-                by_itself.extend(*step, &metrics.0);
+                by_itself.extend_named(*step, metrics.0.iter().map(|(name, value)| (name.as_str(), *value)));
                 assert_eq!(after[step], by_itself.hash());
             }
         }

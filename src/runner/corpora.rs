@@ -60,12 +60,13 @@ fn with_files<T, E: From<CorpusError>>(
     search: &SearchPath,
     work: impl FnOnce(&Request<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let located = match spec.data.format {
+    let data = spec.data().expect("invariant: a run whose tokenizer is trained has a corpus");
+    let located = match data.format {
         CorpusFormat::Demo => Ok(Vec::new()),
-        _ => search.locate(&spec.data.corpus),
+        _ => search.locate(&data.corpus),
     };
     let files = located.as_deref().unwrap_or_default();
-    let done = work(&Request { data: &spec.data, tokenizer: &spec.tokenizer, files, morphemes: None });
+    let done = work(&Request { data, tokenizer: &spec.tokenizer, files, morphemes: None });
     match located {
         // The cache may hold all that is needed of a corpus that is gone; if not, that it is gone is what is wrong.
         Err(missing) if done.is_err() => Err(missing.into()),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::data_sources::{DataSources, SearchPath};
-use crate::plan::{self, ExamplesFacts, ExamplesRef, FinetuneSpec, HeadKind, RunSpec, Start, Task};
+use crate::plan::{self, ExamplesFacts, ExamplesRef, HeadKind, RunSpec, Start, Task, TaskSpec};
 use crate::store::{TaskFloor, write_atomic};
 use crate::trainer::corpus::CorpusError;
 use crate::trainer::fine_tuning::examples::{Encoder, Examples, hold_out};
@@ -67,11 +67,11 @@ pub fn look_up(examples: &ExamplesRef, search: &SearchPath) -> Result<ExamplesFa
 /// When a file is not there, is not the one that was planned with, or cannot be read.
 pub fn prepare(
     spec: &RunSpec,
-    stage: &FinetuneSpec,
+    stage: &TaskSpec,
     tokenizer: &Tokenizer,
     search: &SearchPath,
 ) -> Result<(Examples, Vec<String>), ExamplesError> {
-    let data = Data::read(stage, spec.train.eval_instances, search)?;
+    let data = Data::read(stage, spec.train().eval_instances, search)?;
     let encoder = Encoder::new(spec, stage, tokenizer);
     let side = |labelled: &Labelled| match labelled {
         Labelled::Texts(texts) => encoder.texts(texts),
@@ -121,7 +121,7 @@ impl Data {
     }
 
     /// All examples; of those held out, so many as an evaluation judges, spread over the file.
-    fn read(stage: &FinetuneSpec, judged: usize, search: &SearchPath) -> Result<Self, ExamplesError> {
+    fn read(stage: &TaskSpec, judged: usize, search: &SearchPath) -> Result<Self, ExamplesError> {
         let columns = Columns {
             text: stage.text_column.clone(),
             pair: stage.pair_column.clone(),
@@ -166,10 +166,9 @@ const FLOORS_VERSION: u32 = 1;
 ///
 /// # Errors
 /// When a file is not there, is not the one that was planned with, or cannot be read.
-pub fn floors(stage: &FinetuneSpec, judged: usize, sources: &DataSources) -> Result<Vec<TaskFloor>, ExamplesError> {
-    let of_data = FinetuneSpec {
+pub fn floors(stage: &TaskSpec, judged: usize, sources: &DataSources) -> Result<Vec<TaskFloor>, ExamplesError> {
+    let of_data = TaskSpec {
         start: Start::Random,
-        before: None,
         encoder: plan::Encoder::Trained,
         head: HeadKind::Linear,
         lstm_hidden_size: 0,

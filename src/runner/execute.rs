@@ -1,7 +1,7 @@
 //! Executes a plan: each specification once, by workers, some at a time; what is finished is reused, what was interrupted
 //! is resumed, and one that fails never stops the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,7 +14,7 @@ use super::provenance::{ExperimentOrigin, Origin, Provenance};
 use super::queue::{Halving, Queue, Segment};
 use super::stop::Stop;
 use crate::clock;
-use crate::plan::{RunSpec, predecessors, stages_before};
+use crate::plan::{Role, RunSpec, inputs_among, predecessors};
 use crate::store::{
     Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError, nearest_to_finished,
 };
@@ -124,7 +124,11 @@ pub fn execute(
         Some(halving) => Queue::halving(halving.clone()),
         None => {
             let shared = if options.sharing { predecessors(&specs) } else { vec![None; tasks.len()] };
-            Queue::whole(stages_before(&specs).into_iter().zip(shared).map(|(stage, run)| stage.or(run)).collect())
+            let of_task = |(mut inputs, shorter): (BTreeSet<usize>, Option<usize>)| {
+                inputs.extend(shorter);
+                inputs
+            };
+            Queue::whole(inputs_among(&specs).into_iter().zip(shared).map(of_task).collect())
         }
     };
     let store = &sources.store;
@@ -326,12 +330,12 @@ impl Sweep<'_> {
         };
         // Another process may have made runs since the index was read.
         self.index.catch_up()?;
-        let starts_from = match self.stage_before(spec)? {
-            Ok(run) => run,
+        let inputs = match self.inputs(spec)? {
+            Ok(runs) => runs,
             Err(reason) => return Ok(Decision::Done(TaskOutcome::Broken { reason })),
         };
         if reproduces.is_some() {
-            let run = self.store.create_run(spec, &self.provenance(task, None, starts_from), clock::now())?;
+            let run = self.store.create_run(spec, &self.provenance(task, None, inputs), clock::now())?;
             return Ok(Decision::Execute { run, claim, from: None });
         }
         let query = RunQuery { spec_hash: Some(*hash), ..RunQuery::default() };
@@ -357,30 +361,40 @@ impl Sweep<'_> {
             true => continuation::find(self.store, &mut self.index, &mut self.trajectories, spec)?,
             false => None,
         };
-        let run = self.store.create_run(spec, &self.provenance(task, from.clone(), starts_from), clock::now())?;
+        let run = self.store.create_run(spec, &self.provenance(task, from.clone(), inputs), clock::now())?;
         Ok(Decision::Execute { run, claim, from })
     }
 
-    /// The finished run that a specification starts from, if it starts from any; or why there is none.
-    fn stage_before(&mut self, spec: &RunSpec) -> Result<Result<Option<RunId>, String>, StoreError> {
-        let Some(before) = spec.finetune.as_ref().and_then(|stage| stage.before) else { return Ok(Ok(None)) };
-        let rows = self.index.query(&RunQuery { spec_hash: Some(before), ..RunQuery::default() })?;
-        let is_finished = |row: &&RunRow| row.state == RunState::Finished && row.reproduces.is_none();
-        Ok(match (rows.iter().find(is_finished), rows.first()) {
-            (Some(row), _) => Ok(Some(row.id.clone())),
-            (None, Some(row)) => {
-                Err(format!("the pretraining run that it starts from is not finished: {} is {}", row.id, row.state))
+    /// The finished runs that a specification is made from, or why one is missing.
+    fn inputs(&mut self, spec: &RunSpec) -> Result<Result<BTreeMap<Role, RunId>, String>, StoreError> {
+        let mut inputs = BTreeMap::new();
+        for (&role, &hash) in &spec.inputs {
+            let rows = self.index.query(&RunQuery { spec_hash: Some(hash), ..RunQuery::default() })?;
+            let is_finished = |row: &&RunRow| row.state == RunState::Finished && row.reproduces.is_none();
+            match (rows.iter().find(is_finished), rows.first()) {
+                (Some(row), _) => drop(inputs.insert(role, row.id.clone())),
+                (None, Some(row)) => {
+                    return Ok(Err(format!(
+                        "the run that it starts from is not finished: {} is {}",
+                        row.id, row.state
+                    )));
+                }
+                (None, None) => {
+                    let problem = format!("the store has no run of the specification that it starts from ({hash})");
+                    return Ok(Err(problem));
+                }
             }
-            (None, None) => Err(format!("the store has no run of the specification that it starts from ({before})")),
-        })
+        }
+        Ok(Ok(inputs))
     }
 
-    fn provenance(&self, task: usize, continues: Option<Origin>, starts_from: Option<RunId>) -> Value {
+    fn provenance(&self, task: usize, continues: Option<Origin>, mut inputs: BTreeMap<Role, RunId>) -> Value {
         let Task { spec, experiment, reproduces, .. } = &self.tasks[task];
         let threads = self.launcher.threads();
         let experiment_dir = self.sources.search.experiment_dir.as_deref();
         let provenance = Provenance::new(spec, threads, &self.options.command, experiment_dir, clock::now());
         let (experiment, reproduces) = (experiment.clone(), reproduces.clone());
+        let starts_from = inputs.remove(&Role::Weights);
         Provenance { experiment, reproduces, continues, starts_from, ..provenance }.to_json()
     }
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use super::provenance::{Provenance, cores};
 use super::trained::TOKENIZER;
 use crate::clock;
-use crate::plan::{RunSpec, parameter_count};
+use crate::plan::parameter_count;
 use crate::store::{Event, Index, RunDir, RunQuery, RunState, Store, StoreError, write_atomic};
 use crate::trainer::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};
 use crate::trainer::hugging_face::import::{ImportError, Imported, import};
 use crate::trainer::model::parameters::digest;
-use crate::trainer::optimizer::Optimizer;
+use crate::trainer::optimizer::{NO_OPTIMIZER, Optimizer};
 use crate::trainer::recorder::Chain;
 use crate::trainer::schedule::Plateau;
 use crate::trainer::tokenizer::morphemes::SEPARATOR;
@@ -42,13 +42,8 @@ pub struct ImportedRun {
 ///
 /// # Errors
 /// When the folder holds no BERT, or the store cannot be written.
-pub fn import_model(
-    store: &Store,
-    folder: &Path,
-    defaults: &RunSpec,
-    command: &[String],
-) -> Result<ImportedRun, ImportModelError> {
-    let imported = import(folder, defaults)?;
+pub fn import_model(store: &Store, folder: &Path, command: &[String]) -> Result<ImportedRun, ImportModelError> {
+    let imported = import(folder)?;
     let (hash, parameters) = (imported.spec.hash(), parameter_count(&imported.spec).total());
     let warnings = warnings(&imported);
     let mut index = Index::open(store)?;
@@ -94,7 +89,7 @@ fn write(run: &RunDir, imported: &Imported, parameters: u64, warnings: &[String]
         tokens: 0,
         best: f64::INFINITY,
         plateau: Plateau::default(),
-        optimizer: Optimizer::new(&spec.optimizer, weights),
+        optimizer: Optimizer::new(&NO_OPTIMIZER, weights),
         parameters: weights.clone(),
     };
     CheckpointDir::new(run.checkpoints_path()).save(&checkpoint, 1)?;

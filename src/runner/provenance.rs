@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::plan::RunSpec;
+use crate::plan::{DeviceKind, RunSpec};
 use crate::store::{Event, RunDir, StoreError, StoredRun};
 use crate::trainer::device;
 use crate::types::{ContentHash, MetricName, RunId, SpecHash, Step, Timestamp};
@@ -177,12 +177,13 @@ impl Provenance {
         experiment_dir: Option<&Path>,
         now: Timestamp,
     ) -> Self {
+        let device = spec.training().map_or(DeviceKind::Flex, |training| training.train.device);
         Self {
             schema: PROVENANCE_SCHEMA,
             spec_hash: spec.hash(),
             program: Program::this(),
-            machine: Machine::this(threads, spec.train.device.name()),
-            corpus: CorpusOrigin { hash: spec.data.corpus_hash, experiment_dir: experiment_dir.map(Path::to_owned) },
+            machine: Machine::this(threads, device.name()),
+            corpus: CorpusOrigin { hash: spec.corpus_hash(), experiment_dir: experiment_dir.map(Path::to_owned) },
             command: command.to_vec(),
             planned_at: now,
             experiment: None,

@@ -1,6 +1,6 @@
 //! The queue: which tasks may be executed now, and how far each is to be trained.
 //!
-//! Without early stopping, every task is trained to its end, in order, and one that goes on from another waits for it. With
+//! Without early stopping, every task is trained to its end, in order, and one that stands on others waits for all of them. With
 //! it, the tasks of a cell are trained from rung to rung as [`halving`] decides.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -29,22 +29,23 @@ pub struct Halving {
 #[derive(Debug)]
 pub struct Queue {
     waiting: VecDeque<Segment>,
-    before: Vec<Option<usize>>,
+    /// For each task those that must have ended before it.
+    after: Vec<BTreeSet<usize>>,
     ended: BTreeSet<usize>,
     scheduler: Option<AshaScheduler>,
 }
 
 impl Queue {
-    /// Every task to its end, each after the one that it goes on from.
-    pub fn whole(before: Vec<Option<usize>>) -> Self {
-        let waiting = (0..before.len()).map(|task| Segment { task, until: None }).collect();
-        Self { waiting, before, ended: BTreeSet::new(), scheduler: None }
+    /// Every task to its end, each after all those that it stands on.
+    pub fn whole(after: Vec<BTreeSet<usize>>) -> Self {
+        let waiting = (0..after.len()).map(|task| Segment { task, until: None }).collect();
+        Self { waiting, after, ended: BTreeSet::new(), scheduler: None }
     }
 
     /// The tasks of all cells, from rung to rung.
     pub fn halving(halving: Halving) -> Self {
-        let before = vec![None; halving.steps.len()];
-        Self { waiting: VecDeque::new(), before, ended: BTreeSet::new(), scheduler: Some(AshaScheduler::new(halving)) }
+        let after = vec![BTreeSet::new(); halving.steps.len()];
+        Self { waiting: VecDeque::new(), after, ended: BTreeSet::new(), scheduler: Some(AshaScheduler::new(halving)) }
     }
 
     /// What may begin now; none while all wait for others, or nothing is left.
@@ -54,7 +55,7 @@ impl Queue {
         {
             self.waiting.extend(scheduler.segments());
         }
-        let may_begin = |segment: &Segment| self.before[segment.task].is_none_or(|before| self.ended.contains(&before));
+        let may_begin = |segment: &Segment| self.after[segment.task].is_subset(&self.ended);
         let at = self.waiting.iter().position(may_begin)?;
         self.waiting.remove(at)
     }
@@ -159,14 +160,17 @@ mod tests {
     }
 
     #[test]
-    fn a_task_waits_for_the_one_that_it_goes_on_from() {
-        let mut queue = Queue::whole(vec![Some(1), None, Some(0), None]);
+    fn a_task_waits_for_all_that_it_stands_on() {
+        let after: [&[usize]; 5] = [&[1], &[], &[0], &[], &[0, 3]];
+        let mut queue = Queue::whole(after.map(|tasks| tasks.iter().copied().collect()).to_vec());
         let tasks = |segments: Vec<Segment>| segments.into_iter().map(|segment| segment.task).collect::<Vec<_>>();
         assert_eq!(tasks(drain(&mut queue)), [1, 3]);
         queue.ended(1);
         assert_eq!(tasks(drain(&mut queue)), [0]);
         queue.ended(0);
         assert_eq!(tasks(drain(&mut queue)), [2]);
+        queue.ended(3);
+        assert_eq!(tasks(drain(&mut queue)), [4]);
         assert!(queue.is_empty());
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::execute::Task;
 use super::provenance::Provenance;
-use crate::plan::{DeviceKind, Stage};
+use crate::plan::DeviceKind;
 use crate::store::{History, RunState, StoredRun};
 use crate::types::metrics::{self, Metric};
 use crate::types::{MetricName, RunId, Step};
@@ -82,7 +82,7 @@ pub fn task(run: &StoredRun) -> Result<Task, ReproduceError> {
     if run.state != RunState::Finished {
         return Err(ReproduceError::NotFinished { run: run.id.clone(), state: run.state });
     }
-    if run.spec.stage == Stage::Import {
+    if run.spec.training().is_none() {
         return Err(ReproduceError::Imported { run: run.id.clone() });
     }
     Ok(Task {

@@ -8,7 +8,7 @@ use super::execute::Task;
 use super::provenance::ExperimentOrigin;
 use super::queue::Halving;
 use crate::clock::Stopwatch;
-use crate::plan::{Cell, Plan, PlannedRun, RunSpec, Stage, TokenizerKind, estimate};
+use crate::plan::{Cell, DataSpec, Plan, PlannedRun, RunSpec, TokenizerKind, estimate};
 use crate::trainer::corpus::{PrepareError, SideStats};
 use crate::trainer::device::{self, DeviceError};
 use crate::trainer::pretraining::check_documents;
@@ -21,7 +21,7 @@ pub fn tasks(experiment: &str, metric: &MetricName, plan: &Plan) -> Vec<Task> {
     let many_seeds = plan.cells.iter().any(|cell| cell.runs.len() > 1);
     let mut tasks = Vec::new();
     for cell in &plan.cells {
-        for run in cell.runs.iter().flat_map(PlannedRun::stages).filter(|run| seen.insert(run.hash)) {
+        for run in cell.runs.iter().flat_map(PlannedRun::with_inputs).filter(|run| seen.insert(run.hash)) {
             let is_before = cell.runs.iter().all(|last| last.hash != run.hash);
             let of_stage = |key: &&'static str| !is_before || !key.starts_with("finetune.");
             let axes = cell.axes.iter().filter(|(key, _)| of_stage(key));
@@ -64,6 +64,7 @@ pub fn costs(tasks: &[Task]) -> Vec<f64> {
 /// A corpus that is ready to be trained on.
 #[derive(Clone, Debug)]
 pub struct PreparedCorpus<'p> {
+    pub data: &'p DataSpec,
     /// The first run that needs it.
     pub spec: &'p RunSpec,
     pub train: SideStats,
@@ -99,20 +100,21 @@ pub fn prepare(plan: &Plan, sources: &DataSources, tell: &mut dyn FnMut(&Prepare
         let spec = &run.spec;
         device::check(spec)?;
         // What goes on from another run has its tokenizer from there.
-        let starts_from_run = spec.finetune.as_ref().is_some_and(|stage| stage.before.is_some());
-        if starts_from_run || spec.tokenizer.kind == TokenizerKind::Imported {
+        if !spec.inputs.is_empty() || spec.tokenizer.kind == TokenizerKind::Imported {
             continue;
         }
-        if !seen.insert(format!("{:?} {:?} {:?}", spec.data, spec.tokenizer, spec.objective.nsp)) {
+        let Some(data) = spec.data() else { continue };
+        let nsp = spec.pretraining().map(|stage| stage.objective.nsp);
+        if !seen.insert(format!("{data:?} {:?} {nsp:?}", spec.tokenizer)) {
             continue;
         }
         let stopwatch = Stopwatch::start();
         let stats = corpora::prepare(spec, sources)?.stats;
         let (train, valid) = (stats.train, stats.valid);
-        if spec.stage == Stage::Pretrain {
+        if spec.pretraining().is_some() {
             check_documents(spec, train.documents as usize, valid.documents as usize)?;
         }
-        tell(&PreparedCorpus { spec, train, valid, elapsed_secs: stopwatch.elapsed_secs() });
+        tell(&PreparedCorpus { data, spec, train, valid, elapsed_secs: stopwatch.elapsed_secs() });
     }
     Ok(())
 }
@@ -160,7 +162,7 @@ mod tests {
         let mut tasks = testing::tasks("[sweep.grid]\n\"train.steps\" = [20, 40, 60]\n");
         let known = costs(&tasks);
         assert!((known[1] / known[0] - 2.0).abs() < 1e-9 && (known[2] / known[0] - 3.0).abs() < 1e-9, "{known:?}");
-        tasks[2].spec.train.length = crate::plan::TrainLength::Epochs(1.0);
+        tasks[2].spec.train_mut().length = crate::plan::TrainLength::Epochs(1.0);
         assert_eq!(costs(&tasks)[2], (known[0] + known[1]) / 2.0);
     }
 }

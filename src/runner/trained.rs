@@ -7,7 +7,7 @@ use super::data_sources::DataSources;
 use super::provenance::Provenance;
 use crate::plan::{RunSpec, TokenizerKind, parameters};
 use crate::store::{RunDir, StoreError, StoredRun};
-use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
+use crate::trainer::checkpoint::{self, CheckpointDir, CheckpointError};
 use crate::trainer::corpus::PrepareError;
 use crate::trainer::model::parameters::Parameter;
 use crate::trainer::tokenizer::{Tokenizer, TokenizerError};
@@ -79,8 +79,7 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
     };
     let steps = run.history.last_step();
     let path = path.ok_or_else(|| TrainedError::NoCheckpoint { run: run.id.clone(), steps })?;
-    let Checkpoint { step, parameters, .. } = checkpoint::read(&path, run.spec.hash(), &run.spec.optimizer)?;
-    Ok((step, parameters))
+    Ok(checkpoint::read_weights(&path, run.spec.hash())?)
 }
 
 /// The tokenizer that `run` was trained with.
@@ -89,15 +88,14 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
 /// When neither cache nor corpus give it.
 pub fn tokenizer(run: &StoredRun, sources: &DataSources) -> Result<Tokenizer, TrainedError> {
     let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
-    if run.spec.tokenizer.kind == TokenizerKind::Imported {
-        let of = provenance.and_then(|provenance| provenance.starts_from).unwrap_or_else(|| run.id.clone());
-        return imported_tokenizer(&sources.store.run(&of)?);
-    }
     // The data of the run that this one starts from lie beside that one's file.
     let first = provenance.as_ref().and_then(|provenance| provenance.starts_from.as_ref());
-    let first = first.and_then(|first| sources.store.load(first).ok());
-    if let Some(first) = first {
-        return tokenizer(&first, sources);
+    let is_imported = run.spec.tokenizer.kind == TokenizerKind::Imported;
+    match first.map(|first| sources.store.load(first)) {
+        Some(Ok(first)) => return tokenizer(&first, sources),
+        Some(Err(error)) if is_imported => return Err(error.into()),
+        None if is_imported => return imported_tokenizer(&run.dir),
+        Some(Err(_)) | None => {}
     }
     let tokenizer = corpora::tokenizer(&run.spec, &sources.of_run(run))
         .map_err(|source| TrainedError::Tokenizer { run: run.id.clone(), source })?;

@@ -17,7 +17,7 @@ use super::provenance::{EXECUTION_FACT, Execution, Origin, Provenance};
 use super::stop::Stop;
 use super::trained::{self, TrainedError, Which};
 use crate::clock::{self, Stopwatch};
-use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
+use crate::plan::{RunSpec, TaskSpec, parameter_count};
 use crate::store::{ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, RunDir, RunState, Store, StoreError};
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
@@ -137,9 +137,9 @@ impl Run {
     fn execute(&self, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
         let spec = self.dir.read_spec()?;
         device::check(&spec)?;
-        record_execution(self.executed_before.as_ref(), spec.train.device.name(), recorder)?;
-        match &spec.finetune {
-            Some(stage) => self.fine_tune(&spec, stage, recorder),
+        record_execution(self.executed_before.as_ref(), spec.train().device.name(), recorder)?;
+        match spec.task() {
+            Some(task) => self.fine_tune(&spec, task, recorder),
             None => self.pretrain(&spec, recorder),
         }
     }
@@ -155,12 +155,7 @@ impl Run {
     }
 
     /// Trains for a task, from the last weights of the stage before where there is one.
-    fn fine_tune(
-        &self,
-        spec: &RunSpec,
-        stage: &FinetuneSpec,
-        recorder: &mut StoreRecorder,
-    ) -> Result<Outcome, RunError> {
+    fn fine_tune(&self, spec: &RunSpec, stage: &TaskSpec, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
         let Self { dir, provenance, sources, .. } = self;
         let before = provenance.starts_from.as_ref().map(|run| sources.store.load(run)).transpose()?;
         let tokenizer = match &before {
@@ -182,7 +177,7 @@ impl Run {
             recorder.append(&Event::Warning { text })?;
         }
         recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
-        let floors = examples::floors(stage, spec.train.eval_instances, sources)?;
+        let floors = examples::floors(stage, spec.train().eval_instances, sources)?;
         recorder.append(&fact(FLOORS_FACT, json!(floors)))?;
         Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
     }

@@ -1,18 +1,18 @@
-//! Of several runs of one specification, the one that counts.
+//! Of several runs of the same science, the one that counts.
 
 use std::collections::BTreeMap;
 
 use super::index::RunRow;
 use crate::types::SpecHash;
 
-/// Of the runs of each specification the one nearest to being finished, the newest of equals where the rows are in the
+/// Of the runs of each identity the one nearest to being finished, the newest of equals where the rows are in the
 /// order of a query. Runs that execute another one again do not count.
 pub fn nearest_to_finished(rows: impl IntoIterator<Item = RunRow>) -> BTreeMap<SpecHash, RunRow> {
     let mut nearest: BTreeMap<SpecHash, RunRow> = BTreeMap::new();
     for row in rows.into_iter().filter(|row| row.reproduces.is_none()) {
-        let is_nearer = nearest.get(&row.spec_hash).is_none_or(|known| row.state.distance() < known.state.distance());
+        let is_nearer = nearest.get(&row.identity).is_none_or(|known| row.state.distance() < known.state.distance());
         if is_nearer {
-            nearest.insert(row.spec_hash, row);
+            nearest.insert(row.identity, row);
         }
     }
     nearest

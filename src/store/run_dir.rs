@@ -16,7 +16,7 @@ use super::history::{History, read_history};
 use super::lease::{Lease, is_locked};
 use super::{ids, spec_text};
 use crate::durable;
-use crate::plan::RunSpec;
+use crate::plan::{Role, RunSpec, Schema};
 use crate::types::{RunId, Timestamp};
 
 /// The folder of a run.
@@ -132,6 +132,23 @@ impl RunDir {
         let path = self.spec_path();
         let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
         spec_text::read(&text, &path)
+    }
+
+    /// The specification as this program would plan it, whichever schema it was stored under: its hash is the identity by
+    /// which runs of the same science are told.
+    pub fn read_restated_spec(&self) -> Result<RunSpec, StoreError> {
+        let mut spec = self.read_spec()?;
+        if std::mem::take(&mut spec.schema) == Schema::Second {
+            return Ok(spec);
+        }
+        // Under schema 1 a run had one input at most, named by its own hash of that schema.
+        if let Some(hash) = spec.inputs.get_mut(&Role::Weights)
+            && let Some(id) = self.read_provenance()?["starts_from"].as_str().and_then(|id| id.parse().ok())
+            && let Ok(input) = self.beside(&id).read_restated_spec()
+        {
+            *hash = input.hash();
+        }
+        Ok(spec)
     }
 
     /// The provenance.

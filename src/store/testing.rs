@@ -79,14 +79,15 @@ pub fn any_events(max: usize) -> impl Strategy<Value = Vec<Event>> {
 
 /// A specification that differs from others by its seed and mask ratio.
 pub fn spec(seed: u64, mask_ratio: f64) -> RunSpec {
-    let mut spec: RunSpec = toml::from_str(SPEC).expect("a valid specification");
-    spec.train.seed = Seed(seed);
-    spec.objective.mask_ratio = mask_ratio;
+    let mut spec = RunSpec::from_toml(SPEC).expect("a valid specification");
+    spec.train_mut().seed = Seed(seed);
+    spec.objective_mut().mask_ratio = mask_ratio;
     spec
 }
 
 const SPEC: &str = r#"
-schema = 1
+schema = 2
+numerics = 2
 stage = "pretrain"
 data = { corpus = "demo", corpus_hash = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262", format = "demo", text_field = "text", valid_fraction = 0.05, demo = { documents = 2000, seed = 0 } }
 tokenizer = { kind = "wordpiece", vocab_size = 8007, min_frequency = 2, limit_alphabet = 6000, lowercase = false }

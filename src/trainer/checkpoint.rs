@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::model::parameters::{self, Parameter};
-use super::optimizer::{Moments, Optimizer};
+use super::optimizer::{Moments, NO_OPTIMIZER, Optimizer};
 use super::schedule::Plateau;
 use crate::durable;
 use crate::plan::OptimizerSpec;
@@ -141,6 +141,12 @@ fn write(path: &Path, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
     durable::write(path, |file| file.write_all(&bytes)).map_err(failed)
 }
 
+/// The weights of a checkpoint of `spec`, and the step that they are of.
+pub fn read_weights(path: &Path, spec: SpecHash) -> Result<(Step, Vec<Parameter>), CheckpointError> {
+    let Checkpoint { step, parameters, .. } = read(path, spec, &NO_OPTIMIZER)?;
+    Ok((step, parameters))
+}
+
 /// Reads a checkpoint of `spec` and checks it against its digest.
 pub fn read(path: &Path, spec: SpecHash, optimizer: &OptimizerSpec) -> Result<Checkpoint, CheckpointError> {
     let damaged = |what: &str| CheckpointError::Damaged { path: path.to_owned(), what: what.to_owned() };
@@ -260,7 +266,7 @@ mod tests {
     use crate::trainer::model::tests::tiny_spec;
 
     fn optimizer_spec() -> OptimizerSpec {
-        tiny_spec().optimizer
+        tiny_spec().optimizer().clone()
     }
 
     fn spec_hash() -> SpecHash {

@@ -40,7 +40,8 @@ pub fn check(spec: &RunSpec) -> Result<(), DeviceError> {
     if spec.numerics != NUMERICS {
         return Err(DeviceError::Numerics { asked: spec.numerics });
     }
-    let asked = match spec.train.isa {
+    let Some(training) = spec.training() else { return Ok(()) };
+    let asked = match training.train.isa {
         Isa::Native => None,
         Isa::Avx512 => Some("avx512"),
         Isa::Avx2 => Some("avx2"),
@@ -50,7 +51,7 @@ pub fn check(spec: &RunSpec) -> Result<(), DeviceError> {
         Some(asked) if asked != available => return Err(DeviceError::Isa { asked, available }),
         _ => {}
     }
-    open(spec.train.device).map(drop)
+    open(training.train.device).map(drop)
 }
 
 /// The feature of the package that brings a device; `None` for the one that is always there.

@@ -128,7 +128,7 @@ mod tests {
     ];
 
     fn spec(kind: ScheduleKind, warmup: Warmup) -> ScheduleSpec {
-        ScheduleSpec { kind, warmup, ..tiny_spec().schedule }
+        ScheduleSpec { kind, warmup, ..tiny_spec().schedule().clone() }
     }
 
     fn schedule(kind: ScheduleKind, warmup: u64, steps: u64) -> Schedule {

@@ -128,9 +128,9 @@ pub fn train<S: Stage>(
     checkpoints: &Path,
     recorder: &mut dyn Recorder,
 ) -> Result<Outcome, TrainError> {
-    let device = device::open_for_training(&spec.train)?;
-    let steps = spec.train.steps(stage.instances() as u64);
-    let schedule = Schedule::new(&spec.schedule, &spec.model, steps);
+    let device = device::open_for_training(spec.train())?;
+    let steps = spec.train().steps(stage.instances() as u64);
+    let schedule = Schedule::new(spec.schedule(), &spec.model, steps);
     let folder = CheckpointDir::new(checkpoints);
     recorder.planned_steps(steps)?;
 
@@ -143,11 +143,11 @@ pub fn train<S: Stage>(
     let mut clock = recorder.elapsed_secs();
 
     std::thread::scope(|scope| {
-        let parts = spec.train.gradient_accumulation_steps as u64;
+        let parts = spec.train().gradient_accumulation_steps as u64;
         let ahead = ahead(|place| stage.batch(place), state.step.0 * parts..steps * parts, scope);
         while state.step.0 < steps {
             let t = state.step.0;
-            let lr = spec.optimizer.lr * schedule.factor(t) * state.plateau.scale;
+            let lr = spec.optimizer().lr * schedule.factor(t) * state.plateau.scale;
 
             let made = accumulate(stage, &model, parts, &ahead, t, &device);
             let grad_norm = state.optimizer.step_after(stage.frozen(), &mut state.parameters, &made.gradients, lr);
@@ -166,16 +166,16 @@ pub fn train<S: Stage>(
             recorder.step(state.step, state.chain.hash(), &metrics)?;
 
             let last = state.step.0 == steps;
-            if last || state.step.0.is_multiple_of(spec.train.eval_every) {
+            if last || state.step.0.is_multiple_of(spec.train().eval_every) {
                 let evaluation = stage.evaluate(&model.valid(), last, &device.clone().inner());
-                if state.step.0 == spec.train.eval_every.min(steps) {
+                if state.step.0 == spec.train().eval_every.min(steps) {
                     stage.floors(recorder)?;
                 }
                 take(evaluation, spec, &mut state, &folder, recorder)?;
             }
             let stop = !last && recorder.stop_requested();
-            if last || stop || state.step.0.is_multiple_of(spec.train.checkpoint_every) {
-                let weights = folder.save(&state.checkpoint(spec), spec.train.keep_checkpoints)?;
+            if last || stop || state.step.0.is_multiple_of(spec.train().checkpoint_every) {
+                let weights = folder.save(&state.checkpoint(spec), spec.train().keep_checkpoints)?;
                 recorder.checkpoint(state.step, &folder.path(state.step), weights)?;
             }
             if stop {
@@ -288,7 +288,7 @@ fn resume_or_start<M: Module>(
     model: &M,
     recorder: &mut dyn Recorder,
 ) -> Result<State, TrainError> {
-    let latest = folder.latest(spec.hash(), &spec.optimizer);
+    let latest = folder.latest(spec.hash(), spec.optimizer());
     let instead = match latest.checkpoint {
         Some(_) => "the one before it is used",
         None => "there is no whole one before it, so the run starts anew",
@@ -304,7 +304,7 @@ fn resume_or_start<M: Module>(
         None => {
             recorder.resumed(Step(0))?;
             let parameters = model.parameters();
-            let optimizer = Optimizer::new(&spec.optimizer, &parameters);
+            let optimizer = Optimizer::new(spec.optimizer(), &parameters);
             let chain = Chain::start(spec.hash());
             let (plateau, best) = (Plateau::default(), f64::INFINITY);
             Ok(State { step: Step(0), chain, tokens: 0, best, plateau, parameters, optimizer })
@@ -323,7 +323,7 @@ fn take(
     let Evaluation { metrics, criterion, watched } = evaluation;
     state.chain.extend(state.step, &metrics);
     recorder.evaluation(state.step, &metrics)?;
-    state.plateau.observe(&spec.schedule, spec.optimizer.lr, watched);
+    state.plateau.observe(spec.schedule(), spec.optimizer().lr, watched);
     check_finite(state.step, &[criterion])?;
     if criterion.1 < state.best {
         state.best = criterion.1;
@@ -496,33 +496,36 @@ mod tests {
     #[test]
     fn what_is_planned_is_what_a_run_computes() {
         // Every sequence is full: one document of one sentence that fills the sequence but for its special tokens.
-        let documents = Toy((0..12).map(|d| vec![vec![5 + d; tiny_spec().train.seq_len - 2]]).collect());
+        let documents = Toy((0..12).map(|d| vec![vec![5 + d; tiny_spec().train().seq_len - 2]]).collect());
         let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
         let lengths = [TrainLength::Steps(2), TrainLength::Epochs(1.2)];
         for (length, accumulation) in lengths.into_iter().flat_map(|length| [(length, 1), (length, 3)]) {
             let mut spec = tiny_spec();
-            spec.objective.nsp = Nsp::Off;
-            (spec.train.length, spec.train.gradient_accumulation_steps) = (length, accumulation);
+            spec.objective_mut().nsp = Nsp::Off;
+            spec.train_mut().length = length;
+            spec.train_mut().gradient_accumulation_steps = accumulation;
             let stage = Pretraining::new(&spec, &corpus).unwrap();
             let counted = Counted { stage, sequences: AtomicU64::new(0) };
             let (folder, mut kept) = (tempfile::tempdir().unwrap(), Kept::default());
             train(&spec, &counted, folder.path(), &mut kept).unwrap();
 
             let steps = kept.steps.len() as u64;
-            assert_eq!(spec.train.steps(counted.instances() as u64), steps);
-            let planned = estimate(&RunSpec {
-                train: TrainSpec { length: TrainLength::Steps(steps), ..spec.train.clone() },
-                ..spec.clone()
-            });
+            assert_eq!(spec.train().steps(counted.instances() as u64), steps);
+            let with = |train: TrainSpec| {
+                let mut other = spec.clone();
+                *other.train_mut() = train;
+                estimate(&other)
+            };
+            let planned = with(TrainSpec { length: TrainLength::Steps(steps), ..spec.train().clone() });
             let recorded = kept.steps.last().unwrap().iter().find(|(metric, _)| **metric == metrics::TOKENS).unwrap().1;
             assert_eq!(planned.tokens, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
             let one = TrainSpec {
                 length: TrainLength::Steps(1),
                 batch_size: 1,
                 gradient_accumulation_steps: 1,
-                ..spec.train.clone()
+                ..spec.train().clone()
             };
-            let of_a_sequence = estimate(&RunSpec { train: one, ..spec.clone() }).flops.unwrap();
+            let of_a_sequence = with(one).flops.unwrap();
             let sequences = counted.sequences.into_inner();
             assert_eq!(planned.flops, Some(of_a_sequence * sequences as f64));
         }
@@ -535,7 +538,8 @@ mod tests {
         let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
         for nsp in [Nsp::Off, Nsp::Random] {
             let mut spec = tiny_spec();
-            (spec.objective.nsp, spec.train.length) = (nsp, TrainLength::Steps(2));
+            spec.objective_mut().nsp = nsp;
+            spec.train_mut().length = TrainLength::Steps(2);
             let stage = Pretraining::new(&spec, &corpus).unwrap();
             let (folder, mut kept) = (tempfile::tempdir().unwrap(), Kept::default());
             train(&spec, &stage, folder.path(), &mut kept).unwrap();

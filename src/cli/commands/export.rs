@@ -10,7 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::durable;
-use crate::plan::{Nsp, Task, TokenizerSpec};
+use crate::plan::{Nsp, StageSpec, Task, TokenizerSpec};
 use crate::report::find::find_run;
 use crate::runner::trained::Trained;
 use crate::store::StoredRun;
@@ -108,15 +108,28 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
         Some(format!("| {} | {:.4} |\n", metric.name(), last.value))
     };
     let of_pretraining = [&metrics::VALID_MLM_LOSS, &metrics::MASKED_ACCURACY, &metrics::NSP_ACCURACY];
-    let shown = spec.finetune.as_ref().map_or(of_pretraining.to_vec(), |stage| stage.task.metrics().collect());
+    let shown = spec.task().map_or(of_pretraining.to_vec(), |task| task.task.metrics().collect());
     let metrics: String = shown.into_iter().filter_map(last).collect();
-    let meaning = match &spec.finetune {
-        Some(stage) => format!("Fine-tuned on `{}` (content hash `{}`). Loss in nats.", stage.data, stage.data_hash),
-        None if spec.objective.nsp == Nsp::Off => "Loss in nats, at 15 % masks.".to_owned(),
-        None => format!(
-            "Label 1 of the sentence-pair head means that B does not follow A; negatives: `{:?}`. Loss in nats, at 15 % masks.",
-            spec.objective.nsp
-        ),
+    let (meaning, corpus, hash) = match &spec.stage {
+        StageSpec::Finetune(stage) => {
+            let task = &stage.task;
+            let meaning = format!("Fine-tuned on `{}` (content hash `{}`). Loss in nats.", task.data, task.data_hash);
+            match &stage.data {
+                Some(data) => (meaning, &data.corpus, data.corpus_hash),
+                None => (meaning, &task.data, task.data_hash),
+            }
+        }
+        StageSpec::Pretrain(stage) => {
+            let meaning = match stage.objective.nsp {
+                Nsp::Off => "Loss in nats, at 15 % masks.".to_owned(),
+                nsp => format!(
+                    "Label 1 of the sentence-pair head means that B does not follow A; negatives: `{nsp:?}`. Loss in \
+                     nats, at 15 % masks."
+                ),
+            };
+            (meaning, &stage.data.corpus, stage.data.corpus_hash)
+        }
+        StageSpec::Import(stage) => ("Imported as it is.".to_owned(), &stage.folder, stage.hash),
     };
     let floor = run.history.facts.get(metrics::UNIGRAM_ENTROPY.fact).and_then(serde_json::Value::as_f64);
     let floor = floor.map(|floor| format!("| unigram entropy: the floor of the loss without context | {floor:.4} |\n"));
@@ -127,11 +140,9 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
          {class}.from_pretrained(\"FOLDER\")\n```\n\n| of the last evaluation, held-out documents | |\n|---|---|\n{metrics}{floor}\n\
          {meaning}\n\n{morphemes}## Specification\n\n```toml\n{toml}```\n",
         id = run.id,
-        corpus = spec.data.corpus,
-        hash = spec.data.corpus_hash,
         step = trained.step,
         floor = floor.unwrap_or_default(),
-        tag = match spec.finetune.as_ref().map(|stage| stage.task) {
+        tag = match spec.task().map(|task| task.task) {
             Some(Task::Classify) => "text-classification",
             Some(Task::Ner) => "token-classification",
             None => "fill-mask",

@@ -9,7 +9,6 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::Style;
-use crate::plan;
 use crate::runner::import::{ImportModelError, import_model};
 
 /// What `ablate import` takes.
@@ -36,7 +35,7 @@ pub enum ImportFormat {
 pub fn import(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let ImportFormat::Hf = arguments.format;
     let store = context.store()?;
-    let taken = import_model(&store, &arguments.folder, &plan::default_spec(), &context.command);
+    let taken = import_model(&store, &arguments.folder, &context.command);
     let taken = taken.map_err(|error| match error {
         ImportModelError::Import(_) => CliError::request(error),
         _ => CliError::work(error),

@@ -7,7 +7,7 @@ use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
-use crate::plan::Stage;
+use crate::plan::StageSpec;
 use crate::report::find::find_run;
 use crate::runner::corpora;
 use crate::trainer::pretraining::memorisation::{Span, probe};
@@ -38,14 +38,14 @@ pub struct Arguments {
 pub fn memorisation(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = find_run(&store, &arguments.run)?;
-    if run.spec.stage == Stage::Import {
+    if matches!(run.spec.stage, StageSpec::Import(_)) {
         let text = format!("run {} was imported, and what it was trained on is not here", run.id);
         return Err(CliError::request(text));
     }
     let trained = context.pretrained(&run, arguments.checkpoint.which())?;
     let data = corpora::prepare(&run.spec, &context.sources()?.of_run(&run)).map_err(CliError::request)?;
     let (spans, length) = (usize::from(arguments.spans), usize::from(arguments.length));
-    let room = trained.spec.train.seq_len.saturating_sub(2);
+    let room = trained.spec.train().seq_len.saturating_sub(2);
     if length > room {
         let text =
             format!("--length {length} is longer than the {room} tokens that the model was trained on at a time");

@@ -99,7 +99,7 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
     let seeds = experiment.seeds.len();
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     let mut text = format!("{} x {}", plan.tally, plural(seeds, "seed"));
-    let stages = if plan.cells.iter().flat_map(|cell| &cell.runs).any(|run| run.before.is_some()) {
+    let stages = if plan.cells.iter().flat_map(|cell| &cell.runs).any(|run| !run.inputs.is_empty()) {
         ", each after its pretraining"
     } else {
         ""

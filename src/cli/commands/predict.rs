@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::plan::FinetuneSpec;
+use crate::plan::TaskSpec;
 use crate::report::find::find_run;
 use crate::trainer::fine_tuning::prediction::{Entity, Said, predict_texts};
 use crate::trainer::fine_tuning::task::TextExample;
@@ -32,7 +32,7 @@ pub struct Arguments {
 pub fn predict(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = find_run(&store, &arguments.run)?;
-    let Some(stage) = &run.spec.finetune else {
+    let Some(stage) = run.spec.task() else {
         let text = format!("run {} was pretrained, for no task; `ablate fill-mask {} TEXT` asks it", run.id, run.id);
         return Err(CliError::request(text));
     };
@@ -56,7 +56,7 @@ pub fn predict(context: &Context, arguments: &Arguments) -> Result<(), CliError>
 
 /// The texts of a file (`-`: of standard input): the text column of a TSV with a header or the text field of JSON lines,
 /// by the names that the run was trained with; of any other file its lines.
-fn texts(file: &Path, stage: &FinetuneSpec) -> Result<Vec<TextExample>, CliError> {
+fn texts(file: &Path, stage: &TaskSpec) -> Result<Vec<TextExample>, CliError> {
     let unreadable = |error: std::io::Error| CliError::request(format!("cannot read `{}`: {error}", file.display()));
     let mut text = String::new();
     if file == Path::new("-") {
@@ -113,7 +113,7 @@ fn of_row(line: usize, text: &str, columns: usize, first: usize, pair: Option<us
     Ok(example(line, cells[first], pair.map(|pair| cells[pair])))
 }
 
-fn of_json(line: usize, text: &str, stage: &FinetuneSpec) -> Result<TextExample, String> {
+fn of_json(line: usize, text: &str, stage: &TaskSpec) -> Result<TextExample, String> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("{line}: no JSON: {error}"))?;
     let field = |name: &str| {
         let found = value.get(name).and_then(serde_json::Value::as_str);

@@ -104,13 +104,13 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
 }
 
 fn say_prepared(context: &Context, corpus: &PreparedCorpus) {
-    let PreparedCorpus { spec, train, valid, elapsed_secs } = corpus;
+    let PreparedCorpus { data, spec, train, valid, elapsed_secs } = corpus;
     context.printer.status(
         Style::Good,
         "Prepared",
         format!(
             "{}: {} train and {} valid documents, {} + {} tokens, vocabulary {} ({elapsed_secs:.1} s)",
-            spec.data.corpus, train.documents, valid.documents, train.tokens, valid.tokens, spec.tokenizer.vocab_size,
+            data.corpus, train.documents, valid.documents, train.tokens, valid.tokens, spec.tokenizer.vocab_size,
         ),
     );
 }

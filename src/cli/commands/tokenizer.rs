@@ -92,7 +92,7 @@ fn candidates(loaded: &Loaded) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for cell in &loaded.plan.cells {
         let Some(run) = cell.runs.first() else { continue };
-        let key = (run.spec.data.clone(), run.spec.tokenizer.clone());
+        let key = (run.spec.data().cloned(), run.spec.tokenizer.clone());
         if !seen.contains(&key) {
             seen.push(key);
             candidates.push(Candidate { label: label(cell, &run.spec), spec: run.spec.clone() });

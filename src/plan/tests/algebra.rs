@@ -57,8 +57,8 @@ fn an_absent_axis_has_no_value_and_the_run_has_the_file_s() {
     let text = "objective.short_seq_prob = 0.3\n".to_owned() + WHOLE;
     let plan = planned(&file(&text), &[]);
     assert!(plan.cells[0].axes.iter().all(|(key, _)| *key != "objective.short_seq_prob"));
-    assert_eq!(plan.cells[0].runs[0].spec.objective.short_seq_prob, 0.3);
-    assert_eq!(plan.cells[2].runs[0].spec.objective.short_seq_prob, 0.0);
+    assert_eq!(plan.cells[0].runs[0].spec.objective().short_seq_prob, 0.3);
+    assert_eq!(plan.cells[2].runs[0].spec.objective().short_seq_prob, 0.0);
     let row = plan.cells.last().expect("cells");
     assert_eq!(row.axes.len(), 1);
     assert_eq!(row.runs[0].spec.model.hidden_size, 128, "no preset");
@@ -250,8 +250,8 @@ fn computed_keys_follow_the_cell() {
     let plan = planned(&file(text), &[]);
     let spec = |i: usize| &plan.cells[i].runs[0].spec;
     assert_eq!((spec(0).model.intermediate_size, spec(1).model.intermediate_size), (128, 256));
-    assert_eq!(spec(0).schedule.warmup, crate::plan::Warmup::Steps(63));
-    assert_eq!(spec(0).optimizer.lr.to_bits(), 0.3f64.to_bits());
+    assert_eq!(spec(0).schedule().warmup, crate::plan::Warmup::Steps(63));
+    assert_eq!(spec(0).optimizer().lr.to_bits(), 0.3f64.to_bits());
     assert_eq!(plan.cells[0].label, "hidden_size=32", "a computed key is no axis");
 }
 

@@ -89,9 +89,9 @@ exclude = []
         ]
     );
     let spec = &plan.cells[0].runs[0].spec;
-    assert_eq!((spec.train.batch_size, spec.train.eval_every, spec.model.intermediate_size), (32, 9, 99));
-    assert_eq!(spec.train.length, crate::plan::TrainLength::Epochs(2.0), "steps and epochs exclude each other");
-    assert_eq!(spec.objective.nsp, crate::plan::Nsp::Swap, "a value takes the axis of a base away");
+    assert_eq!((spec.train().batch_size, spec.train().eval_every, spec.model.intermediate_size), (32, 9, 99));
+    assert_eq!(spec.train().length, crate::plan::TrainLength::Epochs(2.0), "steps and epochs exclude each other");
+    assert_eq!(spec.objective().nsp, crate::plan::Nsp::Swap, "a value takes the axis of a base away");
     assert_eq!(plan.baseline, Some(3), "and out of its baseline");
 }
 

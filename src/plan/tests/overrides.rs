@@ -8,12 +8,12 @@ fn arguments_win_over_the_file() {
     let text = file("train.batch_size = 8\ntrain.steps = 10\nschedule.warmup_ratio = 0.2\n");
     let sets = ["train.batch_size=16", "schedule.kind=cosine", "objective.masking={copies=3}", "data.corpus=a b.txt"];
     let spec = planned(&text, &sets).runs()[0].spec.clone();
-    assert_eq!((spec.train.batch_size, spec.objective.masking), (16, Masking::Copies(3)));
-    assert_eq!(spec.data.corpus, "a b.txt");
+    assert_eq!((spec.train().batch_size, spec.objective().masking), (16, Masking::Copies(3)));
+    assert_eq!(spec.data().unwrap().corpus, "a b.txt");
     let replaced = planned(&text, &["train.epochs=2", "schedule.warmup_steps = 3"]).runs()[0].spec.clone();
-    assert_eq!((replaced.train.length, replaced.schedule.warmup), (TrainLength::Epochs(2.0), Warmup::Steps(3)));
+    assert_eq!((replaced.train().length, replaced.schedule().warmup), (TrainLength::Epochs(2.0), Warmup::Steps(3)));
     let last = planned(&text, &["train.steps=1", "train.steps=2"]).runs()[0].spec.clone();
-    assert_eq!(last.train.length, TrainLength::Steps(2), "the last of several arguments wins");
+    assert_eq!(last.train().length, TrainLength::Steps(2), "the last of several arguments wins");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{QUICKSTART, file, planned, spec};
 use crate::experiment::keys;
-use crate::plan::{RunSpec, SpecError};
+use crate::plan::{RunSpec, SpecError, StageSpec};
 
 #[test]
 fn the_canonical_bytes_are_these() {
@@ -16,6 +16,7 @@ fn the_canonical_bytes_are_these() {
     data.format=demo
     data.text_field=text
     data.valid_fraction=5e-2
+    model.architecture=bert
     model.attention_head_size=16
     model.attention_probs_dropout_prob=0e0
     model.embedding_layer_norm=true
@@ -52,7 +53,7 @@ fn the_canonical_bytes_are_these() {
     optimizer.weight_decay=1e-2
     schedule.kind=linear
     schedule.warmup_ratio=1e-1
-    schema=1
+    schema=2
     stage=pretrain
     tokenizer.kind=wordpiece
     tokenizer.limit_alphabet=6000
@@ -70,13 +71,13 @@ fn the_canonical_bytes_are_these() {
     train.seq_len=128
     train.steps=1000
     ");
-    insta::assert_snapshot!(spec.hash(), @"33ce1ea7b6b2777e5eb25c7aa5fc7d3da2ea441a278f6aa4c8e728ef973620f2");
+    insta::assert_snapshot!(spec.hash(), @"e0fb6c72520c8dc9c9a3c846c2d8c1a87ec01f87870691186010720e62a99c4b");
 }
 
 #[test]
 fn the_stored_file_reads_like_an_experiment() {
     insta::assert_snapshot!(spec("").to_toml().expect("TOML"), @r#"
-    schema = 1
+    schema = 2
     numerics = 2
     stage = "pretrain"
 
@@ -99,6 +100,7 @@ fn the_stored_file_reads_like_an_experiment() {
     lowercase = false
 
     [model]
+    architecture = "bert"
     hidden_size = 128
     num_hidden_layers = 2
     num_attention_heads = 2
@@ -168,6 +170,18 @@ fn the_stored_file_reads_like_an_experiment() {
     "#);
 }
 
+/// Each stage has its own sections and no others: fine-tuning has no objective of pretraining, and names what it starts from.
+#[test]
+fn a_fine_tuned_run_is_stored_with_its_task_and_its_input() {
+    let spec = spec("[finetune]\ntask = \"ner\"\ndata = \"a.ner\"\ntest = \"b.ner\"\n");
+    let text = spec.to_toml().expect("TOML");
+    assert_eq!(RunSpec::from_toml(&text), Ok(spec));
+    let tables: Vec<&str> = text.lines().filter(|line| line.starts_with('[')).collect();
+    insta::assert_snapshot!(tables.join(" "), @"[data] [data.demo] [tokenizer] [model] [optimizer] [schedule] [train] [finetune] [inputs]");
+    let alone = planned(&file(""), &[]).cells[0].runs[0].hash;
+    assert!(text.ends_with(&format!("[inputs]\nweights = \"{alone}\"\n")), "{text}");
+}
+
 #[test]
 fn stored_specifications_come_back_whole() {
     for run in planned(QUICKSTART, &["sweep.replicates.seeds=[0, 9007199254740992]"]).runs() {
@@ -208,36 +222,30 @@ fn settings_that_came_later_count_when_they_are_used() {
     assert_ne!(changed.hash(), spec("schedule.kind = \"plateau\"").hash());
 }
 
-/// A specification from before the number of the arithmetic is read as it was, under its old hash, and is another run.
-#[test]
-fn a_specification_without_numerics_is_of_the_first() {
-    let text = spec("").to_toml().expect("TOML");
-    let old = RunSpec::from_toml(&text.replace("numerics = 2\n", "")).expect("a specification");
-    assert_eq!(old.numerics, 1);
-    assert!(!old.canonical().contains("numerics"));
-    assert_ne!(old.hash(), spec("").hash());
-}
-
 #[test]
 fn what_is_no_specification_says_why() {
     let text = spec("").to_toml().expect("TOML");
     let refused = |text: &str| RunSpec::from_toml(text).expect_err("no specification").to_string();
-    insta::assert_snapshot!(refused(&text.replace("schema = 1", "schema = 2")), @"the specification has schema 2, and this program reads up to 1: use a newer one");
+    insta::assert_snapshot!(refused(&text.replace("schema = 2", "schema = 3")), @"the specification has schema 3, and this program reads up to 2: use a newer one");
     insta::assert_snapshot!(refused(&text.replace("mask_ratio", "mask_ration")), @r"
-    not a run specification: TOML parse error at line 44, column 1
+    not a run specification: TOML parse error at line 45, column 1
        |
-    44 | [objective]
+    45 | [objective]
        | ^^^^^^^^^^^
     missing field `mask_ratio`
     ");
     insta::assert_snapshot!(refused(&text.replace("lowercase = false", "lowercase = false\nuppercase = true")), @"the specification has the unknown key `tokenizer.uppercase`: did you mean `tokenizer.lowercase`?");
     insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"sgd\"")), @r#"
-    not a run specification: TOML parse error at line 61, column 8
+    not a run specification: TOML parse error at line 62, column 8
        |
-    61 | kind = "sgd"
+    62 | kind = "sgd"
        |        ^^^^^
     unknown variant `sgd`, expected one of `adamw`, `adam`, `lamb`
     "#);
+    let lacking = text.split("\n[objective]").next().expect("a part").to_owned()
+        + "\n[optimizer]"
+        + text.split("[optimizer]").nth(1).expect("a part");
+    insta::assert_snapshot!(refused(&lacking), @"a specification of the stage `pretrain` needs a table [objective]");
     assert!(matches!(RunSpec::from_toml("schema = "), Err(SpecError::Malformed(_))));
 }
 
@@ -245,7 +253,8 @@ fn what_is_no_specification_says_why() {
 fn the_name_of_the_corpus_is_a_label() {
     let plan = planned(&file("").replace("demo", "a.txt"), &[]);
     let mut renamed = plan.cells[0].runs[0].spec.clone();
-    renamed.data.corpus = "/elsewhere/a.txt".to_owned();
+    let StageSpec::Pretrain(stage) = &mut renamed.stage else { panic!("a pretraining run") };
+    stage.data.corpus = "/elsewhere/a.txt".to_owned();
     assert_eq!(renamed.hash(), plan.cells[0].runs[0].hash);
 }
 

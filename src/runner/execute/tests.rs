@@ -121,7 +121,7 @@ fn a_failed_run_is_retried_from_where_it_stands() {
 #[test]
 fn a_task_that_fails_stops_no_other_and_slots_are_kept() {
     let bench = Bench::new("[sweep.replicates]\nseeds = 5\n");
-    let script = |spec: &RunSpec, _| if spec.train.seed.0 == 2 { Act::Fails("bad luck") } else { Act::Trains(2.0) };
+    let script = |spec: &RunSpec, _| if spec.train().seed.0 == 2 { Act::Fails("bad luck") } else { Act::Trains(2.0) };
     let mut launcher = FakeLauncher::new(2, script);
     let came = bench.execute(&mut launcher);
     assert_eq!(came.outcomes.iter().filter(|outcome| *outcome == "finished").count(), 4);
@@ -233,7 +233,7 @@ const RATES: &str = "[sweep.grid]\n\"optimizer.lr\" = [4e-3, 1e-3, 3e-3, 2e-3]\n
 
 /// The loss is the learning rate, so that the second task is best and the fourth comes next.
 fn by_rate(spec: &RunSpec, _: usize) -> Act {
-    Act::Trains(spec.optimizer.lr)
+    Act::Trains(spec.optimizer().lr)
 }
 
 #[test]

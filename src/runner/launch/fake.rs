@@ -99,7 +99,7 @@ pub fn perform(run: &RunDir, until: Option<u64>, act: Act, is_stopped: bool) -> 
     let at = |secs: u64| Timestamp::from_unix_millis(secs as i64 * 1_000);
     let state = |state, reason: Option<&str>| Event::State { state, reason: reason.map(str::to_owned), at: at(2) };
     let mut write = |event: Event| log.append(&event).expect("an appended record");
-    let TrainLength::Steps(total) = spec.train.length else { panic!("a run of epochs") };
+    let TrainLength::Steps(total) = spec.train().length else { panic!("a run of epochs") };
     let begin = history.last_step();
     write(state(RunState::Running, None));
     write(Event::Resumed { step: begin, at: at(2) });
@@ -113,7 +113,7 @@ pub fn perform(run: &RunDir, until: Option<u64>, act: Act, is_stopped: bool) -> 
     let metrics = |name: &str| Metrics(vec![(name.parse().expect("a metric"), loss)]);
     for step in begin.0 + 1..=end {
         write(Event::Step { step: Step(step), chain: ChainDigest(step), metrics: metrics("train/loss") });
-        if step % spec.train.eval_every == 0 || step == total {
+        if step % spec.train().eval_every == 0 || step == total {
             write(Event::Evaluation { step: Step(step), metrics: metrics("valid/mlm_loss") });
         }
     }

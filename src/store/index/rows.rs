@@ -15,7 +15,10 @@ use crate::types::{MetricName, RunId, SpecHash, Step, Timestamp};
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRow {
     pub id: RunId,
+    /// The hash of the specification as it was stored.
     pub spec_hash: SpecHash,
+    /// The hash of the specification as this program would plan it: equal for runs of the same science.
+    pub identity: SpecHash,
     pub state: RunState,
     pub reason: Option<String>,
     pub created_at: Option<Timestamp>,
@@ -38,7 +41,7 @@ pub struct RunRow {
     pub metrics: BTreeMap<MetricName, MetricSummary>,
 }
 
-const COLUMNS: &str = "id, spec_hash, state, reason, created_ms, started_ms, ended_ms, steps_done, total_steps, \
+const COLUMNS: &str = "id, spec_hash, identity, state, reason, created_ms, started_ms, ended_ms, steps_done, total_steps, \
                        parameters, experiment, axes, reproduces, tags, log_size, log_modified_ns";
 
 /// Why rows cannot be given: the database failed, or the question has no answer.
@@ -91,7 +94,7 @@ fn conditions(connection: &Connection, query: &RunQuery) -> Result<(String, Vec<
         add("experiment = ?", vec![name.clone()]);
     }
     if let Some(hash) = &query.spec_hash {
-        add("spec_hash = ?", vec![hash.to_string()]);
+        add("(spec_hash = ? OR identity = ?)", vec![hash.to_string(); 2]);
     }
     if let Some(tag) = &query.tag {
         add("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", vec![tag.clone()]);
@@ -126,21 +129,22 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<(RunRow, LogStamp)> {
     let run = RunRow {
         id: parsed(row, 0)?,
         spec_hash: parsed(row, 1)?,
-        state: RunState::from_name(&row.get::<_, String>(2)?).ok_or_else(|| damaged(2, "no such state"))?,
-        reason: row.get(3)?,
-        created_at: time(4)?,
-        started_at: time(5)?,
-        ended_at: time(6)?,
-        steps_done: Step(unsigned(row.get(7)?)),
-        total_steps: count(8)?,
-        parameters: count(9)?,
-        experiment: row.get(10)?,
-        axes: serde_json::from_str(&row.get::<_, String>(11)?).map_err(|error| damaged(11, error))?,
-        reproduces: row.get::<_, Option<String>>(12)?.and_then(|id| id.parse().ok()),
-        tags: serde_json::from_str(&row.get::<_, String>(13)?).unwrap_or_default(),
+        identity: parsed(row, 2)?,
+        state: RunState::from_name(&row.get::<_, String>(3)?).ok_or_else(|| damaged(3, "no such state"))?,
+        reason: row.get(4)?,
+        created_at: time(5)?,
+        started_at: time(6)?,
+        ended_at: time(7)?,
+        steps_done: Step(unsigned(row.get(8)?)),
+        total_steps: count(9)?,
+        parameters: count(10)?,
+        experiment: row.get(11)?,
+        axes: serde_json::from_str(&row.get::<_, String>(12)?).map_err(|error| damaged(12, error))?,
+        reproduces: row.get::<_, Option<String>>(13)?.and_then(|id| id.parse().ok()),
+        tags: serde_json::from_str(&row.get::<_, String>(14)?).unwrap_or_default(),
         metrics: BTreeMap::new(),
     };
-    Ok((run, LogStamp { size: get(row, 14)?, modified_ns: get(row, 15)? }))
+    Ok((run, LogStamp { size: get(row, 15)?, modified_ns: get(row, 16)? }))
 }
 
 fn get<T: FromSql>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {

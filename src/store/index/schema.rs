@@ -3,12 +3,13 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version of the tables below. The index is derived, so an index of any other version is emptied and filled anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE runs (
         id TEXT PRIMARY KEY,
-        spec_hash TEXT NOT NULL,
+        spec_hash TEXT NOT NULL,  -- as it was stored
+        identity TEXT NOT NULL,   -- as this program would plan it
         state TEXT NOT NULL,      -- as recorded: a lost run is `running` here
         reason TEXT,
         created_ms INTEGER,

@@ -49,15 +49,16 @@ impl Summary {
         let row = RunRow {
             id: run.id().clone(),
             spec_hash: spec.hash(),
+            identity: run.read_restated_spec()?.hash(),
             state: history.recorded_state(),
             reason: history.reason().map(str::to_owned),
             created_at: history.created_at(),
             started_at: history.started_at(),
             ended_at: history.ended_at(),
             steps_done: history.last_step(),
-            total_steps: match spec.train.length {
-                TrainLength::Steps(steps) => Some(steps),
-                TrainLength::Epochs(_) => count("total_steps"),
+            total_steps: match spec.training().map(|training| training.train.length) {
+                Some(TrainLength::Steps(steps)) => Some(steps),
+                Some(TrainLength::Epochs(_)) | None => count("total_steps"),
             },
             parameters: count("parameters"),
             experiment: text("/experiment/name").map(str::to_owned),
@@ -91,10 +92,11 @@ impl Summary {
         let row = &self.row;
         let millis = |at: Option<Timestamp>| at.map(Timestamp::unix_millis);
         connection
-            .prepare_cached("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+            .prepare_cached("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
             .execute(params![
                 row.id.as_str(),
                 row.spec_hash.to_string(),
+                row.identity.to_string(),
                 row.state.name(),
                 row.reason,
                 millis(row.created_at),

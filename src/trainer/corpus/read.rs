@@ -83,7 +83,7 @@ impl Documents {
                 prose.lines().for_each(|paragraph| self.pending.push_prose(paragraph));
                 return Ok(Progress::Boundary);
             }
-            CorpusFormat::Prose | CorpusFormat::Demo | CorpusFormat::HuggingFace => match heading_level(text) {
+            CorpusFormat::Prose | CorpusFormat::Demo => match heading_level(text) {
                 Some(level) => {
                     self.has_headings |= level == 1;
                     return Ok(if level == 1 { Progress::Boundary } else { Progress::Within });

@@ -95,7 +95,6 @@ fn separator(format: CorpusFormat) -> &'static str {
         CorpusFormat::Eod => "put a line [EOD] after each document",
         CorpusFormat::Jsonl => "add lines: each is a document",
         CorpusFormat::Prose => "put a blank line or a `= heading =` between documents",
-        CorpusFormat::HuggingFace => "a model is no corpus",
         CorpusFormat::Demo => "raise `data.documents`",
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::plan::{FinetuneSpec, RunSpec};
+use crate::plan::{RunSpec, TaskSpec};
 use crate::trainer::fine_tuning::task::{self, TaggedText, TextExample};
 use crate::trainer::tokenizer::SpecialIds;
 use crate::trainer::tokenizer::Tokenizer;
@@ -66,8 +66,8 @@ pub struct Encoder<'a> {
 
 impl<'a> Encoder<'a> {
     /// As a specification asks.
-    pub fn new(spec: &'a RunSpec, stage: &'a FinetuneSpec, tokenizer: &'a Tokenizer) -> Self {
-        Self { tokenizer, seq_len: spec.train.seq_len, labels: &stage.labels }
+    pub fn new(spec: &'a RunSpec, stage: &'a TaskSpec, tokenizer: &'a Tokenizer) -> Self {
+        Self { tokenizer, seq_len: spec.train().seq_len, labels: &stage.labels }
     }
 
     /// Texts with their classes.

@@ -110,7 +110,7 @@ impl Stage for FineTuning<'_> {
             let text = format!(
                 "{:.0} % of the examples are longer than finetune.train.seq_len = {} and lose their ends",
                 cut * 100.0,
-                self.spec.train.seq_len
+                self.spec.train().seq_len
             );
             recorder.warning(&text)?;
         }
@@ -118,16 +118,16 @@ impl Stage for FineTuning<'_> {
     }
 
     fn batch(&self, place: u64) -> Batch {
-        let (n, size) = (self.instances() as u64, self.spec.train.batch_size as u64);
+        let (n, size) = (self.instances() as u64, self.spec.train().batch_size as u64);
         let example = |i: u64| {
-            let order = Permutation::of_epoch(self.spec.train.seed, i / n, n as usize);
+            let order = Permutation::of_epoch(self.spec.train().seed, i / n, n as usize);
             &self.examples.train.examples[order.at((i % n) as usize)]
         };
         collate((place * size..(place + 1) * size).map(example))
     }
 
     fn learn(&self, model: &BertForTask, batch: &Batch, place: u64, device: &Device) -> Learnt {
-        let train = &self.spec.train;
+        let train = self.spec.train();
         let pass = TrainingPass { seed: train.seed, step: place, gradient_checkpointing: train.gradient_checkpointing };
         let loss = loss(model, self.spec, batch, Some(pass), device);
         let gradients = model.gradients(loss.backward());
@@ -178,7 +178,7 @@ pub fn loss(
     training: Option<TrainingPass>,
     device: &Device,
 ) -> Tensor<1> {
-    let stage = spec.finetune.as_ref().expect("invariant: this is a fine-tuning stage");
+    let stage = spec.task().expect("invariant: this is a fine-tuning stage");
     match (stage.task, &model.crf) {
         (Task::Classify, _) => {
             let logits = model.class_logits(&batch.tokens, spec, training);

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::examples::{Answer, Encoder, Example, Tags};
 use super::{Batch, collate, full_words, loss};
-use crate::plan::{RunSpec, Task};
+use crate::plan::{RunSpec, Task, TaskSpec};
 use crate::trainer::fine_tuning::task::metrics::{classification, tagging};
 use crate::trainer::fine_tuning::task::{self, TaggedText, TextExample, tags_of_characters};
 use crate::trainer::kernels::{Exponentials, exponentials};
@@ -48,7 +48,7 @@ pub struct Entity {
 /// # Panics
 /// When the specification is of no fine-tuning stage.
 pub fn predict_texts(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenizer, texts: &[TextExample]) -> Vec<Said> {
-    let stage = spec.finetune.as_ref().expect("invariant: this is a fine-tuning stage");
+    let stage = spec.task().expect("invariant: this is a fine-tuning stage");
     let encoder = Encoder::new(spec, stage, tokenizer);
     let side = match stage.task {
         Task::Classify => encoder.texts(texts),
@@ -102,7 +102,7 @@ pub fn predict(model: &BertForTask, spec: &RunSpec, examples: &[Example], device
 
 /// How well `model` answers `examples`.
 pub fn judge(model: &BertForTask, spec: &RunSpec, examples: &[Example], device: &Device) -> Scores {
-    let stage = spec.finetune.as_ref().expect("invariant: this is a fine-tuning stage");
+    let stage = spec.task().expect("invariant: this is a fine-tuning stage");
     let (mut total, mut answers, mut predicted) = (0.0, 0.0, Vec::with_capacity(examples.len()));
     for ((loss, n), batch) in by_batches(model, spec, examples, device) {
         total += loss * n;
@@ -145,7 +145,7 @@ fn by_batches(
     examples: &[Example],
     device: &Device,
 ) -> Vec<((f64, f64), Vec<Predicted>)> {
-    let task = spec.finetune.as_ref().expect("invariant: this is a fine-tuning stage").task;
+    let task = spec.task().expect("invariant: this is a fine-tuning stage");
     let of_batch = |chunk: &[Example]| {
         let batch = collate(chunk);
         let n = batch.answers.len() as f64;
@@ -153,9 +153,9 @@ fn by_batches(
             return ((0.0, 0.0), chunk.iter().map(nothing_read).collect());
         }
         let loss = f64::from(loss(model, spec, &batch, None, device).into_scalar::<f32>());
-        let predicted = match task {
+        let predicted = match task.task {
             Task::Classify => classes(model, spec, &batch),
-            Task::Ner => tags(model, spec, chunk, &batch),
+            Task::Ner => tags(model, spec, task, chunk, &batch),
         };
         ((loss, n), predicted)
     };
@@ -172,7 +172,7 @@ fn classes(model: &BertForTask, spec: &RunSpec, batch: &Batch) -> Vec<Predicted>
     values(logits).chunks(classes).map(one).collect()
 }
 
-fn tags(model: &BertForTask, spec: &RunSpec, examples: &[Example], batch: &Batch) -> Vec<Predicted> {
+fn tags(model: &BertForTask, spec: &RunSpec, task: &TaskSpec, examples: &[Example], batch: &Batch) -> Vec<Predicted> {
     let logits = model.tag_logits(&batch.tokens, &batch.words, spec, None);
     let labels = logits.dims()[1];
     let values = values(logits);
@@ -180,11 +180,10 @@ fn tags(model: &BertForTask, spec: &RunSpec, examples: &[Example], batch: &Batch
         Some(crf) => crf.decode(&values, &full_words(batch)),
         None => values.par_chunks(labels).map(|row| best(row) as u32).collect(),
     };
-    let names = spec.finetune.as_ref().map(|stage| stage.labels.as_slice()).unwrap_or_default();
     let of_example = |(example, rows): (&Example, &std::ops::Range<usize>)| {
         let of_tokens: Vec<usize> = of_rows[rows.clone()].iter().map(|&tag| tag as usize).collect();
         let of_characters = match tags_of(example) {
-            Some(tags) => tags_of_characters(&tags.text, &tags.ranges, &of_tokens, names),
+            Some(tags) => tags_of_characters(&tags.text, &tags.ranges, &of_tokens, &task.labels),
             None => Vec::new(),
         };
         Predicted::Tags { of_tokens, of_characters }

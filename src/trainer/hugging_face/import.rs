@@ -12,8 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use crate::plan::{
-    Activation, CorpusFormat, DataSpec, ModelSpec, NUMERICS, NormPosition, Nsp, PositionEmbedding, RunSpec,
-    SPEC_SCHEMA, Stage, TokenizerKind, TokenizerSpec,
+    Activation, Architecture, ImportSpec, ModelSpec, NormPosition, PositionEmbedding, RunSpec, StageSpec, TokenizerSpec,
 };
 use crate::trainer::model::BertForPreTraining;
 use crate::trainer::model::parameters::{Parameter, Weights};
@@ -51,11 +50,11 @@ pub enum ImportError {
     Tokenizer(#[from] TokenizerError),
 }
 
-/// Reads a model folder; `defaults` is a pretraining specification whose other sections the import has.
+/// Reads a model folder.
 ///
 /// # Errors
 /// When a file is missing or is none of its kind, or the model is no BERT of this program.
-pub fn import(folder: &Path, defaults: &RunSpec) -> Result<Imported, ImportError> {
+pub fn import(folder: &Path) -> Result<Imported, ImportError> {
     let config_path = folder.join("config.json");
     let config_bytes = read(&config_path, "; a folder that `save_pretrained` wrote has one")?;
     let weights_path = folder.join("model.safetensors");
@@ -87,25 +86,8 @@ pub fn import(folder: &Path, defaults: &RunSpec) -> Result<Imported, ImportError
         .finish();
     let name =
         folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
-    let spec = RunSpec {
-        schema: SPEC_SCHEMA,
-        numerics: NUMERICS,
-        stage: Stage::Import,
-        data: DataSpec {
-            corpus: name,
-            corpus_hash: hash,
-            format: CorpusFormat::HuggingFace,
-            demo: None,
-            ..defaults.data.clone()
-        },
-        tokenizer: TokenizerSpec { kind: TokenizerKind::Imported, vocab_size, ..defaults.tokenizer.clone() },
-        model,
-        objective: crate::plan::ObjectiveSpec {
-            nsp: if has_pairs { Nsp::Random } else { Nsp::Off },
-            ..defaults.objective.clone()
-        },
-        ..defaults.clone()
-    };
+    let stage = StageSpec::Import(ImportSpec { folder: name, hash, nsp_head: has_pairs });
+    let spec = RunSpec::new(TokenizerSpec::imported(vocab_size), model, stage, BTreeMap::new());
     let mut weights = Vec::new();
     for Parameter { name, shape: expected, .. } in BertForPreTraining::new(&spec, &Device::flex()).parameters() {
         let Some(theirs) = names.get(&name) else {
@@ -247,6 +229,7 @@ impl<'p> Config<'p> {
             );
         }
         Ok(ModelSpec {
+            architecture: Architecture::Bert,
             hidden_size: width,
             num_hidden_layers: self.integer("num_hidden_layers")?,
             num_attention_heads: heads,

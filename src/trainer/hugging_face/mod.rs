@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::model::parameters::Parameter;
 use super::model::sinusoidal_table;
 use super::tokenizer::Tokenizer;
-use crate::plan::{Activation, HeadKind, NormPosition, Nsp, PositionEmbedding, RunSpec, Task};
+use crate::plan::{Activation, HeadKind, NormPosition, PositionEmbedding, RunSpec, Task};
 
 /// Why a model is none of `transformers`' BERTs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,11 +46,11 @@ pub fn files(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenizer) -> Re
 
 /// The class of `transformers` that has all of the model's heads.
 pub fn architecture(spec: &RunSpec) -> &'static str {
-    match spec.finetune.as_ref().map(|stage| stage.task) {
+    match spec.task().map(|task| task.task) {
         Some(Task::Classify) => "BertForSequenceClassification",
         Some(Task::Ner) => "BertForTokenClassification",
-        None if spec.objective.nsp == Nsp::Off => "BertForMaskedLM",
-        None => "BertForPreTraining",
+        None if spec.has_nsp_head() => "BertForPreTraining",
+        None => "BertForMaskedLM",
     }
 }
 
@@ -69,7 +69,7 @@ fn check(spec: &RunSpec) -> Result<(), ExportError> {
     };
     of_bert(model.norm_position == NormPosition::Post, "model.norm_position", &"pre", &"post")?;
     of_bert(model.embedding_layer_norm, "model.embedding_layer_norm", &false, &true)?;
-    match spec.finetune.as_ref().map(|stage| stage.head) {
+    match spec.task().map(|task| task.head) {
         Some(HeadKind::Crf) => return Err(ExportError::NoSuchHead("CRF")),
         Some(HeadKind::BilstmCrf) => return Err(ExportError::NoSuchHead("BiLSTM + CRF")),
         Some(HeadKind::Linear) => {}
@@ -109,7 +109,7 @@ fn config(spec: &RunSpec) -> Value {
         "type_vocab_size": model.type_vocab_size,
         "vocab_size": spec.tokenizer.vocab_size,
     });
-    if let Some(stage) = &spec.finetune {
+    if let Some(stage) = spec.task() {
         let numbered = || stage.labels.iter().enumerate();
         config["id2label"] = numbered().map(|(id, label)| (id.to_string(), json!(label))).collect::<Map<_, _>>().into();
         config["label2id"] = numbered().map(|(id, label)| (label.clone(), json!(id))).collect::<Map<_, _>>().into();
@@ -147,10 +147,10 @@ fn safetensors(spec: &RunSpec, weights: &[Parameter]) -> Result<Vec<u8>, ExportE
         let table = sinusoidal_table(positions, width);
         add("bert.embeddings.position_embeddings.weight", vec![positions, width], table);
     }
-    if spec.finetune.is_none() {
+    if spec.task().is_none() {
         add("cls.predictions.bias", vec![vocab], vec![0.0; vocab]);
     }
-    if spec.finetune.is_none() && spec.objective.nsp != Nsp::Off {
+    if spec.has_nsp_head() {
         add("cls.seq_relationship.bias", vec![2], vec![0.0; 2]);
     }
     // `transformers` has the bias of the projection under two names; not every version ties them.
@@ -168,6 +168,7 @@ fn safetensors(spec: &RunSpec, weights: &[Parameter]) -> Result<Vec<u8>, ExportE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Nsp;
     use crate::trainer::model::BertForPreTraining;
     use crate::trainer::model::parameters::Weights;
     use crate::trainer::model::tests::tiny_spec;
@@ -196,7 +197,7 @@ mod tests {
         });
         assert_eq!(whole, lacking);
         assert!(whole.iter().any(|(name, shape)| name == "cls.predictions.decoder.bias" && shape == &[50]));
-        let without_pairs = tensors(|spec| spec.objective.nsp = Nsp::Off);
+        let without_pairs = tensors(|spec| spec.objective_mut().nsp = Nsp::Off);
         assert_eq!(whole.len() - without_pairs.len(), 4, "pooler and classifier");
     }
 

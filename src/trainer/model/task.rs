@@ -18,7 +18,7 @@ use super::lstm::BiLstm;
 use super::parameters::{Initializer, Parameter, Weights};
 use super::tokens::Tokens;
 use super::weights::{Bert, Dense};
-use crate::plan::{Encoder, FinetuneSpec, HeadKind, RunSpec, Task, parameters};
+use crate::plan::{Encoder, HeadKind, RunSpec, Task, TaskSpec, parameters};
 
 /// BERT's body, and what stands on it for a task.
 #[derive(Module, Debug)]
@@ -48,7 +48,7 @@ impl BertForTask {
     pub fn new(spec: &RunSpec, device: &Device) -> Self {
         let stage = of_task(spec);
         let (d, labels) = (spec.model.hidden_size, stage.labels.len());
-        let init = Initializer::new(spec.train.seed, spec.model.initializer_range, device);
+        let init = Initializer::new(spec.seed(), spec.model.initializer_range, device);
         let lstm = (stage.head == HeadKind::BilstmCrf).then(|| BiLstm::new(&init, d, stage.lstm_hidden_size));
         let width = if lstm.is_some() { 2 * stage.lstm_hidden_size } else { d };
         Self {
@@ -135,8 +135,8 @@ fn is_of_body(name: &str) -> bool {
     name.starts_with("bert.")
 }
 
-fn of_task(spec: &RunSpec) -> &FinetuneSpec {
-    spec.finetune.as_ref().expect("invariant: a model for a task is of a fine-tuning stage")
+fn of_task(spec: &RunSpec) -> &TaskSpec {
+    spec.task().expect("invariant: a model for a task is of a fine-tuning stage")
 }
 
 /// Dropout before the classifier, at a site of its own after the encoder's.
@@ -153,14 +153,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::plan::Start;
+    use crate::plan::{FinetuneSpec, StageSpec, Start};
     use crate::trainer::model::BertForPreTraining;
     use crate::trainer::model::tests::tiny_spec;
     use crate::types::ContentHash;
 
     /// A stage with this task, head and encoder.
     pub fn spec(task: Task, head: HeadKind, encoder: Encoder) -> RunSpec {
-        let finetune = FinetuneSpec {
+        let task = TaskSpec {
             task,
             data: "a.tsv".into(),
             data_hash: ContentHash::of(b"a"),
@@ -172,12 +172,13 @@ mod tests {
             labels: ["O", "B-A", "I-A"].map(str::to_owned).to_vec(),
             valid_fraction: 0.1,
             start: Start::Random,
-            before: None,
             encoder,
             head,
             lstm_hidden_size: 5,
         };
-        RunSpec { stage: crate::plan::Stage::Finetune, finetune: Some(finetune), ..tiny_spec() }
+        let training = tiny_spec().training().unwrap().clone();
+        let stage = StageSpec::Finetune(Box::new(FinetuneSpec { data: None, task, training }));
+        RunSpec { stage, ..tiny_spec() }
     }
 
     fn all() -> Vec<RunSpec> {
@@ -195,7 +196,7 @@ mod tests {
             let model = BertForTask::new(&spec, &device).parameters();
             let found: BTreeMap<_, _> = model.iter().map(|its| (its.name.clone(), its.shape.clone())).collect();
             let expected: BTreeMap<_, _> = parameters(&spec).into_iter().collect();
-            assert_eq!(found, expected, "{:?}", spec.finetune);
+            assert_eq!(found, expected, "{:?}", spec.stage);
             let frozen = frozen_parameters(&spec);
             assert!(model[..frozen].iter().all(|its| its.name.starts_with("bert.")));
             let is_frozen = of_task(&spec).encoder == Encoder::Frozen;

@@ -10,7 +10,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::parameters::Initializer;
-use crate::plan::{ModelSpec, NormPosition, Nsp, PositionEmbedding, RunSpec};
+use crate::plan::{ModelSpec, NormPosition, PositionEmbedding, RunSpec};
 use crate::trainer::kernels::Compute;
 
 /// A weight matrix `[out, in]` and an optional bias `[out]`.
@@ -116,7 +116,7 @@ impl Bert {
     /// A model with fresh weights: a pure function of the specification and its seed.
     pub fn new(spec: &RunSpec, device: &Device) -> Self {
         let model = &spec.model;
-        let init = Initializer::new(spec.train.seed, model.initializer_range, device);
+        let init = Initializer::new(spec.seed(), model.initializer_range, device);
         Self {
             embeddings: Embeddings::new(model, spec.tokenizer.vocab_size, &init),
             layers: (0..spec.encoder_layers()).map(|l| Layer::new(model, l, &init)).collect(),
@@ -164,7 +164,7 @@ impl BertForPreTraining {
     /// A model with fresh weights: a pure function of the specification and its seed.
     pub fn new(spec: &RunSpec, device: &Device) -> Self {
         let (model, vocab, d) = (&spec.model, spec.tokenizer.vocab_size, spec.model.hidden_size);
-        let init = Initializer::new(spec.train.seed, model.initializer_range, device);
+        let init = Initializer::new(spec.seed(), model.initializer_range, device);
         let mlm = MlmHead {
             transform: model
                 .mlm_head_transform
@@ -172,7 +172,7 @@ impl BertForPreTraining {
             decoder: (!model.tie_word_embeddings).then(|| init.embedding("mlm.decoder", vocab, d)),
             bias: model.mlm_head_bias.then(|| init.bias(vocab)),
         };
-        let nsp = (spec.objective.nsp != Nsp::Off).then(|| NspHead {
+        let nsp = (spec.has_nsp_head()).then(|| NspHead {
             pooler: init.dense("nsp.pooler", d, d, true),
             classifier: init.dense("nsp.classifier", 2, d, model.nsp_head_bias),
         });

@@ -27,6 +27,18 @@ pub struct Optimizer {
     pub(super) moments: Vec<Moments>,
 }
 
+/// The optimizer of a model that was not trained here.
+pub const NO_OPTIMIZER: OptimizerSpec = OptimizerSpec {
+    kind: OptimizerKind::Adamw,
+    lr: 0.0,
+    betas: [0.0; 2],
+    eps: 0.0,
+    weight_decay: 0.0,
+    decay_exempt: DecayExempt::Nothing,
+    clip_norm: None,
+    clip_scope: ClipScope::Global,
+};
+
 /// Running means of a parameter's gradient and of its square.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {

@@ -32,7 +32,7 @@ impl ValidSet {
     /// The first `train.eval_instances` of the valid documents, in a fixed order.
     pub fn new<D: TokenDocuments + ?Sized>(documents: &D, specials: SpecialIds, spec: &RunSpec) -> Self {
         let batches = |nsp| fixed_batches(documents, specials, spec, nsp);
-        let nsp = if spec.objective.nsp == Nsp::Off { Vec::new() } else { batches(spec.objective.nsp) };
+        let nsp = if spec.objective().nsp == Nsp::Off { Vec::new() } else { batches(spec.objective().nsp) };
         Self { mlm: batches(Nsp::Off), nsp }
     }
 
@@ -94,7 +94,7 @@ fn fixed_batches<D: TokenDocuments + ?Sized>(
         negative_prob: 0.5,
         negative_documents: None,
         short_seq_prob: 0.0,
-        seq_len: spec.train.seq_len,
+        seq_len: spec.train().seq_len,
         seed: VALID_SEED,
     };
     let batches = Batches {
@@ -104,18 +104,18 @@ fn fixed_batches<D: TokenDocuments + ?Sized>(
         masking: Masking::Static,
         vocab: spec.tokenizer.vocab_size,
         continues: &[],
-        batch_size: spec.train.batch_size,
+        batch_size: spec.train().batch_size,
         seed: VALID_SEED,
     };
-    let n = batches.instances.len().min(spec.train.eval_instances) as u64;
-    let step = spec.train.batch_size as u64;
-    (0..n).step_by(spec.train.batch_size).map(|start| batches.range(start..(start + step).min(n))).collect()
+    let n = batches.instances.len().min(spec.train().eval_instances) as u64;
+    let step = spec.train().batch_size as u64;
+    (0..n).step_by(spec.train().batch_size).map(|start| batches.range(start..(start + step).min(n))).collect()
 }
 
 /// What `score` gives for all batches, in their order. On a CPU batches are judged side by side, because a forward pass alone
 /// leaves cores idle between its operations; an accelerator takes one after the other.
 fn of_all<T: Send>(batches: &[Batch], spec: &RunSpec, score: impl Fn(&Batch) -> Vec<T> + Sync + Send) -> Vec<T> {
-    match spec.train.device {
+    match spec.train().device {
         DeviceKind::Flex => batches.par_iter().flat_map(score).collect(),
         _ => batches.iter().flat_map(score).collect(),
     }

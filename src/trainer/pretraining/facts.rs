@@ -35,7 +35,7 @@ pub fn record<D: TokenDocuments + ?Sized>(
 ) -> Result<(), RecordError> {
     let instances = &batches.instances;
     let sample = batches.range(0..SAMPLE.min(instances.len() as u64));
-    let rates = Rates::of(&sample, batches.specials.first_ordinary, spec.objective.mask_ratio);
+    let rates = Rates::of(&sample, batches.specials.first_ordinary, spec.objective().mask_ratio);
     recorder.fact("train_instances", json!(instances.len()))?;
     recorder.fact("skipped_documents", json!(instances.skipped_documents()))?;
     recorder.fact("valid_masked_tokens", json!(valid.masked_tokens()))?;
@@ -45,20 +45,20 @@ pub fn record<D: TokenDocuments + ?Sized>(
     recorder.fact("random_token_rate", json!(rates.random_token))?;
     recorder.fact("mean_length", json!(rates.mean_length))?;
     recorder.fact("padding_avoided", json!(rates.padding_avoided))?;
-    let mut warnings = rates.warnings(&spec.objective);
+    let mut warnings = rates.warnings(spec.objective());
     warnings.extend(beyond_vocabulary(&sample, spec.tokenizer.vocab_size));
-    if spec.objective.nsp != Nsp::Off {
+    if spec.objective().nsp != Nsp::Off {
         let negatives = sample.nsp_labels.iter().sum::<i32>();
         recorder.fact("nsp_negative_rate", json!(f64::from(negatives) / sample.nsp_labels.len() as f64))?;
         let pairs: Vec<Instance> =
             (0..instances.len().min(SAMPLE as usize)).map(|i| instances.instance(0, i)).collect();
         warnings.extend(misshapen(&pairs, batches));
         let sources: Vec<u32> = pairs.iter().filter_map(|pair| pair.negative_document).collect();
-        if spec.objective.nsp == Nsp::Random {
+        if spec.objective().nsp == Nsp::Random {
             recorder.fact("nsp_negative_documents", json!(sources.iter().collect::<BTreeSet<_>>().len()))?;
             warnings.extend(few_sources(&sources, instances.documents()));
         }
-        if spec.objective.nsp_double_softmax {
+        if spec.objective().nsp_double_softmax {
             warnings.push("a second softmax stands in the NSP loss: it cannot fall below 0.3133".to_owned());
         }
     }
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn rates_that_are_not_the_asked_ones_are_said() {
-        let asked = ObjectiveSpec { mask_ratio: 0.1, ..tiny_spec().objective };
+        let asked = ObjectiveSpec { mask_ratio: 0.1, ..tiny_spec().objective().clone() };
         assert_eq!(rates(0.101, 0.803, 0.098).warnings(&asked), Vec::<String>::new());
         insta::assert_snapshot!(rates(0.09, 0.6, 0.18).warnings(&asked).join("\n"), @r"
         0.090 of the tokens are masked, not the asked 0.1

@@ -117,7 +117,7 @@ fn question<D: TokenDocuments + ?Sized>(
     }
     let start = draws.below((sentence.len() - length + 1) as u32) as usize;
     let (left, right) = (start, sentence.len() - start - length);
-    let room = spec.train.seq_len.saturating_sub(2 + length);
+    let room = spec.train().seq_len.saturating_sub(2 + length);
     // As much from both sides, and what one side does not need from the other.
     let from_left = left.min((room / 2).max(room.saturating_sub(right)));
     let from_right = right.min(room - from_left);
@@ -195,9 +195,10 @@ mod tests {
         let sentence = |i: u32| (0..8).map(|t| 10 + 8 * i + t).collect::<Vec<u32>>();
         let documents = Toy((0..4).map(|i| vec![sentence(i)]).collect());
         let mut spec = tiny_spec();
-        (spec.objective.nsp, spec.train.seq_len) = (Nsp::Off, 10);
+        spec.objective_mut().nsp = Nsp::Off;
+        spec.train_mut().seq_len = 10;
         (spec.model.hidden_dropout_prob, spec.model.attention_probs_dropout_prob) = (0.0, 0.0);
-        spec.objective.mask_ratio = 0.3;
+        spec.objective_mut().mask_ratio = 0.3;
         let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
         let stage = Pretraining::new(&spec, &corpus).unwrap();
         let device = Device::flex().autodiff();
@@ -210,7 +211,7 @@ mod tests {
             spans.iter().filter(|span| span.is_verbatim()).count()
         };
         assert_eq!(verbatim(&weights), 0);
-        let mut optimizer = Optimizer::new(&spec.optimizer, &weights);
+        let mut optimizer = Optimizer::new(spec.optimizer(), &weights);
         for step in 0..400 {
             let (_, gradients) = forward_backward(&model, &spec, &stage.batch(step), step, &device);
             optimizer.step(&mut weights, &gradients, 1e-2);

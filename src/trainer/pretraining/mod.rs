@@ -59,7 +59,7 @@ impl<'a, D: TokenDocuments + ?Sized> Pretraining<'a, D> {
         let valid = ValidSet::new(corpus.valid, corpus.specials, spec);
         if valid.masked_tokens() == 0 {
             let fix = "raise data.valid_fraction or use a larger corpus";
-            return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train.seq_len, fix });
+            return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train().seq_len, fix });
         }
         Ok(Self { spec, train: corpus.train, batches, valid })
     }
@@ -101,7 +101,7 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
         let value = |wanted: &Metric| found.iter().find(|(metric, _)| *metric == wanted).map(|&(_, value)| value);
         let loss = value(&metrics::VALID_MLM_LOSS).unwrap_or(f64::NAN);
         let nsp = value(&metrics::VALID_NSP_LOSS).unwrap_or(0.0);
-        let watched = self.spec.objective.mlm_weight * loss + self.spec.objective.nsp_weight * nsp;
+        let watched = self.spec.objective().mlm_weight * loss + self.spec.objective().nsp_weight * nsp;
         Evaluation { metrics: found, criterion: (&metrics::VALID_MLM_LOSS, loss), watched }
     }
 }
@@ -114,18 +114,20 @@ pub fn forward_backward(
     t: u64,
     device: &Device,
 ) -> (Losses, Vec<Parameter>) {
-    let (seed, gradient_checkpointing) = (spec.train.seed, spec.train.gradient_checkpointing);
+    let (seed, gradient_checkpointing) = (spec.train().seed, spec.train().gradient_checkpointing);
     let pass = TrainingPass { seed, step: t, gradient_checkpointing };
     let hidden = model.bert.encode(&batch.tokens, &spec.model, Some(pass));
     let (rows, labels) = (int_tensor(&batch.rows, device), int_tensor(&batch.labels, device));
     let mlm = model.mlm_loss(hidden.clone(), rows, labels, &spec.model);
     let nsp = model.nsp_logits(hidden, &batch.tokens.sequences).map(|logits| {
-        let logits = if spec.objective.nsp_double_softmax { activation::softmax(logits, 1) } else { logits };
+        let logits = if spec.objective().nsp_double_softmax { activation::softmax(logits, 1) } else { logits };
         // A plain sum of few numbers: burn's sums over very many depend on the thread count.
         cross_entropy(logits, int_tensor(&batch.nsp_labels, device)).sum() / batch.nsp_labels.len() as f64
     });
     let total = match &nsp {
-        Some(nsp) => weighted(mlm.clone(), mlm_weight(spec, batch)) + weighted(nsp.clone(), spec.objective.nsp_weight),
+        Some(nsp) => {
+            weighted(mlm.clone(), mlm_weight(spec, batch)) + weighted(nsp.clone(), spec.objective().nsp_weight)
+        }
         None => weighted(mlm.clone(), mlm_weight(spec, batch)),
     };
     let gradients = model.gradients(total.backward());
@@ -138,10 +140,10 @@ pub fn forward_backward(
 
 /// What the mean MLM loss of the masked tokens counts in the sum.
 fn mlm_weight(spec: &RunSpec, batch: &Batch) -> f64 {
-    let positions = batch.tokens.sequences.len() * spec.train.seq_len;
-    match spec.objective.mlm_mean {
-        MlmMean::Masked => spec.objective.mlm_weight,
-        MlmMean::Positions => spec.objective.mlm_weight * batch.rows.len() as f64 / positions as f64,
+    let positions = batch.tokens.sequences.len() * spec.train().seq_len;
+    match spec.objective().mlm_mean {
+        MlmMean::Masked => spec.objective().mlm_weight,
+        MlmMean::Positions => spec.objective().mlm_weight * batch.rows.len() as f64 / positions as f64,
     }
 }
 
@@ -151,7 +153,7 @@ fn weighted(loss: Tensor<1>, weight: f64) -> Tensor<1> {
 
 /// Whether the documents suffice for what `spec` does with them.
 pub fn check_documents(spec: &RunSpec, train: usize, valid: usize) -> Result<(), TrainError> {
-    if spec.objective.nsp == Nsp::Random {
+    if spec.objective().nsp == Nsp::Random {
         for (side, documents) in [("train", train), ("valid", valid)] {
             if documents < 2 {
                 return Err(TrainError::TooFewDocuments { side, documents });
@@ -166,26 +168,26 @@ fn train_batches<'a, D: TokenDocuments + ?Sized>(
     corpus: &Corpus<'a, D>,
 ) -> Result<Batches<'a, D>, TrainError> {
     let instance_spec = InstanceSpec {
-        nsp: spec.objective.nsp,
-        negative_prob: spec.objective.nsp_negative_prob,
-        negative_documents: spec.objective.nsp_negative_documents,
-        short_seq_prob: spec.objective.short_seq_prob,
-        seq_len: spec.train.seq_len,
-        seed: spec.train.seed,
+        nsp: spec.objective().nsp,
+        negative_prob: spec.objective().nsp_negative_prob,
+        negative_documents: spec.objective().nsp_negative_documents,
+        short_seq_prob: spec.objective().short_seq_prob,
+        seq_len: spec.train().seq_len,
+        seed: spec.train().seed,
     };
     let instances = Instances::new(corpus.train, corpus.specials, instance_spec);
     if instances.is_empty() {
         let fix = "pairs need documents of two sentences or more";
-        return Err(TrainError::NoInstances { side: "train", seq_len: spec.train.seq_len, fix });
+        return Err(TrainError::NoInstances { side: "train", seq_len: spec.train().seq_len, fix });
     }
     Ok(Batches {
         instances,
         specials: corpus.specials,
-        mask: MaskSpec::of(&spec.objective),
-        masking: spec.objective.masking,
+        mask: MaskSpec::of(spec.objective()),
+        masking: spec.objective().masking,
         vocab: spec.tokenizer.vocab_size,
         continues: corpus.continues,
-        batch_size: spec.train.batch_size,
-        seed: spec.train.seed,
+        batch_size: spec.train().batch_size,
+        seed: spec.train().seed,
     })
 }

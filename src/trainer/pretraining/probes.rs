@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::batch::{Batch, Batches};
 use super::evaluation::ValidSet;
-use crate::plan::{Nsp, RunSpec};
+use crate::plan::RunSpec;
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::types::metrics;
@@ -31,7 +31,7 @@ pub fn record<D: TokenDocuments + ?Sized>(
     valid: &ValidSet,
     recorder: &mut dyn Recorder,
 ) -> Result<(), RecordError> {
-    if spec.objective.nsp == Nsp::Off {
+    if !spec.has_nsp_head() {
         return Ok(());
     }
     let fit = pairs(&batches.range(0..FIT));

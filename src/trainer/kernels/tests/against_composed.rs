@@ -16,8 +16,8 @@ use crate::trainer::sequences::Sequences;
 use crate::types::{ContentHash, Seed};
 
 fn spec(change: impl FnOnce(&mut ModelSpec)) -> RunSpec {
-    let mut spec: RunSpec = serde_json::from_value(json!({
-        "schema": 1, "stage": "pretrain",
+    let text = toml::to_string(&json!({
+        "schema": 2, "numerics": 2, "stage": "pretrain",
         "data": {"corpus": "demo", "corpus_hash": ContentHash::of(b""), "format": "demo", "text_field": "text",
                  "valid_fraction": 0.1},
         "tokenizer": {"kind": "wordpiece", "vocab_size": 101, "min_frequency": 2, "limit_alphabet": 100,
@@ -37,6 +37,7 @@ fn spec(change: impl FnOnce(&mut ModelSpec)) -> RunSpec {
                   "checkpoint_every": 10, "keep_checkpoints": 1, "seed": 3, "device": "flex", "isa": "native"}
     }))
     .unwrap();
+    let mut spec = RunSpec::from_toml(&text).unwrap();
     change(&mut spec.model);
     spec
 }
@@ -54,7 +55,7 @@ fn ints<const D: usize>(values: &[i32], shape: [usize; D], device: &Device) -> T
 }
 
 fn batch(spec: &RunSpec, step: u64) -> Batch {
-    let (b, s, v) = (spec.train.batch_size, spec.train.seq_len, spec.tokenizer.vocab_size as u32);
+    let (b, s, v) = (spec.train().batch_size, spec.train().seq_len, spec.tokenizer.vocab_size as u32);
     let mut draws: Draws = Stream::new(Seed(8), Purpose::Pair, step, 0).draws();
     let sequences = Arc::new(Sequences::new((0..b).map(|i| s - i % 3 * 2)));
     let ids: Vec<u32> = (0..sequences.rows()).map(|_| draws.below(v)).collect();
@@ -69,8 +70,8 @@ fn batch(spec: &RunSpec, step: u64) -> Batch {
 
 /// Loss and gradients of one step.
 fn step(bert: &BertForPreTraining, spec: &RunSpec, step: u64, device: &Device) -> (f32, Vec<Parameter>) {
-    let (batch, gradient_checkpointing) = (batch(spec, step), spec.train.gradient_checkpointing);
-    let dropout = Some(TrainingPass { seed: spec.train.seed, step, gradient_checkpointing });
+    let (batch, gradient_checkpointing) = (batch(spec, step), spec.train().gradient_checkpointing);
+    let dropout = Some(TrainingPass { seed: spec.train().seed, step, gradient_checkpointing });
     let hidden = bert.bert.encode(&batch.tokens, &spec.model, dropout);
     let m = batch.rows.len();
     let (rows, labels) = (ints(&batch.rows, [m], device), ints(&batch.labels, [m], device));
@@ -149,11 +150,11 @@ fn train(spec: &RunSpec, compute: Compute, steps: u64) -> (Vec<f32>, ContentHash
     let device = Device::flex().autodiff();
     let mut bert = BertForPreTraining::new(spec, &device).computed_by(compute);
     let mut parameters = bert.parameters();
-    let mut optimizer = Optimizer::new(&spec.optimizer, &parameters);
+    let mut optimizer = Optimizer::new(spec.optimizer(), &parameters);
     let losses = (0..steps)
         .map(|t| {
             let (loss, gradients) = step(&bert, spec, t, &device);
-            optimizer.step(&mut parameters, &gradients, spec.optimizer.lr);
+            optimizer.step(&mut parameters, &gradients, spec.optimizer().lr);
             bert = bert.clone().with_parameters(&parameters, &device);
             loss
         })
@@ -178,7 +179,7 @@ fn gradient_checkpointing_changes_nothing() {
     for position in [NormPosition::Post, NormPosition::Pre] {
         let mut spec = spec(|model| model.norm_position = position);
         let kept = train(&spec, Compute::Kernels, 3);
-        spec.train.gradient_checkpointing = true;
+        spec.train_mut().gradient_checkpointing = true;
         assert_eq!(train(&spec, Compute::Kernels, 3), kept);
     }
 }
@@ -192,7 +193,8 @@ fn bits_do_not_depend_on_threads() {
         model.intermediate_size = 600;
         model.max_position_embeddings = 64;
     });
-    (spec.train.batch_size, spec.train.seq_len) = (9, 64);
+    spec.train_mut().batch_size = 9;
+    spec.train_mut().seq_len = 64;
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let (losses, weights) = pool.install(|| train(&spec, Compute::Kernels, 3));

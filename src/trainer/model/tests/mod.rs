@@ -2,6 +2,8 @@
 
 mod reference;
 
+use std::collections::BTreeMap;
+
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -18,100 +20,98 @@ use reference::Reference;
 
 /// A model small enough for plain loops, with every part switched on.
 pub fn tiny_spec() -> RunSpec {
-    RunSpec {
-        schema: SPEC_SCHEMA,
-        numerics: NUMERICS,
-        stage: Stage::Pretrain,
-        data: DataSpec {
-            corpus: "toy".into(),
-            corpus_hash: ContentHash::of(b"toy"),
-            format: CorpusFormat::Sentences,
-            text_field: "text".into(),
-            valid_fraction: 0.1,
-            demo: None,
-        },
-        tokenizer: TokenizerSpec {
-            kind: TokenizerKind::Wordpiece,
-            vocab_size: 50,
-            min_frequency: 2,
-            limit_alphabet: 100,
-            lowercase: false,
-            separator: None,
-            dictionary: None,
-            dictionary_hash: None,
-        },
-        model: ModelSpec {
-            hidden_size: 12,
-            num_hidden_layers: 2,
-            num_attention_heads: 3,
-            attention_head_size: 4,
-            intermediate_size: 20,
-            max_position_embeddings: 32,
-            type_vocab_size: 2,
-            hidden_act: Activation::Gelu,
-            hidden_dropout_prob: 0.1,
-            attention_probs_dropout_prob: 0.2,
-            initializer_range: 0.2,
-            layer_norm_eps: 1e-12,
-            position_embedding_type: PositionEmbedding::Absolute,
-            norm_position: NormPosition::Post,
-            embedding_layer_norm: true,
-            tie_word_embeddings: true,
-            mlm_head_transform: true,
-            mlm_head_bias: true,
-            nsp_head_bias: true,
-        },
-        objective: ObjectiveSpec {
-            mask_ratio: 0.2,
-            mask_token_prob: 0.8,
-            random_token_prob: 0.1,
-            masking: Masking::Dynamic,
-            nsp: Nsp::Random,
-            nsp_negative_prob: 0.5,
-            short_seq_prob: 0.1,
-            whole_word: false,
-            mask_dice: MaskDice::Token,
-            mask_replacement: false,
-            mlm_weight: 1.0,
-            mlm_mean: MlmMean::Masked,
-            nsp_weight: 1.0,
-            nsp_negative_documents: None,
-            nsp_double_softmax: false,
-        },
-        optimizer: OptimizerSpec {
-            kind: OptimizerKind::Adamw,
-            lr: 1e-3,
-            betas: [0.9, 0.999],
-            eps: 1e-8,
-            weight_decay: 0.01,
-            decay_exempt: DecayExempt::BiasAndNorm,
-            clip_norm: Some(1.0),
-            clip_scope: ClipScope::Global,
-        },
-        schedule: ScheduleSpec {
-            kind: ScheduleKind::Linear,
-            warmup: Warmup::Steps(2),
-            decay_ratio: 0.1,
-            plateau_factor: 0.1,
-            plateau_patience: 10,
-            plateau_threshold: 1e-4,
-        },
-        finetune: None,
-        train: TrainSpec {
-            length: TrainLength::Steps(10),
-            batch_size: 3,
-            gradient_accumulation_steps: 1,
-            seq_len: 24,
-            eval_every: 5,
-            eval_instances: 8,
-            checkpoint_every: 5,
-            keep_checkpoints: 2,
-            seed: Seed(1),
-            device: DeviceKind::Flex,
-            isa: Isa::Native,
-            gradient_checkpointing: false,
-        },
-    }
+    let data = DataSpec {
+        corpus: "toy".into(),
+        corpus_hash: ContentHash::of(b"toy"),
+        format: CorpusFormat::Sentences,
+        text_field: "text".into(),
+        valid_fraction: 0.1,
+        demo: None,
+    };
+    let tokenizer = TokenizerSpec {
+        kind: TokenizerKind::Wordpiece,
+        vocab_size: 50,
+        min_frequency: 2,
+        limit_alphabet: 100,
+        lowercase: false,
+        separator: None,
+        dictionary: None,
+        dictionary_hash: None,
+    };
+    let model = ModelSpec {
+        architecture: Architecture::Bert,
+        hidden_size: 12,
+        num_hidden_layers: 2,
+        num_attention_heads: 3,
+        attention_head_size: 4,
+        intermediate_size: 20,
+        max_position_embeddings: 32,
+        type_vocab_size: 2,
+        hidden_act: Activation::Gelu,
+        hidden_dropout_prob: 0.1,
+        attention_probs_dropout_prob: 0.2,
+        initializer_range: 0.2,
+        layer_norm_eps: 1e-12,
+        position_embedding_type: PositionEmbedding::Absolute,
+        norm_position: NormPosition::Post,
+        embedding_layer_norm: true,
+        tie_word_embeddings: true,
+        mlm_head_transform: true,
+        mlm_head_bias: true,
+        nsp_head_bias: true,
+    };
+    let objective = ObjectiveSpec {
+        mask_ratio: 0.2,
+        mask_token_prob: 0.8,
+        random_token_prob: 0.1,
+        masking: Masking::Dynamic,
+        nsp: Nsp::Random,
+        nsp_negative_prob: 0.5,
+        short_seq_prob: 0.1,
+        whole_word: false,
+        mask_dice: MaskDice::Token,
+        mask_replacement: false,
+        mlm_weight: 1.0,
+        mlm_mean: MlmMean::Masked,
+        nsp_weight: 1.0,
+        nsp_negative_documents: None,
+        nsp_double_softmax: false,
+    };
+    let optimizer = OptimizerSpec {
+        kind: OptimizerKind::Adamw,
+        lr: 1e-3,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weight_decay: 0.01,
+        decay_exempt: DecayExempt::BiasAndNorm,
+        clip_norm: Some(1.0),
+        clip_scope: ClipScope::Global,
+    };
+    let schedule = ScheduleSpec {
+        kind: ScheduleKind::Linear,
+        warmup: Warmup::Steps(2),
+        decay_ratio: 0.1,
+        plateau_factor: 0.1,
+        plateau_patience: 10,
+        plateau_threshold: 1e-4,
+    };
+    let train = TrainSpec {
+        length: TrainLength::Steps(10),
+        batch_size: 3,
+        gradient_accumulation_steps: 1,
+        seq_len: 24,
+        eval_every: 5,
+        eval_instances: 8,
+        checkpoint_every: 5,
+        keep_checkpoints: 2,
+        seed: Seed(1),
+        device: DeviceKind::Flex,
+        isa: Isa::Native,
+        gradient_checkpointing: false,
+    };
+    let training = Training { optimizer, schedule, train };
+    let stage = StageSpec::Pretrain(Box::new(PretrainSpec { data, objective, training }));
+    RunSpec::new(tokenizer, model, stage, BTreeMap::new())
 }
 
 /// The ways a BERT can be built that the sublayers tell apart.
@@ -130,7 +130,7 @@ fn variants() -> Vec<(&'static str, RunSpec)> {
             s.model.hidden_act = Activation::Relu;
         }),
         variant("no NSP, narrow heads, bare MLM head, tanh GELU", |s| {
-            s.objective.nsp = Nsp::Off;
+            s.objective_mut().nsp = Nsp::Off;
             s.model.attention_head_size = 2;
             s.model.mlm_head_transform = false;
             s.model.mlm_head_bias = false;
@@ -151,15 +151,15 @@ fn device() -> Device {
 fn batch(spec: &RunSpec) -> Batch {
     let corpus = Toy::random(20, 3);
     let instance_spec = InstanceSpec {
-        nsp: spec.objective.nsp,
+        nsp: spec.objective().nsp,
         negative_prob: 0.5,
         negative_documents: None,
         short_seq_prob: 0.5,
-        seq_len: spec.train.seq_len,
+        seq_len: spec.train().seq_len,
         seed: Seed(2),
     };
     let instances = Instances::new(&corpus, SPECIALS, instance_spec);
-    let (mask, masking, vocab) = (MaskSpec::of(&spec.objective), Masking::Dynamic, spec.tokenizer.vocab_size);
+    let (mask, masking, vocab) = (MaskSpec::of(spec.objective()), Masking::Dynamic, spec.tokenizer.vocab_size);
     let (specials, continues, seed) = (SPECIALS, &[][..], Seed(2));
     let batches = Batches { instances, specials, mask, masking, vocab, continues, batch_size: 3, seed };
     batches.at(0)
@@ -180,7 +180,8 @@ fn forward_passes_match_plain_loops_in_f64() {
         for step in [None, Some(4)] {
             let reference = Reference::new(&spec, &model.parameters(), step);
             let expected = reference.encode(&batch);
-            let dropout = step.map(|step| TrainingPass { seed: spec.train.seed, step, gradient_checkpointing: false });
+            let dropout =
+                step.map(|step| TrainingPass { seed: spec.train().seed, step, gradient_checkpointing: false });
             let hidden = model.bert.encode(&batch.tokens, &spec.model, dropout);
             let values: Vec<f32> = hidden.clone().into_data().try_into_vec().unwrap();
             let d = spec.model.hidden_size;
@@ -236,7 +237,7 @@ fn gradients_match_finite_differences() {
 fn losses_are_weighted_as_asked() {
     let losses = |change: fn(&mut ObjectiveSpec)| {
         let mut spec = tiny_spec();
-        change(&mut spec.objective);
+        change(spec.objective_mut());
         forward_backward(&BertForPreTraining::new(&spec, &device()), &spec, &batch(&spec), 4, &device()).0
     };
     let plain = losses(|_| {});
@@ -248,7 +249,7 @@ fn losses_are_weighted_as_asked() {
     assert_eq!(weighted.parts, plain.parts);
     let spec = tiny_spec();
     let batch = batch(&spec);
-    let share = batch.rows.len() as f64 / (3 * spec.train.seq_len) as f64;
+    let share = batch.rows.len() as f64 / (3 * spec.train().seq_len) as f64;
     close(losses(|objective| objective.mlm_mean = MlmMean::Positions).total, share * mlm + nsp);
     // A softmax of a softmax leaves a perfect predictor at ln(1 + 1/e), and any at most at ln(1 + e).
     let doubled = losses(|objective| objective.nsp_double_softmax = true).part(&metrics::TRAIN_NSP_LOSS).unwrap();
@@ -261,7 +262,7 @@ fn the_masked_rows_head_equals_the_full_head() {
     let spec = tiny_spec();
     let (model, batch) = (BertForPreTraining::new(&spec, &device()), batch(&spec));
     let gradients = |full: bool| {
-        let dropout = TrainingPass { seed: spec.train.seed, step: 0, gradient_checkpointing: false };
+        let dropout = TrainingPass { seed: spec.train().seed, step: 0, gradient_checkpointing: false };
         let hidden = model.bert.encode(&batch.tokens, &spec.model, Some(dropout));
         let places = batch.real_tokens() as i32;
         let rows = int_tensor(&batch.rows, &device());
@@ -309,7 +310,7 @@ fn fresh_weights_are_truncated_normal_and_pure_functions_of_the_seed() {
     let parameters = |spec: &RunSpec| BertForPreTraining::new(spec, &device()).parameters();
     let first = parameters(&spec);
     assert_eq!(digest(&first), digest(&parameters(&spec)));
-    spec.train.seed = Seed(2);
+    spec.train_mut().seed = Seed(2);
     assert_ne!(digest(&first), digest(&parameters(&spec)));
 
     let word = &first[0].values;

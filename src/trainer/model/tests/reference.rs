@@ -203,7 +203,7 @@ impl<'a> Reference<'a> {
     fn kept(&self, element: usize, p: f64, site: usize) -> f64 {
         let Some(step) = self.step else { return 1.0 };
         let dropout = Dropout::new(p);
-        let stream = Stream::new(Seed(self.spec.train.seed.0), Purpose::Dropout, step, site as u64);
+        let stream = Stream::new(Seed(self.spec.train().seed.0), Purpose::Dropout, step, site as u64);
         if stream.keeps(element as u64, dropout) { f64::from(dropout.scale) } else { 0.0 }
     }
 

@@ -1,66 +1,12 @@
-//! `RunSpec`: the fully resolved configuration of one run.
+//! The sections of a specification: what a run's corpus, tokenizer, model, objective and training are.
 //!
-//! Everything that shapes the numbers of a run is in here and nothing else is: no path of a machine, no thread count.
-//! How it is written, and what its identity is, stands in `canonical`. Field names are the keys of the experiment file, which are Hugging Face's `BertConfig`
-//! names where it has one.
+//! Field names are the keys of the experiment file, which are Hugging Face's `BertConfig` names where it has one.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::finetune_spec::FinetuneSpec;
 use crate::experiment::keys;
 use crate::types::{ContentHash, Seed};
-
-/// The version of the specification's shape. Readers accept every version up to this one; writers write this one.
-pub const SPEC_SCHEMA: u32 = 1;
-
-/// The version of the arithmetic: the partitions, the orders of sums and the numbering of random draws that the bits of a run
-/// rest on. It is raised whenever the same specification would come out with other bits, so that old results are never
-/// taken for new ones. 1: sequences padded to the longest of the batch; 2: sequences end to end.
-pub const NUMERICS: u32 = 2;
-
-/// The fully resolved configuration of one run: no defaults left to fill.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunSpec {
-    /// [`SPEC_SCHEMA`] at the time of writing.
-    pub schema: u32,
-    /// [`NUMERICS`] of the program that planned the run.
-    #[serde(default = "first_numerics", skip_serializing_if = "is_first_numerics")]
-    pub numerics: u32,
-    pub stage: Stage,
-    pub data: DataSpec,
-    pub tokenizer: TokenizerSpec,
-    pub model: ModelSpec,
-    pub objective: ObjectiveSpec,
-    pub optimizer: OptimizerSpec,
-    pub schedule: ScheduleSpec,
-    pub train: TrainSpec,
-    /// What a fine-tuning stage has beyond that; absent in pretraining. Optimizer, schedule and train are then the stage's own, and
-    /// the objective is that of the stage before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finetune: Option<FinetuneSpec>,
-}
-
-/// Specifications from before there was a number: their bytes, and so their hashes, stay what they were.
-fn first_numerics() -> u32 {
-    1
-}
-
-fn is_first_numerics(numerics: &u32) -> bool {
-    *numerics == first_numerics()
-}
-
-/// What a run does with its model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Masked-language-model pretraining from random weights.
-    Pretrain,
-    /// A model from elsewhere, taken in as it is.
-    Import,
-    /// Training for a task, from what pretraining left or from random weights.
-    Finetune,
-}
 
 /// The corpus, and how it is cut into train and valid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,8 +39,6 @@ pub enum CorpusFormat {
     Prose,
     /// The built-in generated corpus.
     Demo,
-    /// A folder of Hugging Face's, which is a model and no corpus.
-    HuggingFace,
 }
 
 /// Settings of the built-in corpus.
@@ -137,9 +81,27 @@ pub enum TokenizerKind {
     Imported,
 }
 
-/// The shape of the BERT. Its vocabulary is the tokenizer's.
+impl TokenizerSpec {
+    /// Somebody else's tokenizer: all that is known of it is how many entries it has.
+    pub fn imported(vocab_size: usize) -> Self {
+        Self {
+            kind: TokenizerKind::Imported,
+            vocab_size,
+            min_frequency: 0,
+            limit_alphabet: 0,
+            lowercase: false,
+            separator: None,
+            dictionary: None,
+            dictionary_hash: None,
+        }
+    }
+}
+
+/// The shape of the model. Its vocabulary is the tokenizer's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
+    #[serde(default)]
+    pub architecture: Architecture,
     pub hidden_size: usize,
     pub num_hidden_layers: usize,
     pub num_attention_heads: usize,
@@ -168,6 +130,15 @@ pub struct ModelSpec {
     pub mlm_head_bias: bool,
     /// Whether the NSP classifier has a bias.
     pub nsp_head_bias: bool,
+}
+
+/// What kind of model it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// An encoder that sees the whole sequence (Devlin et al. 2019).
+    #[default]
+    Bert,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,14 +1,14 @@
-//! `FinetuneSpec`: the part of a run's configuration that says what a model is fine-tuned for, and how it starts.
+//! `TaskSpec`: the part of a run's configuration that says what a model is fine-tuned for, and how it starts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::Settings;
+use crate::types::ContentHash;
 use crate::types::metrics::{self, Metric};
-use crate::types::{ContentHash, SpecHash};
 
 /// A task, its data, and what stands on the encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FinetuneSpec {
+pub struct TaskSpec {
     pub task: Task,
     /// The labelled examples as the experiment file names them. A label: not part of the identity.
     pub data: String,
@@ -28,9 +28,6 @@ pub struct FinetuneSpec {
     /// The share of the examples held out, in (0, 1).
     pub valid_fraction: f64,
     pub start: Start,
-    /// The stage before, whose weights this one starts from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<SpecHash>,
     pub encoder: Encoder,
     pub head: HeadKind,
     /// Width of each direction of the LSTM, where the head has one.
