@@ -176,8 +176,8 @@ problems! {
     SWEEP_TOO_LARGE = "sweep-too-large":
         "The sweep has more cells than a sweep may have, or draws more keys than can be spread evenly.",
         "Nobody runs so many, and a slip of the pen is likelier.",
-        "[sweep.grid]\n\"optimizer.lr\" = { logspace = [1e-5, 1e-2], n = 400 }\n\
-         \"objective.mask_ratio\" = { linspace = [0.1, 0.5], n = 400 }" =>
+        "[sweep.grid]\n\"optimizer.lr\" = { logspace = [1e-5, 1e-2], n = 500 }\n\
+         \"objective.mask_ratio\" = { linspace = [0.1, 0.5], n = 500 }" =>
         "[sweep.grid]\n\"optimizer.lr\" = { logspace = [1e-5, 1e-2], n = 4 }\n\
          \"objective.mask_ratio\" = { linspace = [0.1, 0.5], n = 5 }";
     NEVER_HOLDS = "never-holds":

@@ -53,146 +53,174 @@ fn all_mistakes_of_a_file_are_reported_in_one_pass() {
     assert_eq!(refused(&workbench, "compare bad.toml"), answer);
     assert!(!workbench.path("runs").exists(), "no store is made for a file that is wrong");
     assert_snapshot!(answer, @r#"
-     × `experiment.metric` cannot be the text "valid/mlm_los"
-      ╭─[bad.toml:3:10]
-    2 │ name = "bad"
-    3 │ metric = "valid/mlm_los"
-      ·          ───────┬───────
-      ·                 ╰── this value
-    4 │ [data]
-      ╰────
-     help: did you mean "valid/mlm_loss"?
-     × unknown key `model.hidden_siz`
-      ╭─[bad.toml:8:1]
-    7 │ preset = "nano"
-    8 │ hidden_siz = 64
-      · ─────┬────
-      ·      ╰── not of this format
-    9 │ hidden_size = 33
-      ╰────
-     help: did you mean `model.hidden_size`?
-     × `model.hidden_size` 33 is not divisible by `model.num_attention_heads` 2
-       ╭─[bad.toml:7:10]
-     6 │ [model]
+    wrong-value
+
+      × `experiment.metric` cannot be the text "valid/mlm_los"
+       ╭─[bad.toml:3:10]
+     2 │ name = "bad"
+     3 │ metric = "valid/mlm_los"
+       ·          ───────┬───────
+       ·                 ╰── this value
+     4 │ [data]
+       ╰────
+      help: did you mean "valid/mlm_loss"?
+    unknown-key
+
+      × unknown key `model.hidden_siz`
+       ╭─[bad.toml:8:1]
      7 │ preset = "nano"
-       ·          ───┬──
-       ·             ╰── nano has num_attention_heads = 2
      8 │ hidden_siz = 64
+       · ─────┬────
+       ·      ╰── not of this format
      9 │ hidden_size = 33
-       ·               ─┬
-       ·                ╰── hidden_size = 33
-    10 │ [objective]
        ╰────
-     help: the nearest widths that are: 32 and 34; or give `model.attention_head_size`
-     × `objective.mask_ratio` must be a number more than 0 and less than 1, not 1.5
-       ╭─[bad.toml:11:14]
-    10 │ [objective]
-    11 │ mask_ratio = 1.5
-       ·              ─┬─
-       ·               ╰── this value
-    12 │ nsp = true
-       ╰────
-     help: `objective.mask_ratio`: The share of ordinary tokens selected for prediction
-     × `objective.nsp` must be "off", "random" or "swap", not true
-       ╭─[bad.toml:12:7]
-    11 │ mask_ratio = 1.5
-    12 │ nsp = true
-       ·       ──┬─
-       ·         ╰── this value
-    13 │ [train]
-       ╰────
-     help: `objective.nsp`: Next-sentence prediction: off, against another document, or against the swapped
-           pair
-     × `train.steps` must be a whole number, at least 1, not the text "many"
-       ╭─[bad.toml:14:9]
-    13 │ [train]
-    14 │ steps = "many"
-       ·         ───┬──
-       ·            ╰── this value
-    15 │ seq_len = 200
-       ╰────
-     help: `train.steps`: Optimizer steps; excludes epochs and budget
-     × `train.seq_len` 200 is longer than `model.max_position_embeddings` 128
-       ╭─[bad.toml:7:10]
-     6 │ [model]
-     7 │ preset = "nano"
-       ·          ───┬──
-       ·             ╰── nano has max_position_embeddings = 128
-     8 │ hidden_siz = 64
-     9 │ hidden_size = 33
-    10 │ [objective]
-    11 │ mask_ratio = 1.5
-    12 │ nsp = true
-    13 │ [train]
-    14 │ steps = "many"
-    15 │ seq_len = 200
-       ·           ─┬─
-       ·            ╰── seq_len = 200
-    16 │ [sweep.grid]
-       ╰────
-     help: shorten the sequences to 128, or give the model 200 positions
-     × the axis `objective.masking` is empty
-       ╭─[bad.toml:17:23]
-    16 │ [sweep.grid]
-    17 │ "objective.masking" = []
-       ·                       ─┬
-       ·                        ╰── no values
-    18 │ "objectve.nsp" = ["off"]
-       ╰────
-     help: give it values, or take it out
-     × unknown key `objectve.nsp`
-       ╭─[bad.toml:18:1]
-    17 │ "objective.masking" = []
-    18 │ "objectve.nsp" = ["off"]
-       · ───────┬──────
-       ·        ╰── not of this format
-    19 │ "optimizer.lr" = [1e-3, -1.0]
-       ╰────
-     help: did you mean `objective.nsp`?
-     × `optimizer.lr` must be a number more than 0, not -1.0
-       ╭─[bad.toml:19:25]
-    18 │ "objectve.nsp" = ["off"]
-    19 │ "optimizer.lr" = [1e-3, -1.0]
-       ·                         ──┬─
-       ·                           ╰── this value
-    20 │ [sweep.replicates]
-       ╰────
-     help: `optimizer.lr`: The peak learning rate
-     × `sweep.replicates.seeds` has the seed 1 twice
-       ╭─[bad.toml:21:9]
-    20 │ [sweep.replicates]
-    21 │ seeds = [1, 2, 1]
-       ·         ────┬────
-       ·             ╰── this value
-    22 │ [sweep.zip]
-       ╰────
-     help: `sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers
-     × `sweep.zip` must be a list of tables, not a table
-       ╭─[bad.toml:22:8]
-    21 │ seeds = [1, 2, 1]
-    22 │ [sweep.zip]
-       ·        ─┬─
-       ·         ╰── this key
-    23 │ "a" = [1]
-       ╰────
-     help: write `[[sweep.zip]]` above each, and its keys below
-     × `finetune.data` is missing
-       ╭─[bad.toml:25:8]
-    24 │ [finetune]
-    25 │ task = "ner"
-       ·        ──┬──
-       ·          ╰── in this file
-    26 │ [report]
-       ╰────
-     help: write `data = "..."` under [finetune]
-     × `report.colour_by` must name an axis of the sweep, not "train.steps"
-       ╭─[bad.toml:27:13]
-    26 │ [report]
-    27 │ colour_by = "train.steps"
-       ·             ──────┬──────
-       ·                   ╰── this value
-       ╰────
-     help: the axes are objective.masking, optimizer.lr
+      help: did you mean `model.hidden_size`?
+    heads-divide-width
+
+      × `model.hidden_size` 33 is not divisible by `model.num_attention_heads` 2
+        ╭─[bad.toml:7:10]
+      6 │ [model]
+      7 │ preset = "nano"
+        ·          ───┬──
+        ·             ╰── nano has num_attention_heads = 2
+      8 │ hidden_siz = 64
+      9 │ hidden_size = 33
+        ·               ─┬
+        ·                ╰── hidden_size = 33
+     10 │ [objective]
+        ╰────
+      help: the nearest widths that are: 32 and 34; or give `model.attention_head_size`
+    wrong-value
+
+      × `objective.mask_ratio` must be a number more than 0 and less than 1, not 1.5
+        ╭─[bad.toml:11:14]
+     10 │ [objective]
+     11 │ mask_ratio = 1.5
+        ·              ─┬─
+        ·               ╰── this value
+     12 │ nsp = true
+        ╰────
+      help: `objective.mask_ratio`: The share of ordinary tokens selected for prediction
+    wrong-value
+
+      × `objective.nsp` must be "off", "random" or "swap", not true
+        ╭─[bad.toml:12:7]
+     11 │ mask_ratio = 1.5
+     12 │ nsp = true
+        ·       ──┬─
+        ·         ╰── this value
+     13 │ [train]
+        ╰────
+      help: `objective.nsp`: Next-sentence prediction: off, against another document, or against the swapped
+            pair
+    wrong-value
+
+      × `train.steps` must be a whole number, at least 1, not the text "many"
+        ╭─[bad.toml:14:9]
+     13 │ [train]
+     14 │ steps = "many"
+        ·         ───┬──
+        ·            ╰── this value
+     15 │ seq_len = 200
+        ╰────
+      help: `train.steps`: Optimizer steps; excludes epochs and budget
+    sequence-too-long
+
+      × `train.seq_len` 200 is longer than `model.max_position_embeddings` 128
+        ╭─[bad.toml:7:10]
+      6 │ [model]
+      7 │ preset = "nano"
+        ·          ───┬──
+        ·             ╰── nano has max_position_embeddings = 128
+      8 │ hidden_siz = 64
+      9 │ hidden_size = 33
+     10 │ [objective]
+     11 │ mask_ratio = 1.5
+     12 │ nsp = true
+     13 │ [train]
+     14 │ steps = "many"
+     15 │ seq_len = 200
+        ·           ─┬─
+        ·            ╰── seq_len = 200
+     16 │ [sweep.grid]
+        ╰────
+      help: shorten the sequences to 128, or give the model 200 positions
+    empty-axis
+
+      × the axis `objective.masking` is empty
+        ╭─[bad.toml:17:23]
+     16 │ [sweep.grid]
+     17 │ "objective.masking" = []
+        ·                       ─┬
+        ·                        ╰── no values
+     18 │ "objectve.nsp" = ["off"]
+        ╰────
+      help: give it values, or take it out
+    unknown-key
+
+      × unknown key `objectve.nsp`
+        ╭─[bad.toml:18:1]
+     17 │ "objective.masking" = []
+     18 │ "objectve.nsp" = ["off"]
+        · ───────┬──────
+        ·        ╰── not of this format
+     19 │ "optimizer.lr" = [1e-3, -1.0]
+        ╰────
+      help: did you mean `objective.nsp`?
+    wrong-value
+
+      × `optimizer.lr` must be a number more than 0, not -1.0
+        ╭─[bad.toml:19:25]
+     18 │ "objectve.nsp" = ["off"]
+     19 │ "optimizer.lr" = [1e-3, -1.0]
+        ·                         ──┬─
+        ·                           ╰── this value
+     20 │ [sweep.replicates]
+        ╰────
+      help: `optimizer.lr`: The peak learning rate
+    given-twice
+
+      × `sweep.replicates.seeds` has the seed 1 twice
+        ╭─[bad.toml:21:9]
+     20 │ [sweep.replicates]
+     21 │ seeds = [1, 2, 1]
+        ·         ────┬────
+        ·             ╰── this value
+     22 │ [sweep.zip]
+        ╰────
+      help: `sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers
+    wrong-shape
+
+      × `sweep.zip` must be a list of tables, not a table
+        ╭─[bad.toml:22:8]
+     21 │ seeds = [1, 2, 1]
+     22 │ [sweep.zip]
+        ·        ─┬─
+        ·         ╰── this key
+     23 │ "a" = [1]
+        ╰────
+      help: write `[[sweep.zip]]` above each, and its keys below
+    missing-key
+
+      × `finetune.data` is missing
+        ╭─[bad.toml:25:8]
+     24 │ [finetune]
+     25 │ task = "ner"
+        ·        ──┬──
+        ·          ╰── in this file
+     26 │ [report]
+        ╰────
+      help: write `data = "..."` under [finetune]
+    unknown-axis
+
+      × `report.colour_by` must name an axis of the sweep, not "train.steps"
+        ╭─[bad.toml:27:13]
+     26 │ [report]
+     27 │ colour_by = "train.steps"
+        ·             ──────┬──────
+        ·                   ╰── this value
+        ╰────
+      help: the axes are objective.masking, optimizer.lr
     "#);
 }
 
@@ -213,49 +241,69 @@ fn overrides_are_held_to_the_same_rules() {
     ];
     let answers: String = sets.map(|set| refused(&workbench, &format!("plan tiny.toml --set {set}"))).concat();
     assert_snapshot!(answers, @r#"
-     × unknown key `train.stepz`
-     │   in `--set train.stepz=3`: not of this format
-     help: did you mean `train.steps`?
-     × unknown key `steps`
-     │   in `--set steps=3`: not of this format
-     help: did you mean `train.steps`?
-     × `--set` takes KEY=VALUE
-     │   in `--set train.steps`: this argument
-     help: write for example --set train.steps=100
-     × `train.steps` must be a whole number, at least 1, not the text "abc"
-     │   in `--set train.steps=abc`: this value
-     help: `train.steps`: Optimizer steps; excludes epochs and budget
-     × `train.steps` must be a whole number, at least 1, not -1
-     │   in `--set train.steps=-1`: this value
-     help: `train.steps`: Optimizer steps; excludes epochs and budget
-     × `model.hidden_size` 33 is not divisible by `model.num_attention_heads` 2
-     │   in `--set model.hidden_size=33`: hidden_size = 33
-       ╭─[tiny.toml:12:10]
-    11 │ [model]
-    12 │ preset = "nano"
-       ·          ───┬──
-       ·             ╰── nano has num_attention_heads = 2
-    13 │
-       ╰────
-     help: the nearest widths that are: 32 and 34; or give `model.attention_head_size`
-     × `train.seq_len` 300 is longer than `model.max_position_embeddings` 128
-     │   in `--set train.seq_len=300`: seq_len = 300
-       ╭─[tiny.toml:12:10]
-    11 │ [model]
-    12 │ preset = "nano"
-       ·          ───┬──
-       ·             ╰── nano has max_position_embeddings = 128
-    13 │
-       ╰────
-     help: shorten the sequences to 128, or give the model 300 positions
-     × `train.device` cannot be the text "gpu"
-     │   in `--set train.device=gpu`: this value
-     help: did you mean "wgpu"?
-     × `optimizer.kind = "lion"` is not supported yet
-     │   in `--set optimizer.kind=lion`: this value
-     help: `optimizer.kind` must be "adamw", "adam" or "lamb"
-     × there is no corpus `nowhere.txt`; looked for [FOLDER]/nowhere.txt and data/nowhere.txt
-     │   in `--set data.corpus=nowhere.txt`: this corpus
+    unknown-key
+
+      × unknown key `train.stepz`
+      │   in `--set train.stepz=3`: not of this format
+      help: did you mean `train.steps`?
+    unknown-key
+
+      × unknown key `steps`
+      │   in `--set steps=3`: not of this format
+      help: did you mean `train.steps`?
+    bad-argument
+
+      × `--set` takes KEY=VALUE
+      │   in `--set train.steps`: this argument
+      help: write for example --set train.steps=100
+    wrong-value
+
+      × `train.steps` must be a whole number, at least 1, not the text "abc"
+      │   in `--set train.steps=abc`: this value
+      help: `train.steps`: Optimizer steps; excludes epochs and budget
+    wrong-value
+
+      × `train.steps` must be a whole number, at least 1, not -1
+      │   in `--set train.steps=-1`: this value
+      help: `train.steps`: Optimizer steps; excludes epochs and budget
+    heads-divide-width
+
+      × `model.hidden_size` 33 is not divisible by `model.num_attention_heads` 2
+      │   in `--set model.hidden_size=33`: hidden_size = 33
+        ╭─[tiny.toml:12:10]
+     11 │ [model]
+     12 │ preset = "nano"
+        ·          ───┬──
+        ·             ╰── nano has num_attention_heads = 2
+     13 │
+        ╰────
+      help: the nearest widths that are: 32 and 34; or give `model.attention_head_size`
+    sequence-too-long
+
+      × `train.seq_len` 300 is longer than `model.max_position_embeddings` 128
+      │   in `--set train.seq_len=300`: seq_len = 300
+        ╭─[tiny.toml:12:10]
+     11 │ [model]
+     12 │ preset = "nano"
+        ·          ───┬──
+        ·             ╰── nano has max_position_embeddings = 128
+     13 │
+        ╰────
+      help: shorten the sequences to 128, or give the model 300 positions
+    wrong-value
+
+      × `train.device` cannot be the text "gpu"
+      │   in `--set train.device=gpu`: this value
+      help: did you mean "wgpu"?
+    not-supported-yet
+
+      × `optimizer.kind = "lion"` is not supported yet
+      │   in `--set optimizer.kind=lion`: this value
+      help: `optimizer.kind` must be "adamw", "adam" or "lamb"
+    unreadable-corpus
+
+      × there is no corpus `nowhere.txt`; looked for [FOLDER]/nowhere.txt and data/nowhere.txt
+      │   in `--set data.corpus=nowhere.txt`: this corpus
     "#);
 }
 
@@ -270,10 +318,14 @@ fn an_experiment_file_that_cannot_be_read_is_named() {
     error: cannot read the experiment file `nowhere.toml`: No such file or directory (os error 2); is the path right?
     error: cannot read the experiment file `.`: Is a directory (os error 21); name the experiment file in it
     error: latin.toml:2:12: the file is not UTF-8 (byte 24); save it in UTF-8
+    missing-key
+
       × `experiment.name` is missing
        ╭─[empty.toml:1:1]
        ╰────
       help: write `name = "..."` under [experiment]
+    missing-key
+
       × `data.corpus` is missing
        ╭─[empty.toml:1:1]
        ╰────
@@ -297,6 +349,8 @@ fn a_corpus_that_cannot_be_used_is_refused_with_its_place() {
         refused(&workbench, "run corpus.toml")
     });
     assert_snapshot!(answers.concat(), @r#"
+    unreadable-corpus
+
       × there is no corpus `nowhere.txt`; looked for [FOLDER]/nowhere.txt and data/nowhere.txt
        ╭─[corpus.toml:4:10]
      3 │ [data]
@@ -304,6 +358,8 @@ fn a_corpus_that_cannot_be_used_is_refused_with_its_place() {
        ·          ──────┬──────
        ·                ╰── this corpus
        ╰────
+    unreadable-corpus
+
       × the corpus holds no text
        ╭─[corpus.toml:4:10]
      3 │ [data]
@@ -311,6 +367,8 @@ fn a_corpus_that_cannot_be_used_is_refused_with_its_place() {
        ·          ─────┬─────
        ·               ╰── this corpus
        ╰────
+    unreadable-corpus
+
       × the corpus holds no text
        ╭─[corpus.toml:4:10]
      3 │ [data]
