@@ -45,66 +45,82 @@ fn what_is_wrong_with_a_base_is_shown_in_it() {
         workbench.scrub(&output.stderr)
     });
     assert_snapshot!(answers.concat(), @r#"
-     × `objective.mask_ratio` must be a number more than 0 and less than 1, not 1.5
-      ╭─[sub/broken.toml:3:14]
-    2 │ [objective]
-    3 │ mask_ratio = 1.5
-      ·              ─┬─
-      ·               ╰── this value
-    4 │ [model]
-      ╰────
-     help: `objective.mask_ratio`: The share of ordinary tokens selected for prediction
-     × `model.hidden_size` 32 is not divisible by `model.num_attention_heads` 3
-     │   in `sub/../tiny.toml:12:10`: nano has hidden_size = 32
-      ╭─[sub/broken.toml:5:23]
-    4 │ [model]
-    5 │ num_attention_heads = 3
-      ·                       ┬
-      ·                       ╰── num_attention_heads = 3
-      ╰────
-     help: the nearest widths that are: 30 and 33; or give `model.attention_head_size`
-     × `experiment.name` is missing
-      ╭─[circle.toml:1:1]
-    1 │ base = "sub/circle.toml"
-      · ▲
-      · ╰── in this file
-      ╰────
-     help: write `name = "..."` under [experiment]
-     × `data.corpus` is missing
-      ╭─[circle.toml:1:1]
-    1 │ base = "sub/circle.toml"
-      · ▲
-      · ╰── in this file
-      ╰────
-     help: write `corpus = "..."` under [data]
-     × a file cannot build on itself: circle.toml -> sub/circle.toml -> circle.toml
-      ╭─[sub/circle.toml:1:8]
-    1 │ base = "./../sub/../circle.toml"
-      ·        ────────────┬────────────
-      ·                    ╰── this leads back
-      ╰────
-     help: take `base` out of one of them
-     × `experiment.name` is missing
-      ╭─[gone.toml:1:1]
-    1 │ base = "sub/gone.toml"
-      · ▲
-      · ╰── in this file
-      ╰────
-     help: write `name = "..."` under [experiment]
-     × `data.corpus` is missing
-      ╭─[gone.toml:1:1]
-    1 │ base = "sub/gone.toml"
-      · ▲
-      · ╰── in this file
-      ╰────
-     help: write `corpus = "..."` under [data]
-     × the base is not there: cannot read the experiment file `sub/gone.toml`: No such file or directory (os
-     │ error 2); is the path right?
-      ╭─[gone.toml:1:8]
-    1 │ base = "sub/gone.toml"
-      ·        ───────┬───────
-      ·               ╰── this file
-      ╰────
+    wrong-value
+
+      × `objective.mask_ratio` must be a number more than 0 and less than 1, not 1.5
+       ╭─[sub/broken.toml:3:14]
+     2 │ [objective]
+     3 │ mask_ratio = 1.5
+       ·              ─┬─
+       ·               ╰── this value
+     4 │ [model]
+       ╰────
+      help: `objective.mask_ratio`: The share of ordinary tokens selected for prediction
+    heads-divide-width
+
+      × `model.hidden_size` 32 is not divisible by `model.num_attention_heads` 3
+      │   in `sub/../tiny.toml:12:10`: nano has hidden_size = 32
+       ╭─[sub/broken.toml:5:23]
+     4 │ [model]
+     5 │ num_attention_heads = 3
+       ·                       ┬
+       ·                       ╰── num_attention_heads = 3
+       ╰────
+      help: the nearest widths that are: 30 and 33; or give `model.attention_head_size`
+    missing-key
+
+      × `experiment.name` is missing
+       ╭─[circle.toml:1:1]
+     1 │ base = "sub/circle.toml"
+       · ▲
+       · ╰── in this file
+       ╰────
+      help: write `name = "..."` under [experiment]
+    missing-key
+
+      × `data.corpus` is missing
+       ╭─[circle.toml:1:1]
+     1 │ base = "sub/circle.toml"
+       · ▲
+       · ╰── in this file
+       ╰────
+      help: write `corpus = "..."` under [data]
+    base-circle
+
+      × a file cannot build on itself: circle.toml -> sub/circle.toml -> circle.toml
+       ╭─[sub/circle.toml:1:8]
+     1 │ base = "./../sub/../circle.toml"
+       ·        ────────────┬────────────
+       ·                    ╰── this leads back
+       ╰────
+      help: take `base` out of one of them
+    missing-key
+
+      × `experiment.name` is missing
+       ╭─[gone.toml:1:1]
+     1 │ base = "sub/gone.toml"
+       · ▲
+       · ╰── in this file
+       ╰────
+      help: write `name = "..."` under [experiment]
+    missing-key
+
+      × `data.corpus` is missing
+       ╭─[gone.toml:1:1]
+     1 │ base = "sub/gone.toml"
+       · ▲
+       · ╰── in this file
+       ╰────
+      help: write `corpus = "..."` under [data]
+    unreadable-base
+
+      × the base is not there: cannot read the experiment file `sub/gone.toml`: No such file or directory (os
+      │ error 2); is the path right?
+       ╭─[gone.toml:1:8]
+     1 │ base = "sub/gone.toml"
+       ·        ───────┬───────
+       ·               ╰── this file
+       ╰────
     "#);
 }
 
