@@ -50,6 +50,8 @@ pub fn of_plan(loaded: &Loaded, store: &Store) -> Result<Comparison, CliError> {
         runs,
         baseline,
         floors,
+        negligible: None,
+        cautions: Vec::new(),
     })
 }
 
@@ -97,6 +99,8 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
         floors: floors(&runs),
         runs,
         baseline: None,
+        negligible: None,
+        cautions: Vec::new(),
     };
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
 }
@@ -219,6 +223,7 @@ fn axis(axis: &PlanAxis) -> Axis {
         values: axis.values.iter().map(Value::to_string).collect(),
         kind,
         also: Vec::new(),
+        redraws_luck: true,
     }
 }
 
