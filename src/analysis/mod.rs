@@ -7,6 +7,7 @@
 
 mod anova;
 mod associations;
+mod cautions;
 mod comparison;
 mod diff;
 mod effects;
@@ -28,6 +29,7 @@ mod summary;
 mod verdicts;
 
 pub use anova::{Row as VarianceRow, Source as VarianceSource};
+pub use cautions::cautions;
 pub use comparison::{Axis, AxisKind, Cell, CellKey, Comparison, Floor, Goal, Point, RunData, RunState};
 pub use diff::{LeafDifference, MetricDelta, diff_leaves, metric_deltas};
 pub use effects::{Effect, Verdict, against_baseline, marginal_effects};

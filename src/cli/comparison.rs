@@ -50,7 +50,7 @@ pub fn of_plan(loaded: &Loaded, store: &Store) -> Result<Comparison, CliError> {
         runs,
         baseline,
         floors,
-        negligible: None,
+        negligible: experiment.report.negligible,
         cautions: Vec::new(),
     })
 }
@@ -85,6 +85,9 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
     let (reproductions, originals) = (asked - rows.len(), rows.len());
     let mut stored = best_of_each(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
     stored.sort_by(|a, b| a.id.cmp(&b.id));
+    if let Some(reason) = incomparable(&stored, metric) {
+        return Err(CliError::request(reason));
+    }
     let (axes, mut runs) = arrange(&stored);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
     if axes.is_empty() {
@@ -105,6 +108,34 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
 }
 
+/// Why values of `metric` cannot be compared between these runs: they are counted in other tokens, or on other texts.
+fn incomparable(stored: &[StoredRun], metric: &MetricName) -> Option<String> {
+    let is_measure_of = |key: &str| {
+        let of_task = matches!(key, "finetune.data_hash" | "finetune.test_hash" | "finetune.valid_fraction");
+        let of_text = matches!(key, "data.corpus_hash" | "data.valid_fraction") || key.starts_with("tokenizer.");
+        let is_pretrained = stored.iter().all(|run| run.spec.finetune.is_none());
+        (if is_pretrained { of_text } else { of_task }) && key != "tokenizer.dictionary"
+    };
+    if !["valid/", "test/"].iter().any(|part| metric.as_str().starts_with(part)) {
+        return None;
+    }
+    let measures = |run: &StoredRun| {
+        let leaves = run.spec.leaves().into_iter().filter(|(key, _)| is_measure_of(key));
+        leaves.collect::<BTreeMap<_, _>>()
+    };
+    let all = stored.iter().map(measures).collect::<Vec<_>>();
+    let keys = all.iter().flat_map(BTreeMap::keys).collect::<BTreeSet<_>>();
+    let differing = keys.into_iter().filter(|key| all.iter().any(|of| of.get(*key) != all[0].get(*key)));
+    let differing = differing.map(|key| format!("`{key}`")).collect::<Vec<_>>();
+    (!differing.is_empty()).then(|| {
+        format!(
+            "`{metric}` of these runs cannot be compared: they differ in {}, and with it in the texts or the tokens that it is \
+             a mean over. Narrow the query to runs that share them, as by tokenizer.kind=bpe or the name of one experiment",
+            differing.join(", ")
+        )
+    })
+}
+
 /// Axes from the settings that differ, and every run with its place on them.
 fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
     let settings = stored.iter().map(settings).collect::<Vec<_>>();
@@ -115,7 +146,10 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
     let all = found.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect::<Vec<_>>();
     let mut names = keys::short_names(&all).into_iter();
     let axes = found.iter().map(|axis| axis.named(&names.by_ref().take(axis.keys.len()).collect::<Vec<_>>()));
-    let axes = axes.collect::<Vec<_>>();
+    let mut axes = axes.collect::<Vec<_>>();
+    for (axis, found) in axes.iter_mut().zip(&found) {
+        axis.redraws_luck = found.keys.iter().any(|key| keys::redraws_luck(key));
+    }
     let of_run = |i: usize| {
         let value = |(axis, found): (&Axis, &FoundAxis)| Some((axis.name.clone(), found.values[i].clone()?));
         axes.iter().zip(&found).filter_map(value).collect()
@@ -130,7 +164,8 @@ fn settings(run: &StoredRun) -> BTreeMap<String, String> {
         Ok(number) if value.contains('e') => Value::Float(number).to_string(),
         _ => value,
     };
-    let leaves = run.spec.leaves().into_iter().filter(|(key, _)| key != "train.seed");
+    let leaves = run.spec.leaves().into_iter();
+    let leaves = leaves.filter(|(key, _)| key != "train.seed" && !keys::BOOKKEEPING.contains(&key.as_str()));
     leaves.map(|(key, value)| (key, spelled(value))).collect()
 }
 
@@ -223,7 +258,7 @@ fn axis(axis: &PlanAxis) -> Axis {
         values: axis.values.iter().map(Value::to_string).collect(),
         kind,
         also: Vec::new(),
-        redraws_luck: true,
+        redraws_luck: keys::redraws_luck(axis.key),
     }
 }
 

@@ -13,7 +13,7 @@ use super::ticks::{number, si};
 use crate::analysis::statistics::decimals_for;
 use crate::analysis::{
     CellSummary, Comparison, Effect, Importance, NoImportance, Part, RunData, RunState, Summary, Verdict,
-    against_baseline, importance, luck_in_words, marginal_effects, summarize,
+    against_baseline, cautions, importance, luck_in_words, marginal_effects, summarize,
 };
 use crate::types::RunId;
 
@@ -64,16 +64,16 @@ pub fn report_html(report: &Report<'_>) -> Result<String, RenderError> {
 
 /// The answer before everything else: what matters, by how much, what is best, how sure.
 fn answer(comparison: &Comparison, summary: &Summary) -> Markup {
-    let effects = marginal_effects(comparison);
+    let (effects, cautions) = (marginal_effects(comparison), cautions(comparison));
     html! {
         header {
             p.kind { "Experiment" }
             h1 { (comparison.experiment) }
             @if !comparison.question.is_empty() { p.question { (comparison.question) } }
             div.answer {
-                @if !comparison.cautions.is_empty() {
+                @if !cautions.is_empty() {
                     h2 { "First" }
-                    ul { @for caution in &comparison.cautions { li.bad { (caution) } } }
+                    ul { @for caution in &cautions { li.bad { (caution) } } }
                 }
                 @match importance(comparison) {
                     Ok(found) => { h2 { "What matters" } p { (found.statement()) } },

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::analysis::statistics::Interval;
 use crate::analysis::{
-    Axis, CellSummary, Comparison, Effect, Goal, Importance, Part, SeedOutcome, Summary, against_baseline, importance,
-    luck_in_words, marginal_effects,
+    Axis, CellSummary, Comparison, Effect, Goal, Importance, Part, SeedOutcome, Summary, against_baseline, cautions,
+    importance, luck_in_words, marginal_effects,
 };
 
 /// Everything that the tables and the report say in numbers.
@@ -31,7 +31,7 @@ pub(super) fn comparison(comparison: &Comparison, summary: &Summary, report: &Pa
         },
         "floors": floors,
         "statement": summary.statement(),
-        "cautions": comparison.cautions,
+        "cautions": cautions(comparison),
         "luck": luck_in_words(comparison),
         "winner": summary.shrunken.map(|s| json!({
             "raw": s.raw,

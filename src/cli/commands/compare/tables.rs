@@ -1,6 +1,8 @@
 //! The comparison as text: what a terminal shows.
 
-use crate::analysis::{Comparison, NoImportance, Summary, importance, luck_in_words, marginal_effects, plus_minus};
+use crate::analysis::{
+    Comparison, NoImportance, Summary, cautions, importance, luck_in_words, marginal_effects, plus_minus,
+};
 use crate::cli::context::Context;
 use crate::cli::format;
 use crate::cli::table::{Align, table};
@@ -18,7 +20,7 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
         ("max", Align::Right),
         ("", Align::Left),
     ]);
-    for caution in &comparison.cautions {
+    for caution in cautions(comparison) {
         printer.data(format!("! {caution}"));
     }
     for axis in comparison.axes.iter().filter(|axis| !axis.also.is_empty()) {
