@@ -65,6 +65,8 @@ pub struct Axis {
     pub kind: AxisKind,
     /// Other settings that change whenever this one does, and with it: which of them is at work cannot be told.
     pub also: Vec<String>,
+    /// Whether another value re-draws what chance decides in a run, such as its initial weights and masks.
+    pub redraws_luck: bool,
 }
 
 impl Axis {
@@ -116,6 +118,10 @@ pub struct Comparison {
     /// The axis values that the others are compared with; each axis that is not named stays free.
     pub baseline: Option<Vec<(String, String)>>,
     pub floors: Vec<Floor>,
+    /// The smallest difference of interest: what is surely smaller is negligible.
+    pub negligible: Option<f64>,
+    /// What a reader has to know before any result, in sentences.
+    pub cautions: Vec<String>,
 }
 
 impl Comparison {

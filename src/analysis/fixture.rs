@@ -36,6 +36,7 @@ pub(crate) fn axis(name: &str, values: &[&str], kind: AxisKind) -> Axis {
         values: values.iter().map(|&value| value.to_owned()).collect(),
         kind,
         also: Vec::new(),
+        redraws_luck: true,
     }
 }
 
@@ -79,6 +80,27 @@ pub(crate) fn sweep_over(experiment: &str, axes: Vec<Axis>, seeds: u64) -> Compa
             value: 6.12,
             explanation: "what a model reaches that knows only how frequent each token is".to_owned(),
         }],
+        negligible: None,
+        cautions: Vec::new(),
+    }
+}
+
+/// Gives each combination of the values of `redrawn` seeds of its own: the luck of a sweep with a count of seeds.
+pub(crate) fn own_luck(comparison: &mut Comparison, redrawn: &[&str]) {
+    let mut plots = BTreeMap::new();
+    for run in &mut comparison.runs {
+        let plot = redrawn.iter().map(|axis| run.axis(axis).map(str::to_owned)).collect::<Vec<_>>();
+        let next = plots.len() as u64;
+        run.seed = Seed(1_000 * (1 + *plots.entry(plot).or_insert(next)) + run.seed.0);
+    }
+}
+
+/// Gives every run an outcome, and makes it finished.
+pub(crate) fn fill(comparison: &mut Comparison, mut outcome: impl FnMut(&RunData) -> f64) {
+    let metric = comparison.metric.clone();
+    for run in &mut comparison.runs {
+        run.state = RunState::Finished;
+        run.series.insert(metric.clone(), vec![Point { step: 1, value: outcome(run) }]);
     }
 }
 

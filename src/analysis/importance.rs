@@ -1,40 +1,38 @@
 //! Which axis matters, by how much, how surely: shares of the variance, by the method that the design allows.
 //!
-//! A full factorial, every combination of the declared axis values with the same seeds, has a blocked analysis of variance
-//! with interactions. A seed that did not finish in every cell is left out as a whole, and said to be, because the table's
-//! arithmetic rests on balance. A sweep with holes, with axes that do not exist everywhere, or with drawn values would let
-//! that table blame an axis for what another one did; it has PED-ANOVA, which asks what sets the best quarter of the cells
-//! apart.
+//! A full grid has an analysis of variance with interactions. How sure its parts are, `verdicts` says, by the same contrasts
+//! that the effects are judged by: an axis is clear where one of its values is told to be better or worse. A sweep with
+//! holes, with axes that do not exist everywhere, or with drawn values would let that table blame an axis for what another
+//! one did; it has rank correlations, and PED-ANOVA, which asks what sets the best quarter of the cells apart.
 
-use std::collections::BTreeMap;
-
-use super::anova::{Row, Source, anova};
-use super::comparison::{Axis, AxisKind, CellKey, Comparison, Goal};
-use super::effects::{LEVEL, outcomes_by_cell};
-use super::ped_anova::{BEST, Classes, classes_of, ped_anova};
-use super::statistics::{Interval, holm, mean};
-use crate::types::Seed;
-
-/// PED-ANOVA says nothing about fewer cells.
-const LEAST_CELLS: usize = 8;
+use super::anova::{Error, Row, Source, anova};
+use super::associations::{Association, LEAST_CELLS};
+use super::comparison::{CellKey, Comparison};
+use super::effects::LEVEL;
+use super::luck::{Design, Group};
+use super::ped_anova::BEST;
+use super::statistics::{Interval, mean, sample_variance};
+use super::verdicts::Verdicts;
 
 /// The parts of the variance of the outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Importance {
     pub method: Method,
-    /// Axes; of a factorial also pairs of axes, higher orders, seed, noise.
+    /// Axes; of a factorial also pairs of axes, higher orders, noise.
     pub parts: Vec<Part>,
 }
 
 /// How importance was computed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Method {
-    /// Blocked analysis of variance of a full factorial.
+    /// Analysis of variance of a full factorial.
     Anova {
-        /// The seeds that the table rests on.
-        seeds: Vec<Seed>,
-        /// Seeds that did not finish in every cell.
-        left_out: Vec<Seed>,
+        /// The groups of cells that are independent of each other.
+        plots: usize,
+        /// The most seeds that a cell has finished with.
+        seeds: usize,
+        /// Whether all cells ran with the same seeds.
+        is_common: bool,
     },
     /// PED-ANOVA of the cells that have an outcome.
     PedAnova {
@@ -51,12 +49,14 @@ pub enum Method {
 pub struct Part {
     /// `size`, `size × nsp`, `seed`, `noise`.
     pub name: String,
-    /// Of the variance among runs of one seed, or of what sets the best cells apart; absent for the seed.
+    /// Of the variance among all runs, or of what sets the best cells apart.
     pub share: Option<f64>,
     /// 95 %; absent where there is no noise to compare with.
     pub interval: Option<Interval>,
-    /// The p of the test after Holm's correction over axes and interactions.
+    /// The least p of its contrasts after the correction over the whole report.
     pub adjusted_p: Option<f64>,
+    /// Spearman's, of the axis's numbers with the metric; for designs that are no factorial.
+    pub rank_correlation: Option<f64>,
     /// The row of the variance table, for a factorial.
     pub row: Option<Row>,
 }
@@ -67,9 +67,9 @@ impl Part {
         self.adjusted_p.is_some_and(|p| p < LEVEL)
     }
 
-    /// Whether it is what the sweep varies, and not the seed or noise.
+    /// Whether it is what the sweep varies, and not noise.
     pub fn is_swept(&self) -> bool {
-        self.row.as_ref().is_none_or(|row| !matches!(row.source, Source::Seed | Source::Noise))
+        self.row.as_ref().is_none_or(|row| row.source != Source::Noise)
     }
 
     /// The verdict in a word or two.
@@ -80,11 +80,6 @@ impl Part {
             None if self.is_swept() => "not tested",
             None => "",
         }
-    }
-
-    /// The corrected p, or for the seed the one that nothing is concluded from.
-    pub fn shown_p(&self) -> Option<f64> {
-        self.adjusted_p.or(self.row.as_ref()?.p)
     }
 }
 
@@ -103,13 +98,12 @@ pub enum NoImportance {
     #[error("The importance of axes is not computed: no axis has two values.")]
     NoAxis,
     #[error(
-        "The importance of axes is not computed yet: no seed has finished in every cell. The nearest, seed {seed}, \
-         lacks {lacking} of {of} cells, such as {cell}."
+        "The importance of axes is not computed yet: {lacking} of {of} cells have no finished run, such as {cell}."
     )]
-    Unfinished { seed: Seed, lacking: usize, of: usize, cell: CellKey },
+    Unfinished { lacking: usize, of: usize, cell: CellKey },
     #[error(
         "The importance of axes is not computed: {why}, and PED-ANOVA takes {LEAST_CELLS} cells with a finished run, not \
-         {cells}. Paired effects hold all the same."
+         {cells}. Effects hold all the same."
     )]
     TooFewCells { why: NotFactorial, cells: usize },
 }
@@ -123,123 +117,107 @@ pub fn importance(comparison: &Comparison) -> Result<Importance, NoImportance> {
     if axes.is_empty() {
         return Err(NoImportance::NoAxis);
     }
-    let outcomes = outcomes_by_cell(comparison);
-    match not_factorial(comparison, &outcomes) {
-        Some(why) => of_any_design(comparison, &axes, &outcomes, why),
-        None => of_factorial(comparison, &axes, &outcomes),
+    let verdicts = Verdicts::of(comparison);
+    match not_factorial(comparison, &verdicts.design) {
+        Some(why) => of_any_design(&verdicts, why),
+        None => of_factorial(comparison, &verdicts),
     }
 }
 
-type Outcomes = BTreeMap<CellKey, BTreeMap<Seed, f64>>;
-
-fn not_factorial(comparison: &Comparison, outcomes: &Outcomes) -> Option<NotFactorial> {
+fn not_factorial(comparison: &Comparison, design: &Design) -> Option<NotFactorial> {
     let is_declared = |key: &&CellKey| {
         comparison.axes.iter().all(|axis| key.value(&axis.name).is_some_and(|v| axis.values.iter().any(|d| d == v)))
     };
-    if let Some(cell) = outcomes.keys().find(|key| !is_declared(key)) {
+    if let Some(cell) = design.keys.iter().find(|key| !is_declared(key)) {
         return Some(NotFactorial::Conditional { cell: cell.clone() });
     }
     let of = comparison.axes.iter().try_fold(1usize, |of, axis| of.checked_mul(axis.values.len()));
-    let found = outcomes.len();
+    let found = design.keys.len();
     let words = of.map_or("countless".to_owned(), |of| of.to_string());
     (of != Some(found)).then_some(NotFactorial::Holes { found, of: words })
 }
 
-fn of_factorial(comparison: &Comparison, axes: &[&Axis], outcomes: &Outcomes) -> Result<Importance, NoImportance> {
-    let keys = grid(&comparison.axes);
-    let mut lacking = BTreeMap::<Seed, Vec<&CellKey>>::new();
-    for run in &comparison.runs {
-        lacking.entry(run.seed).or_insert_with_key(|seed| {
-            keys.iter().filter(|key| !outcomes.get(key).is_some_and(|cell| cell.contains_key(seed))).collect()
-        });
+fn of_factorial(comparison: &Comparison, verdicts: &Verdicts<'_>) -> Result<Importance, NoImportance> {
+    let design = &verdicts.design;
+    let lacking = (0..design.keys.len()).filter(|&i| design.outcomes[i].is_empty()).collect::<Vec<_>>();
+    if let Some(&first) = lacking.first() {
+        let (lacking, of, cell) = (lacking.len(), design.keys.len(), design.keys[first].clone());
+        return Err(NoImportance::Unfinished { lacking, of, cell });
     }
-    let (complete, partial): (Vec<_>, Vec<_>) = lacking.into_iter().partition(|(_, cells)| cells.is_empty());
-    if complete.is_empty() {
-        let (seed, cells) = partial.iter().min_by_key(|(_, cells)| cells.len()).ok_or(NoImportance::NoAxis)?;
-        let (lacking, cell) = (cells.len(), cells[0].clone());
-        return Err(NoImportance::Unfinished { seed: *seed, lacking, of: keys.len(), cell });
-    }
-    let values = complete.iter().map(|(seed, _)| keys.iter().map(|key| outcomes[key][seed]).collect::<Vec<_>>());
-    let levels = axes.iter().map(|axis| axis.values.len()).collect::<Vec<_>>();
-    let rows = anova(&levels, &values.collect::<Vec<_>>());
-    let seeds = |list: Vec<(Seed, Vec<&CellKey>)>| list.into_iter().map(|(seed, _)| seed).collect();
-    Ok(Importance {
-        parts: parts(rows, axes),
-        method: Method::Anova { seeds: seeds(complete), left_out: seeds(partial) },
-    })
-}
-
-/// Every combination of the values of the axes, the last axis fastest.
-fn grid(axes: &[Axis]) -> Vec<CellKey> {
-    let keys = axes.iter().fold(vec![Vec::new()], |keys: Vec<Vec<(String, String)>>, axis| {
-        let with = |key: &Vec<(String, String)>, value: &String| {
-            key.iter().cloned().chain([(axis.name.clone(), value.clone())]).collect::<Vec<_>>()
-        };
-        keys.iter().flat_map(|key| axis.values.iter().map(move |value| with(key, value))).collect()
+    // Cells are in the order of the axes with the last fastest, and all are there.
+    let levels = comparison.axes.iter().map(|axis| axis.values.len()).collect::<Vec<_>>();
+    let cells = design.outcomes.iter().map(|cell| cell.values().copied().collect::<Vec<_>>()).collect::<Vec<_>>();
+    let means = cells.iter().filter_map(|values| mean(values)).collect::<Vec<_>>();
+    let inverse = cells.iter().map(|values| 1.0 / values.len() as f64).sum::<f64>() / cells.len() as f64;
+    let variances = cells.iter().filter_map(|values| sample_variance(values)).collect::<Vec<_>>();
+    let noise = mean(&variances).map(|variance| Error { variance, degrees: degrees_of_noise(design) });
+    let rows = anova(&levels, &means, 1.0 / inverse, noise, |groups: &[Group]| {
+        let found = groups.iter().map(|group| design.measure(std::slice::from_ref(group))?.measured);
+        let found = found.collect::<Option<Vec<_>>>().filter(|found| !found.is_empty())?;
+        let variances = found.iter().map(|m| m.standard_error.powi(2) / inverse).collect::<Vec<_>>();
+        let degrees = found.iter().map(|m| m.degrees).fold(f64::MAX, f64::min);
+        Some(Error { variance: mean(&variances)?, degrees })
     });
-    keys.into_iter().map(CellKey).collect()
+    let (plots, seeds, is_common) = (design.plots(), design.most_seeds(), design.is_common());
+    let parts = rows
+        .into_iter()
+        .filter(|row| !matches!(&row.source, Source::Axes(places) if row.degrees == 0 || places.is_empty()));
+    let parts = parts.map(|row| part(row, comparison, verdicts)).collect();
+    Ok(Importance { parts, method: Method::Anova { plots, seeds, is_common } })
 }
 
-fn parts(rows: Vec<Row>, axes: &[&Axis]) -> Vec<Part> {
-    let tested = |row: &Row| row.p.filter(|_| row.source != Source::Seed);
-    let raw = rows.iter().filter_map(tested).collect::<Vec<_>>();
-    let mut adjusted = holm(&raw).into_iter();
-    let part = |row: Row| {
-        let name = match &row.source {
-            Source::Axes(places) => {
-                places.iter().map(|&place| axes[place].name.as_str()).collect::<Vec<_>>().join(" × ")
-            }
-            Source::HigherOrder => "three axes and more".to_owned(),
-            Source::Seed => "seed".to_owned(),
-            Source::Noise => "noise".to_owned(),
-        };
-        let adjusted_p = tested(&row).and_then(|_| adjusted.next());
-        Part { name, share: row.share, interval: row.interval, adjusted_p, row: Some(row) }
+/// Seeds beyond the first of each independent group of cells: what one seed does to several cells counts once.
+fn degrees_of_noise(design: &Design) -> f64 {
+    design.seeds_by_plot().map(|seeds| seeds.saturating_sub(1) as f64).sum()
+}
+
+fn part(row: Row, comparison: &Comparison, verdicts: &Verdicts<'_>) -> Part {
+    let axis = |place: usize| &comparison.axes[place].name;
+    let adjusted = match &row.source {
+        Source::Axes(places) if places.len() == 1 => {
+            let its = verdicts.marginal.iter().filter(|effect| effect.axis.as_ref() == Some(axis(places[0])));
+            its.filter_map(|effect| effect.adjusted_p).reduce(f64::min)
+        }
+        Source::Axes(places) => {
+            let its = verdicts.interactions.iter().filter(|(axes, ..)| axes[..] == places[..]);
+            its.filter_map(|(_, p, _)| *p).reduce(f64::min)
+        }
+        Source::HigherOrder | Source::Noise => None,
     };
-    rows.into_iter().map(part).collect()
+    let name = match &row.source {
+        Source::Axes(places) => places.iter().map(|&place| axis(place).as_str()).collect::<Vec<_>>().join(" × "),
+        Source::HigherOrder => "three axes and more".to_owned(),
+        Source::Noise => "noise".to_owned(),
+    };
+    Part {
+        name,
+        share: Some(row.share),
+        interval: row.interval,
+        adjusted_p: adjusted,
+        rank_correlation: None,
+        row: Some(row),
+    }
 }
 
-fn of_any_design(
-    comparison: &Comparison,
-    axes: &[&Axis],
-    outcomes: &Outcomes,
-    why: NotFactorial,
-) -> Result<Importance, NoImportance> {
-    let finished =
-        outcomes.iter().filter_map(|(key, seeds)| Some((key, mean(&seeds.values().copied().collect::<Vec<_>>())?)));
-    let finished = finished.collect::<Vec<_>>();
-    if finished.len() < LEAST_CELLS {
-        return Err(NoImportance::TooFewCells { why, cells: finished.len() });
+fn of_any_design(verdicts: &Verdicts<'_>, why: NotFactorial) -> Result<Importance, NoImportance> {
+    let cells = verdicts.design.outcomes.iter().filter(|outcomes| !outcomes.is_empty()).count();
+    if verdicts.associations.is_empty() {
+        return Err(NoImportance::TooFewCells { why, cells });
     }
-    let badness = finished.iter().map(|(_, mean)| if comparison.goal == Goal::Minimize { *mean } else { -mean });
-    let classes = axes.iter().map(|axis| {
-        let place = |key: &CellKey| axis.values.iter().position(|value| Some(value.as_str()) == key.value(&axis.name));
-        let places = finished.iter().map(|(key, _)| place(key)).collect::<Vec<_>>();
-        classes_of(&by_size(axis, &places), axis.kind == AxisKind::Numeric)
-    });
-    let leanings = ped_anova(&classes.collect::<Vec<Classes>>(), &badness.collect::<Vec<_>>());
-    let adjusted = holm(&leanings.iter().map(|leaning| leaning.p).collect::<Vec<_>>());
-    let parts = axes.iter().zip(leanings).zip(adjusted).map(|((axis, leaning), p)| Part {
-        name: axis.name.clone(),
-        share: Some(leaning.share),
-        interval: Some(leaning.interval),
-        adjusted_p: Some(p),
-        row: None,
-    });
-    let method = Method::PedAnova { why, cells: finished.len(), left_out: outcomes.len() - finished.len() };
-    Ok(Importance { parts: parts.collect(), method })
-}
-
-/// Places among the values in the order of their size: a random sweep declares them in the order of the draws.
-fn by_size(axis: &Axis, places: &[Option<usize>]) -> Vec<Option<usize>> {
-    let number = |value: &String| value.parse::<f64>().unwrap_or(f64::NAN);
-    let mut order = (0..axis.values.len()).collect::<Vec<_>>();
-    if axis.kind == AxisKind::Numeric {
-        order.sort_by(|&a, &b| number(&axis.values[a]).total_cmp(&number(&axis.values[b])));
-    }
-    let mut rank = vec![0; order.len()];
-    order.iter().enumerate().for_each(|(i, &place)| rank[place] = i);
-    places.iter().map(|place| place.map(|place| rank[place])).collect()
+    let part = |(found, p): &(Association, Option<f64>)| {
+        let its = verdicts.marginal.iter().filter(|effect| effect.axis.as_ref() == Some(&found.axis));
+        Part {
+            name: found.axis.clone(),
+            share: Some(found.share),
+            interval: Some(found.interval),
+            adjusted_p: p.or_else(|| its.filter_map(|effect| effect.adjusted_p).reduce(f64::min)),
+            rank_correlation: found.rank_correlation,
+            row: None,
+        }
+    };
+    let left_out = verdicts.design.keys.len() - cells;
+    let parts = verdicts.associations.iter().map(part).collect();
+    Ok(Importance { parts, method: Method::PedAnova { why, cells, left_out } })
 }
 
 impl Importance {
@@ -251,44 +229,36 @@ impl Importance {
         let clear = swept.iter().filter(|part| part.is_clear()).map(|part| part.named_share()).collect::<Vec<_>>();
         if let Method::PedAnova { .. } = self.method {
             if clear.is_empty() {
-                return "No axis sets the best quarter of the cells apart by itself more than chance does.".to_owned();
+                return "No axis goes together with the outcome more than chance does.".to_owned();
             }
-            let clear = clear.join(", ");
-            return format!(
-                "What sets the best quarter of the cells apart: {clear}; the rest is interactions and noise."
-            );
+            return format!("What goes together with the outcome: {}.", clear.join(", "));
         }
-        let noise = self.parts.iter().find(|part| !part.is_swept() && part.share.is_some());
+        let noise = self.parts.iter().find(|part| !part.is_swept());
         let Some(noise) = noise else {
             let largest = swept.first().map_or(String::new(), |part| {
                 format!(": {} accounts for {} of it, chance included", part.name, percent(share(part)))
             });
-            return format!("With one complete seed the variance cannot be told from chance{largest}.");
+            return format!("With one seed the variance cannot be told from chance{largest}.");
         };
-        let rest = format!("noise between runs {}", noise.share_in_words());
+        let rest = format!("luck between runs {}", noise.share_in_words());
         if clear.is_empty() {
-            return format!("No axis and no interaction can be told from noise ({rest}).");
+            return format!("No axis and no interaction can be told from luck ({rest}).");
         }
-        format!("Variance among runs of one seed: {}; {rest}.", clear.join(", "))
+        format!("Variance among all runs: {}; {rest}.", clear.join(", "))
     }
 
-    /// Which method it is, why, and what it rests on: `Seeds 1, 3 as blocks; left out, because not finished in every
-    /// cell: seed 2.`
+    /// Which method it is, why, and what it rests on.
     pub fn basis(&self) -> String {
-        let list = |seeds: &[Seed]| seeds.iter().map(Seed::to_string).collect::<Vec<_>>().join(", ");
         match &self.method {
-            Method::Anova { seeds, left_out } => {
-                let mut text = format!("Seeds {} as blocks", list(seeds));
-                if seeds.len() == 1 {
-                    text = format!("Seed {} alone: no interval, no test", list(seeds));
-                }
-                if !left_out.is_empty() {
-                    text += &format!("; left out, because not finished in every cell: seed {}", list(left_out));
-                }
-                text + "."
+            Method::Anova { seeds: 0 | 1, .. } => "One seed: no interval, no test.".to_owned(),
+            Method::Anova { is_common: true, seeds, .. } => {
+                format!("All cells share {seeds} seeds: only whole seeds are independent.")
+            }
+            Method::Anova { plots, seeds, .. } => {
+                format!("{plots} groups of cells with up to {seeds} seeds of their own each are independent.")
             }
             Method::PedAnova { why, cells, left_out } => {
-                let mut text = format!("PED-ANOVA over {cells} cells, because {why}");
+                let mut text = format!("Rank correlation and PED-ANOVA over {cells} cells, because {why}");
                 if *left_out > 0 {
                     text += &format!("; left out, because no run has finished: {left_out}");
                 }
@@ -300,38 +270,51 @@ impl Importance {
     /// What the shares are, how their intervals and tests come about.
     pub fn explanation(&self) -> String {
         match &self.method {
-            Method::Anova { seeds, .. } if seeds.len() > 1 => {
-                "Share: omega squared of a blocked analysis of variance, among runs of one seed; what a seed does to all cells \
-                 alike is no part of it. Interval: 95 %, noncentral F. p: F test, Holm-corrected over axes and interactions. A \
-                 share is of what this sweep varies: other values of an axis have other shares."
-                    .to_owned()
+            Method::Anova { seeds: 0 | 1, .. } => {
+                "Share: of the sum of squares. With one seed it holds chance too: no interval, no test.".to_owned()
             }
             Method::Anova { .. } => {
-                "Share: of the sum of squares. With one complete seed it holds chance too: no interval, no test.".to_owned()
+                "Share: omega squared, of the variance among all runs, what luck does to a run included. Interval: 95 %, \
+                 noncentral F. An axis or an interaction is clear where one of its contrasts is, by the p that the effects \
+                 have. A share is of what this sweep varies: other values of an axis have other shares."
+                    .to_owned()
             }
             Method::PedAnova { .. } => format!(
                 "Share: how much of being among the best 1/{BEST} of the cells an axis accounts for by itself \
                  (Watanabe et al. 2023), chance taken off; numbers of many values in up to four classes of equal count; an \
-                 axis that some cells lack counts where it exists. Interval: 95 %, bootstrap over cells. p: permutation test, \
-                 Holm-corrected over axes. It shows association: where axes vary together, it cannot tell which is at work."
+                 axis that some cells lack counts where it exists. Interval: 95 %, bootstrap over cells. p: the surer of a \
+                 permutation test of the share and of Spearman's rank correlation, corrected over the report. It shows \
+                 association: where axes vary together, it cannot tell which is at work."
             ),
         }
     }
 }
 
 impl Part {
-    /// `size 84 % (71 to 92 %)`.
+    /// `size 84 % (71 to 92 %)`, or `lr (rank correlation −0.98)`.
     fn named_share(&self) -> String {
-        format!("{} {}", self.name, self.share_in_words())
+        match self.rank_correlation {
+            Some(rho) => format!("{} (rank correlation {})", self.name, signed(rho)),
+            None => format!("{} {}", self.name, self.share_in_words()),
+        }
     }
 
-    /// `84 % (71 to 92 %)`.
+    /// `84 % (71 to 92 %)`; `below 2.8 %` where the share is 0 and only its limit is known.
     pub fn share_in_words(&self) -> String {
+        if let (Some(0.0), Some(interval)) = (self.share, self.interval) {
+            return format!("below {}", percent(interval.high).trim_start_matches("< "));
+        }
         let range = self.interval.map(|interval| {
             format!(" ({} to {})", percent(interval.low).trim_end_matches(" %"), percent(interval.high))
         });
         self.share.map_or("\u{2013}".to_owned(), percent) + &range.unwrap_or_default()
     }
+}
+
+/// `−0.98`.
+fn signed(value: f64) -> String {
+    let sign = if value < 0.0 { "\u{2212}" } else { "+" };
+    format!("{sign}{:.2}", value.abs())
 }
 
 /// `84 %`, `0.3 %`, `< 0.1 %`.
@@ -347,7 +330,8 @@ pub fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::{AxisKind, RunState, fixture};
+    use crate::analysis::{Axis, AxisKind, RunState, fixture};
+    use crate::types::Seed;
 
     #[test]
     fn the_table_of_a_sweep_with_a_failed_run() {
@@ -365,17 +349,16 @@ mod tests {
         });
         let text = [table.basis(), table.statement()].into_iter().chain(rows).collect::<Vec<_>>().join("\n");
         insta::assert_snapshot!(text, @"
-        Seeds 1, 3 as blocks; left out, because not finished in every cell: seed 2.
-        Variance among runs of one seed: size 82 % (48 to 95 %), mask_ratio 15 % (3.1 to 47 %); noise between runs 2.0 % (0.7 to 11 %).
-        size | 1 | 82 % (48 to 95 %) | 0.0000 clear
-        mask_ratio | 1 | 15 % (3.1 to 47 %) | 0.0001 clear
-        nsp | 1 | 0.3 % (0 to 2.5 %) | 0.6000 inconclusive
-        size × mask_ratio | 1 | 0 % (0 to < 0.1 %) | 1.0000 inconclusive
-        size × nsp | 1 | 0 % (0 to 0.9 %) | 1.0000 inconclusive
-        mask_ratio × nsp | 1 | 0 % (0 to 1.3 %) | 1.0000 inconclusive
-        three axes and more | 1 | 0 % (0 to 1.4 %) | 1.0000 inconclusive
-        seed | 1 | – | - 
-        noise | 7 | 2.0 % (0.7 to 11 %) | -
+        All cells share 3 seeds: only whole seeds are independent.
+        Variance among all runs: size 84 % (0.5 to 99 %), mask_ratio 14 % (0 to 88 %); luck between runs 2.1 % (0.3 to 63 %).
+        size | 1 | 84 % (0.5 to 99 %) | 0.0021 clear
+        mask_ratio | 1 | 14 % (0 to 88 %) | 0.0136 clear
+        nsp | 1 | below 3.4 % | 0.2526 inconclusive
+        size × mask_ratio | 1 | below 0.2 % | 1.0000 inconclusive
+        size × nsp | 1 | below 1.5 % | 1.0000 inconclusive
+        mask_ratio × nsp | 1 | below 2.0 % | 1.0000 inconclusive
+        three axes and more | 1 | 0.1 % (0 to 1.4 %) | - not tested
+        noise | 2 | 2.1 % (0.3 to 63 %) | -
         ");
     }
 
@@ -386,14 +369,19 @@ mod tests {
         let rows = table.parts.iter().map(|part| format!("{} {}", part.name, part.word()));
         let text = [table.basis(), rows.collect::<Vec<_>>().join(", ")].join("\n");
         insta::assert_snapshot!(text, @"
-        PED-ANOVA over 24 cells, because of the 1152 combinations of the axis values the sweep has 24.
+        Rank correlation and PED-ANOVA over 24 cells, because of the 1152 combinations of the axis values the sweep has 24.
         lr clear, width inconclusive, nsp inconclusive
         ");
         let mut conditional = holes.clone();
         conditional.runs.iter_mut().take(3).for_each(|run| run.axes.truncate(2));
         conditional.runs[5].state = RunState::Failed;
         let basis = importance(&conditional).unwrap().basis();
-        assert!(basis.starts_with("PED-ANOVA over 23 cells, because some cells lack an axis, such as lr="), "{basis}");
+        assert!(
+            basis.starts_with(
+                "Rank correlation and PED-ANOVA over 23 cells, because some cells lack an axis, such as lr="
+            ),
+            "{basis}"
+        );
         assert!(basis.ends_with("left out, because no run has finished: 1."), "{basis}");
     }
 
@@ -438,8 +426,8 @@ mod tests {
             reason(&|c| c.axes.clear()),
         ];
         insta::assert_snapshot!(texts.join("\n"), @"
-        The importance of axes is not computed: of the 8 combinations of the axis values the sweep has 6, and PED-ANOVA takes 8 cells with a finished run, not 6. Paired effects hold all the same.
-        The importance of axes is not computed yet: no seed has finished in every cell. The nearest, seed 3, lacks 1 of 8 cells, such as size=tiny mask_ratio=0.15 nsp=off.
+        The importance of axes is not computed: of the 8 combinations of the axis values the sweep has 6, and PED-ANOVA takes 8 cells with a finished run, not 6. Effects hold all the same.
+        The importance of axes is not computed yet: 1 of 8 cells have no finished run, such as size=tiny mask_ratio=0.15 nsp=off.
         The importance of axes is not computed: no axis has two values.
         ");
     }
@@ -450,8 +438,10 @@ mod tests {
             fixture::axis("size", &["a", "b"], AxisKind::Ordered),
             fixture::axis("nsp", &["x", "y"], AxisKind::Category),
         ];
-        let table = importance(&fixture::sweep_over("one", axes, 2)).unwrap();
+        let mut comparison = fixture::sweep_over("one", axes, 2);
+        comparison.runs.retain(|run| run.seed == Seed(2));
+        let table = importance(&comparison).unwrap();
         assert!(table.parts.iter().all(|part| part.adjusted_p.is_none() && part.interval.is_none()));
-        insta::assert_snapshot!(format!("{} {}", table.basis(), table.statement()), @"Seed 2 alone: no interval, no test; left out, because not finished in every cell: seed 1. With one complete seed the variance cannot be told from chance: size accounts for 84 % of it, chance included.");
+        insta::assert_snapshot!(format!("{} {}", table.basis(), table.statement()), @"One seed: no interval, no test. With one seed the variance cannot be told from chance: size accounts for 84 % of it, chance included.");
     }
 }

@@ -1,22 +1,40 @@
 //! Means over part of a sweep: what a value of an axis, or of two, comes to on the average over everything else.
-//!
-//! The unit is the seed. Within a seed the cells are averaged with equal weight, so that the mean is that of the grid; the
-//! interval is Student's over seeds. A seed that lacks one of the cells does not count, because its mean would be over
-//! other settings than theirs.
 
-use super::comparison::{Cell, Comparison};
-use super::statistics::{Estimate, mean};
-use crate::types::MetricName;
+use super::comparison::{Cell, CellKey, Comparison};
+use super::luck::Design;
+use super::statistics::Estimate;
 
-/// The mean over all cells with these axis values; absent where no seed finished in all of them.
-pub fn mean_over_cells(cells: &[Cell<'_>], metric: &MetricName, values: &[(&str, &str)]) -> Option<Estimate> {
-    let matching = cells.iter().filter(|cell| values.iter().all(|(axis, value)| cell.key.value(axis) == Some(value)));
-    let outcomes = matching.map(|cell| cell.outcomes(metric)).collect::<Vec<_>>();
-    let by_seed = outcomes.first()?.keys().filter_map(|seed| {
-        let values = outcomes.iter().map(|cell| cell.get(seed).copied()).collect::<Option<Vec<_>>>()?;
-        mean(&values)
-    });
-    Estimate::of(&by_seed.collect::<Vec<_>>())
+/// The means of a comparison, with intervals from the design of its luck.
+#[derive(Debug)]
+pub struct Means(Design);
+
+impl Means {
+    pub fn of(comparison: &Comparison) -> Self {
+        Self(Design::of(comparison))
+    }
+
+    /// The mean over all cells with these axis values, each with equal weight; absent where one of them has no finished
+    /// run.
+    pub fn over(&self, values: &[(&str, &str)]) -> Option<Estimate> {
+        let is_in = |key: &CellKey| values.iter().all(|(axis, value)| key.value(axis) == Some(value));
+        let cells = (0..self.0.keys.len()).filter(|&i| is_in(&self.0.keys[i])).collect::<Vec<_>>();
+        self.estimate(&cells)
+    }
+
+    /// The mean of one cell.
+    pub fn of_cell(&self, key: &CellKey) -> Option<Estimate> {
+        let cell = self.0.keys.iter().position(|other| other == key)?;
+        self.estimate(&[cell])
+    }
+
+    fn estimate(&self, cells: &[usize]) -> Option<Estimate> {
+        let group = cells.iter().map(|&cell| (cell, 1.0 / cells.len() as f64)).collect::<Vec<_>>();
+        let found = self.0.measure(&[group])?;
+        let values = cells.iter().flat_map(|&cell| self.0.outcomes[cell].values().copied()).collect::<Vec<_>>();
+        let n = cells.iter().map(|&cell| self.0.outcomes[cell].len()).min()?;
+        let interval = found.measured.and_then(|measured| measured.interval());
+        Some(Estimate { n, mean: found.mean, interval, ..Estimate::of(&values)? })
+    }
 }
 
 /// Whether the sweep has every combination of the values of its axes: elsewhere a mean over the others is not like with
@@ -41,15 +59,13 @@ mod tests {
     #[test]
     fn the_mean_is_over_cells_first_and_seeds_second() {
         let comparison = fixture::sweep();
-        let cells = comparison.cells();
-        let of = |values: &[(&str, &str)]| mean_over_cells(&cells, &comparison.metric, values);
-        let off = of(&[("nsp", "off")]).unwrap();
+        let means = Means::of(&comparison);
+        let off = means.over(&[("nsp", "off")]).unwrap();
         let by_hand = comparison.runs.iter().filter(|run| run.axis("nsp") == Some("off"));
         let by_hand = by_hand.map(|run| run.outcome(&comparison.metric).unwrap()).sum::<f64>() / 12.0;
         assert!((off.mean - by_hand).abs() < 1e-12 && off.n == 3);
-        assert_eq!(of(&[("nsp", "random")]).unwrap().n, 2, "seed 2 lacks a cell with nsp");
-        assert_eq!(of(&[("nsp", "random"), ("size", "tiny")]).unwrap().n, 3);
-        assert_eq!(of(&[("nsp", "swap")]), None);
+        assert_eq!(means.over(&[("nsp", "random")]).unwrap().n, 2, "seed 2 lacks a cell with nsp");
+        assert_eq!(means.over(&[("nsp", "swap")]), None);
         assert!(is_full_grid(&comparison));
     }
 

@@ -1,10 +1,13 @@
 //! Analysis: stored points become numbers that a person may rely on. Pure: no clock, no disk, no randomness.
 //!
 //! A [`Comparison`] is everything that is known about one sweep. [`summarize`] turns it into one row per cell and a
-//! winner, [`against_baseline`] and [`marginal_effects`] into paired differences with a verdict, and [`series`] makes
-//! curves drawable. Nothing is sub-sampled or dropped in silence: a failed run is a row that says so.
+//! winner, [`against_baseline`] and [`marginal_effects`] into differences with a verdict, and [`series`] makes curves
+//! drawable. How sure anything is follows from the design of the sweep's luck (`luck`), and every verdict is decided once
+//! (`verdicts`), under one error rate for the whole report. Nothing is sub-sampled or dropped in silence: a failed run is a row that says so.
 
 mod anova;
+mod associations;
+mod cautions;
 mod comparison;
 mod diff;
 mod effects;
@@ -12,25 +15,29 @@ mod effects;
 pub(crate) mod fixture;
 mod found_axes;
 mod importance;
+mod luck;
 mod means;
 mod noncentral;
 mod pareto;
 mod ped_anova;
 pub mod series;
 mod shrinkage;
+#[cfg(test)]
+mod simulation;
 pub mod statistics;
 mod summary;
-#[cfg(test)]
-mod tests;
+mod verdicts;
 
 pub use anova::{Row as VarianceRow, Source as VarianceSource};
+pub use cautions::cautions;
 pub use comparison::{Axis, AxisKind, Cell, CellKey, Comparison, Floor, Goal, Point, RunData, RunState};
 pub use diff::{LeafDifference, MetricDelta, diff_leaves, metric_deltas};
 pub use effects::{Effect, Verdict, against_baseline, marginal_effects};
 pub use found_axes::{FoundAxis, find_axes};
 pub use importance::{Importance, Method, NoImportance, NotFactorial, Part, importance, percent};
-pub use means::{is_full_grid, mean_over_cells};
+pub use luck::{Difference, Measured, luck_in_words};
+pub use means::{Means, is_full_grid};
 pub use pareto::{Candidate, Cost, Place, pareto};
-pub use shrinkage::{Fit, Shrunken, shrink_winner};
+pub use shrinkage::{Fit, Shrunken};
 pub use statistics::wilson_interval;
 pub use summary::{CellSummary, SeedOutcome, Standing, Summary, plus_minus, summarize};

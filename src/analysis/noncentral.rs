@@ -5,7 +5,9 @@
 //! (Steiger 2004). A share divides one component by the sum of all; its limits come from those of the components by the
 //! method of variance estimates recovery (Zou & Donner 2008), in the form of Fieller's theorem.
 
-use statrs::distribution::{ChiSquared, ContinuousCDF, FisherSnedecor};
+#[cfg(test)]
+use statrs::distribution::FisherSnedecor;
+use statrs::distribution::{ChiSquared, ContinuousCDF};
 use statrs::function::beta::beta_reg;
 use statrs::function::gamma::ln_gamma;
 
@@ -31,7 +33,8 @@ impl Measured {
 }
 
 /// The probability that F with `degrees` is at least `f` by chance.
-pub(super) fn f_tail(f: f64, degrees: usize, noise_degrees: usize) -> f64 {
+#[cfg(test)]
+fn f_tail(f: f64, degrees: usize, noise_degrees: usize) -> f64 {
     central_f(degrees, noise_degrees).map_or(1.0, |central| central.sf(f))
 }
 
@@ -110,6 +113,7 @@ fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
     low
 }
 
+#[cfg(test)]
 fn central_f(degrees: usize, noise_degrees: usize) -> Option<FisherSnedecor> {
     FisherSnedecor::new(degrees as f64, noise_degrees as f64).ok()
 }

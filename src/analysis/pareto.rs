@@ -1,13 +1,14 @@
 //! Pareto fronts: what is best for its cost, and how sure it is that the rest is not.
 //!
 //! A cell is dominated where another one costs no more and is no worse, and better in one of the two. By their means, that
-//! is; the seeds may be too few to tell. A dominated cell is called so for sure only where its paired difference from the
-//! best cell that costs no more is clear after Holm's correction over all pairs of cells, because which cells are compared
-//! depends on the outcomes.
+//! is; the seeds may be too few to tell. A dominated cell is called so for sure only where it is told to be worse than the
+//! best cell that costs no more.
 
 use super::comparison::{CellKey, Comparison, Goal, RunData};
-use super::effects::{Effect, Verdict, judged_after_choosing, paired};
+use super::effects::Verdict;
+use super::means::Means;
 use super::statistics::{Estimate, mean};
+use super::verdicts::Verdicts;
 
 /// What a cell costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,25 +63,19 @@ pub struct Candidate {
 /// while they are planned.
 pub fn pareto(comparison: &Comparison, cost: Cost) -> Vec<Candidate> {
     let cells = comparison.cells();
-    let outcomes = cells.iter().map(|cell| cell.outcomes(&comparison.metric)).collect::<Vec<_>>();
-    let found = cells.iter().zip(&outcomes).map(|(cell, outcomes)| {
-        let estimate = Estimate::of(&outcomes.values().copied().collect::<Vec<_>>());
+    let means = Means::of(comparison);
+    let found = cells.iter().map(|cell| {
+        let estimate = means.of_cell(&cell.key);
         let counts = cell.runs.iter().filter(|run| estimate.is_none() || run.outcome(&comparison.metric).is_some());
         (mean(&counts.map(|run| cost.of(run)).collect::<Vec<_>>()).unwrap_or(0.0), estimate)
     });
     let found = found.collect::<Vec<_>>();
     let points = found.iter().map(|(cost, estimate)| Some((*cost, estimate.as_ref()?.mean))).collect::<Vec<_>>();
-    let rivals = (0..points.len()).map(|i| best_rival(&points, i, comparison.goal)).collect::<Vec<_>>();
-    let effects = rivals.iter().enumerate().filter_map(|(i, rival)| {
-        let pairs = paired(&outcomes[i], &outcomes[(*rival)?]);
-        Some(Effect::new(None, cells[i].key.to_string(), cells[(*rival)?].key.to_string(), &pairs))
-    });
-    let finished = points.iter().flatten().count();
-    let mut effects = judged_after_choosing(effects.collect(), finished, comparison.goal).into_iter();
-    let places = points.iter().zip(&rivals).map(|(point, rival)| match (point, rival) {
+    let verdicts = Verdicts::of(comparison);
+    let places = (0..points.len()).map(|i| match (points[i], best_rival(&points, i, comparison.goal)) {
         (None, _) => Place::Missing,
         (_, None) => Place::Front,
-        (_, Some(_)) if effects.next().is_some_and(|effect| effect.verdict == Verdict::Worse) => Place::Dominated,
+        (_, Some(rival)) if verdicts.pair(i, rival).verdict == Verdict::Worse => Place::Dominated,
         _ => Place::Open,
     });
     let places = places.collect::<Vec<_>>();
@@ -141,7 +136,7 @@ mod tests {
         comparison.runs.iter_mut().filter(lost).for_each(|run| run.state = RunState::Failed);
         let lines = pareto(&comparison, Cost::Parameters).into_iter().map(|c| format!("{} {:?}", c.key, c.place));
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
-        size=tiny mask_ratio=0.15 nsp=off Open
+        size=tiny mask_ratio=0.15 nsp=off Dominated
         size=tiny mask_ratio=0.15 nsp=random Open
         size=tiny mask_ratio=0.30 nsp=off Front
         size=tiny mask_ratio=0.30 nsp=random Open

@@ -1,16 +1,13 @@
-//! The statistics of comparing a handful of runs: Student's t for intervals, exact enumeration where it is cheap.
+//! The statistics of comparing a handful of runs: Student's t, corrections for many comparisons, rank correlation.
 //!
 //! A handful of seeds is too few for a bootstrap, whose intervals are then too narrow; Student's t is right for any n
-//! from two up when the values are near normal, and the sign-flip test assumes no shape at all. One value has no
-//! interval, and every function here says so by `None` instead of by a width of zero.
+//! from two up when the values are near normal. One value has no interval, and every function here says so by `None`
+//! instead of by a width of zero.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The share of intervals that hold the true mean in the long run.
 pub const CONFIDENCE: f64 = 0.95;
-
-/// Up to so many differences, all sign patterns are enumerated (2^16 of them).
-const MAX_EXACT: usize = 16;
 
 /// A closed range of values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,31 +48,9 @@ impl Estimate {
         let mean = mean(values)?;
         let sd = sample_sd(values);
         let n = values.len();
-        let half = sd.map(|sd| t_quantile(0.5 + CONFIDENCE / 2.0, n - 1) * sd / (n as f64).sqrt());
+        let half = sd.map(|sd| t_quantile(0.5 + CONFIDENCE / 2.0, (n - 1) as f64) * sd / (n as f64).sqrt());
         let interval = half.map(|half| Interval { low: mean - half, high: mean + half });
         Some(Self { n, mean, min, max, sd, interval })
-    }
-}
-
-/// The mean of paired differences, and how likely so large a one is by chance.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PairedDifference {
-    pub estimate: Estimate,
-    /// Two-sided p of Student's paired t; absent below two pairs.
-    pub p_t: Option<f64>,
-    /// Two-sided p of the exact sign-flip test; absent below two pairs and above 16. It cannot fall below 2^(1-n).
-    pub p_exact: Option<f64>,
-}
-
-impl PairedDifference {
-    /// The statistics of `differences`, one for each pair; absent where there is none.
-    pub fn of(differences: &[f64]) -> Option<Self> {
-        let estimate = Estimate::of(differences)?;
-        let p_t = estimate.sd.map(|sd| {
-            let standard_error = sd / (estimate.n as f64).sqrt();
-            if estimate.mean == 0.0 { 1.0 } else { t_two_sided_p(estimate.mean / standard_error, estimate.n - 1) }
-        });
-        Some(Self { estimate, p_t, p_exact: sign_flip_p(differences) })
     }
 }
 
@@ -84,11 +59,15 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The sample standard deviation, with n - 1 in the denominator; absent below two values.
-pub fn sample_sd(values: &[f64]) -> Option<f64> {
+/// The sample variance, with n - 1 in the denominator; absent below two values.
+pub fn sample_variance(values: &[f64]) -> Option<f64> {
     let mean = mean(values).filter(|_| values.len() > 1)?;
-    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-    Some((squares / (values.len() - 1) as f64).sqrt())
+    Some(values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64)
+}
+
+/// The square root of [`sample_variance`].
+pub fn sample_sd(values: &[f64]) -> Option<f64> {
+    sample_variance(values).map(f64::sqrt)
 }
 
 /// The 95 % interval of a share of which `hits` of `n` are known (Wilson 1927): never beyond 0 and 1.
@@ -113,40 +92,58 @@ pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     Some(sorted[below] + share * (sorted[above] - sorted[below]))
 }
 
-/// The quantile `p` of Student's t with `degrees` degrees of freedom.
+/// The quantile `p` of Student's t with `degrees` degrees of freedom, whole or not.
 ///
 /// # Panics
-/// When `degrees` is 0: such a distribution does not exist.
-pub fn t_quantile(p: f64, degrees: usize) -> f64 {
+/// When `degrees` is not above 0: such a distribution does not exist.
+pub fn t_quantile(p: f64, degrees: f64) -> f64 {
     students_t(degrees).inverse_cdf(p)
 }
 
 /// The probability that |t| is at least as large by chance, with `degrees` degrees of freedom.
-fn t_two_sided_p(t: f64, degrees: usize) -> f64 {
+pub fn t_two_sided_p(t: f64, degrees: f64) -> f64 {
     if t.is_infinite() { 0.0 } else { (2.0 * students_t(degrees).sf(t.abs())).min(1.0) }
 }
 
-fn students_t(degrees: usize) -> StudentsT {
-    StudentsT::new(0.0, 1.0, degrees as f64).expect("invariant: one degree of freedom or more")
+fn students_t(degrees: f64) -> StudentsT {
+    StudentsT::new(0.0, 1.0, degrees).expect("invariant: degrees of freedom are above 0")
 }
 
-/// The exact two-sided p of "the sign of each difference is a coin flip" (Fisher 1935), by enumeration.
-///
-/// Absent below two differences, where it says nothing, and above 16, where Student's t serves as well.
-pub fn sign_flip_p(differences: &[f64]) -> Option<f64> {
-    let n = differences.len();
-    if !(2..=MAX_EXACT).contains(&n) {
+/// The derivative of digamma, for positive `x`: the recurrence up to 8, and the asymptotic series from there
+/// (Abramowitz & Stegun 6.4.6, 6.4.12), good to 1e-10.
+pub fn trigamma(x: f64) -> f64 {
+    let (mut sum, mut x) = (0.0, x);
+    while x < 8.0 {
+        sum += 1.0 / (x * x);
+        x += 1.0;
+    }
+    let square = 1.0 / (x * x);
+    let series = 1.0 / 6.0 - square * (1.0 / 30.0 - square * (1.0 / 42.0 - square / 30.0));
+    sum + 1.0 / x + 0.5 * square + square / x * series
+}
+
+/// Spearman's rank correlation with its two-sided p by Student's t; absent below four pairs or where one side is constant.
+pub fn rank_correlation(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let (left, right): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let (left, right) = (ranks(&left), ranks(&right));
+    let centre = (pairs.len() as f64 + 1.0) / 2.0;
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - centre) * (b - centre)).sum::<f64>();
+    let spread = (product(&left, &left) * product(&right, &right)).sqrt();
+    if pairs.len() < 4 || spread <= 0.0 {
         return None;
     }
-    let observed = differences.iter().sum::<f64>().abs();
-    let slack = 1e-12 * differences.iter().map(|d| d.abs()).sum::<f64>();
-    // The first sign may be fixed: a pattern and its opposite have the same |sum|.
-    let patterns = 1u32 << (n - 1);
-    let as_extreme = (0..patterns).filter(|pattern| {
-        let signed = differences.iter().enumerate().map(|(i, d)| if pattern >> i & 1 == 1 { -d } else { *d });
-        signed.sum::<f64>().abs() >= observed - slack
-    });
-    Some(as_extreme.count() as f64 / f64::from(patterns))
+    let rho = (product(&left, &right) / spread).clamp(-1.0, 1.0);
+    let degrees = pairs.len() as f64 - 2.0;
+    Some((rho, t_two_sided_p(rho * (degrees / (1.0 - rho * rho)).sqrt(), degrees)))
+}
+
+/// The rank of each value from 1; equal values share the mean of their ranks.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let below = |value: f64| sorted.partition_point(|other| *other < value);
+    let through = |value: f64| sorted.partition_point(|other| *other <= value);
+    values.iter().map(|&value| (below(value) + through(value) + 1) as f64 / 2.0).collect()
 }
 
 /// Holm's step-down adjustment (Holm 1979) of p-values, in their order: compare each with the level of the family.
@@ -172,28 +169,6 @@ pub fn holm_in_family(p_values: &[f64], size: usize) -> Vec<f64> {
     adjusted
 }
 
-/// The fewest pairs with which a true difference of `mean` with deviation `sd` is found in four of five experiments,
-/// two-sided at `level`; absent above 10,000 or where `mean` is 0.
-///
-/// The usual approximation with central t quantiles: n such that (t[1 - level/2] + t[0.8]) sd / sqrt(n) <= |mean|.
-pub fn pairs_needed(mean: f64, sd: f64, level: f64) -> Option<u64> {
-    const POWER: f64 = 0.8;
-    const MOST: usize = 10_000;
-    let suffices = |n: usize| {
-        let t = t_quantile(1.0 - level / 2.0, n - 1) + t_quantile(POWER, n - 1);
-        t * sd / (n as f64).sqrt() <= mean.abs()
-    };
-    if mean == 0.0 || !suffices(MOST) {
-        return None;
-    }
-    let (mut too_few, mut enough) = (1, MOST);
-    while enough - too_few > 1 {
-        let middle = too_few.midpoint(enough);
-        if suffices(middle) { enough = middle } else { too_few = middle }
-    }
-    Some(enough as u64)
-}
-
 /// How many decimals show two significant digits of `uncertainty`, between 0 and 6.
 pub fn decimals_for(uncertainty: f64) -> usize {
     if uncertainty <= 0.0 || !uncertainty.is_finite() {
@@ -213,7 +188,6 @@ mod tests {
         assert!((left - right).abs() <= tolerance, "{left} is not {right}");
     }
 
-    /// Table values of Student's t, two-sided 95 %.
     /// Against the figures of Newcombe 1998, table I.
     #[test]
     fn wilson_intervals_are_the_published_ones() {
@@ -225,22 +199,23 @@ mod tests {
         }
     }
 
+    /// Table values of Student's t, two-sided 95 %.
     #[test]
     fn t_quantiles_are_those_of_the_tables() {
         for (degrees, expected) in [
-            (1, 12.706_204_736),
-            (2, 4.302_652_730),
-            (3, 3.182_446_305),
-            (9, 2.262_157_163),
-            (30, 2.042_272_456),
-            (1000, 1.962_339_08),
+            (1.0, 12.706_204_736),
+            (2.0, 4.302_652_730),
+            (3.0, 3.182_446_305),
+            (9.0, 2.262_157_163),
+            (30.0, 2.042_272_456),
+            (1000.0, 1.962_339_08),
         ] {
             close(t_quantile(0.975, degrees), expected, 1e-6);
             close(t_two_sided_p(expected, degrees), 0.05, 1e-8);
         }
         // One degree of freedom is Cauchy, two have a closed form.
-        close(t_quantile(0.9, 1), (std::f64::consts::PI * 0.4).tan(), 1e-8);
-        close(t_quantile(0.9, 2), 0.8 * (2.0_f64 / (4.0 * 0.9 * 0.1)).sqrt(), 1e-8);
+        close(t_quantile(0.9, 1.0), (std::f64::consts::PI * 0.4).tan(), 1e-8);
+        close(t_quantile(0.9, 2.0), 0.8 * (2.0_f64 / (4.0 * 0.9 * 0.1)).sqrt(), 1e-8);
     }
 
     /// Gosset's sleep data (1908), the textbook example of the paired t test: t = -4.0621, p = 0.002833.
@@ -249,30 +224,30 @@ mod tests {
         let first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0];
         let second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4];
         let differences = first.iter().zip(second).map(|(a, b)| a - b).collect::<Vec<_>>();
-        let paired = PairedDifference::of(&differences).unwrap();
-        close(paired.estimate.mean, -1.58, 1e-12);
-        close(paired.p_t.unwrap(), 0.002_833, 1e-6);
-        let interval = paired.estimate.interval.unwrap();
+        let estimate = Estimate::of(&differences).unwrap();
+        close(estimate.mean, -1.58, 1e-12);
+        close(t_two_sided_p(estimate.mean / (estimate.sd.unwrap() / 10.0_f64.sqrt()), 9.0), 0.002_833, 1e-6);
+        let interval = estimate.interval.unwrap();
         close(interval.low, -2.459_885_8, 1e-6);
         close(interval.high, -0.700_114_2, 1e-6);
-        // All differences but one, a zero, have one sign: 2 of 2^9 patterns, times 2 for the zero's free sign.
-        close(paired.p_exact.unwrap(), 4.0 / 1024.0, 1e-12);
     }
 
     #[test]
-    fn one_value_has_no_interval_and_no_p() {
-        let single = PairedDifference::of(&[0.3]).unwrap();
-        assert_eq!(
-            (single.estimate.interval, single.estimate.sd, single.p_t, single.p_exact),
-            (None, None, None, None)
-        );
-        assert_eq!(Estimate::of(&[]), None);
+    fn one_value_has_no_interval() {
+        let single = Estimate::of(&[0.3]).unwrap();
+        assert_eq!((single.interval, single.sd, Estimate::of(&[])), (None, None, None));
     }
 
+    /// The textbook table of IQ and hours of television: rho = -29/165, p = 0.627188.
     #[test]
-    fn equal_differences_are_certain_and_zeros_are_not() {
-        assert_eq!(PairedDifference::of(&[0.5, 0.5]).unwrap().p_t, Some(0.0));
-        assert_eq!(PairedDifference::of(&[0.0, 0.0]).unwrap().p_t, Some(1.0));
+    fn rank_correlation_is_that_of_the_textbook() {
+        let iq = [106.0, 100.0, 86.0, 101.0, 99.0, 103.0, 97.0, 113.0, 112.0, 110.0];
+        let hours = [7.0, 27.0, 2.0, 50.0, 28.0, 29.0, 20.0, 12.0, 6.0, 17.0];
+        let (rho, p) = rank_correlation(&iq.into_iter().zip(hours).collect::<Vec<_>>()).unwrap();
+        close(rho, -29.0 / 165.0, 1e-12);
+        close(p, 0.627_188, 1e-6);
+        assert_eq!(ranks(&[2.0, 1.0, 2.0, 5.0]), [2.5, 1.0, 2.5, 4.0]);
+        assert_eq!(rank_correlation(&[(1.0, 2.0); 6]), None);
     }
 
     /// The worked example of Holm's method: 0.01, 0.04, 0.03, 0.005 at m = 4.
@@ -282,14 +257,6 @@ mod tests {
         for (value, expected) in adjusted.into_iter().zip([0.03, 0.06, 0.06, 0.02]) {
             close(value, expected, 1e-12);
         }
-    }
-
-    #[test]
-    fn more_pairs_than_needed_are_not_asked_for() {
-        // One standard deviation at 80 % power and 5 %: ten pairs by this approximation, as in the usual tables.
-        assert_eq!(pairs_needed(1.0, 1.0, 0.05), Some(10));
-        assert_eq!(pairs_needed(0.0, 1.0, 0.05), None);
-        assert_eq!(pairs_needed(1e-6, 1.0, 0.05), None);
     }
 
     /// The long-run promise of the interval, over 4,000 simulated sweeps for each n.
@@ -317,20 +284,6 @@ mod tests {
     }
 
     proptest! {
-        /// Against the enumeration of all 2^n patterns, without the symmetry that the function uses.
-        #[test]
-        fn sign_flips_agree_with_brute_force(tenths in prop::collection::vec(-30i32..30, 2..9)) {
-            let differences = tenths.iter().map(|&t| f64::from(t)).collect::<Vec<_>>();
-            let observed = tenths.iter().sum::<i32>().abs();
-            let patterns = 1u32 << tenths.len();
-            let extreme = (0..patterns).filter(|pattern| {
-                let sum = tenths.iter().enumerate().map(|(i, t)| if pattern >> i & 1 == 1 { -t } else { *t }).sum::<i32>();
-                sum.abs() >= observed
-            }).count();
-            let expected = extreme as f64 / f64::from(patterns);
-            prop_assert!((sign_flip_p(&differences).unwrap() - expected).abs() < 1e-12);
-        }
-
         /// Holm rejects exactly what the step-down procedure, run by hand, rejects.
         #[test]
         fn holm_rejects_what_stepping_down_rejects(p_values in prop::collection::vec(0.0..0.2f64, 1..8)) {

@@ -1,19 +1,21 @@
 //! The table of a comparison, and the sentence that it ends with.
 //!
 //! One row per cell with every seed's value, and a winner that claims no more than the runs support: the best cell is
-//! compared, paired by seed, with every other one, and those that it cannot be told apart from are named. Being the best is
-//! chosen by the outcomes, so that the correction is over all pairs of cells and not over its rivals alone.
+//! compared with every other one, and those that it cannot be told apart from are named, unless the effect of an axis rules
+//! them out. Being the best is chosen by the outcomes, so that the correction is over all pairs of cells.
 
 use std::fmt::Write as _;
 
 use super::comparison::{Cell, CellKey, Comparison, Goal, RunState};
-use super::effects::{Effect, Verdict, judged_after_choosing, paired};
+use super::effects::{Effect, Verdict};
+use super::means::Means;
 use super::shrinkage::{Shrunken, shrink_winner};
 use super::statistics::{Estimate, decimals_for};
+use super::verdicts::Verdicts;
 use crate::types::{MetricName, RunId, Seed};
 
 /// What every comparison with the best cell rests on.
-const CORRECTED: &str = "paired by seed, 5 % level, Holm-corrected over all pairs of cells";
+const CORRECTED: &str = "5 % over the whole report";
 
 /// What became of one run of a cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,12 +36,12 @@ pub struct CellSummary {
     pub key: CellKey,
     /// Every run of the cell, in order of seed, whatever became of it.
     pub outcomes: Vec<SeedOutcome>,
-    /// Over the seeds with an outcome; absent where there is none.
+    /// Over the seeds with an outcome; absent where there is none. Its interval pools what cells of independent luck show.
     pub estimate: Option<Estimate>,
 }
 
 impl CellSummary {
-    fn of(cell: &Cell<'_>, metric: &MetricName) -> Self {
+    fn of(cell: &Cell<'_>, metric: &MetricName, means: &Means) -> Self {
         let outcomes = cell.runs.iter().map(|run| SeedOutcome {
             seed: run.seed,
             id: run.id.clone(),
@@ -48,8 +50,7 @@ impl CellSummary {
             value: run.outcome(metric),
             last_step: run.last(metric).map(|point| point.step),
         });
-        let values = cell.outcomes(metric).into_values().collect::<Vec<_>>();
-        Self { key: cell.key.clone(), outcomes: outcomes.collect(), estimate: Estimate::of(&values) }
+        Self { key: cell.key.clone(), outcomes: outcomes.collect(), estimate: means.of_cell(&cell.key) }
     }
 
     /// What is missing, in words: `1 failed, 2 planned`; empty where every run counts.
@@ -69,11 +70,11 @@ impl CellSummary {
 pub enum Standing {
     /// There is nothing to compare with.
     OnlyCell,
-    /// Every comparison with the best cell rests on fewer than two pairs: nobody can tell.
+    /// No cell has two seeds: nobody can tell.
     TooFewSeeds,
-    /// Better than every other cell, each comparison paired and corrected over all pairs of cells.
+    /// Better than every other cell.
     Clear,
-    /// Not told apart from these cells.
+    /// Not told apart from these cells, and no effect of an axis says that they are not the best.
     Tied(Vec<CellKey>),
 }
 
@@ -96,38 +97,31 @@ pub struct Summary {
 
 /// Summarizes the outcomes of `comparison`.
 pub fn summarize(comparison: &Comparison) -> Summary {
-    let found = comparison.cells();
-    let cells = found.iter().map(|cell| CellSummary::of(cell, &comparison.metric)).collect::<Vec<_>>();
+    let (found, means) = (comparison.cells(), Means::of(comparison));
+    let cells = found.iter().map(|cell| CellSummary::of(cell, &comparison.metric, &means)).collect::<Vec<_>>();
     let mean = |i: &usize| cells[*i].estimate.map_or(f64::NAN, |estimate| estimate.mean);
     let mut ranking = (0..cells.len()).filter(|&i| cells[i].estimate.is_some()).collect::<Vec<_>>();
     ranking.sort_by(|a, b| match comparison.goal {
         Goal::Minimize => mean(a).total_cmp(&mean(b)),
         Goal::Maximize => mean(b).total_cmp(&mean(a)),
     });
-    let rivals = ranking.first().map(|&best| {
-        let best_outcomes = found[best].outcomes(&comparison.metric);
-        let effects = ranking[1..].iter().map(|&rival| {
-            let pairs = paired(&found[rival].outcomes(&comparison.metric), &best_outcomes);
-            Effect::new(None, cells[rival].key.difference_from(&cells[best].key), cells[best].key.to_string(), &pairs)
-        });
-        judged_after_choosing(effects.collect(), ranking.len(), comparison.goal)
+    let verdicts = Verdicts::of(comparison);
+    let (mut rivals, mut tied) = (Vec::new(), Vec::new());
+    for &rival in ranking.iter().skip(1) {
+        let effect = verdicts.pair(rival, ranking[0]);
+        if effect.verdict != Verdict::Worse && !verdicts.is_ruled_out(rival, ranking[0]) {
+            tied.push(cells[rival].key.clone());
+        }
+        rivals.push(effect);
+    }
+    let standing = (!ranking.is_empty()).then(|| match rivals.len() {
+        0 => Standing::OnlyCell,
+        _ if verdicts.design.most_seeds() < 2 => Standing::TooFewSeeds,
+        _ if tied.is_empty() => Standing::Clear,
+        _ => Standing::Tied(tied),
     });
-    let rivals = rivals.unwrap_or_default();
-    let standing = (!ranking.is_empty()).then(|| standing(&cells, &ranking, &rivals));
-    let shrunken = ranking.first().and_then(|&best| shrink_winner(comparison, &found, best));
+    let shrunken = ranking.first().and_then(|&best| shrink_winner(comparison, &verdicts.design, best));
     Summary { metric: comparison.metric.clone(), goal: comparison.goal, cells, ranking, rivals, standing, shrunken }
-}
-
-fn standing(cells: &[CellSummary], ranking: &[usize], rivals: &[Effect]) -> Standing {
-    if rivals.is_empty() {
-        return Standing::OnlyCell;
-    }
-    if rivals.iter().all(|rival| rival.blocks() < 2) {
-        return Standing::TooFewSeeds;
-    }
-    let open = ranking[1..].iter().zip(rivals).filter(|(_, rival)| rival.verdict != Verdict::Worse);
-    let open = open.map(|(&i, _)| cells[i].key.clone()).collect::<Vec<_>>();
-    if open.is_empty() { Standing::Clear } else { Standing::Tied(open) }
 }
 
 impl Summary {
@@ -160,14 +154,18 @@ impl Summary {
         text
     }
 
-    /// What the best cell would probably come to if it was run again: its mean is the best of many.
+    /// What the best cell would probably come to if it was run again: its mean is the best of many. Only where the guess is
+    /// less good than the mean, as it is on the average.
     pub fn rerun_statement(&self) -> Option<String> {
-        let Shrunken { raw, shrunken, interval, kept, towards } = self.shrunken?;
-        let decimals = interval.map_or(3, |interval| decimals_for(interval.half_width())).max(3);
-        let half = interval.map_or(String::new(), |i| format!(" ± {:.decimals$}", i.half_width()));
+        let Shrunken { raw, shrunken, kept, towards } = self.shrunken?;
+        if !self.goal.prefers(raw, shrunken) {
+            return None;
+        }
+        let moved = (raw - shrunken).abs();
+        let decimals = decimals_for(moved).max(3);
         Some(format!(
             "The winner's raw mean, {raw:.decimals$}, is the best of {} and so on the average too good; shrunken it is \
-             {shrunken:.decimals$}{half}, the better guess for new seeds (James\u{2013}Stein towards {}, keeping {:.0} % of the \
+             {shrunken:.decimals$}, the better guess for new seeds (James\u{2013}Stein towards {}, keeping {:.0} % of the \
              distance; no run was made again for it).",
             self.ranking.len(),
             towards.words(),
@@ -175,12 +173,18 @@ impl Summary {
         ))
     }
 
+    /// The cells as a leaderboard: the best first, those without a finished run last.
+    pub fn by_rank(&self) -> impl Iterator<Item = (usize, &CellSummary)> {
+        let unranked = (0..self.cells.len()).filter(|i| !self.ranking.contains(i));
+        self.ranking.iter().copied().chain(unranked).map(|i| (i, &self.cells[i]))
+    }
+
     /// `, 0.120 ± 0.040 below mask_ratio=0.15`.
     fn distance(best: &CellSummary, rival: &Effect, second: &CellSummary) -> String {
-        let Some(difference) = rival.difference else { return String::new() };
-        let size = Estimate { mean: difference.estimate.mean.abs(), ..difference.estimate };
-        let word = if difference.estimate.mean >= 0.0 { "below" } else { "above" };
-        format!(", {} {word} {}", plus_minus(&size), second.key.difference_from(&best.key))
+        let Some(mean) = rival.difference.map(|difference| difference.mean) else { return String::new() };
+        let size = rival.size().unwrap_or_default().trim_start_matches(['+', '\u{2212}']).to_owned();
+        let word = if mean >= 0.0 { "below" } else { "above" };
+        format!(", {size} {word} {}", second.key.difference_from(&best.key))
     }
 }
 
@@ -221,9 +225,11 @@ mod tests {
     #[test]
     fn the_statement_ends_with_what_the_runs_support() {
         let comparison = fixture::sweep();
-        insta::assert_snapshot!(summarize(&comparison).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.655 ± 0.064 (n=3), 0.02 ± 0.34 below nsp=random. These runs cannot tell it from nsp=random; mask_ratio=0.15; mask_ratio=0.15 nsp=random and 3 more (paired by seed, 5 % level, Holm-corrected over all pairs of cells).");
+        insta::assert_snapshot!(summarize(&comparison).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.655 ± 0.064 (n=3), 0.02 ± 0.34 below nsp=random. These runs cannot tell it from nsp=random (5 % over the whole report).");
 
-        insta::assert_snapshot!(summarize(&comparison).rerun_statement().unwrap(), @"The winner's raw mean, 4.655, is the best of 8 and so on the average too good; shrunken it is 4.654 ± 0.064, the better guess for new seeds (James–Stein towards the sum of the axes' main effects, keeping 37 % of the distance; no run was made again for it).");
+        let summary = summarize(&comparison);
+        let moved = summary.shrunken.unwrap();
+        assert!(moved.shrunken < moved.raw && summary.rerun_statement().is_none(), "shrunken to the wrong side");
 
         let mut one_seed = comparison.clone();
         one_seed.runs.retain(|run| run.seed == Seed(1));

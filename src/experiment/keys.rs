@@ -54,6 +54,44 @@ pub fn is_setting(name: &str) -> bool {
     !matches!(section, "experiment" | "sweep" | "report")
 }
 
+/// Keys of a section that re-draws luck which share it all the same: their values meet the same initial weights, batches,
+/// masks and pairs.
+const SHARING: [&str; 11] = [
+    "model.hidden_act",
+    "model.hidden_dropout_prob",
+    "model.attention_probs_dropout_prob",
+    "model.layer_norm_eps",
+    "model.norm_position",
+    "objective.mlm_weight",
+    "objective.mlm_mean",
+    "objective.nsp_weight",
+    "objective.nsp_double_softmax",
+    "data.text_field",
+    "data.format",
+];
+
+/// Whether another value of the key re-draws what chance decides in a run: the text, the initial weights, the batches, the
+/// masks. The others (schedule, optimizer, steps, heads over one pretraining) share it, so that their values meet the same
+/// luck under one seed.
+pub fn redraws_luck(name: &str) -> bool {
+    let section = name.split_once('.').map_or(name, |(section, _)| section);
+    match section {
+        "data" | "tokenizer" | "model" | "objective" => !SHARING.contains(&name),
+        "train" => {
+            matches!(name, "train.batch_size" | "train.gradient_accumulation_steps" | "train.seq_len" | "train.seed")
+        }
+        _ => false,
+    }
+}
+
+/// Keys that say what is kept of a run and when, and nothing of how it comes out.
+pub const BOOKKEEPING: [&str; 4] = [
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "finetune.train.checkpoint_every",
+    "finetune.train.keep_checkpoints",
+];
+
 /// All keys, in the order of the table.
 pub fn all() -> impl Iterator<Item = &'static Key> {
     TABLE.iter().copied().flatten()
@@ -484,6 +522,7 @@ const SWEEP: &[Key] = &[
 const REPORT: &[Key] = &[
     key("report.figures", Words(FIGURES), EVERY_FIGURE, "The figures that a comparison draws"),
     without_default("report.colour_by", Text, "The axis that is told by colour; the first one when not given"),
+    without_default("report.negligible", Float(ANY), "The smallest difference of the metric that is of interest: what is surely smaller is called negligible"),
     without_default("report.x", Text, "The axis of the figures of final values; every axis has one when not given"),
 ];
 

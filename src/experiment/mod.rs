@@ -133,6 +133,8 @@ pub struct Report {
     pub figures: Vec<String>,
     pub colour_by: Option<&'static Key>,
     pub x: Option<&'static Key>,
+    /// The smallest difference of the metric that is of interest.
+    pub negligible: Option<f64>,
 }
 
 /// As it is written in a file.

@@ -370,6 +370,7 @@ impl Reader {
             figures: self.list("report.figures"),
             colour_by: self.named_axis("report.colour_by"),
             x: self.named_axis("report.x"),
+            negligible: self.text("report.negligible").parse().ok(),
         };
         let baseline = self.baseline_axes();
         self.axes.retain(|axis| !axis.values.is_empty());

@@ -13,7 +13,7 @@ use super::ticks::{number, si};
 use crate::analysis::statistics::decimals_for;
 use crate::analysis::{
     CellSummary, Comparison, Effect, Importance, NoImportance, Part, RunData, RunState, Summary, Verdict,
-    against_baseline, importance, marginal_effects, summarize,
+    against_baseline, cautions, importance, luck_in_words, marginal_effects, summarize,
 };
 use crate::types::RunId;
 
@@ -45,15 +45,14 @@ pub fn report_html(report: &Report<'_>) -> Result<String, RenderError> {
                 (figures(report.figures, &svgs))
                 (cells_table(comparison, &summary))
                 (importance_table(&importance(comparison)))
-                (effects_table("What each axis does", "Mean paired difference between two values of an axis, all other \
-                    axes and the seed equal; one pair for each setting of the others and each seed, taken for independent: \
-                    where a seed acts on one value of the axis in all settings alike, the interval is too narrow. p is \
-                    Student's, corrected by Holm's method over the table; the exact p is of the sign-flip test.",
+                (effects_table("What each axis does", "Mean difference between two values of an axis over the \
+                    settings of all others. Its scatter is that between independent seeds, whatever a seed does to several \
+                    cells at once; p is Student's, corrected over the whole report.",
                     &marginal_effects(comparison)))
-                (effects_table("Every cell against the baseline", "Rows name what differs from the baseline. Paired by seed, \
-                    corrected over the table.", &against_baseline(comparison)))
+                (effects_table("Every cell against the baseline", "Rows name what differs from the baseline. \
+                    \u{201c}By\u{201d} an axis: the cells' own runs cannot tell, the effect of the axis can.", &against_baseline(comparison)))
                 (effects_table("Every cell against the best", "Rows name what differs from the best cell, in order of rank. \
-                    Paired by seed; p is corrected over all pairs of cells, because the best was chosen by its outcome.",
+                    p is corrected over all pairs of cells, because the best was chosen by its outcome.",
                     &summary.rivals))
                 (runs_table(comparison))
                 (provenance(report.provenance))
@@ -65,13 +64,17 @@ pub fn report_html(report: &Report<'_>) -> Result<String, RenderError> {
 
 /// The answer before everything else: what matters, by how much, what is best, how sure.
 fn answer(comparison: &Comparison, summary: &Summary) -> Markup {
-    let effects = marginal_effects(comparison);
+    let (effects, cautions) = (marginal_effects(comparison), cautions(comparison));
     html! {
         header {
             p.kind { "Experiment" }
             h1 { (comparison.experiment) }
             @if !comparison.question.is_empty() { p.question { (comparison.question) } }
             div.answer {
+                @if !cautions.is_empty() {
+                    h2 { "First" }
+                    ul { @for caution in &cautions { li.bad { (caution) } } }
+                }
                 @match importance(comparison) {
                     Ok(found) => { h2 { "What matters" } p { (found.statement()) } },
                     Err(NoImportance::NoAxis) => {},
@@ -116,11 +119,12 @@ fn how_sure(comparison: &Comparison, summary: &Summary) -> String {
     };
     text += &format!(
         "; {} cells with {seeds} each. The metric is {}, the last value of each finished run. After \u{b1} stands half of a \
-         95 % interval by Student's t; runs of one seed are compared with each other, and a difference is called better or \
-         worse at the 5 % level after Holm's correction, so that in at most one report of twenty a table has a false verdict. \
-         What is inconclusive may still be there: it is only not seen in so few runs.",
+         95 % interval by Student's t. Better, worse and clear are said at the 5 % level over all tables together, so that \
+         at most one report of twenty says any of them falsely. What is inconclusive may still be there: it is only not \
+         seen in so few runs. {}",
         summary.cells.len(),
         comparison.metric,
+        luck_in_words(comparison),
     );
     text
 }
@@ -145,7 +149,7 @@ fn cells_table(comparison: &Comparison, summary: &Summary) -> Markup {
         section {
             h2 { "Cells" }
             p.note { "Mean of " code { (summary.metric) } " over n finished seeds with the half-width of its 95 % interval \
-                      (Student's t); one seed has none. Every seed in order; a run without a value says what became of it." }
+                      (Student's t, pooled over cells of independent luck); one seed has none. Every seed in order; a run without a value says what became of it." }
             @for axis in comparison.axes.iter().filter(|axis| !axis.also.is_empty()) {
                 p.note { (axis.name) " stands for all that changes with it: " (axis.also.join(", ")) "." }
             }
@@ -157,7 +161,7 @@ fn cells_table(comparison: &Comparison, summary: &Summary) -> Markup {
                     th { "every seed" }
                 } }
                 tbody {
-                    @for (i, cell) in summary.cells.iter().enumerate() {
+                    @for (i, cell) in summary.by_rank() {
                         tr.best[summary.ranking.first() == Some(&i)] {
                             td { (rank(i).unwrap_or_else(|| "\u{2013}".to_owned())) }
                             @for (axis, value) in &cell.key.0 { td { (swatch(&palette, axis, value)) (value) } }
@@ -218,8 +222,8 @@ fn effects_table(title: &str, note: &str, effects: &[Effect]) -> Markup {
             p.note { (note) }
             div.wide { table {
                 thead { tr {
-                    th { "difference" } th.number { "mean ± 95 %" } th.number { "pairs" }
-                    th.number { "p (Holm)" } th.number { "exact p" } th { "verdict" }
+                    th { "difference" } th.number { "mean ± 95 %" } th.number { "settings" }
+                    th.number { "p (corrected)" } th { "verdict" }
                 } }
                 tbody {
                     @for effect in effects {
@@ -228,7 +232,6 @@ fn effects_table(title: &str, note: &str, effects: &[Effect]) -> Markup {
                             td.number { (effect.size().unwrap_or_else(|| "\u{2013}".to_owned())) }
                             td.number { (effect.blocks()) }
                             td.number { (p(effect.adjusted_p)) }
-                            td.number { (p(effect.difference.and_then(|difference| difference.p_exact))) }
                             td { (verdict(effect)) }
                         }
                     }
@@ -252,7 +255,7 @@ fn importance_table(table: &Result<Importance, NoImportance>) -> Markup {
                 td.number { (part.row.as_ref().map_or(0, |row| row.degrees)) }
                 td.number { (part.row.as_ref().and_then(|row| row.f).map_or("\u{2013}".to_owned(), |f| number(f, 2))) }
             }
-            td.number { (p(part.shown_p())) }
+            td.number { (p(part.adjusted_p)) }
             td.number { (part.share_in_words()) }
             td { span class=(if part.is_clear() { "good" } else { "open" }) { (part.word()) } }
         } }
@@ -265,7 +268,7 @@ fn importance_table(table: &Result<Importance, NoImportance>) -> Markup {
                 thead { tr {
                     th { "part" }
                     @if has_rows { th.number { "df" } th.number { "F" } }
-                    th.number { "p (Holm)" } th.number { "share" } th { "verdict" }
+                    th.number { "p (corrected)" } th.number { "share" } th { "verdict" }
                 } }
                 tbody { @for part in &table.parts { (row(part)) } }
             } }
@@ -277,11 +280,11 @@ fn verdict(effect: &Effect) -> Markup {
     let class = match effect.verdict {
         Verdict::Better => "good",
         Verdict::Worse => "bad",
-        Verdict::Inconclusive { .. } => "open",
+        Verdict::Negligible | Verdict::Inconclusive => "open",
     };
     html! {
-        span class=(class) { (effect.verdict.word()) }
-        @if let Some(advice) = effect.verdict.advice() { " \u{2013} " (advice) }
+        span class=(class) { (effect.word()) }
+        @if let Some(advice) = effect.advice() { " \u{2013} " (advice) }
     }
 }
 
@@ -391,7 +394,7 @@ mod tests {
     fn the_page_holds_every_run_and_refers_to_nothing() {
         let comparison = fixture::sweep();
         let html = page(&comparison);
-        assert!(html.contains("Variance among runs of one seed: size 82 %") && html.contains("mask_ratio × nsp"));
+        assert!(html.contains("Variance among all runs: size 84 %") && html.contains("mask_ratio × nsp"));
         for part in [
             "What matters",
             "By how much",

@@ -55,6 +55,8 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
         runs,
         baseline,
         floors,
+        negligible: experiment.report.negligible,
+        cautions: Vec::new(),
     })
 }
 
@@ -97,6 +99,9 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
     let mut stored =
         nearest_to_finished(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
     stored.sort_by(|a, b| a.id.cmp(&b.id));
+    if let Some(reason) = incomparable(&stored, metric) {
+        return Err(ReportError::NoComparison(reason));
+    }
     let (axes, mut runs) = arrange(&stored);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
     if axes.is_empty() {
@@ -111,8 +116,38 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
         floors: floors(&runs),
         runs,
         baseline: None,
+        negligible: None,
+        cautions: Vec::new(),
     };
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
+}
+
+/// Why values of `metric` cannot be compared between these runs: they are counted in other tokens, or on other texts.
+fn incomparable(stored: &[StoredRun], metric: &MetricName) -> Option<String> {
+    let is_measure_of = |key: &str| {
+        let of_task = matches!(key, "finetune.data_hash" | "finetune.test_hash" | "finetune.valid_fraction");
+        let of_text = matches!(key, "data.corpus_hash" | "data.valid_fraction") || key.starts_with("tokenizer.");
+        let is_pretrained = stored.iter().all(|run| run.spec.task().is_none());
+        (if is_pretrained { of_text } else { of_task }) && key != "tokenizer.dictionary"
+    };
+    if !["valid/", "test/"].iter().any(|part| metric.as_str().starts_with(part)) {
+        return None;
+    }
+    let measures = |run: &StoredRun| {
+        let leaves = run.spec.leaves().into_iter().filter(|(key, _)| is_measure_of(key));
+        leaves.collect::<BTreeMap<_, _>>()
+    };
+    let all = stored.iter().map(measures).collect::<Vec<_>>();
+    let keys = all.iter().flat_map(BTreeMap::keys).collect::<BTreeSet<_>>();
+    let differing = keys.into_iter().filter(|key| all.iter().any(|of| of.get(*key) != all[0].get(*key)));
+    let differing = differing.map(|key| format!("`{key}`")).collect::<Vec<_>>();
+    (!differing.is_empty()).then(|| {
+        format!(
+            "`{metric}` of these runs cannot be compared: they differ in {}, and with it in the texts or the tokens that it is \
+             a mean over. Narrow the query to runs that share them, as by tokenizer.kind=bpe or the name of one experiment",
+            differing.join(", ")
+        )
+    })
 }
 
 /// Axes from the settings that differ, and every run with its place on them.
@@ -127,7 +162,10 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
     let all = found.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect::<Vec<_>>();
     let mut names = keys::short_names(&all).into_iter();
     let axes = found.iter().map(|axis| axis.named(&names.by_ref().take(axis.keys.len()).collect::<Vec<_>>()));
-    let axes = axes.collect::<Vec<_>>();
+    let mut axes = axes.collect::<Vec<_>>();
+    for (axis, found) in axes.iter_mut().zip(&found) {
+        axis.redraws_luck = found.keys.iter().any(|key| keys::redraws_luck(key));
+    }
     let of_run = |i: usize| {
         let value = |(axis, found): (&Axis, &FoundAxis)| Some((axis.name.clone(), found.values[i].clone()?));
         axes.iter().zip(&found).filter_map(value).collect()
@@ -139,7 +177,9 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
 /// The settings of a run and of the runs that it is made from, as a person would write them, the seeds left out.
 fn settings(run: &StoredRun, restate: bool) -> BTreeMap<String, String> {
     let leaves = if restate { leaves_with_inputs(&run.dir) } else { run.spec.leaves() };
-    let leaves = leaves.into_iter().filter(|(key, _)| !key.ends_with("train.seed"));
+    // Of a fine-tuned run, the keys of the run that it starts from have a prefix.
+    let is_bookkeeping = |key: &str| keys::BOOKKEEPING.contains(&key.strip_prefix(OF_INPUT).unwrap_or(key));
+    let leaves = leaves.into_iter().filter(|(key, _)| !key.ends_with("train.seed") && !is_bookkeeping(key));
     leaves.map(|(key, value)| (key, spelling::setting(&value))).collect()
 }
 
@@ -223,6 +263,7 @@ fn axis(axis: &PlanAxis) -> Axis {
         values: axis.values.iter().map(Value::to_string).collect(),
         kind,
         also: Vec::new(),
+        redraws_luck: keys::redraws_luck(axis.key),
     }
 }
 

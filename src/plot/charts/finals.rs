@@ -3,7 +3,7 @@
 use super::curves::{extent, height_for};
 use super::encoding::{Choice, Encoding, Group, empty_panel, metric_label, names, seed_count};
 use crate::analysis::statistics::Estimate;
-use crate::analysis::{Axis, Comparison, Floor};
+use crate::analysis::{Axis, Comparison, Floor, Means};
 use crate::plot::figure::{Colour, Figure, Ink, Label, Mark, Panel, PlotAxis, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, named_axis};
@@ -95,10 +95,11 @@ fn dodge(i: usize, n: usize) -> f64 {
 }
 
 fn columns_of(comparison: &Comparison, axis: &Axis, group: &Group<'_>, dodge: f64) -> Vec<Column> {
+    let means = Means::of(comparison);
     let at_value = |(i, value): (usize, &String)| {
-        let cells = group.cells.iter().filter(|cell| cell.key.value(&axis.name) == Some(value));
-        let values = cells.flat_map(|cell| cell.outcomes(&comparison.metric).into_values()).collect::<Vec<_>>();
-        let estimate = Estimate::of(&values)?;
+        let cells = group.cells.iter().filter(|cell| cell.key.value(&axis.name) == Some(value)).collect::<Vec<_>>();
+        let values = cells.iter().flat_map(|cell| cell.outcomes(&comparison.metric).into_values()).collect::<Vec<_>>();
+        let estimate = if let [only] = cells[..] { means.of_cell(&only.key)? } else { Estimate::of(&values)? };
         Some(Column { index: i, x: i as f64 + dodge, ink: group.ink, values, estimate })
     };
     axis.values.iter().enumerate().filter_map(at_value).collect()
@@ -168,10 +169,8 @@ pub(super) fn draw_estimate(
 /// thirteen standard errors wide: they must not flatten everything else.
 pub(super) fn value_axis(comparison: &Comparison, outcomes: impl Iterator<Item = f64>) -> Option<(PlotAxis, bool)> {
     let (low, high) = extent(outcomes)?;
-    let bars = comparison.cells().into_iter().filter_map(|cell| {
-        let values = cell.outcomes(&comparison.metric).into_values().collect::<Vec<_>>();
-        Estimate::of(&values)?.interval
-    });
+    let means = Means::of(comparison);
+    let bars = comparison.cells().into_iter().filter_map(|cell| means.of_cell(&cell.key)?.interval);
     let bars = bars.collect::<Vec<_>>();
     let (bars_low, bars_high) = extent(bars.iter().flat_map(|bar| [bar.low, bar.high])).unwrap_or((low, high));
     let span = if high > low { high - low } else { high.abs().max(1.0) * 0.1 };

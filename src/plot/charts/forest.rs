@@ -17,7 +17,7 @@ const LONGEST: f64 = 3.0;
 pub fn marginal_forest(comparison: &Comparison) -> Option<Figure> {
     let effects = marginal_effects(comparison);
     let title = format!("{}: what each axis does to {}", comparison.experiment, quantity(comparison));
-    let subtitle = "Each row: mean difference between two values of an axis, all else and the seed equal.";
+    let subtitle = "Each row: mean difference between two values of an axis, over the settings of all others.";
     forest(comparison, &effects, "effects", title, subtitle)
 }
 
@@ -37,21 +37,21 @@ fn forest(comparison: &Comparison, effects: &[Effect], name: &str, title: String
     panel.marks.push(Mark::Zero { x: 0.0 });
     for (i, effect) in rows.iter().enumerate() {
         let (y, colour) = (-(i as f64), verdict_colour(effect.verdict));
-        let Some(estimate) = effect.difference.map(|difference| difference.estimate) else { continue };
-        if let Some(interval) = estimate.interval {
+        let Some(mean) = effect.difference.map(|difference| difference.mean) else { continue };
+        if let Some(interval) = effect.interval() {
             panel.marks.push(Mark::Span { y, low: interval.low, high: interval.high, colour });
         }
-        let filled = !matches!(effect.verdict, Verdict::Inconclusive { .. });
-        panel.marks.push(Mark::Dot { at: (estimate.mean, y), nudge: 0.0, radius: 2.9, colour, filled });
+        let filled = effect.verdict != Verdict::Inconclusive;
+        panel.marks.push(Mark::Dot { at: (mean, y), nudge: 0.0, radius: 2.9, colour, filled });
         panel.labels.push(Label { y, text: row_text(effect), colour });
     }
     let better = if comparison.goal == Goal::Minimize { "left" } else { "right" };
     let mut caption = format!(
-        "Bars: 95 % interval of the mean paired difference (Student's t) over n pairs; better is {better}. Verdicts at \
-         5 % after Holm's correction over the rows; hollow: inconclusive."
+        "Bars: 95 % interval of the difference (Student's t, by the design of the seeds); better is {better}. Verdicts at \
+         5 % over the whole report; hollow: inconclusive."
     );
-    if rows.iter().any(|effect| effect.blocks() < 2) {
-        caption += " A single pair has no interval.";
+    if rows.iter().any(|effect| effect.interval().is_none()) {
+        caption += " Without a second seed there is no interval.";
     }
     if is_cut {
         caption += " A bar that reaches the frame goes on beyond it.";
@@ -86,11 +86,10 @@ fn in_lines(name: &str) -> String {
 
 /// Room for zero, every mean and the intervals, as far as those are not absurdly long.
 fn difference_axis(comparison: &Comparison, rows: &[&Effect]) -> Option<(PlotAxis, bool)> {
-    let estimates = rows.iter().filter_map(|effect| Some(effect.difference?.estimate)).collect::<Vec<_>>();
-    let largest = estimates.iter().map(|estimate| estimate.mean.abs()).reduce(f64::max)?.max(1e-9);
-    let ends =
-        estimates.iter().filter_map(|estimate| estimate.interval).flat_map(|interval| [interval.low, interval.high]);
-    let ends = ends.chain(estimates.iter().map(|estimate| estimate.mean)).chain([0.0]).collect::<Vec<_>>();
+    let means = rows.iter().filter_map(|effect| Some(effect.difference?.mean)).collect::<Vec<_>>();
+    let largest = means.iter().map(|mean| mean.abs()).reduce(f64::max)?.max(1e-9);
+    let ends = rows.iter().filter_map(|effect| effect.interval()).flat_map(|interval| [interval.low, interval.high]);
+    let ends = ends.chain(means).chain([0.0]).collect::<Vec<_>>();
     let limit = LONGEST * largest;
     let is_cut = ends.iter().any(|end| end.abs() > limit);
     let (low, high) = super::curves::extent(ends.into_iter().map(|end| end.clamp(-limit, limit)))?;
@@ -104,16 +103,16 @@ fn difference_axis(comparison: &Comparison, rows: &[&Effect]) -> Option<(PlotAxi
     Some((axis, is_cut))
 }
 
-/// `−0.123 ± 0.040, n = 11: better`.
+/// `−0.123 ± 0.040: better`.
 fn row_text(effect: &Effect) -> String {
-    format!("{}, n = {}: {}", effect.size().unwrap_or_default(), effect.blocks(), effect.verdict.word())
+    format!("{}: {}", effect.size().unwrap_or_default(), effect.word())
 }
 
 fn verdict_colour(verdict: Verdict) -> Colour {
     Colour::full(match verdict {
         Verdict::Better => Ink::Category(0),
         Verdict::Worse => Ink::Category(1),
-        Verdict::Inconclusive { .. } => Ink::Muted,
+        Verdict::Negligible | Verdict::Inconclusive => Ink::Muted,
     })
 }
 
@@ -133,9 +132,9 @@ mod tests {
     fn inconclusive_is_said() {
         let figure = marginal_forest(&fixture::sweep()).unwrap();
         insta::assert_snapshot!(texts(&figure), @"
-        size: mini − tiny | −0.218 ± 0.014, n = 11: better
-        mask_ratio: 0.30 − 0.15 | −0.093 ± 0.014, n = 11: better
-        nsp: random − off | +0.013 ± 0.015, n = 11: inconclusive
+        size: mini − tiny | −0.217 ± 0.023: better
+        mask_ratio: 0.30 − 0.15 | −0.092 ± 0.031: better
+        nsp: random − off | +0.012 ± 0.030: inconclusive
         ");
     }
 
@@ -143,14 +142,14 @@ mod tests {
     fn rows_against_the_baseline_name_what_differs() {
         let figure = baseline_forest(&fixture::sweep()).unwrap();
         insta::assert_snapshot!(texts(&figure), @"
-        nsp=random | −0.002 ± 0.025, n = 3: inconclusive
-        mask_ratio=0.30 | −0.108 ± 0.033, n = 3: better
-        mask_ratio=0.30 nsp=random | −0.078 ± 0.064, n = 3: inconclusive
-        size=mini | −0.225 ± 0.042, n = 3: better
-        size=mini nsp=random | −0.219 ± 0.041, n = 3: better
-        size=mini mask_ratio=0.30 | −0.316 ± 0.072, n = 3: better
+        nsp=random | −0.002 ± 0.025: inconclusive
+        mask_ratio=0.30 | −0.108 ± 0.033: better by mask_ratio
+        mask_ratio=0.30 nsp=random | −0.078 ± 0.064: inconclusive
+        size=mini | −0.225 ± 0.042: better by size
+        size=mini nsp=random | −0.219 ± 0.041: inconclusive
+        size=mini mask_ratio=0.30 | −0.316 ± 0.072: better by size, mask_ratio
         size=mini mask_ratio=0.30
-        nsp=random | −0.31 ± 0.22, n = 2: inconclusive
+        nsp=random | −0.31 ± 0.22: inconclusive
         ");
     }
 }

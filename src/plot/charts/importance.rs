@@ -17,10 +17,9 @@ pub fn importance_bars(comparison: &Comparison) -> Option<Figure> {
     parts.sort_by(|a, b| b.is_swept().cmp(&a.is_swept()).then(share(b).total_cmp(&share(a))));
     let high = parts.iter().map(|part| part.interval.map_or(share(part), |i| i.high)).fold(0.05, f64::max);
     let (label, rows_are) = match table.method {
-        Method::Anova { .. } => (
-            "share of the variance among runs of one seed (%)",
-            "Each row: an axis, or what two axes do beyond their sum.",
-        ),
+        Method::Anova { .. } => {
+            ("share of the variance among all runs (%)", "Each row: an axis, or what two axes do beyond their sum.")
+        }
         Method::PedAnova { .. } => ("share of what sets the best quarter of the cells apart (%)", "Each row: an axis."),
     };
     let mut x = linear_axis(label, 0.0, 100.0 * high, 5);
@@ -68,14 +67,14 @@ mod tests {
         let rows =
             panel.y.ticks.iter().zip(&panel.labels).map(|(tick, label)| format!("{} | {}", tick.text, label.text));
         insta::assert_snapshot!(rows.collect::<Vec<_>>().join("\n"), @"
-        size | 82 % (48 to 95 %): clear
-        mask_ratio | 15 % (3.1 to 47 %): clear
-        nsp | 0.3 % (0 to 2.5 %): inconclusive
-        size × mask_ratio | 0 % (0 to < 0.1 %): inconclusive
-        size × nsp | 0 % (0 to 0.9 %): inconclusive
-        mask_ratio × nsp | 0 % (0 to 1.3 %): inconclusive
-        three axes and more | 0 % (0 to 1.4 %): inconclusive
-        noise | 2.0 % (0.7 to 11 %)
+        size | 84 % (0.5 to 99 %): clear
+        mask_ratio | 14 % (0 to 88 %): clear
+        three axes and more | 0.1 % (0 to 1.4 %): not tested
+        nsp | below 3.4 %: inconclusive
+        size × mask_ratio | below 0.2 %: inconclusive
+        size × nsp | below 1.5 %: inconclusive
+        mask_ratio × nsp | below 2.0 %: inconclusive
+        noise | 2.1 % (0.3 to 63 %)
         ");
     }
 

@@ -6,7 +6,7 @@ use super::curves::{extent, height_for};
 use super::encoding::{empty_panel, metric_label, seed_count};
 use super::finals::quantity;
 use crate::analysis::statistics::Estimate;
-use crate::analysis::{Axis, AxisKind, Comparison, is_full_grid, mean_over_cells};
+use crate::analysis::{Axis, AxisKind, Comparison, Means, is_full_grid};
 use crate::plot::figure::{Colour, Dash, Figure, Ink, Label, Mark, Panel, PlotAxis, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, named_axis};
@@ -32,9 +32,9 @@ struct Plot<'a> {
 /// sweep is no full grid.
 pub fn marginal_means(comparison: &Comparison) -> Option<Figure> {
     let axes = varied(comparison)?;
-    let cells = comparison.cells();
+    let means = Means::of(comparison);
     let plots = axes.iter().map(|x| {
-        let at = |value: &String| mean_over_cells(&cells, &comparison.metric, &[(&x.name, value)]);
+        let at = |value: &String| means.over(&[(&x.name, value)]);
         Plot { title: String::new(), x, series: vec![Series { value: None, means: x.values.iter().map(at).collect() }] }
     });
     let what = format!("final {} by each axis", quantity(comparison));
@@ -45,15 +45,14 @@ pub fn marginal_means(comparison: &Comparison) -> Option<Figure> {
 /// One panel for each pair of axes. Absent below two axes, and where the sweep is no full grid.
 pub fn interactions(comparison: &Comparison) -> Option<Figure> {
     let axes = varied(comparison)?;
-    let cells = comparison.cells();
+    let means = Means::of(comparison);
     let pairs = (0..axes.len()).flat_map(|a| (a + 1..axes.len()).map(move |b| (a, b)));
     let plots = pairs.map(|(a, b)| {
         // What has an order, or more values, goes along the panel.
         let weight = |axis: &Axis| (axis.kind != AxisKind::Category, axis.values.len());
         let (x, lines) = if weight(axes[b]) > weight(axes[a]) { (axes[b], axes[a]) } else { (axes[a], axes[b]) };
         let series = lines.values.iter().enumerate().map(|(i, line)| {
-            let at =
-                |value: &String| mean_over_cells(&cells, &comparison.metric, &[(&x.name, value), (&lines.name, line)]);
+            let at = |value: &String| means.over(&[(&x.name, value), (&lines.name, line)]);
             Series { value: Some((lines, i)), means: x.values.iter().map(at).collect() }
         });
         Plot { title: format!("{} by {}", lines.name, x.name), x, series: series.collect() }
@@ -92,7 +91,7 @@ fn draw(
     } else {
         let bars = "Dots and bars: mean and 95 % interval over seeds (Student's t)";
         format!(
-            "{bars}, {}. Differences are surer than bars that overlap suggest: seeds are paired.",
+            "{bars}, {}. Differences may be surer than bars that overlap suggest: luck that cells share cancels.",
             seed_count(&counts)
         )
     };

@@ -3,8 +3,7 @@
 use super::curves::extent;
 use super::encoding::{empty_panel, names, seed_count};
 use super::finals::{add_floors, missing_in_words, quantity, value_axis};
-use crate::analysis::statistics::Estimate;
-use crate::analysis::{Axis, Comparison};
+use crate::analysis::{Axis, Comparison, Means};
 use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, Mark, PlotAxis};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, log_axis};
@@ -26,6 +25,7 @@ pub fn final_over_scale(comparison: &Comparison, axis: &Axis) -> Option<Figure> 
     add_floors(comparison, &mut panel);
     let (mut counts, mut missing, mut elsewhere) = (Vec::new(), 0, 0);
     let worse = if comparison.goal.prefers(0.0, 1.0) { panel.y.high } else { panel.y.low };
+    let means = Means::of(comparison);
     for cell in &cells {
         let value = |axis: &Axis| cell.key.value(&axis.name).map(str::to_owned);
         let Some(x) = value(axis).and_then(|value| place(&value)) else {
@@ -35,7 +35,7 @@ pub fn final_over_scale(comparison: &Comparison, axis: &Axis) -> Option<Figure> 
         let ink = colour_axis.and_then(|axis| Some(palette.ink(&axis.name, &value(axis)?))).unwrap_or(Ink::Category(0));
         let values = cell.outcomes(&comparison.metric).into_values().collect::<Vec<_>>();
         missing += cell.runs.len() - values.len();
-        let Some(estimate) = Estimate::of(&values) else {
+        let Some(estimate) = means.of_cell(&cell.key) else {
             panel.marks.push(Mark::Cross { at: (x, worse), colour: Colour::full(ink) });
             continue;
         };

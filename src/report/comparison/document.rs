@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::analysis::statistics::Interval;
 use crate::analysis::{
-    Axis, CellSummary, Comparison, Effect, Importance, Part, SeedOutcome, Summary, against_baseline, importance,
-    marginal_effects,
+    Axis, CellSummary, Comparison, Effect, Importance, Part, SeedOutcome, Summary, against_baseline, cautions,
+    importance, luck_in_words, marginal_effects,
 };
 
 /// Everything that the tables and the report say in numbers.
@@ -31,10 +31,11 @@ pub fn document(comparison: &Comparison, summary: &Summary, report: &Path) -> Va
         },
         "floors": floors,
         "statement": summary.statement(),
+        "cautions": cautions(comparison),
+        "luck": luck_in_words(comparison),
         "winner": summary.shrunken.map(|s| json!({
             "raw": s.raw,
             "shrunken": s.shrunken,
-            "interval_95": s.interval.map(interval),
             "kept": s.kept,
             "towards": s.towards.words(),
         })),
@@ -78,19 +79,19 @@ fn seed(seed: &SeedOutcome) -> Value {
 }
 
 fn effect(effect: &Effect) -> Value {
-    let estimate = effect.difference.as_ref().map(|d| &d.estimate);
+    let measured = effect.difference.and_then(|difference| difference.measured);
     json!({
         "effect": effect.name(),
         "reference": effect.reference,
-        "pairs": effect.blocks(),
-        "seeds": effect.seeds,
-        "difference": estimate.map(|e| e.mean),
-        "interval_95": estimate.and_then(|e| e.interval).map(interval),
-        "p": effect.difference.and_then(|d| d.p_t),
+        "settings": effect.blocks(),
+        "difference": effect.difference.map(|difference| difference.mean),
+        "interval_95": effect.interval().map(interval),
+        "degrees": measured.map(|measured| measured.degrees),
+        "p": effect.difference.and_then(|difference| difference.p()),
         "p_adjusted": effect.adjusted_p,
-        "p_exact": effect.difference.and_then(|d| d.p_exact),
         "verdict": effect.verdict.word(),
-        "advice": effect.verdict.advice(),
+        "by_axes": effect.by_axes,
+        "advice": effect.advice(),
     })
 }
 
@@ -103,17 +104,17 @@ fn importance_of(found: &Importance) -> Value {
             "degrees": row.map(|row| row.degrees),
             "sum_of_squares": row.map(|row| row.sum_of_squares),
             "f": row.and_then(|row| row.f),
-            "p": row.and_then(|row| row.p),
             "p_adjusted": part.adjusted_p,
             "share": part.share,
+            "rank_correlation": part.rank_correlation,
             "interval_95": part.interval.map(interval),
             "verdict": part.word(),
         })
     };
     let parts = found.parts.iter().map(part).collect::<Vec<_>>();
     match &found.method {
-        Method::Anova { seeds, left_out } => {
-            json!({ "method": "anova", "parts": parts, "seeds": seeds, "seeds_left_out": left_out })
+        Method::Anova { plots, seeds, is_common } => {
+            json!({ "method": "anova", "parts": parts, "plots": plots, "seeds": seeds, "common_seeds": is_common })
         }
         Method::PedAnova { why, cells, left_out } => {
             let why = why.to_string();

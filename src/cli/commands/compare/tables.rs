@@ -1,6 +1,8 @@
 //! The comparison as text: what a terminal shows.
 
-use crate::analysis::{Comparison, NoImportance, Summary, importance, marginal_effects, plus_minus};
+use crate::analysis::{
+    Comparison, NoImportance, Summary, cautions, importance, luck_in_words, marginal_effects, plus_minus,
+};
 use crate::cli::context::Context;
 use crate::cli::format;
 use crate::cli::table::{Align, table};
@@ -19,10 +21,13 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
         ("max", Align::Right),
         ("", Align::Left),
     ]);
+    for caution in cautions(comparison) {
+        printer.data(format!("! {caution}"));
+    }
     for axis in comparison.axes.iter().filter(|axis| !axis.also.is_empty()) {
         printer.data(format!("{} stands for what changes with it: {}", axis.name, axis.also.join(", ")));
     }
-    let rows = summary.cells.iter().map(|cell| {
+    let rows = summary.by_rank().map(|(_, cell)| {
         let mut row: Vec<String> = cell.key.0.iter().map(|(_, value)| value.clone()).collect();
         let estimate = cell.estimate.as_ref();
         row.extend([
@@ -37,12 +42,10 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
     printer.data(format!("{}\n", table(&columns, rows)));
     let effects = marginal_effects(comparison);
     if !effects.is_empty() {
-        let columns =
-            [("effect on ", Align::Left), ("difference", Align::Right), ("pairs", Align::Right), ("", Align::Left)];
+        let columns = [("effect on ", Align::Left), ("difference", Align::Right), ("", Align::Left)];
         let rows = effects.iter().map(|effect| {
-            let interval = effect.difference.as_ref().map_or_else(|| "-".into(), |d| plus_minus(&d.estimate));
-            let advice = effect.verdict.advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
-            vec![effect.name(), interval, effect.blocks().to_string(), format!("{}{advice}", effect.verdict.word())]
+            let advice = effect.advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
+            vec![effect.name(), effect.size().unwrap_or_else(|| "-".into()), format!("{}{advice}", effect.word())]
         });
         printer.data(format!("{}\n", table(&columns, rows)));
     }
@@ -53,6 +56,7 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
         let (metric, value) = (&floor.metric, format::metric(Some(floor.value)));
         printer.data(format!("{metric}: {value} by {}, {} by the best run", floor.label, format::metric(best)));
     }
+    printer.data(luck_in_words(comparison));
     printer.data(summary.statement());
     if let Some(text) = summary.rerun_statement() {
         printer.data(text);
@@ -67,7 +71,7 @@ fn print_importance(context: &Context, comparison: &Comparison) {
             let columns =
                 [("part", Align::Left), ("share of variance", Align::Right), ("p", Align::Right), ("", Align::Left)];
             let rows = found.parts.iter().map(|part| {
-                let p = part.shown_p();
+                let p = part.adjusted_p;
                 let p = p.map_or_else(|| "-".into(), |p| if p < 1e-4 { "< 0.0001".into() } else { format!("{p:.4}") });
                 vec![part.name.clone(), part.share_in_words(), p, part.word().to_owned()]
             });

@@ -1,0 +1,61 @@
+//! What a reader has to know before any result: that nothing was learned, or that the judge was also the teacher.
+
+use super::comparison::{Comparison, Floor};
+use super::means::Means;
+
+/// Sentences to be read first; none for a comparison without such faults.
+pub fn cautions(comparison: &Comparison) -> Vec<String> {
+    let mut said = comparison.cautions.clone();
+    if comparison.metric.as_str().starts_with("test/") {
+        said.push(format!(
+            "Cells are chosen by {}, which is measured on the test data: the best one looks better than it is. Choose by a \
+             metric of the held-out part, and read the test data once.",
+            comparison.metric
+        ));
+    }
+    let means = Means::of(comparison);
+    let found = comparison.cells().iter().filter_map(|cell| Some(means.of_cell(&cell.key)?.mean)).collect::<Vec<_>>();
+    said.extend(comparison.floors_of(&comparison.metric).filter_map(|floor| below(comparison, floor, &found)));
+    said
+}
+
+fn below(comparison: &Comparison, floor: &Floor, means: &[f64]) -> Option<String> {
+    let worse = means.iter().filter(|mean| !comparison.goal.prefers(**mean, floor.value)).count();
+    let (label, value) = (&floor.label, floor.value);
+    match worse {
+        0 => None,
+        _ if worse == means.len() => Some(format!(
+            "No cell is better than {label} ({value:.4}), which costs no learning: differences are between failures."
+        )),
+        _ => Some(format!(
+            "{worse} of {} cells are no better than {label} ({value:.4}), which costs no learning.",
+            means.len()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture;
+
+    #[test]
+    fn floors_and_test_data_are_told_first() {
+        let mut comparison = fixture::sweep();
+        assert!(cautions(&comparison).is_empty());
+        comparison.floors[0].value = 4.8;
+        let some = cautions(&comparison);
+        comparison.floors[0].value = 4.0;
+        comparison.runs.iter_mut().for_each(|run| {
+            let points = run.series[&comparison.metric].clone();
+            run.series.insert(fixture::metric("test/loss"), points);
+        });
+        comparison.metric = fixture::metric("test/loss");
+        comparison.floors[0].metric = fixture::metric("test/loss");
+        insta::assert_snapshot!([some, cautions(&comparison)].concat().join("\n"), @"
+        4 of 8 cells are no better than unigram entropy (4.8000), which costs no learning.
+        Cells are chosen by test/loss, which is measured on the test data: the best one looks better than it is. Choose by a metric of the held-out part, and read the test data once.
+        No cell is better than unigram entropy (4.0000), which costs no learning: differences are between failures.
+        ");
+    }
+}

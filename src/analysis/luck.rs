@@ -1,0 +1,487 @@
+//! The design of a sweep's luck, and what it says of a contrast: a mean, an interval and a p that hold.
+//!
+//! A run's luck is its seed. Cells that share a seed share what its draws do to them, so their outcomes vary together, in a
+//! way that nobody knows: nearly alike where the draws are the same (two schedules), hardly where they are not (two masks).
+//! Cells that share no seed, directly or through others, are independent. Such a group of cells is a *whole plot* of a
+//! split-plot design (Yates 1935): [`Design`] finds the plots from the seeds alone. Where every cell ran with the same
+//! seeds, there is one plot; where a sweep gives each combination of the settings that re-draw luck seeds of its own, each
+//! combination is a plot, and the axes that share luck vary within it.
+//!
+//! A contrast is a weighted sum of cell means. Within a plot it has one value for each seed, whose scatter holds all that
+//! the seed does to those cells, whatever it is; plots add up independently:
+//!
+//! ```text
+//! estimate = sum over plots of mean over seeds of L[plot, seed],    variance = sum over plots of v[plot] / seeds
+//! ```
+//!
+//! With one plot that is Student's t over the seeds' means: right whatever the luck is, and blind with few seeds. With P
+//! plots of S seeds there are P (S - 1) degrees of freedom. The same sum in other plots has the same luck, and so those
+//! plots' scatter is pooled into v. Where plots scatter differently, pooling misleads: a contrast over many plots therefore
+//! has its own variance with Welch and Satterthwaite's degrees (1946), less the bias of estimating them. One over few plots
+//! has the pooled variance, or, where the plots' differ beyond chance, one that is moderated between its own and the pooled
+//! one (Smyth 2004), if that is more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use statrs::function::gamma::digamma;
+
+use super::comparison::{CellKey, Comparison};
+use super::statistics::{Interval, mean, sample_variance, t_quantile, t_two_sided_p, trigamma};
+use crate::types::Seed;
+
+/// From so many plots on, a contrast's own variances tell its degrees of freedom well enough.
+const MANY_PLOTS: usize = 4;
+
+/// Cells with a weight each: a group counts as a whole, such as a treated cell (1) and its partner (-1).
+pub(super) type Group = Vec<(usize, f64)>;
+
+/// The finished outcomes of a comparison, laid out by who shares luck with whom.
+#[derive(Debug)]
+pub(super) struct Design {
+    pub keys: Vec<CellKey>,
+    pub outcomes: Vec<BTreeMap<Seed, f64>>,
+    /// For each cell its whole plot, and its place within it.
+    place: Vec<(usize, usize)>,
+    /// For each plot its cells by place.
+    plots: Vec<BTreeMap<usize, usize>>,
+}
+
+/// What a contrast comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    pub mean: f64,
+    /// Of the mean; with the degrees of freedom that it is known with.
+    pub standard_error: f64,
+    pub degrees: f64,
+}
+
+impl Measured {
+    /// The 95 % interval of the mean; absent where nothing scatters.
+    pub fn interval(&self) -> Option<Interval> {
+        let half = t_quantile(0.975, self.degrees) * self.standard_error;
+        (half > 0.0).then_some(Interval { low: self.mean - half, high: self.mean + half })
+    }
+
+    /// Two-sided p of "the truth is 0"; absent where nothing scatters, as with a metric of few values.
+    pub fn p(&self) -> Option<f64> {
+        (self.standard_error > 0.0).then(|| t_two_sided_p(self.mean / self.standard_error, self.degrees))
+    }
+
+    /// The least true difference that four of five such sweeps find at this level.
+    pub fn detectable(&self, level: f64) -> f64 {
+        (t_quantile(1.0 - level / 2.0, self.degrees) + t_quantile(0.8, self.degrees)) * self.standard_error
+    }
+}
+
+/// A contrast's mean over what finished, and how well it is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Difference {
+    pub mean: f64,
+    /// The groups of cells that it rests on.
+    pub groups: usize,
+    /// Absent where no plot has two seeds.
+    pub measured: Option<Measured>,
+}
+
+impl Difference {
+    /// Two-sided p of "the truth is 0".
+    pub fn p(&self) -> Option<f64> {
+        self.measured?.p()
+    }
+}
+
+impl Design {
+    pub fn of(comparison: &Comparison) -> Self {
+        let cells = comparison.cells();
+        let seeds = cells.iter().map(|cell| cell.runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>());
+        let plot_of = components(&seeds.collect::<Vec<_>>());
+        let keys = cells.iter().map(|cell| cell.key.clone()).collect::<Vec<_>>();
+        let is_within = |axis: &str| {
+            (0..keys.len()).any(|i| plot_of[i] != i && keys[plot_of[i]].value(axis) != keys[i].value(axis))
+        };
+        let within = comparison.axes.iter().map(|axis| axis.name.as_str()).filter(|axis| is_within(axis));
+        let within = within.collect::<Vec<_>>();
+        let (mut names, mut plots) = (BTreeMap::new(), BTreeMap::<usize, BTreeMap<usize, usize>>::new());
+        let mut place = Vec::new();
+        for (i, key) in keys.iter().enumerate() {
+            let name = within.iter().map(|axis| key.value(axis)).collect::<Vec<_>>();
+            let next = names.len();
+            let sub = *names.entry(name).or_insert(next);
+            let next = plots.len();
+            plots.entry(plot_of[i]).or_insert_with(BTreeMap::new).insert(sub, i);
+            place.push((plots.keys().position(|&first| first == plot_of[i]).unwrap_or(next), sub));
+        }
+        let outcomes = cells.iter().map(|cell| cell.outcomes(&comparison.metric)).collect();
+        Self { outcomes, place, plots: plots.into_values().collect(), keys }
+    }
+
+    /// The groups of cells that are independent of each other.
+    pub fn plots(&self) -> usize {
+        self.plots.len()
+    }
+
+    /// Whether all cells ran with the same seeds, so that only whole seeds are independent.
+    pub fn is_common(&self) -> bool {
+        self.plots.len() == 1 && self.keys.len() > 1
+    }
+
+    /// The most seeds that a cell has finished with.
+    pub fn most_seeds(&self) -> usize {
+        self.outcomes.iter().map(BTreeMap::len).max().unwrap_or(0)
+    }
+
+    /// For each plot the most seeds that one of its cells has finished with.
+    pub fn seeds_by_plot(&self) -> impl Iterator<Item = usize> {
+        self.plots.iter().map(|cells| cells.values().map(|cell| self.outcomes[*cell].len()).max().unwrap_or(0))
+    }
+
+    /// The mean over `groups` of their weighted sums, each counted where all of its cells have an outcome. Absent where
+    /// none has.
+    pub fn measure(&self, groups: &[Group]) -> Option<Difference> {
+        let mut kept = groups.iter().collect::<Vec<_>>();
+        kept.retain(|group| !group.is_empty() && group.iter().all(|(cell, _)| !self.outcomes[*cell].is_empty()));
+        loop {
+            let count = kept.len();
+            if count == 0 {
+                return None;
+            }
+            let parts = self.parts(&kept);
+            let Some(empty) = parts.iter().find(|part| part.values.is_empty()) else {
+                let mean = parts.iter().filter_map(|part| mean(&part.values)).sum();
+                return Some(Difference { mean, groups: count, measured: self.scatter(&parts, mean) });
+            };
+            // No seed of this plot has finished in all of its cells: what hangs on it is left out.
+            kept.retain(|group| group.iter().all(|(cell, _)| self.place[*cell].0 != empty.plot));
+        }
+    }
+
+    /// The groups that `measure` takes of these.
+    pub fn finished(&self, groups: &[Group]) -> Vec<Group> {
+        let is_there = |group: &&Group| group.iter().all(|(cell, _)| !self.outcomes[*cell].is_empty());
+        groups.iter().filter(is_there).cloned().collect()
+    }
+
+    /// What each plot adds to the mean over `groups`.
+    fn parts(&self, groups: &[&Group]) -> Vec<Part> {
+        let mut by_plot = BTreeMap::<usize, Vec<&Group>>::new();
+        for group in groups {
+            let plots = group.iter().map(|(cell, _)| self.place[*cell].0).collect::<BTreeSet<_>>();
+            plots.into_iter().for_each(|plot| by_plot.entry(plot).or_default().push(group));
+        }
+        let scale = 1.0 / groups.len() as f64;
+        let part = |(plot, its): (usize, Vec<&Group>)| {
+            let mut form = BTreeMap::<usize, f64>::new();
+            let inside = |cell: &usize| self.place[*cell].0 == plot;
+            for (cell, weight) in its.iter().copied().flatten().filter(|(cell, _)| inside(cell)) {
+                *form.entry(self.place[*cell].1).or_default() += weight * scale;
+            }
+            form.retain(|_, weight| weight.abs() > 1e-12);
+            let is_whole = its.iter().copied().flatten().all(|(cell, _)| inside(cell));
+            let values =
+                if is_whole && its.len() > 1 { self.values_by_group(&its, scale) } else { self.values(plot, &form) };
+            Part { plot, form, values }
+        };
+        by_plot.into_iter().map(part).collect()
+    }
+
+    /// The value of a sum in each seed that has all of its cells.
+    fn values(&self, plot: usize, form: &BTreeMap<usize, f64>) -> Vec<f64> {
+        let cells = form.iter().map(|(sub, weight)| Some((*self.plots[plot].get(sub)?, *weight)));
+        let Some(cells) = cells.collect::<Option<Vec<_>>>().filter(|cells| !cells.is_empty()) else {
+            return Vec::new();
+        };
+        let sum =
+            |seed: &Seed| cells.iter().map(|(cell, w)| Some(w * self.outcomes[*cell].get(seed)?)).sum::<Option<f64>>();
+        self.outcomes[cells[0].0].keys().filter_map(sum).collect()
+    }
+
+    /// The same where each group is whole in the plot: a seed that lacks some groups counts with the others.
+    fn values_by_group(&self, groups: &[&Group], scale: f64) -> Vec<f64> {
+        let seeds = groups.iter().copied().flatten().flat_map(|(cell, _)| self.outcomes[*cell].keys());
+        let sum = |seed: &Seed, group: &Group| {
+            group.iter().map(|(cell, w)| Some(w * self.outcomes[*cell].get(seed)?)).sum::<Option<f64>>()
+        };
+        let value = |seed| mean(&groups.iter().filter_map(|group| sum(seed, group)).collect::<Vec<_>>());
+        let values = seeds.collect::<BTreeSet<_>>().into_iter().filter_map(value);
+        values.map(|value| value * scale * groups.len() as f64).collect()
+    }
+
+    fn scatter(&self, parts: &[Part], mean: f64) -> Option<Measured> {
+        let shapes = parts.iter().map(Part::shape).collect::<Vec<_>>();
+        let own = parts.iter().zip(&shapes).map(|(part, (size, _))| {
+            (sample_variance(&part.values).map(|v| v / size.powi(2)), part.values.len(), size.powi(2))
+        });
+        let own = own.collect::<Vec<_>>();
+        let is_alike = shapes.iter().all(|(_, shape)| shape.same(&shapes[0].1));
+        // The same sum in every plot that has its cells.
+        let known: Vec<(f64, f64)> = if is_alike {
+            let form = shapes[0].1.0.iter().copied().collect::<BTreeMap<_, _>>();
+            let values = (0..self.plots.len()).map(|plot| match parts.iter().position(|part| part.plot == plot) {
+                Some(i) => (own[i].0, own[i].1),
+                None => {
+                    let values = self.values(plot, &form);
+                    (sample_variance(&values), values.len())
+                }
+            });
+            values.filter_map(|(variance, n)| Some((variance?, n as f64 - 1.0))).collect()
+        } else {
+            own.iter().filter_map(|(variance, n, _)| Some(((*variance)?, *n as f64 - 1.0))).collect()
+        };
+        let spread = Spread::of(&known)?;
+        let (variance, degrees) = spread.of_sum(&own);
+        Some(Measured { mean, standard_error: variance.sqrt(), degrees })
+    }
+}
+
+/// Whose luck is independent of whose, and what that is worth: the error of every verdict, in a sentence or two.
+pub fn luck_in_words(comparison: &Comparison) -> String {
+    let design = Design::of(comparison);
+    let (plots, seeds) = (design.plots(), design.most_seeds());
+    if seeds < 2 {
+        return "One seed: a difference cannot be told from luck.".to_owned();
+    }
+    if !design.is_common() {
+        let degrees = design.seeds_by_plot().map(|seeds| seeds.saturating_sub(1)).sum::<usize>();
+        return format!(
+            "Luck: {plots} groups of cells with seeds of their own, {seeds} each at most; errors are pooled over them \
+             ({degrees} degrees of freedom)."
+        );
+    }
+    let text = format!(
+        "Luck: all cells share {seeds} seeds, so that only whole seeds are independent ({} {} of freedom).",
+        seeds - 1,
+        if seeds == 2 { "degree" } else { "degrees" }
+    );
+    let redrawn = |key: &CellKey| {
+        let axes = comparison.axes.iter().filter(|axis| axis.redraws_luck);
+        axes.map(|axis| key.value(&axis.name).map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let groups = design.keys.iter().map(redrawn).collect::<BTreeSet<_>>().len();
+    if groups < 2 {
+        return text;
+    }
+    let factor = |degrees: f64| t_quantile(0.975, degrees) + t_quantile(0.8, degrees);
+    let gain = factor((seeds - 1) as f64) / factor((groups * (seeds - 1)) as f64);
+    text + &format!(
+        " The same number of runs with `[sweep.replicates] seeds = {seeds}`, a count, has {} degrees, and sees effects \
+         {gain:.1} times smaller where seeds act on each cell anew.",
+        groups * (seeds - 1)
+    )
+}
+
+/// What one plot adds to a contrast.
+struct Part {
+    plot: usize,
+    /// The weight of each place in the plot.
+    form: BTreeMap<usize, f64>,
+    /// One for each seed.
+    values: Vec<f64>,
+}
+
+/// Weights whose largest is 1.
+struct Shape(Vec<(usize, f64)>);
+
+impl Part {
+    /// The size of the weights, and the weights by it.
+    fn shape(&self) -> (f64, Shape) {
+        let size = self.form.values().fold(0.0, |most: f64, w| most.max(w.abs())).max(1e-300);
+        let sign = self.form.values().next().map_or(1.0, |w| w.signum());
+        (size, Shape(self.form.iter().map(|(sub, w)| (*sub, sign * w / size)).collect()))
+    }
+}
+
+impl Shape {
+    fn same(&self, other: &Self) -> bool {
+        let pairs = self.0.iter().zip(&other.0);
+        self.0.len() == other.0.len() && pairs.into_iter().all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() < 1e-9)
+    }
+}
+
+/// How the scatter of one sum differs from plot to plot.
+struct Spread {
+    pooled: f64,
+    /// Of the pooled variance.
+    degrees: f64,
+    /// What the plots' variances vary about, with the degrees that this is worth (Smyth's s0 squared and d0); absent where
+    /// they vary no more than chance.
+    prior: Option<(f64, f64)>,
+}
+
+impl Spread {
+    /// From variances with their degrees; absent where there is none.
+    fn of(known: &[(f64, f64)]) -> Option<Self> {
+        let degrees = known.iter().map(|(_, f)| f).sum::<f64>();
+        if degrees < 1.0 {
+            return None;
+        }
+        let pooled = known.iter().map(|(v, f)| v * f).sum::<f64>() / degrees;
+        Some(Self { pooled, degrees, prior: Self::prior(known) })
+    }
+
+    /// Smyth's moments: the logarithms of chi-squared variances scatter by trigamma(f / 2), and more only where the true
+    /// variances differ.
+    fn prior(known: &[(f64, f64)]) -> Option<(f64, f64)> {
+        if known.len() < MANY_PLOTS || known.iter().any(|(v, _)| *v <= 0.0) {
+            return None;
+        }
+        let logs = known.iter().map(|(v, f)| v.ln() - digamma(f / 2.0) + (f / 2.0).ln()).collect::<Vec<_>>();
+        let chance = mean(&known.iter().map(|(_, f)| trigamma(f / 2.0)).collect::<Vec<_>>())?;
+        let excess = sample_variance(&logs)? - chance;
+        if excess <= 0.0 {
+            return None;
+        }
+        let worth = 2.0 * inverse_trigamma(excess);
+        let centre = (mean(&logs)? + digamma(worth / 2.0) - (worth / 2.0).ln()).exp();
+        Some((centre, worth))
+    }
+
+    /// The variance of a sum of plots' means, each with its own variance (if it has one), its seeds and its squared
+    /// weight, and the degrees of freedom.
+    fn of_sum(&self, plots: &[(Option<f64>, usize, f64)]) -> (f64, f64) {
+        let per_seed = |(_, n, square): &(Option<f64>, usize, f64)| square / (*n as f64);
+        let own = plots.iter().map(|plot| Some((plot.0? * per_seed(plot), plot.1 as f64 - 1.0)));
+        if let Some(own) = own.collect::<Option<Vec<_>>>().filter(|own| own.len() >= MANY_PLOTS) {
+            let variance = own.iter().map(|(v, _)| v).sum::<f64>();
+            let (least, all) = own.iter().fold((f64::MAX, 0.0), |(least, all), (_, f)| (f.min(least), all + f));
+            // v^2 overestimates sigma^4 by (f + 2) / f, and the squared sum by its own variance: without both, two seeds
+            // would be worth a third of their degrees.
+            let fourth = own.iter().map(|(v, f)| v * v / (f + 2.0)).sum::<f64>();
+            if variance > 0.0 {
+                let unbiased = (variance * variance / fourth - 2.0).clamp(least, all);
+                // Where the plots do scatter differently, that is too bold with two or three seeds, and Satterthwaite's
+                // own formula too timid: simulated sweeps keep the level between the two.
+                let timid = variance * variance / own.iter().map(|(v, f)| v * v / f).sum::<f64>();
+                let degrees = if self.prior.is_some() { (unbiased * timid.max(1.0)).sqrt() } else { unbiased };
+                return (variance, degrees);
+            }
+        }
+        let Some((centre, worth)) = self.prior else {
+            return (plots.iter().map(|plot| self.pooled * per_seed(plot)).sum(), self.degrees);
+        };
+        // Never below the pooled one: a plot that scatters little in two seeds is mostly lucky.
+        let moderated = plots.iter().map(|plot| {
+            let f = plot.1 as f64 - 1.0;
+            let variance = (worth * centre + f * plot.0.unwrap_or(0.0)) / (worth + f);
+            (variance.max(self.pooled) * per_seed(plot), worth + f)
+        });
+        let moderated = moderated.collect::<Vec<_>>();
+        let least = moderated.iter().fold(f64::MAX, |least, (_, f)| f.min(least));
+        (moderated.iter().map(|(v, _)| v).sum(), least.min(self.degrees))
+    }
+}
+
+fn inverse_trigamma(y: f64) -> f64 {
+    let (mut low, mut high) = (1e-4_f64, 1e8_f64);
+    for _ in 0..80 {
+        let middle = (low * high).sqrt();
+        if trigamma(middle) > y { low = middle } else { high = middle }
+    }
+    (low * high).sqrt()
+}
+
+/// For each cell the first cell that it is connected with by shared seeds.
+fn components(seeds: &[BTreeSet<Seed>]) -> Vec<usize> {
+    let mut root = (0..seeds.len()).collect::<Vec<_>>();
+    fn find(root: &mut [usize], mut i: usize) -> usize {
+        while root[i] != i {
+            root[i] = root[root[i]];
+            i = root[i];
+        }
+        i
+    }
+    let mut first = BTreeMap::new();
+    for (i, its) in seeds.iter().enumerate() {
+        for seed in its {
+            let (a, b) = (find(&mut root, *first.entry(*seed).or_insert(i)), find(&mut root, i));
+            root[a.max(b)] = a.min(b);
+        }
+    }
+    (0..seeds.len()).map(|i| find(&mut root, i)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::AxisKind;
+    use crate::analysis::fixture::{self, Noise};
+
+    /// size x schedule with two seeds a plot, each size a plot of its own; outcomes from `noise`.
+    fn split_plot(seeds: u64) -> Comparison {
+        let axes = vec![
+            fixture::axis("size", &["a", "b", "c"], AxisKind::Category),
+            fixture::axis("schedule", &["x", "y"], AxisKind::Category),
+        ];
+        let mut noise = Noise::new(3);
+        let mut comparison = fixture::sweep_over("plots", axes, seeds);
+        fixture::own_luck(&mut comparison, &["size"]);
+        fixture::fill(&mut comparison, |_| noise.normal());
+        comparison
+    }
+
+    #[test]
+    fn plots_are_what_shares_seeds() {
+        let comparison = split_plot(2);
+        let design = Design::of(&comparison);
+        assert_eq!(design.plots(), 3);
+        assert_eq!(design.place, [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
+        assert!(Design::of(&fixture::sweep()).is_common());
+    }
+
+    /// By hand: two plots' means over schedules, with the variance pooled over three plots.
+    #[test]
+    fn a_whole_plot_contrast_pools_the_plots() {
+        let comparison = split_plot(2);
+        let design = Design::of(&comparison);
+        let y = |cell: usize| design.outcomes[cell].values().copied().collect::<Vec<_>>();
+        let plot = |p: usize| [0, 1].map(|s| (y(2 * p)[s] + y(2 * p + 1)[s]) / 2.0);
+        let groups = [vec![(2, 1.0), (0, -1.0)], vec![(3, 1.0), (1, -1.0)]];
+        let found = design.measure(&groups).unwrap();
+        let by_hand = mean(&plot(1)).unwrap() - mean(&plot(0)).unwrap();
+        let pooled = (0..3).map(|p| sample_variance(&plot(p)).unwrap()).sum::<f64>() / 3.0;
+        let measured = found.measured.unwrap();
+        assert!((found.mean - by_hand).abs() < 1e-12 && measured.degrees == 3.0);
+        assert!((measured.standard_error - (2.0 * pooled / 2.0).sqrt()).abs() < 1e-12);
+    }
+
+    /// By hand: the difference of schedules within each plot and seed.
+    #[test]
+    fn a_contrast_within_plots_is_paired() {
+        let design = Design::of(&split_plot(3));
+        let y = |cell: usize| design.outcomes[cell].values().copied().collect::<Vec<_>>();
+        let differences = |p: usize| (0..3).map(|s| y(2 * p + 1)[s] - y(2 * p)[s]).collect::<Vec<_>>();
+        let groups = (0..3).map(|p| vec![(2 * p + 1, 1.0), (2 * p, -1.0)]).collect::<Vec<_>>();
+        let measured = design.measure(&groups).unwrap().measured.unwrap();
+        let pooled = (0..3).map(|p| sample_variance(&differences(p)).unwrap()).sum::<f64>() / 3.0;
+        assert!((measured.standard_error - (pooled / 9.0).sqrt()).abs() < 1e-12 && measured.degrees == 6.0);
+        // One plot alone: its own mean, the scatter of all.
+        let alone = design.measure(&groups[..1]).unwrap().measured.unwrap();
+        assert!((alone.standard_error - (pooled / 3.0).sqrt()).abs() < 1e-12 && alone.degrees == 6.0);
+    }
+
+    #[test]
+    fn common_seeds_are_a_t_test_over_their_means() {
+        let axes = vec![
+            fixture::axis("size", &["a", "b"], AxisKind::Category),
+            fixture::axis("nsp", &["x", "y"], AxisKind::Category),
+        ];
+        let mut comparison = fixture::sweep_over("common", axes, 4);
+        let mut noise = Noise::new(9);
+        fixture::fill(&mut comparison, |_| noise.normal());
+        let design = Design::of(&comparison);
+        let y = |cell: usize| design.outcomes[cell].values().copied().collect::<Vec<_>>();
+        let by_seed = (0..4).map(|s| (y(2)[s] - y(0)[s] + y(3)[s] - y(1)[s]) / 2.0).collect::<Vec<_>>();
+        let measured =
+            design.measure(&[vec![(2, 1.0), (0, -1.0)], vec![(3, 1.0), (1, -1.0)]]).unwrap().measured.unwrap();
+        assert_eq!(measured.degrees, 3.0);
+        assert!((measured.mean - mean(&by_seed).unwrap()).abs() < 1e-12);
+        assert!((measured.standard_error - (sample_variance(&by_seed).unwrap() / 4.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn trigamma_is_inverted() {
+        for x in [0.3, 1.0, 7.0, 300.0] {
+            assert!((inverse_trigamma(trigamma(x)) / x - 1.0).abs() < 1e-6);
+        }
+        assert!((trigamma(1.0) - std::f64::consts::PI.powi(2) / 6.0).abs() < 1e-10);
+    }
+}
