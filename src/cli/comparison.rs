@@ -8,8 +8,8 @@ use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Goal, Point,
 use crate::experiment::{self, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, parameter_count};
 use crate::runner::examples::{FLOORS_FACT, TaskFloor};
-use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoredRun};
-use crate::types::{MetricName, SpecHash};
+use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoredRun, Subject};
+use crate::types::{MetricName, Seed, SpecHash};
 
 use super::context::Loaded;
 
@@ -25,7 +25,7 @@ pub fn of_plan(loaded: &Loaded, store: &Store) -> Result<Comparison, CliError> {
                 Some(row) => run_data(&store.load(&row.id)?, axes),
                 None => RunData {
                     id: None,
-                    spec: planned.hash,
+                    spec: Some(planned.hash),
                     axes,
                     seed: planned.seed,
                     state: RunState::Planned,
@@ -68,7 +68,7 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
     let text = words.join(" ");
     let query: RunQuery = text.parse()?;
     let rows = Index::open(store)?.query(&query)?;
-    let names = |row: &RunRow, word: &str| row.experiment.as_deref() == Some(word) || is_prefix(&row.id, word);
+    let names = |row: &RunRow, word: &str| row.group(word).is_some() || is_prefix(&row.id, word);
     if let Some(word) = query.words.iter().find(|word| !rows.iter().any(|row| names(row, word))) {
         let text = format!(
             "`{word}` is no file, no experiment and no run id among the runs of `{text}`; `ablate list` shows all runs"
@@ -81,7 +81,9 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
     let asked = rows.len();
     let rows = rows.into_iter().filter(|row| row.reproduces.is_none()).collect::<Vec<_>>();
     let (reproductions, originals) = (asked - rows.len(), rows.len());
-    let mut stored = best_of_each(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
+    let guests = rows.iter().filter(|row| row.spec_hash.is_none()).map(|row| row.id.clone()).collect::<Vec<_>>();
+    let planned = best_of_each(rows).into_values().map(|row| row.id);
+    let mut stored = planned.chain(guests).map(|id| store.load(&id)).collect::<Result<Vec<_>, _>>()?;
     stored.sort_by(|a, b| a.id.cmp(&b.id));
     let (axes, mut runs) = arrange(&stored);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
@@ -126,8 +128,13 @@ fn settings(run: &StoredRun) -> BTreeMap<String, String> {
         Ok(number) if value.contains('e') => Value::Float(number).to_string(),
         _ => value,
     };
-    let leaves = run.spec.leaves().into_iter().filter(|(key, _)| key != "train.seed");
+    let leaves = run.subject.settings().into_iter().filter(|(key, _)| !is_seed(key));
     leaves.map(|(key, value)| (key, spelled(value))).collect()
+}
+
+/// Whether a setting is a seed: ours, or what guests usually call theirs.
+fn is_seed(key: &str) -> bool {
+    key == "train.seed" || key == "seed" || key == "random_seed"
 }
 
 /// Where a setting stands in the key table, which lists an array by the name of the whole; after all keys for one that is
@@ -159,13 +166,14 @@ fn is_prefix(id: &crate::types::RunId, word: &str) -> bool {
     id.as_str().starts_with(&word.to_lowercase())
 }
 
-/// Of several runs of one specification, the one nearest to being finished; reproductions do not count.
+/// Of several runs of one specification, the one nearest to being finished; reproductions and guests do not count.
 fn best_of_each(rows: Vec<RunRow>) -> BTreeMap<SpecHash, RunRow> {
     let mut best: BTreeMap<SpecHash, RunRow> = BTreeMap::new();
     for row in rows.into_iter().filter(|row| row.reproduces.is_none()) {
-        let better = best.get(&row.spec_hash).is_none_or(|known| row.state.distance() < known.state.distance());
+        let Some(hash) = row.spec_hash else { continue };
+        let better = best.get(&hash).is_none_or(|known| row.state.distance() < known.state.distance());
         if better {
-            best.insert(row.spec_hash, row);
+            best.insert(hash, row);
         }
     }
     best
@@ -182,21 +190,30 @@ pub fn goal(goal: experiment::Goal) -> Goal {
 /// A stored run as analysis takes it, in the cell `axes`.
 pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
     let history = &run.history;
-    let points = |points: &[crate::store::Point]| {
-        points.iter().map(|point| Point { step: point.step.0, value: point.value }).collect::<Vec<_>>()
+    let points = |points: Vec<crate::store::Measured>| {
+        points.into_iter().map(|point| Point { step: point.step, value: point.value }).collect::<Vec<_>>()
+    };
+    let (seed, parameters) = match &run.subject {
+        Subject::Planned(spec) => (spec.train.seed, parameter_count(spec).total()),
+        Subject::Logged(_) => {
+            let seed = run.subject.settings().into_iter().find(|(key, _)| is_seed(key));
+            let seed = seed.and_then(|(_, value)| value.parse().ok()).unwrap_or_default();
+            let parameters = history.facts.get("parameters").and_then(serde_json::Value::as_u64);
+            (Seed(seed), parameters.unwrap_or_default())
+        }
     };
     let tokens = |name: &str| Some(history.series(&name.parse::<MetricName>().ok()?).last()?.value as u64);
     RunData {
         id: Some(run.id.clone()),
-        spec: run.spec.hash(),
+        spec: run.subject.hash(),
         axes,
-        seed: run.spec.train.seed,
+        seed,
         state: run.state,
         reason: history.reason().map(str::to_owned),
-        parameters: parameter_count(&run.spec).total(),
+        parameters,
         elapsed_secs: run.history.working_secs(),
         tokens: tokens("train/tokens").unwrap_or_default(),
-        series: history.all_series().map(|(name, series)| (name.clone(), points(series))).collect(),
+        series: history.all_measured().map(|(name, series)| (name.clone(), points(series))).collect(),
         facts: history.facts.clone(),
     }
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::args::{ExperimentFile, Global};
 use super::error::{CliError, print_diagnostics};
-use super::printer::Printer;
+use super::printer::{Printer, Style};
 use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, Stage};
 use crate::runner::trained::{self, Trained, TrainedError, Which};
 use crate::runner::{corpora, examples};
-use crate::store::{RunState, Store, StoredRun};
+use crate::store::{Index, RunState, Store, StoredRun};
 use crate::types::ContentHash;
 
 /// The surroundings of a command.
@@ -56,6 +56,13 @@ impl Context {
         self.store()
     }
 
+    /// Names the runs that an index could not read, which are in none of its answers.
+    pub fn say_unreadable(&self, index: &Index) {
+        for (run, error) in index.unreadable() {
+            self.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
+        }
+    }
+
     /// Reads an experiment file with all that it builds on; every mistake is an error, oddities are said.
     pub fn read(&self, arguments: &ExperimentFile) -> Result<Experiment, CliError> {
         let path = &arguments.file;
@@ -86,6 +93,7 @@ impl Context {
 
     /// The model that a run trained.
     pub fn trained(&self, run: &StoredRun, which: Which) -> Result<Trained, CliError> {
+        run.planned()?;
         trained::load(run, which, &self.data_root, &self.cache()?).map_err(|error| match error {
             TrainedError::NoCheckpoint { .. } => CliError::request(error),
             _ => CliError::work(error),
@@ -94,7 +102,7 @@ impl Context {
 
     /// The model that a run pretrained.
     pub fn pretrained(&self, run: &StoredRun, which: Which) -> Result<Trained, CliError> {
-        match run.spec.stage {
+        match run.planned()?.stage {
             Stage::Pretrain | Stage::Import => self.trained(run, which),
             Stage::Finetune => Err(CliError::request(format!(
                 "run {} was fine-tuned and has no head for masked tokens; use the pretraining run that it starts from, or \
@@ -131,11 +139,12 @@ impl LookUp for Surroundings<'_> {
     fn run(&mut self, name: &str) -> Result<RunSpec, String> {
         let store = Store::open(&self.context.runs).map_err(|error| error.to_string())?;
         let run = store.resolve(name).and_then(|id| store.load(&id)).map_err(|error| error.to_string())?;
-        match (run.state, run.spec.stage) {
+        let spec = run.planned().map_err(|error| error.to_string())?;
+        match (run.state, spec.stage) {
             (_, Stage::Finetune) => {
                 Err(format!("run {} was fine-tuned already; name a pretraining run or an imported model", run.id))
             }
-            (RunState::Finished, _) => Ok(run.spec),
+            (RunState::Finished, _) => Ok(spec.clone()),
             (state, _) => Err(format!("run {} is {state}, and only a finished run can be started from", run.id)),
         }
     }

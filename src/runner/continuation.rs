@@ -6,23 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::provenance::{Program, Provenance};
 use crate::plan::{RunSpec, Trajectory};
+pub use crate::store::Origin;
 use crate::store::{ChainDigest, Event, Index, RunDir, RunQuery, RunRow, RunState, Store, StoreError};
 use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
 use crate::trainer::device;
-use crate::trainer::recorder::Chain;
-use crate::types::{ContentHash, RunId, Step};
-
-/// Where a run goes on from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    pub run: RunId,
-    /// The step of that run's checkpoint.
-    pub step: Step,
-}
+use crate::types::{Chain, ContentHash, RunId, Step};
 
 /// Why a run cannot go on from its origin, and starts anew instead.
 #[derive(Debug, thiserror::Error)]

@@ -8,16 +8,15 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::clock;
 use super::continuation::{self, Origin, Trajectories};
 use super::progress::Progress;
 use super::provenance::{ExperimentOrigin, Provenance, cores};
 use super::queue::{Halving, Leg, Queue};
 use super::stop::Stop;
-use crate::plan::{RunSpec, predecessors, stages_before};
-use crate::store::{Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError};
+use crate::plan::{RunSpec, TokenizerKind, predecessors, stages_before};
+use crate::store::{Event, Group, Index, Lineage, NewRun, RunDir, RunQuery, RunRow, RunState, SpecClaim};
+use crate::store::{Store, StoreError, Subject};
 use crate::types::{RunId, SpecHash};
 
 /// How often waiting looks up: for a stop request, and for runs that other processes execute.
@@ -349,13 +348,16 @@ impl Sweep<'_> {
             Err(reason) => return Ok(Decision::Done(Fate::Broken { reason })),
         };
         if reproduces.is_some() {
-            let run = self.store.create_run(spec, &self.provenance(task, None, starts_from), clock::now())?;
+            let run = self.create(task, None, starts_from)?;
             return Ok(Decision::Execute { run, claim, from: None });
         }
         let query = RunQuery { spec_hash: Some(*hash), ..RunQuery::default() };
         let mut rows = self.index.query(&query)?;
         rows.retain(|row| row.reproduces.is_none());
         let find = |states: &[RunState]| rows.iter().find(|row| states.contains(&row.state));
+        if let Some(row) = rows.iter().min_by_key(|row| row.state.distance()) {
+            join(&self.store.run(&row.id)?, row, self.tasks[task].experiment.as_ref())?;
+        }
         if let Some(row) = find(&[RunState::Finished]) {
             return Ok(Decision::Done(Fate::Reused(row.id.clone())));
         }
@@ -381,7 +383,7 @@ impl Sweep<'_> {
             true => continuation::find(self.store, &mut self.index, &mut self.trajectories, spec)?,
             false => None,
         };
-        let run = self.store.create_run(spec, &self.provenance(task, from.clone(), starts_from), clock::now())?;
+        let run = self.create(task, from.clone(), starts_from)?;
         Ok(Decision::Execute { run, claim, from })
     }
 
@@ -399,13 +401,23 @@ impl Sweep<'_> {
         })
     }
 
-    fn provenance(&self, task: usize, continues: Option<Origin>, starts_from: Option<RunId>) -> Value {
+    /// Makes the folder of a new run of a task, with the runs that it stands on.
+    fn create(&self, task: usize, from: Option<Origin>, before: Option<RunId>) -> Result<RunDir, StoreError> {
         let Task { spec, experiment, reproduces, .. } = &self.tasks[task];
         let threads = self.options.threads_a_worker();
-        let beside = self.options.beside.as_deref();
-        let provenance = Provenance::new(spec, threads, &self.options.command, beside, clock::now());
-        let (experiment, reproduces) = (experiment.clone(), reproduces.clone());
-        Provenance { experiment, reproduces, continues, starts_from, ..provenance }.to_json()
+        let now = clock::now();
+        let provenance = Provenance::new(spec, threads, &self.options.command, self.options.beside.as_deref(), now);
+        let provenance = Provenance { experiment: experiment.clone(), ..provenance }.to_json();
+        let uses_tokenizer_of = match &before {
+            Some(before) if spec.tokenizer.kind == TokenizerKind::Imported => {
+                self.store.run(before)?.read_lineage()?.uses_tokenizer_of.or(Some(before.clone()))
+            }
+            _ => None,
+        };
+        let lineage =
+            Lineage { starts_from: before, continues: from, reproduces: reproduces.clone(), uses_tokenizer_of };
+        let subject = Subject::Planned(Box::new(spec.clone()));
+        self.store.create_run(&NewRun { subject: &subject, provenance: &provenance, lineage: &lineage }, now)
     }
 
     fn start(&self, leg: Leg, run: RunDir, claim: SpecClaim, sender: &Sender<Message>) -> Result<Worker, ExecuteError> {
@@ -471,6 +483,17 @@ impl Sweep<'_> {
         self.queue.ended(task);
         self.fates.insert(task, fate);
     }
+}
+
+/// Counts a run that there was before to the experiment that wants it now, beside those that it belongs to.
+fn join(run: &RunDir, row: &RunRow, experiment: Option<&ExperimentOrigin>) -> Result<(), StoreError> {
+    let Some(ExperimentOrigin { name, axes }) = experiment else { return Ok(()) };
+    let group = Group { name: name.clone(), axes: axes.clone() };
+    let made_for = row.experiments.first().filter(|_| row.was_made_for_one);
+    if row.group(name) != Some(&group) && made_for.is_none_or(|first| first.name != *name) {
+        run.relabel(|labels| labels.join(group))?;
+    }
+    Ok(())
 }
 
 /// A run that was begun goes on from itself.

@@ -7,15 +7,15 @@ use super::clock;
 use super::provenance::{Provenance, cores};
 use super::trained::TOKENIZER;
 use crate::plan::{RunSpec, parameter_count};
-use crate::store::{Event, Index, RunDir, RunQuery, RunState, Store, StoreError, write_atomic};
+use crate::store::write_atomic;
+use crate::store::{Event, Index, Lineage, NewRun, RunDir, RunQuery, RunState, Store, StoreError, Subject};
 use crate::trainer::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};
 use crate::trainer::hugging_face::import::{ImportError, Imported, import};
 use crate::trainer::model::parameters::digest;
 use crate::trainer::optimizer::Optimizer;
-use crate::trainer::recorder::Chain;
 use crate::trainer::schedule::Plateau;
 use crate::trainer::tokenizer::morphemes::SEPARATOR;
-use crate::types::{RunId, Step};
+use crate::types::{Chain, RunId, Step};
 
 /// Why a model did not become a run.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,9 @@ pub fn take_in(store: &Store, folder: &Path, defaults: &RunSpec, command: &[Stri
         return Ok(TakenIn { run: row.id.clone(), is_known: true, parameters, warnings });
     }
     let provenance = Provenance::new(&imported.spec, cores(), command, folder.parent(), clock::now());
-    let run = store.create_run(&imported.spec, &provenance.to_json(), clock::now())?;
+    let (subject, provenance) = (Subject::Planned(Box::new(imported.spec.clone())), provenance.to_json());
+    let new = NewRun { subject: &subject, provenance: &provenance, lineage: &Lineage::default() };
+    let run = store.create_run(&new, clock::now())?;
     write(&run, &imported, parameters, &warnings)?;
     index.refresh(run.id())?;
     Ok(TakenIn { run: run.id().clone(), is_known: false, parameters, warnings })

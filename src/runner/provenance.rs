@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::continuation::Origin;
 use crate::plan::RunSpec;
 use crate::trainer::device;
-use crate::types::{ContentHash, RunId, SpecHash, Timestamp};
+use crate::types::{ContentHash, SpecHash, Timestamp};
 
 /// The version of the file's shape.
 const PROVENANCE_SCHEMA: u32 = 1;
 
-/// Everything about an execution that its specification does not say.
+/// Everything about an execution that its specification does not say, but for the runs that it stands on: those are its
+/// lineage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     pub schema: u32,
@@ -28,15 +28,6 @@ pub struct Provenance {
     /// The experiment that asked for the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment: Option<ExperimentOrigin>,
-    /// The run that this one executes again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reproduces: Option<RunId>,
-    /// The run that this one goes on from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub continues: Option<Origin>,
-    /// The run whose last weights this one starts from: the stage before it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub starts_from: Option<RunId>,
 }
 
 /// The experiment that a run was first planned for.
@@ -124,9 +115,6 @@ impl Provenance {
             command: command.to_vec(),
             planned_at: now,
             experiment: None,
-            reproduces: None,
-            continues: None,
-            starts_from: None,
         }
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::execute::Task;
 use super::provenance::Provenance;
 use crate::plan::{DeviceKind, Stage};
-use crate::store::{History, RunState, StoredRun};
+use crate::store::{History, RunState, StoreError, StoredRun};
 use crate::types::{MetricName, RunId, Step};
 
 /// How far a loss may be off, relative to itself, on a device without the bitwise promise. Rounding differs from the first
@@ -63,6 +63,8 @@ pub enum ReproduceError {
         "run {run} was imported: there is nothing to execute again; `ablate import` of the same folder finds the same run"
     )]
     Imported { run: RunId },
+    #[error(transparent)]
+    Logged(#[from] StoreError),
     #[error("the re-execution {run} did not finish: {reason}")]
     Failed { run: RunId, reason: String },
 }
@@ -78,15 +80,16 @@ fn hint(state: RunState) -> &'static str {
 
 /// The task of executing `run` again, in a new folder that points at the old one.
 pub fn task(run: &StoredRun) -> Result<Task, ReproduceError> {
+    let spec = run.planned()?;
     if run.state != RunState::Finished {
         return Err(ReproduceError::NotFinished { run: run.id.clone(), state: run.state });
     }
-    if run.spec.stage == Stage::Import {
+    if spec.stage == Stage::Import {
         return Err(ReproduceError::Imported { run: run.id.clone() });
     }
     Ok(Task {
-        spec: run.spec.clone(),
-        hash: run.spec.hash(),
+        spec: spec.clone(),
+        hash: spec.hash(),
         label: format!("reproduction of {}", run.id),
         experiment: None,
         reproduces: Some(run.id.clone()),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::corpora;
 use super::provenance::Provenance;
 use crate::plan::{RunSpec, TokenizerKind, parameters};
-use crate::store::{RunDir, Store, StoredRun};
+use crate::store::{RunDir, Store, StoreError, StoredRun};
 use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
 use crate::trainer::corpus::PrepareError;
 use crate::trainer::model::parameters::Parameter;
@@ -36,6 +36,8 @@ pub enum TrainedError {
     #[error("run {run} has no checkpoint yet; it has made {steps} steps")]
     NoCheckpoint { run: RunId, steps: Step },
     #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error("cannot read {path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
@@ -57,10 +59,11 @@ pub enum TrainedError {
 pub fn load(run: &StoredRun, which: Which, data_root: &Path, cache: &Path) -> Result<Trained, TrainedError> {
     let (step, mut weights) = weights(run, which)?;
     // An imported model may have more than this program's model of it: a pooler without the head behind it.
-    let own = parameters(&run.spec);
+    let spec = run.planned()?;
+    let own = parameters(spec);
     weights.retain(|weight| own.iter().any(|(name, _)| *name == weight.name));
     let tokenizer = tokenizer(run, data_root, cache)?;
-    Ok(Trained { spec: run.spec.clone(), step, weights, tokenizer })
+    Ok(Trained { spec: spec.clone(), step, weights, tokenizer })
 }
 
 /// The weights of `run`, and the step that they are of.
@@ -76,7 +79,8 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
     };
     let steps = run.history.last_step();
     let path = path.ok_or_else(|| TrainedError::NoCheckpoint { run: run.id.clone(), steps })?;
-    let Checkpoint { step, parameters, .. } = checkpoint::read(&path, run.spec.hash(), &run.spec.optimizer)?;
+    let spec = run.planned()?;
+    let Checkpoint { step, parameters, .. } = checkpoint::read(&path, spec.hash(), &spec.optimizer)?;
     Ok((step, parameters))
 }
 
@@ -85,19 +89,19 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
 /// # Errors
 /// When neither cache nor corpus give it.
 pub fn tokenizer(run: &StoredRun, data_root: &Path, cache: &Path) -> Result<Tokenizer, TrainedError> {
-    let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
-    if run.spec.tokenizer.kind == TokenizerKind::Imported {
-        let of = provenance.and_then(|provenance| provenance.starts_from).unwrap_or_else(|| run.id.clone());
-        return imported_tokenizer(&run.dir.beside(&of));
+    let spec = run.planned()?;
+    if spec.tokenizer.kind == TokenizerKind::Imported {
+        return imported_tokenizer(&run.dir.beside(run.lineage.uses_tokenizer_of.as_ref().unwrap_or(&run.id)));
     }
     // The data of the run that this one starts from lie beside that one's file.
-    let first = provenance.as_ref().and_then(|provenance| provenance.starts_from.as_ref());
+    let first = run.lineage.starts_from.as_ref();
     let first = first.and_then(|first| Store::open(run.dir.path().parent()?).ok()?.load(first).ok());
     if let Some(first) = first {
         return tokenizer(&first, data_root, cache);
     }
+    let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
     let beside = provenance.and_then(|provenance| provenance.corpus.beside);
-    let tokenizer = corpora::tokenizer(&run.spec, beside.as_deref(), data_root, cache)
+    let tokenizer = corpora::tokenizer(spec, beside.as_deref(), data_root, cache)
         .map_err(|source| TrainedError::Tokenizer { run: run.id.clone(), source })?;
     check_tokenizer(run, &tokenizer)?;
     Ok(tokenizer)

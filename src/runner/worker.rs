@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use super::clock::{self, Stopwatch};
-use super::continuation::{self, Origin};
+use super::continuation;
 use super::corpora;
 use super::examples::{self, ExamplesError};
 use super::progress::Progress;
 use super::provenance::{Machine, Program, Provenance};
 use super::trained::{self, TrainedError, Which};
 use crate::plan::{FinetuneSpec, RunSpec, parameter_count};
-use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, RunDir, RunState, Store, StoreError};
+use crate::store::{ChainDigest, Event, EventLog, Lease, Metrics, Origin, RunDir, RunState, Store, StoreError};
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, DeviceError};
@@ -132,7 +132,7 @@ fn execute(
     let data = corpora::prepare(&spec, beside, &order.data_root, &order.runs.join("cache"))?;
     record_data(&data, recorder)?;
     recorder.append(&fact("parameters", json!(parameter_count(&spec).total())))?;
-    take_over(dir, order, &spec, provenance, recorder)?;
+    take_over(dir, order, &spec, recorder)?;
     let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
     let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
     Progress::Phase("training".into()).tell();
@@ -150,7 +150,7 @@ fn fine_tune(
 ) -> Result<Outcome, RunError> {
     let beside = provenance.corpus.beside.as_deref();
     let cache = order.runs.join("cache");
-    let before = match &provenance.starts_from {
+    let before = match &dir.read_lineage()?.starts_from {
         Some(run) => Some(Store::open(&order.runs)?.load(run)?),
         None => None,
     };
@@ -180,14 +180,8 @@ fn fine_tune(
 }
 
 /// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.
-fn take_over(
-    dir: &RunDir,
-    order: &Order,
-    spec: &RunSpec,
-    provenance: &Provenance,
-    recorder: &mut StoreRecorder,
-) -> Result<(), RunError> {
-    let Some(origin) = &provenance.continues else { return Ok(()) };
+fn take_over(dir: &RunDir, order: &Order, spec: &RunSpec, recorder: &mut StoreRecorder) -> Result<(), RunError> {
+    let Some(origin) = &dir.read_lineage()?.continues else { return Ok(()) };
     if !CheckpointDir::new(dir.checkpoints_path()).steps().is_empty() {
         return Ok(());
     }
@@ -325,6 +319,14 @@ impl Recorder for StoreRecorder {
     fn checkpoint(&mut self, step: Step, path: &Path, weights: ContentHash) -> Result<(), RecordError> {
         let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(self.append(&Event::Checkpoint { step, file, weights })?)
+    }
+
+    fn leads_to(&self, step: Step, chain: &ContentHash) -> bool {
+        self.log.reaches(step, chain)
+    }
+
+    fn make_durable(&mut self) -> Result<(), RecordError> {
+        Ok(self.log.sync()?)
     }
 
     fn stop_requested(&self) -> bool {

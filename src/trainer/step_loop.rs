@@ -173,6 +173,7 @@ pub fn train<S: Stage>(
             }
             let stop = !last && recorder.stop_requested();
             if last || stop || state.step.0.is_multiple_of(spec.train.checkpoint_every) {
+                recorder.make_durable()?;
                 let weights = folder.save(&state.checkpoint(spec), spec.train.keep_checkpoints)?;
                 recorder.checkpoint(state.step, &folder.path(state.step), weights)?;
             }
@@ -277,12 +278,12 @@ fn resume_or_start<M: Module>(
     model: &M,
     recorder: &mut dyn Recorder,
 ) -> Result<State, TrainError> {
-    let latest = folder.latest(spec.hash(), &spec.optimizer);
+    let latest = folder.latest(spec.hash(), &spec.optimizer, &|step, chain| recorder.leads_to(step, chain));
     let instead = match latest.checkpoint {
         Some(_) => "the one before it is used",
-        None => "there is no whole one before it, so the run starts anew",
+        None => "there is no usable one before it, so the run starts anew",
     };
-    for error in &latest.damaged {
+    for error in &latest.passed_over {
         recorder.warning(&format!("{error}; {instead}"))?;
     }
     match latest.checkpoint {
@@ -316,6 +317,7 @@ fn take(
     check_finite(state.step, &[(name, loss)])?;
     if loss < state.best {
         state.best = loss;
+        recorder.make_durable()?;
         folder.save_best(&state.checkpoint(spec))?;
     }
     Ok(())

@@ -19,7 +19,7 @@ use crate::plot::charts::standard_figures;
 use crate::plot::{ExtraFont, Figure, Report, Theme, render_png, render_svg, report_html};
 use crate::runner::clock;
 use crate::runner::provenance::Program;
-use crate::store::{Store, write_atomic};
+use crate::store::{Index, Store, write_atomic};
 use crate::types::MetricName;
 use wanted::Wanted;
 
@@ -47,12 +47,14 @@ pub fn compare(context: &Context, arguments: &args::Compare) -> Result<(), CliEr
         Some(file) => {
             let loaded = context.load(&args::ExperimentFile { file, sets: arguments.sets.clone() })?;
             let store = context.existing_store()?;
+            context.say_unreadable(&Index::open(&store)?);
             let mut comparison = comparison::of_plan(&loaded, &store)?;
             decide(&mut comparison, arguments)?;
             show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, &drawing)
         }
         None => {
             let store = context.existing_store()?;
+            context.say_unreadable(&Index::open(&store)?);
             let Found { mut comparison, reproductions, repeated } =
                 comparison::of_query(&arguments.what, &metric_of(arguments)?, &store)?;
             decide(&mut comparison, arguments)?;
@@ -64,6 +66,7 @@ pub fn compare(context: &Context, arguments: &args::Compare) -> Result<(), CliEr
 
 /// Prints the tables of an experiment's comparison and writes figures and report.
 pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing) -> Result<(), CliError> {
+    context.say_unreadable(&Index::open(store)?);
     let comparison = comparison::of_plan(loaded, store)?;
     show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, drawing)
 }

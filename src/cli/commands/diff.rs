@@ -17,7 +17,7 @@ pub fn diff(context: &Context, arguments: &args::Diff) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let first = store.load(&store.resolve(&arguments.first)?)?;
     let second = store.load(&store.resolve(&arguments.second)?)?;
-    let settings = diff_leaves(&first.spec.leaves(), &second.spec.leaves());
+    let settings = diff_leaves(&first.subject.settings(), &second.subject.settings());
     let metrics = metric_deltas(&run_data(&first, Vec::new()).series, &run_data(&second, Vec::new()).series);
     let provenance = provenance_differences(&first.provenance, &second.provenance).unwrap_or_default();
     let value = |point: Option<Point>| point.map(|point| point.value);

@@ -8,8 +8,9 @@ use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::runner::provenance::{Machine, Program, cores};
 use crate::runner::self_test::{self, DeviceTest};
-use crate::store::{Index, RunQuery, Store, StoreError};
+use crate::store::{Index, RunQuery, RunState, Store, StoreError};
 use crate::trainer::device::kernel_isa;
+use crate::types::RunId;
 
 /// One thing that was looked at.
 struct Finding {
@@ -87,18 +88,31 @@ fn store(context: &Context) -> Finding {
         };
     }
     match look_at_store(context) {
-        Ok((runs, unreadable)) => {
-            let damaged = if unreadable > 0 { format!(", {unreadable} cannot be read") } else { String::new() };
-            Finding { name: "store", fine: unreadable == 0, text: format!("`{root}`: {runs} runs{damaged}") }
+        Ok(Looked { runs, torn, unreadable }) => {
+            let mut text = format!("`{root}`: {runs} runs");
+            if torn > 0 {
+                text.push_str(&format!(", {torn} with a torn last record (`ablate list` names them)"));
+            }
+            unreadable.iter().for_each(|(run, error)| text.push_str(&format!("; run {run} cannot be read: {error}")));
+            Finding { name: "store", fine: unreadable.is_empty(), text }
         }
         Err(error) => Finding { name: "store", fine: false, text: error.to_string() },
     }
 }
 
-fn look_at_store(context: &Context) -> Result<(usize, usize), StoreError> {
+/// What a look at all runs found.
+struct Looked {
+    runs: usize,
+    torn: usize,
+    unreadable: Vec<(RunId, String)>,
+}
+
+fn look_at_store(context: &Context) -> Result<Looked, StoreError> {
     let store = Store::open(&context.runs)?;
     tempfile::tempfile_in(store.root()).map_err(|source| StoreError::io("write to", store.root(), source))?;
     let mut index = Index::open(&store)?;
-    let runs = index.query(&RunQuery::default())?.len();
-    Ok((runs, index.unreadable().len()))
+    let rows = index.query(&RunQuery::default())?;
+    let torn = rows.iter().filter(|row| row.torn_bytes > 0 && row.state != RunState::Running).count();
+    let unreadable = index.unreadable().iter().map(|(run, error)| (run.clone(), error.to_string())).collect();
+    Ok(Looked { runs: rows.len(), torn, unreadable })
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::show::torn;
 use crate::cli::args;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -9,7 +10,7 @@ use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::runner::clock;
-use crate::store::{Index, RunQuery, RunRow, RunState, shortest_unique_prefixes};
+use crate::store::{Group, Index, RunQuery, RunRow, RunState, shortest_unique_prefixes};
 use crate::types::{MetricName, RunId};
 
 /// The result that the table shows.
@@ -21,8 +22,11 @@ pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
     let query: RunQuery = arguments.query.join(" ").parse()?;
     let mut index = Index::open(&store)?;
     let rows = index.query(&query)?;
-    for (run, error) in index.unreadable() {
-        context.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
+    context.say_unreadable(&index);
+    for row in rows.iter().filter(|row| row.state != RunState::Running) {
+        if let Some(text) = torn(row.torn_bytes) {
+            context.printer.status(Style::Caution, "Warning", format!("run {}: {text}", row.id));
+        }
     }
     if arguments.json.wanted {
         context
@@ -46,12 +50,20 @@ pub fn list(context: &Context, arguments: &args::List) -> Result<(), CliError> {
         ("experiment", Align::Left),
         ("cell", Align::Left),
     ];
-    let text = table(&columns, rows.iter().map(|row| cells(context, row, &prefixes)));
+    let text = table(&columns, rows.iter().map(|row| cells(context, &query, row, &prefixes)));
     context.printer.data(text);
     Ok(())
 }
 
-fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<RunId, usize>) -> Vec<String> {
+fn cells(
+    context: &Context,
+    query: &RunQuery,
+    row: &RunRow,
+    prefixes: &std::collections::BTreeMap<RunId, usize>,
+) -> Vec<String> {
+    // Of several experiments, the one that was asked for.
+    let asked = query.experiment.iter().chain(&query.words).find_map(|name| row.group(name));
+    let group = asked.or(row.experiments.first());
     let printer = &context.printer;
     let (unique, rest) = row.id.as_str().split_at(prefixes.get(&row.id).copied().unwrap_or(RunId::LEN));
     let id = format!("{}{rest}", printer.paint(Stream::Out, Style::Id, unique));
@@ -73,10 +85,10 @@ fn cells(context: &Context, row: &RunRow, prefixes: &std::collections::BTreeMap<
         took.unwrap_or_else(|| "-".into()),
         steps,
         format::metric(shown(row)),
-        row.experiment.clone().unwrap_or_else(|| "-".into()),
+        group.map_or_else(|| "-".into(), |group| group.name.clone()),
         match &row.reproduces {
             Some(original) => format!("reproduces {original}"),
-            None => cell(row),
+            None => group.map(cell).unwrap_or_default(),
         },
     ]
 }
@@ -87,13 +99,13 @@ fn shown(row: &RunRow) -> Option<f64> {
 }
 
 /// `mask_ratio=0.3 nsp=off`.
-fn cell(row: &RunRow) -> String {
+fn cell(group: &Group) -> String {
     let part = |(key, value): (&String, &serde_json::Value)| {
         let name = key.strip_suffix(".kind").unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key));
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         format!("{name}={value}")
     };
-    row.axes.iter().map(part).collect::<Vec<_>>().join(" ")
+    group.axes.iter().map(part).collect::<Vec<_>>().join(" ")
 }
 
 fn row_json(row: &RunRow) -> serde_json::Value {
@@ -110,8 +122,12 @@ fn row_json(row: &RunRow) -> serde_json::Value {
         "steps_done": row.steps_done,
         "total_steps": row.total_steps,
         "parameters": row.parameters,
-        "experiment": row.experiment,
-        "axes": row.axes,
+        "experiment": row.experiment(),
+        "axes": row.axes(),
+        "experiments": row.experiments,
+        "labels": row.labels,
+        "logged_by": row.logged_by,
+        "torn_bytes": row.torn_bytes,
         "reproduces": row.reproduces,
         "metrics": metrics,
     })

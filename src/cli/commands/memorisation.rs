@@ -17,14 +17,14 @@ use crate::trainer::tokenizer::Tokenizer;
 pub fn memorisation(context: &Context, arguments: &args::Memorisation) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = store.load(&store.resolve(&arguments.run)?)?;
-    if run.spec.stage == Stage::Import {
+    if run.planned()?.stage == Stage::Import {
         let text = format!("run {} was imported, and what it was trained on is not here", run.id);
         return Err(CliError::request(text));
     }
     let trained = context.pretrained(&run, arguments.which())?;
     let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
     let beside = provenance.and_then(|provenance| provenance.corpus.beside);
-    let data = corpora::prepare(&run.spec, beside.as_deref(), &context.data_root, &context.cache()?)
+    let data = corpora::prepare(run.planned()?, beside.as_deref(), &context.data_root, &context.cache()?)
         .map_err(CliError::request)?;
     let (spans, length) = (usize::from(arguments.spans), usize::from(arguments.length));
     let room = trained.spec.train.seq_len.saturating_sub(2);

@@ -57,10 +57,8 @@ impl Existing {
 
     /// Of several runs of one specification, the one nearest to being finished counts.
     fn take(&mut self, row: &RunRow) {
-        if row.reproduces.is_some() {
-            return;
-        }
-        let state = self.states.entry(row.spec_hash).or_insert(row.state);
+        let Some(hash) = row.spec_hash.filter(|_| row.reproduces.is_none()) else { return };
+        let state = self.states.entry(hash).or_insert(row.state);
         if row.state.distance() < state.distance() {
             *state = row.state;
         }

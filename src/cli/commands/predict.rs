@@ -16,7 +16,7 @@ use crate::trainer::task::TextExample;
 pub fn predict(context: &Context, arguments: &args::Predict) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = store.load(&store.resolve(&arguments.run)?)?;
-    let Some(stage) = &run.spec.finetune else {
+    let Some(stage) = &run.planned()?.finetune else {
         let text = format!("run {} was pretrained, for no task; `ablate fill-mask {} TEXT` asks it", run.id, run.id);
         return Err(CliError::request(text));
     };

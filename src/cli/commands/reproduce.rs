@@ -39,7 +39,7 @@ pub fn reproduce(context: &Context, arguments: &args::Reproduce) -> Result<(), C
         _ => return Err(CliError::work("interrupted before the run was reproduced")),
     };
     let again = store.load(&run)?;
-    let device = original.spec.train.device;
+    let device = original.planned()?.train.device;
     let verdict = compare(device, &original.history, &again.history);
     let basis = Verdict::basis(device);
     let differences = provenance_differences(&original.provenance, &again.provenance);

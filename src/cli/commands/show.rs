@@ -9,7 +9,7 @@ use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::runner::clock;
-use crate::store::StoredRun;
+use crate::store::{StoredRun, Subject};
 
 /// Prints a run: its state, specification, results, facts and provenance.
 pub fn show(context: &Context, arguments: &args::Show) -> Result<(), CliError> {
@@ -35,7 +35,10 @@ fn print(context: &Context, run: &StoredRun) {
     let reason = run.history.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
     let id = printer.paint(Stream::Out, Style::Id, run.id.as_str());
     printer.data(format!("run {id}  {}{reason}", run.state));
-    printer.data(format!("spec {}", run.spec.hash()));
+    match &run.subject {
+        Subject::Planned(spec) => printer.data(format!("spec {}", spec.hash())),
+        Subject::Logged(logged) => printer.data(format!("logged by {}", logged.by)),
+    }
     printer.data(format!("started {}, ended {}", at(run.history.started_at()), at(run.history.ended_at())));
     printer.data(format!("folder {}", run.dir.path().display()));
 
@@ -46,7 +49,7 @@ fn print(context: &Context, run: &StoredRun) {
         ("max", Align::Right),
         ("step", Align::Right),
     ];
-    let rows = run.history.all_series().filter_map(|(name, points)| {
+    let rows = run.history.all_measured().filter_map(|(name, points)| {
         let last = points.last()?;
         let fold = |f: fn(f64, f64) -> f64| points.iter().map(|p| p.value).reduce(f);
         let numbers = [Some(last.value), fold(f64::min), fold(f64::max)].map(format::metric);
@@ -55,9 +58,23 @@ fn print(context: &Context, run: &StoredRun) {
     section("Metrics", &table(&columns, rows));
     let facts = run.history.facts.iter().map(|(name, value)| vec![name.clone(), text(value)]);
     section("Facts", &table(&[("fact", Align::Left), ("value", Align::Left)], facts));
-    section("Warnings", &run.history.warnings.join("\n"));
-    section("Specification", run.spec.to_toml().unwrap_or_default().trim_end());
+    let torn = torn(run.history.torn_bytes);
+    section("Warnings", &run.history.warnings.iter().chain(&torn).cloned().collect::<Vec<_>>().join("\n"));
+    match &run.subject {
+        Subject::Planned(spec) => section("Specification", spec.to_toml().unwrap_or_default().trim_end()),
+        Subject::Logged(_) => {
+            let settings = run.subject.settings().into_iter().map(|(key, value)| vec![key, value]);
+            section("Parameters", &table(&[("key", Align::Left), ("value", Align::Left)], settings));
+        }
+    }
     section("Provenance", &serde_json::to_string_pretty(&run.provenance).unwrap_or_default());
+}
+
+/// What is to be said of a log whose last record is not whole.
+pub fn torn(bytes: u64) -> Option<String> {
+    let text =
+        format!("the last {bytes} bytes of the log are no whole record: a crash tore it, or it is being written");
+    (bytes > 0).then_some(text)
 }
 
 fn text(value: &serde_json::Value) -> String {
@@ -67,21 +84,28 @@ fn text(value: &serde_json::Value) -> String {
 fn as_json(run: &StoredRun) -> serde_json::Value {
     let series: serde_json::Map<_, _> = run
         .history
-        .all_series()
+        .all_measured()
         .map(|(name, points)| {
-            let (steps, values): (Vec<u64>, Vec<f64>) = points.iter().map(|p| (p.step.0, p.value)).unzip();
+            let (steps, values): (Vec<i64>, Vec<f64>) = points.iter().map(|p| (p.step, p.value)).unzip();
             (name.to_string(), json!({ "steps": steps, "values": values }))
         })
         .collect();
     json!({
         "format": "ablate-run-1",
         "id": run.id,
-        "spec_hash": run.spec.hash(),
+        "spec_hash": run.subject.hash(),
         "state": run.state,
         "reason": run.history.reason(),
         "started_at": run.history.started_at(),
         "ended_at": run.history.ended_at(),
-        "spec": run.spec,
+        "spec": run.planned().ok(),
+        "logged": match &run.subject {
+            Subject::Planned(_) => None,
+            Subject::Logged(logged) => Some(logged),
+        },
+        "lineage": run.lineage,
+        "labels": run.labels,
+        "torn_bytes": run.history.torn_bytes,
         "provenance": run.provenance,
         "facts": run.history.facts,
         "warnings": run.history.warnings,
