@@ -1,5 +1,5 @@
-//! Newtypes that every module shares, and nothing else: ids, hashes, steps, seeds, metric names. The metrics that training
-//! records are in [`metrics`].
+//! Newtypes that every module shares, and nothing else: ids, hashes, the digest chain, steps, seeds, metric names. The metrics
+//! that training records are in [`metrics`].
 //!
 //! A value of one of these types is valid by construction: the constructor is the only place that checks. The
 //! content hash lives here too, because specs, corpora, tokenizers, weights and the digest chain are all named by it.
@@ -177,13 +177,17 @@ impl fmt::Display for Seed {
     }
 }
 
-/// A metric's name, `group/name` in lower case: `train/loss`, `valid/mlm_loss`, `time/tokens_per_s`.
+/// A metric's name. Ours are `group/name` in lower case: `train/loss`, `valid/mlm_loss`, `time/tokens_per_s`; a guest's is
+/// whatever one line of text it likes.
 ///
 /// The group `time` holds what the clock says; every other group is under the determinism contract.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MetricName(String);
 
 impl MetricName {
+    /// Bytes of a name at most: what tracking protocols admit.
+    const LONGEST: usize = 250;
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -205,13 +209,49 @@ impl FromStr for MetricName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let is_word = |word: &str| {
-            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        };
-        match text.split_once('/') {
-            Some((group, name)) if is_word(group) && is_word(name) => Ok(Self(text.to_owned())),
-            _ => Err(InvalidName { kind: "metric", text: text.to_owned(), rule: "`group/name` in a-z, 0-9 and _" }),
+        let is_name = !text.trim().is_empty() && text.len() <= Self::LONGEST && !text.contains(char::is_control);
+        let rule = "a line of at most 250 bytes that is not empty";
+        if is_name {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName { kind: "metric", text: text.to_owned(), rule })
         }
+    }
+}
+
+/// A hash over every deterministic number recorded so far: two runs with equal chains agreed at every step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain(ContentHash);
+
+impl Chain {
+    /// The chain before the first step of a specification.
+    pub fn start(spec: SpecHash) -> Self {
+        Self(spec.0)
+    }
+
+    /// The chain as a checkpoint holds it.
+    pub fn resume(hash: ContentHash) -> Self {
+        Self(hash)
+    }
+
+    /// The hash so far.
+    pub fn hash(&self) -> ContentHash {
+        self.0
+    }
+
+    /// Adds what was recorded at `step`: names and bits, the clock's metrics left out.
+    pub fn extend(&mut self, step: Step, metrics: &[metrics::Measurement]) {
+        self.extend_named(step, metrics.iter().map(|(metric, value)| (metric.name(), *value)));
+    }
+
+    /// [`extend`](Self::extend) with what a log has, which may be of an older program.
+    pub fn extend_named<'n>(&mut self, step: Step, metrics: impl IntoIterator<Item = (&'n str, f64)>) {
+        let mut hasher = ContentHasher::new();
+        hasher.update(self.0.as_bytes()).update(&step.0.to_le_bytes());
+        for (name, value) in metrics.into_iter().filter(|(name, _)| metrics::is_deterministic(name)) {
+            hasher.update(name.as_bytes()).update(&[0]).update(&value.to_bits().to_le_bytes());
+        }
+        self.0 = hasher.finish();
     }
 }
 
@@ -322,7 +362,8 @@ mod tests {
         let name = |text: &str| text.parse::<MetricName>().expect("a valid name");
         assert!(name("valid/mlm_loss").is_deterministic());
         assert!(!name("time/tokens_per_s").is_deterministic());
-        for bad in ["loss", "/x", "x/", "Train/loss", "a/b/c"] {
+        assert_eq!(name("val loss (한국어)").as_str(), "val loss (한국어)");
+        for bad in ["", "  ", "a\nb", "\u{1b}[31m", &"x".repeat(251)] {
             assert!(bad.parse::<MetricName>().is_err(), "{bad} was taken for a metric");
         }
     }

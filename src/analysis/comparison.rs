@@ -10,7 +10,7 @@ use crate::types::{MetricName, RunId, Seed, SpecHash};
 /// One recorded value of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    pub step: u64,
+    pub step: i64,
     pub value: f64,
 }
 
@@ -19,9 +19,11 @@ pub struct Point {
 pub struct RunData {
     /// Absent as long as the run is only planned.
     pub id: Option<RunId>,
-    pub spec: SpecHash,
+    /// Absent for a run that a guest logged.
+    pub spec: Option<SpecHash>,
     /// Short axis label and value, one pair for each axis that the run has.
     pub axes: Vec<(String, String)>,
+    /// 0 where the run names none.
     pub seed: Seed,
     pub state: RunState,
     /// Why the run stands where it stands, in words: `the loss was NaN at step 412`.

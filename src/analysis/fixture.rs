@@ -105,7 +105,7 @@ pub(crate) fn fill(comparison: &mut Comparison, mut outcome: impl FnMut(&RunData
 }
 
 fn run(axes: &[Axis], cell: &[usize], seed: u64) -> RunData {
-    const STEPS: u64 = 2_000;
+    const STEPS: i64 = 2_000;
     let id = cell.iter().fold(seed, |id, &i| id * 7 + i as u64);
     let (mut noise, mut shared) = (Noise::new(id.wrapping_mul(0x1234_5678_9ABC)), Noise::new(seed));
     let place = |k: usize| cell.get(k).map_or(0.0, |&i| i as f64);
@@ -113,7 +113,7 @@ fn run(axes: &[Axis], cell: &[usize], seed: u64) -> RunData {
         + 0.03 * shared.normal()
         + 0.012 * noise.normal();
     let pace = 260.0 - 40.0 * place(0);
-    let loss = |step: u64| end + 3.9 * (-(step as f64) / pace).exp() + 18.0 / (step as f64 + 60.0);
+    let loss = |step: i64| end + 3.9 * (-(step as f64) / pace).exp() + 18.0 / (step as f64 + 60.0);
     let valid =
         (0..=STEPS / 100).map(|i| i * 100).map(|step| Point { step, value: loss(step) + 0.01 * noise.normal() });
     let valid = valid.collect::<Vec<_>>();
@@ -126,14 +126,14 @@ fn run(axes: &[Axis], cell: &[usize], seed: u64) -> RunData {
     let values = axes.iter().zip(cell).map(|(axis, &i)| (axis.name.clone(), axis.values[i].clone()));
     RunData {
         id: Some(RunId::from_random_bytes([id as u8, (id >> 8) as u8, 31, 77, seed as u8])),
-        spec: SpecHash(ContentHash::of(&id.to_le_bytes())),
+        spec: Some(SpecHash(ContentHash::of(&id.to_le_bytes()))),
         axes: values.collect(),
         seed: Seed(seed),
         state: RunState::Finished,
         reason: None,
         parameters,
         elapsed_secs: 40.0 + parameters as f64 / 3.0e4 + 6.0 * noise.unit() + 9.0 * place(2),
-        tokens: STEPS * 64 * 128,
+        tokens: STEPS as u64 * 64 * 128,
         series: BTreeMap::from([
             (metric("valid/mlm_loss"), valid),
             (metric("train/mlm_loss"), train),
@@ -143,7 +143,7 @@ fn run(axes: &[Axis], cell: &[usize], seed: u64) -> RunData {
     }
 }
 
-fn fail(run: &mut RunData, step: u64) {
+fn fail(run: &mut RunData, step: i64) {
     run.state = RunState::Failed;
     run.reason = Some(format!("the loss was NaN at step {step}"));
     for points in run.series.values_mut() {

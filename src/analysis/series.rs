@@ -49,8 +49,8 @@ pub fn decimate(points: &[Point], buckets: usize) -> Vec<Point> {
 }
 
 /// The values of all replicates at each step that every one of them has: a mean over it never changes its members.
-pub fn align(replicates: &[&[Point]]) -> Vec<(u64, Vec<f64>)> {
-    let mut by_step = BTreeMap::<u64, Vec<f64>>::new();
+pub fn align(replicates: &[&[Point]]) -> Vec<(i64, Vec<f64>)> {
+    let mut by_step = BTreeMap::<i64, Vec<f64>>::new();
     for point in replicates.iter().flat_map(|points| points.iter()) {
         by_step.entry(point.step).or_default().push(point.value);
     }
@@ -66,7 +66,7 @@ pub fn mean_curve(replicates: &[&[Point]]) -> Vec<Point> {
 /// One step of a [`band`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BandPoint {
-    pub step: u64,
+    pub step: i64,
     pub low: f64,
     pub middle: f64,
     pub high: f64,
@@ -74,7 +74,7 @@ pub struct BandPoint {
 
 /// The quantiles `low`, 0.5 and `high` over replicates at each common step.
 pub fn band(replicates: &[&[Point]], low: f64, high: f64) -> Vec<BandPoint> {
-    let at_step = |(step, mut values): (u64, Vec<f64>)| {
+    let at_step = |(step, mut values): (i64, Vec<f64>)| {
         values.sort_by(f64::total_cmp);
         let at = |q| quantile(&values, q);
         Some(BandPoint { step, low: at(low)?, middle: at(0.5)?, high: at(high)? })
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn points(values: &[f64]) -> Vec<Point> {
-        values.iter().enumerate().map(|(i, &value)| Point { step: i as u64 * 10, value }).collect()
+        values.iter().enumerate().map(|(i, &value)| Point { step: i as i64 * 10, value }).collect()
     }
 
     /// Against the weighted mean that the debiased average equals: weights w^(n-1-i), normalised.

@@ -27,7 +27,7 @@ pub struct SeedOutcome {
     /// The outcome; absent unless the run finished with a finite value.
     pub value: Option<f64>,
     /// The last step at which the metric was recorded, whatever became of the run.
-    pub last_step: Option<u64>,
+    pub last_step: Option<i64>,
 }
 
 /// One row of the table.

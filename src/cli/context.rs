@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use super::args::{ExperimentFile, Global};
 use super::error::{CliError, print_diagnostics};
-use super::printer::Printer;
+use super::printer::{Printer, Style};
 use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, StageSpec};
 use crate::report::find::find_run;
 use crate::runner::data_sources::{DataSources, SearchPath};
 use crate::runner::trained::{self, Trained, TrainedError, Which};
 use crate::runner::{corpora, examples};
-use crate::store::{RunState, Store, StoredRun};
+use crate::store::{Index, RunState, Store, StoredRun};
 use crate::types::ContentHash;
 
 /// The surroundings of a command.
@@ -58,6 +58,13 @@ impl Context {
         self.store()
     }
 
+    /// Names the runs that an index could not read, which are in none of its answers.
+    pub fn say_unreadable(&self, index: &Index) {
+        for (run, error) in index.unreadable() {
+            self.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
+        }
+    }
+
     /// Reads an experiment file with all that it builds on; every mistake is an error, oddities are said.
     pub fn read(&self, arguments: &ExperimentFile) -> Result<Experiment, CliError> {
         let path = &arguments.file;
@@ -95,6 +102,7 @@ impl Context {
 
     /// The model that a run trained.
     pub fn trained(&self, run: &StoredRun, which: Which) -> Result<Trained, CliError> {
+        run.planned()?;
         trained::load(run, which, &self.sources()?).map_err(|error| match error {
             TrainedError::NoCheckpoint { .. } => CliError::request(error),
             _ => CliError::work(error),
@@ -103,7 +111,7 @@ impl Context {
 
     /// The model that a run pretrained.
     pub fn pretrained(&self, run: &StoredRun, which: Which) -> Result<Trained, CliError> {
-        match &run.spec.stage {
+        match &run.planned()?.stage {
             StageSpec::Pretrain(_) | StageSpec::Import(_) => self.trained(run, which),
             StageSpec::Finetune(_) => Err(CliError::request(format!(
                 "run {} was fine-tuned and has no head for masked tokens; use the pretraining run that it starts from, or \
@@ -144,8 +152,9 @@ impl LookUp for Surroundings<'_> {
     fn run(&mut self, name: &str) -> Result<RunSpec, String> {
         let store = Store::open(self.runs).map_err(|error| error.to_string())?;
         let run = find_run(&store, name).map_err(|error| error.to_string())?;
+        let spec = run.planned().map_err(|error| error.to_string())?;
         match run.state {
-            _ if run.spec.encoder_layers() == 0 => {
+            _ if spec.encoder_layers() == 0 => {
                 Err(format!("run {} has no encoder to start from: it was fine-tuned without one", run.id))
             }
             RunState::Finished => run.dir.read_restated_spec().map_err(|error| error.to_string()),

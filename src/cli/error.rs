@@ -79,6 +79,7 @@ impl From<StoreError> for CliError {
             | StoreError::AmbiguousRun { .. }
             | StoreError::NoRuns { .. }
             | StoreError::NotAStore { .. }
+            | StoreError::NotPlanned { .. }
             | StoreError::BadQuery { .. } => Self::request(error),
             _ => Self::work(error),
         }

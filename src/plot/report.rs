@@ -327,7 +327,7 @@ fn run_row(comparison: &Comparison, run: &RunData) -> Markup {
                     None => "\u{2013}",
                 }
             }
-            td { code title=(run.spec) { (run.spec.0.short()) } }
+            td { @if let Some(spec) = run.spec { code title=(spec) { (spec.0.short()) } } @else { "\u{2013}" } }
         }
     }
 }
@@ -409,7 +409,7 @@ mod tests {
             assert!(html.contains(figure), "{figure}");
         }
         for run in &comparison.runs {
-            assert!(html.contains(run.id.as_ref().unwrap().as_str()) && html.contains(&run.spec.0.short()));
+            assert!(html.contains(run.id.as_ref().unwrap().as_str()) && html.contains(&run.spec.unwrap().0.short()));
         }
         assert!(html.contains("the loss was NaN at step 640") && html.contains("unigram entropy"));
         assert!(html.contains(&comparison.experiment) && html.contains("inconclusive"));

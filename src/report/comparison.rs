@@ -8,9 +8,11 @@ use super::{ReportError, spelling};
 use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
 use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count};
-use crate::store::{FLOORS_FACT, Index, RunDir, RunQuery, RunState, Store, StoredRun, TaskFloor, nearest_to_finished};
-use crate::types::MetricName;
+use crate::store::{
+    FLOORS_FACT, Index, RunDir, RunQuery, RunState, Store, StoredRun, Subject, TaskFloor, nearest_to_finished,
+};
 use crate::types::metrics::{self, Goal, KnownFloor};
+use crate::types::{MetricName, Seed};
 
 mod document;
 
@@ -30,7 +32,7 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
                 Some(row) => run_data(&store.load(&row.id)?, axes),
                 None => RunData {
                     id: None,
-                    spec: planned.hash,
+                    spec: Some(planned.hash),
                     axes,
                     seed: planned.seed,
                     state: RunState::Planned,
@@ -96,8 +98,9 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
     let asked = rows.len();
     let rows = rows.into_iter().filter(|row| row.reproduces.is_none()).collect::<Vec<_>>();
     let (reproductions, originals) = (asked - rows.len(), rows.len());
-    let mut stored =
-        nearest_to_finished(rows).values().map(|row| store.load(&row.id)).collect::<Result<Vec<_>, _>>()?;
+    let guests = rows.iter().filter(|row| row.spec_hash.is_none()).map(|row| row.id.clone()).collect::<Vec<_>>();
+    let planned = nearest_to_finished(rows).into_values().map(|row| row.id);
+    let mut stored = planned.chain(guests).map(|id| store.load(&id)).collect::<Result<Vec<_>, _>>()?;
     stored.sort_by(|a, b| a.id.cmp(&b.id));
     if let Some(reason) = incomparable(&stored, metric) {
         return Err(ReportError::NoComparison(reason));
@@ -127,14 +130,14 @@ fn incomparable(stored: &[StoredRun], metric: &MetricName) -> Option<String> {
     let is_measure_of = |key: &str| {
         let of_task = matches!(key, "finetune.data_hash" | "finetune.test_hash" | "finetune.valid_fraction");
         let of_text = matches!(key, "data.corpus_hash" | "data.valid_fraction") || key.starts_with("tokenizer.");
-        let is_pretrained = stored.iter().all(|run| run.spec.task().is_none());
+        let is_pretrained = stored.iter().all(|run| run.planned().is_ok_and(|spec| spec.task().is_none()));
         (if is_pretrained { of_text } else { of_task }) && key != "tokenizer.dictionary"
     };
     if !["valid/", "test/"].iter().any(|part| metric.as_str().starts_with(part)) {
         return None;
     }
     let measures = |run: &StoredRun| {
-        let leaves = run.spec.leaves().into_iter().filter(|(key, _)| is_measure_of(key));
+        let leaves = run.subject.settings().into_iter().filter(|(key, _)| is_measure_of(key));
         leaves.collect::<BTreeMap<_, _>>()
     };
     let all = stored.iter().map(measures).collect::<Vec<_>>();
@@ -153,7 +156,7 @@ fn incomparable(stored: &[StoredRun], metric: &MetricName) -> Option<String> {
 /// Axes from the settings that differ, and every run with its place on them.
 fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
     // Runs that were all stored under schema 1 are told apart by what they say; it says nothing beside newer ones.
-    let restate = stored.iter().any(|run| run.spec.schema == Schema::Second);
+    let restate = stored.iter().any(|run| run.planned().is_ok_and(|spec| spec.schema == Schema::Second));
     let settings = stored.iter().map(|run| settings(run, restate)).collect::<Vec<_>>();
     let keys = settings.iter().flat_map(BTreeMap::keys).cloned().collect::<BTreeSet<_>>();
     let mut keys = keys.into_iter().collect::<Vec<_>>();
@@ -176,10 +179,13 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
 
 /// The settings of a run and of the runs that it is made from, as a person would write them, the seeds left out.
 fn settings(run: &StoredRun, restate: bool) -> BTreeMap<String, String> {
-    let leaves = if restate { leaves_with_inputs(&run.dir) } else { run.spec.leaves() };
+    let leaves = match &run.subject {
+        Subject::Planned(_) if restate => leaves_with_inputs(&run.dir),
+        subject => subject.settings(),
+    };
     // Of a fine-tuned run, the keys of the run that it starts from have a prefix.
     let is_bookkeeping = |key: &str| keys::BOOKKEEPING.contains(&key.strip_prefix(OF_INPUT).unwrap_or(key));
-    let leaves = leaves.into_iter().filter(|(key, _)| !key.ends_with("train.seed") && !is_bookkeeping(key));
+    let leaves = leaves.into_iter().filter(|(key, _)| !is_seed(key) && !is_bookkeeping(key));
     leaves.map(|(key, value)| (key, spelling::setting(&value))).collect()
 }
 
@@ -189,12 +195,16 @@ const OF_INPUT: &str = "weights.";
 /// The leaves of a run, and in place of the hashes of its inputs their leaves.
 fn leaves_with_inputs(run: &RunDir) -> Vec<(String, String)> {
     let Ok(spec) = run.read_restated_spec() else { return Vec::new() };
-    let provenance = run.read_provenance().unwrap_or_default();
-    let input = provenance["starts_from"].as_str().and_then(|id| id.parse().ok());
+    let input = run.read_lineage().ok().and_then(|lineage| lineage.starts_from);
     let of_input = input.map(|id| leaves_with_inputs(&run.beside(&id))).unwrap_or_default();
     let is_told = |key: &str| !of_input.is_empty() && key.starts_with("inputs.");
     let own = spec.leaves().into_iter().filter(|(key, _)| !is_told(key)).collect::<Vec<_>>();
     own.into_iter().chain(of_input.into_iter().map(|(key, value)| (format!("{OF_INPUT}{key}"), value))).collect()
+}
+
+/// Whether a setting is a seed: ours, or what guests usually call theirs.
+fn is_seed(key: &str) -> bool {
+    key.ends_with("train.seed") || key == "seed" || key == "random_seed"
 }
 
 /// Where a setting stands in the key table, which lists an array by the name of the whole; after all keys for one that is
@@ -226,21 +236,30 @@ fn one_cell(query: &str, stored: &[StoredRun], reproductions: usize) -> String {
 /// A stored run as analysis takes it, in the cell `axes`.
 pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
     let history = &run.history;
-    let points = |points: &[crate::store::Point]| {
-        points.iter().map(|point| Point { step: point.step.0, value: point.value }).collect::<Vec<_>>()
+    let points = |points: Vec<crate::store::Measured>| {
+        points.into_iter().map(|point| Point { step: point.step, value: point.value }).collect::<Vec<_>>()
+    };
+    let (seed, parameters) = match &run.subject {
+        Subject::Planned(spec) => (spec.seed(), parameter_count(spec).total()),
+        Subject::Logged(_) => {
+            let seed = run.subject.settings().into_iter().find(|(key, _)| is_seed(key));
+            let seed = seed.and_then(|(_, value)| value.parse().ok()).unwrap_or_default();
+            let parameters = history.facts.get("parameters").and_then(serde_json::Value::as_u64);
+            (Seed(seed), parameters.unwrap_or_default())
+        }
     };
     let tokens = history.series(&metrics::TOKENS.metric_name()).last().map_or(0, |point| point.value as u64);
     RunData {
         id: Some(run.id.clone()),
-        spec: run.spec.hash(),
+        spec: run.subject.hash(),
         axes,
-        seed: run.spec.seed(),
+        seed,
         state: run.state,
         reason: history.reason().map(str::to_owned),
-        parameters: parameter_count(&run.spec).total(),
+        parameters,
         elapsed_secs: run.history.working_secs(),
         tokens,
-        series: history.all_series().map(|(name, series)| (name.clone(), points(series))).collect(),
+        series: history.all_measured().map(|(name, series)| (name.clone(), points(series))).collect(),
         facts: history.facts.clone(),
     }
 }

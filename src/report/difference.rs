@@ -47,7 +47,7 @@ pub struct ProvenanceDifference {
 impl Difference {
     /// Compares two runs; what differs in their provenance is told by who can read it.
     pub fn of(first: &StoredRun, second: &StoredRun, provenance: Vec<ProvenanceDifference>) -> Self {
-        let settings = diff_leaves(&first.spec.leaves(), &second.spec.leaves()).into_iter();
+        let settings = diff_leaves(&first.subject.settings(), &second.subject.settings()).into_iter();
         let metrics = metric_deltas(&run_data(first, Vec::new()).series, &run_data(second, Vec::new()).series);
         let value = |point: Option<Point>| point.map(|point| point.value);
         let metric = |d: crate::analysis::MetricDelta| MetricDifference {

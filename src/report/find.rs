@@ -42,5 +42,5 @@ pub fn unknown_word<'q>(query: &'q RunQuery, index: &mut Index) -> Result<Option
 
 /// Whether a word of a query means this run.
 pub fn is_meant(row: &RunRow, word: &str) -> bool {
-    row.experiment.as_deref() == Some(word) || row.id.as_str().starts_with(&word.to_lowercase())
+    row.group(word).is_some() || row.id.as_str().starts_with(&word.to_lowercase())
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::plan::StageSpec;
-use crate::store::{RunRow, RunState, Store};
+use crate::store::{Group, Labels, RunQuery, RunRow, RunState, Store};
 use crate::types::metrics::{self, Metric};
 use crate::types::{MetricName, RunId, Seed, SpecHash, Step, Timestamp};
 
@@ -21,7 +21,10 @@ pub struct Listing {
 #[derive(Clone, Debug, Serialize)]
 pub struct ListedRun {
     pub id: RunId,
-    pub spec_hash: SpecHash,
+    /// `None` for a guest's run, which has no specification.
+    pub spec_hash: Option<SpecHash>,
+    /// Who logged the run, where it is a guest's.
+    pub logged_by: Option<String>,
     pub state: RunState,
     pub reason: Option<String>,
     pub created_at: Option<Timestamp>,
@@ -31,12 +34,19 @@ pub struct ListedRun {
     /// `None` where they are not known yet, and for a model that was imported.
     pub total_steps: Option<u64>,
     pub parameters: Option<u64>,
+    /// Of the experiments that the run belongs to, the one that was asked for, or the one that it was made for.
     pub experiment: Option<String>,
-    /// The cell of the sweep: axis values by key.
+    /// The cell of that experiment's sweep: axis values by key.
     pub axes: Map<String, Value>,
+    /// Every experiment that the run belongs to.
+    pub experiments: Vec<Group>,
+    /// What people say about the run.
+    pub labels: Labels,
     pub seed: Option<Seed>,
     /// The run that this one executes again.
     pub reproduces: Option<RunId>,
+    /// Bytes of a last record that is not whole.
+    pub torn_bytes: u64,
     /// The metric that decides in the run's experiment, as far as the run has recorded it.
     pub metric: Option<MetricName>,
     /// The last value of each metric.
@@ -44,14 +54,16 @@ pub struct ListedRun {
 }
 
 impl Listing {
-    /// The listing of `rows` of `store`, in their order.
-    pub fn of(rows: Vec<RunRow>, store: &Store) -> Self {
-        Self { format: "ablate-list-1", runs: rows.into_iter().map(|row| ListedRun::of(row, store)).collect() }
+    /// The listing of `rows` of `store`, which `query` found, in their order.
+    pub fn of(rows: Vec<RunRow>, query: &RunQuery, store: &Store) -> Self {
+        Self { format: "ablate-list-1", runs: rows.into_iter().map(|row| ListedRun::of(row, query, store)).collect() }
     }
 }
 
 impl ListedRun {
-    fn of(row: RunRow, store: &Store) -> Self {
+    fn of(row: RunRow, query: &RunQuery, store: &Store) -> Self {
+        let asked = query.experiment.iter().chain(&query.words).find_map(|name| row.group(name));
+        let group = asked.or(row.experiments.first()).cloned();
         let run = store.run(&row.id).ok();
         let spec = run.as_ref().and_then(|run| run.read_spec().ok());
         let provenance = run.as_ref().and_then(|run| run.read_provenance().ok()).unwrap_or_default();
@@ -61,6 +73,7 @@ impl ListedRun {
         Self {
             id: row.id,
             spec_hash: row.spec_hash,
+            logged_by: row.logged_by,
             state: row.state,
             reason: row.reason,
             created_at: row.created_at,
@@ -69,10 +82,13 @@ impl ListedRun {
             steps_done: row.steps_done,
             total_steps: row.total_steps.filter(|_| !is_imported),
             parameters: row.parameters,
-            experiment: row.experiment,
-            axes: row.axes,
+            experiment: group.as_ref().map(|group| group.name.clone()),
+            axes: group.map(|group| group.axes).unwrap_or_default(),
+            experiments: row.experiments,
+            labels: row.labels,
             seed: spec.as_ref().map(|spec| spec.seed()),
             reproduces: row.reproduces,
+            torn_bytes: row.torn_bytes,
             metric: deciding_metric(declared, &metrics),
             metrics,
         }

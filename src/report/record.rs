@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::plan::RunSpec;
-use crate::store::{RunState, StoredRun};
+use crate::store::{Labels, Lineage, Logged, RunState, StoredRun, Subject};
 use crate::types::{MetricName, RunId, SpecHash, Timestamp};
 
 /// The record of a run.
@@ -14,12 +14,19 @@ use crate::types::{MetricName, RunId, SpecHash, Timestamp};
 pub struct RunRecord<'a> {
     format: &'static str,
     pub id: &'a RunId,
-    pub spec_hash: SpecHash,
+    /// `None` for a guest's run, which has no specification.
+    pub spec_hash: Option<SpecHash>,
     pub state: RunState,
     pub reason: Option<&'a str>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
-    pub spec: &'a RunSpec,
+    pub spec: Option<&'a RunSpec>,
+    /// What a guest says of its run.
+    pub logged: Option<&'a Logged>,
+    pub lineage: &'a Lineage,
+    pub labels: &'a Labels,
+    /// Bytes of a last record that is not whole.
+    pub torn_bytes: u64,
     pub provenance: &'a Value,
     pub facts: &'a BTreeMap<String, Value>,
     pub warnings: &'a [String],
@@ -29,7 +36,7 @@ pub struct RunRecord<'a> {
 /// The values of a metric, and the steps that they are of.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RecordedSeries {
-    pub steps: Vec<u64>,
+    pub steps: Vec<i64>,
     pub values: Vec<f64>,
 }
 
@@ -37,19 +44,26 @@ impl<'a> RunRecord<'a> {
     /// The record of `run`.
     pub fn of(run: &'a StoredRun) -> Self {
         let history = &run.history;
-        let series = history.all_series().map(|(name, points)| {
-            let (steps, values) = points.iter().map(|point| (point.step.0, point.value)).unzip();
+        let series = history.all_measured().map(|(name, points)| {
+            let (steps, values) = points.iter().map(|point| (point.step, point.value)).unzip();
             (name, RecordedSeries { steps, values })
         });
         Self {
             format: "ablate-run-1",
             id: &run.id,
-            spec_hash: run.spec.hash(),
+            spec_hash: run.subject.hash(),
             state: run.state,
             reason: history.reason(),
             started_at: history.started_at(),
             ended_at: history.ended_at(),
-            spec: &run.spec,
+            spec: run.planned().ok(),
+            logged: match &run.subject {
+                Subject::Planned(_) => None,
+                Subject::Logged(logged) => Some(logged),
+            },
+            lineage: &run.lineage,
+            labels: &run.labels,
+            torn_bytes: history.torn_bytes,
             provenance: &run.provenance,
             facts: &history.facts,
             warnings: &history.warnings,

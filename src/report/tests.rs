@@ -14,7 +14,7 @@ use super::record::RunRecord;
 use crate::analysis::summarize;
 use crate::experiment::{Experiment, keys};
 use crate::plan::{self, CorpusFacts, CorpusFormat, Plan};
-use crate::store::{ChainDigest, Event, Index, Metrics, RunQuery, RunState, Store};
+use crate::store::{ChainDigest, Event, Index, Lineage, Metrics, NewRun, RunQuery, RunState, Store, Subject};
 use crate::types::{ContentHash, RunId, Step, Timestamp};
 
 const FILE: &str = r#"
@@ -54,7 +54,7 @@ fn trained(plan: &Plan) -> (tempfile::TempDir, Store, Vec<RunId>) {
                 cell.axes.iter().map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap())).collect();
             let provenance = json!({ "experiment": { "name": "rates", "axes": axes } });
             let begin = 10_000 * (2 * number + other);
-            let run = store.create_run(&planned.spec, &provenance, at(begin)).unwrap();
+            let run = store.create_planned(&planned.spec, &provenance, at(begin)).unwrap();
             let lease = run.acquire_lease().unwrap();
             let mut log = run.open_log(&lease).unwrap();
             let metric = |name: &str, value: f64| Metrics(vec![(name.parse().unwrap(), value)]);
@@ -105,7 +105,7 @@ fn a_listing_names_every_run() {
     let (_, plan) = planned();
     let (_folder, store, ids) = trained(&plan);
     let rows = Index::open(&store).unwrap().query(&RunQuery { limit: Some(1), ..RunQuery::default() }).unwrap();
-    assert_snapshot!(shown(&Listing::of(rows, &store), &ids, &[]), @r#"
+    assert_snapshot!(shown(&Listing::of(rows, &RunQuery::default(), &store), &ids, &[]), @r#"
     {
       "format": "ablate-list-1",
       "runs": [
@@ -447,7 +447,9 @@ fn the_latest_run_is_no_reproduction() {
     let (_folder, store, ids) = trained(&plan);
     let spec = &plan.cells[0].runs[0].spec;
     let later = Timestamp::from_unix_millis(1_000_000);
-    store.create_run(spec, &json!({ "reproduces": ids[0] }), later).unwrap();
+    let (subject, lineage) =
+        (Subject::Planned(Box::new(spec.clone())), Lineage { reproduces: Some(ids[0].clone()), ..Lineage::default() });
+    store.create_run(&NewRun { subject: &subject, provenance: &json!({}), lineage: &lineage }, later).unwrap();
     assert_eq!(find_id(&store, "latest").unwrap(), ids[3]);
     assert_eq!(find_id(&store, &ids[1].as_str()[..6]).unwrap(), ids[1]);
     let alone = of_query(&["latest".to_owned()], &experiment.metric, &store).unwrap_err().to_string();

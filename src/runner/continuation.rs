@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use super::provenance::{Execution, Origin};
+use super::provenance::Execution;
 use crate::plan::{RunSpec, Trajectory};
+pub use crate::store::Origin;
 use crate::store::{ChainDigest, Event, Index, RunDir, RunQuery, RunRow, RunState, Store, StoreError};
 use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
-use crate::trainer::recorder::Chain;
-use crate::types::{ContentHash, RunId, Step};
+use crate::types::{Chain, ContentHash, RunId, Step};
 
 /// Why a run cannot go on from its origin, and starts anew instead.
 #[derive(Debug, thiserror::Error)]

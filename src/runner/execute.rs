@@ -4,19 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::continuation::{self, Trajectories};
 use super::data_sources::DataSources;
 use super::launch::{Exit, Handle, Launcher};
 use super::progress::{LogFollower, Progress};
-use super::provenance::{ExperimentOrigin, Origin, Provenance};
+use super::provenance::{ExperimentOrigin, Provenance};
 use super::queue::{Halving, Queue, Segment};
 use super::stop::Stop;
 use crate::clock;
-use crate::plan::{Role, RunSpec, inputs_among, predecessors};
+use crate::plan::{self, RunSpec, TokenizerKind, inputs_among, predecessors};
 use crate::store::{
-    Event, Index, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError, nearest_to_finished,
+    Event, Group, Index, Lineage, NewRun, Origin, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError,
+    Subject, nearest_to_finished,
 };
 use crate::types::{RunId, SpecHash};
 
@@ -335,11 +334,12 @@ impl Sweep<'_> {
             Err(reason) => return Ok(Decision::Done(TaskOutcome::Broken { reason })),
         };
         if reproduces.is_some() {
-            let run = self.store.create_run(spec, &self.provenance(task, None, inputs), clock::now())?;
+            let run = self.create(task, None, inputs)?;
             return Ok(Decision::Execute { run, claim, from: None });
         }
         let query = RunQuery { spec_hash: Some(*hash), ..RunQuery::default() };
         if let Some(row) = nearest_to_finished(self.index.query(&query)?).remove(hash) {
+            join(&self.store.run(&row.id)?, &row, self.tasks[task].experiment.as_ref())?;
             return Ok(match row.state {
                 RunState::Finished => Decision::Done(TaskOutcome::Reused(row.id)),
                 // A worker whose parent died is still at it.
@@ -361,12 +361,12 @@ impl Sweep<'_> {
             true => continuation::find(self.store, &mut self.index, &mut self.trajectories, spec)?,
             false => None,
         };
-        let run = self.store.create_run(spec, &self.provenance(task, from.clone(), inputs), clock::now())?;
+        let run = self.create(task, from.clone(), inputs)?;
         Ok(Decision::Execute { run, claim, from })
     }
 
     /// The finished runs that a specification is made from, or why one is missing.
-    fn inputs(&mut self, spec: &RunSpec) -> Result<Result<BTreeMap<Role, RunId>, String>, StoreError> {
+    fn inputs(&mut self, spec: &RunSpec) -> Result<Result<BTreeMap<plan::Role, RunId>, String>, StoreError> {
         let mut inputs = BTreeMap::new();
         for (&role, &hash) in &spec.inputs {
             let rows = self.index.query(&RunQuery { spec_hash: Some(hash), ..RunQuery::default() })?;
@@ -388,14 +388,28 @@ impl Sweep<'_> {
         Ok(Ok(inputs))
     }
 
-    fn provenance(&self, task: usize, continues: Option<Origin>, mut inputs: BTreeMap<Role, RunId>) -> Value {
+    /// Makes the folder of a new run of a task, with the runs that it stands on.
+    fn create(
+        &self,
+        task: usize,
+        continues: Option<Origin>,
+        mut inputs: BTreeMap<plan::Role, RunId>,
+    ) -> Result<RunDir, StoreError> {
         let Task { spec, experiment, reproduces, .. } = &self.tasks[task];
-        let threads = self.launcher.threads();
+        let (threads, now) = (self.launcher.threads(), clock::now());
         let experiment_dir = self.sources.search.experiment_dir.as_deref();
-        let provenance = Provenance::new(spec, threads, &self.options.command, experiment_dir, clock::now());
-        let (experiment, reproduces) = (experiment.clone(), reproduces.clone());
-        let starts_from = inputs.remove(&Role::Weights);
-        Provenance { experiment, reproduces, continues, starts_from, ..provenance }.to_json()
+        let provenance = Provenance::new(spec, threads, &self.options.command, experiment_dir, now);
+        let provenance = Provenance { experiment: experiment.clone(), ..provenance }.to_json();
+        let starts_from = inputs.remove(&plan::Role::Weights);
+        let uses_tokenizer_of = match &starts_from {
+            Some(first) if spec.tokenizer.kind == TokenizerKind::Imported => {
+                self.store.run(first)?.read_lineage()?.uses_tokenizer_of.or(Some(first.clone()))
+            }
+            _ => None,
+        };
+        let lineage = Lineage { starts_from, continues, reproduces: reproduces.clone(), uses_tokenizer_of };
+        let subject = Subject::Planned(Box::new(spec.clone()));
+        self.store.create_run(&NewRun { subject: &subject, provenance: &provenance, lineage: &lineage }, now)
     }
 
     /// Reads from the run's folder what a worker came to; one that died without a word gets a last word.
@@ -424,6 +438,17 @@ impl Sweep<'_> {
         self.queue.ended(task);
         self.outcomes.insert(task, outcome);
     }
+}
+
+/// Counts a run that there was before to the experiment that wants it now, beside those that it belongs to.
+fn join(run: &RunDir, row: &RunRow, experiment: Option<&ExperimentOrigin>) -> Result<(), StoreError> {
+    let Some(ExperimentOrigin { name, axes, .. }) = experiment else { return Ok(()) };
+    let group = Group { name: name.clone(), axes: axes.clone() };
+    let made_for = row.experiments.first().filter(|_| row.was_made_for_one);
+    if row.group(name) != Some(&group) && made_for.is_none_or(|first| first.name != *name) {
+        run.relabel(|labels| labels.join(group))?;
+    }
+    Ok(())
 }
 
 /// A run that was begun goes on from itself.

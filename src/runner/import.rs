@@ -12,10 +12,9 @@ use crate::trainer::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};
 use crate::trainer::hugging_face::import::{ImportError, Imported, import};
 use crate::trainer::model::parameters::digest;
 use crate::trainer::optimizer::{NO_OPTIMIZER, Optimizer};
-use crate::trainer::recorder::Chain;
 use crate::trainer::schedule::Plateau;
 use crate::trainer::tokenizer::morphemes::SEPARATOR;
-use crate::types::{RunId, Step};
+use crate::types::{Chain, RunId, Step};
 
 /// Why a model did not become a run.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +52,7 @@ pub fn import_model(store: &Store, folder: &Path, command: &[String]) -> Result<
         return Ok(ImportedRun { run: row.id.clone(), is_known: true, parameters, warnings });
     }
     let provenance = Provenance::new(&imported.spec, cores(), command, folder.parent(), clock::now());
-    let run = store.create_run(&imported.spec, &provenance.to_json(), clock::now())?;
+    let run = store.create_planned(&imported.spec, &provenance.to_json(), clock::now())?;
     write(&run, &imported, parameters, &warnings)?;
     index.refresh(run.id())?;
     Ok(ImportedRun { run: run.id().clone(), is_known: false, parameters, warnings })

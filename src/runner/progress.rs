@@ -1,10 +1,6 @@
 //! What a run is doing, read from what its log gained since the last look: whoever launched it, and on whatever machine.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::PathBuf;
-
-use crate::store::{Event, EventReader, Metrics, RunDir};
+use crate::store::{Event, LogPlace, Metrics, RunDir};
 use crate::types::MetricName;
 
 /// What people follow of a run.
@@ -23,28 +19,24 @@ pub enum Progress {
 /// Reads a log while it is written. Progress is only for people who watch: what cannot be read is passed over.
 #[derive(Debug)]
 pub struct LogFollower {
-    path: PathBuf,
-    /// The first line, by which a reader knows the log's version.
-    header: Vec<u8>,
-    /// Where the first line begins that was not read yet.
-    offset: u64,
+    run: RunDir,
+    /// After the last record that was read.
+    place: LogPlace,
     steps: u64,
 }
 
 impl LogFollower {
     /// Follows what `run` records from now on.
     pub fn new(run: &RunDir) -> Self {
-        let mut follower = Self { path: run.events_path(), header: Vec::new(), offset: 0, steps: 0 };
-        // A log that cannot be read now may be readable later.
-        let _ = follower.skip_past();
+        let mut follower = Self { run: run.clone(), place: LogPlace::START, steps: 0 };
+        follower.new_events();
         follower
     }
 
     /// What happened since the last call: of steps only the last, of everything else all.
     pub fn news(&mut self) -> Vec<Progress> {
-        let Ok(events) = self.read_new_events() else { return Vec::new() };
         let (mut news, mut last_step) = (Vec::new(), None);
-        for event in events {
+        for event in self.new_events() {
             match event {
                 Event::Fact { name, .. } if name == "execution" => news.push(Progress::Phase("preparing data")),
                 Event::Fact { name, value } if name == "total_steps" => {
@@ -59,7 +51,12 @@ impl LogFollower {
                     let found = metrics.0.iter().find(is_loss).cloned();
                     news.extend(found.map(|(metric, value)| Progress::Evaluation { step: step.0, metric, value }));
                 }
-                Event::State { .. } | Event::Fact { .. } | Event::Checkpoint { .. } | Event::Resumed { .. } => {}
+                Event::State { .. }
+                | Event::Fact { .. }
+                | Event::Checkpoint { .. }
+                | Event::Resumed { .. }
+                | Event::Points { .. }
+                | Event::Parameters { .. } => {}
             }
         }
         news.extend(last_step.map(|(step, metrics)| self.step(step, &metrics)));
@@ -73,40 +70,12 @@ impl LogFollower {
         Progress::Step { step, steps: self.steps.max(step), loss, tokens_per_s }
     }
 
-    /// Goes past the whole lines that are there.
-    fn skip_past(&mut self) -> io::Result<()> {
-        let mut log = BufReader::new(File::open(&self.path)?);
-        log.read_until(b'\n', &mut self.header)?;
-        let end = log.seek(SeekFrom::End(0))?;
-        // Whole but for the last line, which a crash may have torn; no line is longer than this.
-        const LONGEST_LINE: u64 = 1 << 16;
-        let start = end.saturating_sub(LONGEST_LINE);
-        log.seek(SeekFrom::Start(start))?;
-        let mut tail = Vec::new();
-        log.read_to_end(&mut tail)?;
-        let whole = tail.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at as u64 + 1);
-        self.offset = start + whole;
-        Ok(())
-    }
-
-    fn read_new_events(&mut self) -> io::Result<Vec<Event>> {
-        if self.header.is_empty() {
-            self.skip_past()?;
-        }
-        let mut log = File::open(&self.path)?;
-        let len = log.metadata()?.len();
-        // The next writer cuts off what a crash tore.
-        self.offset = self.offset.min(len);
-        if self.offset == len {
-            return Ok(Vec::new());
-        }
-        log.seek(SeekFrom::Start(self.offset))?;
-        let mut bytes = Vec::new();
-        log.read_to_end(&mut bytes)?;
-        bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1));
-        self.offset += bytes.len() as u64;
-        let source = self.header.as_slice().chain(bytes.as_slice());
-        Ok(EventReader::new(source, &self.path).map_while(Result::ok).collect())
+    /// The whole records that were added since the last call. A torn one is waited for; the next writer cuts it off.
+    fn new_events(&mut self) -> Vec<Event> {
+        let Ok(mut reader) = self.run.events_since(self.place) else { return Vec::new() };
+        let events = reader.by_ref().map_while(Result::ok).collect();
+        self.place = reader.reached();
+        events
     }
 }
 
@@ -160,7 +129,7 @@ mod tests {
         let run = testing::new_run(&sources.store, 1);
         let append = |bytes: &[u8]| {
             let mut file = std::fs::OpenOptions::new().append(true).open(run.events_path()).unwrap();
-            io::Write::write_all(&mut file, bytes).unwrap();
+            std::io::Write::write_all(&mut file, bytes).unwrap();
         };
         append(b"12345678 {\"step\":");
         let mut follower = LogFollower::new(&run);

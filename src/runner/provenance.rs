@@ -9,12 +9,13 @@ use serde_json::{Map, Value};
 use crate::plan::{DeviceKind, RunSpec};
 use crate::store::{Event, RunDir, StoreError, StoredRun};
 use crate::trainer::device;
-use crate::types::{ContentHash, MetricName, RunId, SpecHash, Step, Timestamp};
+use crate::types::{ContentHash, MetricName, SpecHash, Timestamp};
 
 /// The version of the file's shape.
 const PROVENANCE_SCHEMA: u32 = 1;
 
-/// Everything about an execution that its specification does not say.
+/// Everything about an execution that its specification does not say, but for the runs that it stands on: those are its
+/// lineage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     pub schema: u32,
@@ -30,15 +31,6 @@ pub struct Provenance {
     /// The experiment that asked for the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment: Option<ExperimentOrigin>,
-    /// The run that this one executes again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reproduces: Option<RunId>,
-    /// The run that this one goes on from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub continues: Option<Origin>,
-    /// The run whose last weights this one starts from: the stage before it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub starts_from: Option<RunId>,
 }
 
 /// The name of the fact by which a worker says who executes its run. A run that is resumed has one more.
@@ -92,14 +84,6 @@ pub struct ExperimentOrigin {
     /// The metric that decides in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<MetricName>,
-}
-
-/// Where a run goes on from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    pub run: RunId,
-    /// The step of that run's checkpoint.
-    pub step: Step,
 }
 
 /// The program that ran.
@@ -187,9 +171,6 @@ impl Provenance {
             command: command.to_vec(),
             planned_at: now,
             experiment: None,
-            reproduces: None,
-            continues: None,
-            starts_from: None,
         }
     }
 
@@ -255,6 +236,7 @@ fn cpu() -> Option<String> {
 mod tests {
     use super::*;
     use crate::runner::testing;
+    use crate::types::RunId;
 
     /// A run that is planned here and executed elsewhere differs from one that is executed here.
     #[test]

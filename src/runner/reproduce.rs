@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::execute::Task;
 use super::provenance::Provenance;
 use crate::plan::DeviceKind;
-use crate::store::{History, RunState, StoredRun};
+use crate::store::{History, RunState, StoreError, StoredRun};
 use crate::types::metrics::{self, Metric};
 use crate::types::{MetricName, RunId, Step};
 
@@ -64,6 +64,8 @@ pub enum ReproduceError {
         "run {run} was imported: there is nothing to execute again; `ablate import` of the same folder finds the same run"
     )]
     Imported { run: RunId },
+    #[error(transparent)]
+    Logged(#[from] StoreError),
     #[error("the re-execution {run} did not finish: {reason}")]
     Failed { run: RunId, reason: String },
 }
@@ -79,15 +81,16 @@ fn hint(state: RunState) -> &'static str {
 
 /// The task of executing `run` again, in a new folder that points at the old one.
 pub fn task(run: &StoredRun) -> Result<Task, ReproduceError> {
+    let spec = run.planned()?;
     if run.state != RunState::Finished {
         return Err(ReproduceError::NotFinished { run: run.id.clone(), state: run.state });
     }
-    if run.spec.training().is_none() {
+    if spec.training().is_none() {
         return Err(ReproduceError::Imported { run: run.id.clone() });
     }
     Ok(Task {
-        spec: run.spec.clone(),
-        hash: run.spec.hash(),
+        spec: spec.clone(),
+        hash: spec.hash(),
         label: format!("reproduction of {}", run.id),
         experiment: None,
         reproduces: Some(run.id.clone()),

@@ -44,5 +44,5 @@ pub fn new_run(store: &Store, seed: u64) -> RunDir {
     let spec = tasks(&format!("seed = {seed}\n")).remove(0).spec;
     let now = Timestamp::from_unix_millis(1_000);
     let provenance = Provenance::new(&spec, 1, &[], None, now);
-    store.create_run(&spec, &provenance.to_json(), now).expect("a new run")
+    store.create_planned(&spec, &provenance.to_json(), now).expect("a new run")
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::corpora;
 use super::data_sources::DataSources;
-use super::provenance::Provenance;
 use crate::plan::{RunSpec, TokenizerKind, parameters};
 use crate::store::{RunDir, StoreError, StoredRun};
 use crate::trainer::checkpoint::{self, CheckpointDir, CheckpointError};
@@ -60,10 +59,11 @@ pub enum TrainedError {
 pub fn load(run: &StoredRun, which: Which, sources: &DataSources) -> Result<Trained, TrainedError> {
     let (step, mut weights) = weights(run, which)?;
     // An imported model may have more than this program's model of it: a pooler without the head behind it.
-    let own = parameters(&run.spec);
+    let spec = run.planned()?;
+    let own = parameters(spec);
     weights.retain(|weight| own.iter().any(|(name, _)| *name == weight.name));
     let tokenizer = tokenizer(run, sources)?;
-    Ok(Trained { spec: run.spec.clone(), step, weights, tokenizer })
+    Ok(Trained { spec: spec.clone(), step, weights, tokenizer })
 }
 
 /// The weights of `run`, and the step that they are of.
@@ -79,7 +79,7 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
     };
     let steps = run.history.last_step();
     let path = path.ok_or_else(|| TrainedError::NoCheckpoint { run: run.id.clone(), steps })?;
-    Ok(checkpoint::read_weights(&path, run.spec.hash())?)
+    Ok(checkpoint::read_weights(&path, run.planned()?.hash())?)
 }
 
 /// The tokenizer that `run` was trained with.
@@ -87,17 +87,15 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
 /// # Errors
 /// When neither cache nor corpus give it.
 pub fn tokenizer(run: &StoredRun, sources: &DataSources) -> Result<Tokenizer, TrainedError> {
-    let provenance: Option<Provenance> = serde_json::from_value(run.provenance.clone()).ok();
-    // The data of the run that this one starts from lie beside that one's file.
-    let first = provenance.as_ref().and_then(|provenance| provenance.starts_from.as_ref());
-    let is_imported = run.spec.tokenizer.kind == TokenizerKind::Imported;
-    match first.map(|first| sources.store.load(first)) {
-        Some(Ok(first)) => return tokenizer(&first, sources),
-        Some(Err(error)) if is_imported => return Err(error.into()),
-        None if is_imported => return imported_tokenizer(&run.dir),
-        Some(Err(_)) | None => {}
+    let spec = run.planned()?;
+    if spec.tokenizer.kind == TokenizerKind::Imported {
+        return imported_tokenizer(&run.dir.beside(run.lineage.uses_tokenizer_of.as_ref().unwrap_or(&run.id)));
     }
-    let tokenizer = corpora::tokenizer(&run.spec, &sources.of_run(run))
+    // The data of the run that this one starts from lie beside that one's file.
+    if let Some(first) = run.lineage.starts_from.as_ref().and_then(|first| sources.store.load(first).ok()) {
+        return tokenizer(&first, sources);
+    }
+    let tokenizer = corpora::tokenizer(spec, &sources.of_run(run))
         .map_err(|source| TrainedError::Tokenizer { run: run.id.clone(), source })?;
     check_tokenizer(run, &tokenizer)?;
     Ok(tokenizer)

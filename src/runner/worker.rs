@@ -13,12 +13,14 @@ use super::continuation;
 use super::corpora;
 use super::data_sources::{DataSources, SearchPath};
 use super::examples::{self, ExamplesError};
-use super::provenance::{EXECUTION_FACT, Execution, Origin, Provenance};
+use super::provenance::{EXECUTION_FACT, Execution, Provenance};
 use super::stop::Stop;
 use super::trained::{self, TrainedError, Which};
 use crate::clock::{self, Stopwatch};
 use crate::plan::{RunSpec, TaskSpec, parameter_count};
-use crate::store::{ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, RunDir, RunState, Store, StoreError};
+use crate::store::{
+    ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, Origin, RunDir, RunState, Store, StoreError,
+};
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, DeviceError};
@@ -102,7 +104,7 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
         .map_err(|e| WorkerError::Provenance { run: order.run.clone(), problem: e.to_string() })?;
     let search =
         SearchPath { experiment_dir: provenance.corpus.experiment_dir.clone(), data_root: order.data_root.clone() };
-    let run = Run { dir, provenance, sources: DataSources { search, store }, executed_before };
+    let run = Run { dir, sources: DataSources { search, store }, executed_before };
     let mut recorder = StoreRecorder::new(log, lease, stop, order.until);
     recorder.state(RunState::Running, None)?;
     let ending = match run.execute(&mut recorder) {
@@ -127,7 +129,6 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
 /// The run at hand.
 struct Run {
     dir: RunDir,
-    provenance: Provenance,
     sources: DataSources,
     /// Who executed it last, where it is resumed.
     executed_before: Option<Execution>,
@@ -156,8 +157,8 @@ impl Run {
 
     /// Trains for a task, from the last weights of the stage before where there is one.
     fn fine_tune(&self, spec: &RunSpec, stage: &TaskSpec, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
-        let Self { dir, provenance, sources, .. } = self;
-        let before = provenance.starts_from.as_ref().map(|run| sources.store.load(run)).transpose()?;
+        let Self { dir, sources, .. } = self;
+        let before = dir.read_lineage()?.starts_from.map(|run| sources.store.load(&run)).transpose()?;
         let tokenizer = match &before {
             Some(run) => trained::tokenizer(run, sources)?,
             None => corpora::tokenizer(spec, sources)?,
@@ -184,8 +185,8 @@ impl Run {
 
     /// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.
     fn adopt(&self, spec: &RunSpec, recorder: &mut StoreRecorder) -> Result<(), RunError> {
-        let Self { dir, provenance, sources, .. } = self;
-        let Some(origin) = &provenance.continues else { return Ok(()) };
+        let Self { dir, sources, .. } = self;
+        let Some(origin) = &dir.read_lineage()?.continues else { return Ok(()) };
         if !CheckpointDir::new(dir.checkpoints_path()).steps().is_empty() {
             return Ok(());
         }
@@ -312,6 +313,14 @@ impl Recorder for StoreRecorder {
     fn checkpoint(&mut self, step: Step, path: &Path, weights: ContentHash) -> Result<(), RecordError> {
         let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(self.append(&Event::Checkpoint { step, file, weights })?)
+    }
+
+    fn leads_to(&self, step: Step, chain: &ContentHash) -> bool {
+        self.log.reaches(step, chain)
+    }
+
+    fn make_durable(&mut self) -> Result<(), RecordError> {
+        Ok(self.log.sync()?)
     }
 
     fn stop_requested(&self) -> bool {

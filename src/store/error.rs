@@ -29,6 +29,24 @@ pub enum StoreError {
     #[error("`{}` has format version {version}, but this program reads up to {newest}; use a newer ablate", path.display())]
     TooNew { path: PathBuf, version: u32, newest: u32 },
 
+    #[error("`{}` is the log of run {found}, not of {run}: it was copied or moved here", path.display())]
+    Foreign { path: PathBuf, run: RunId, found: RunId },
+
+    #[error(
+        "`{}` is not what it was when the run was made, so the run's results are not those of what it says now; put \
+         the file back, or take the run's folder away",
+        path.display()
+    )]
+    Changed { path: PathBuf },
+
+    #[error(
+        "run {run} was logged by {by}: it has no specification, so there is nothing to execute, continue or predict with"
+    )]
+    NotPlanned { run: RunId, by: String },
+
+    #[error("run {run} was planned by ablate: only its own worker writes its log")]
+    NotLogged { run: RunId },
+
     #[error("no run is called `{asked}`{}", suggestion(nearest))]
     UnknownRun { asked: String, nearest: Vec<RunId> },
 
@@ -41,7 +59,7 @@ pub enum StoreError {
     #[error("{what} is being executed by another process (it holds `{}`)", path.display())]
     Held { what: String, path: PathBuf },
 
-    #[error("`{term}` finds nothing: {problem}")]
+    #[error("cannot read `{term}` in the query: {problem}")]
     BadQuery { term: String, problem: String },
 
     #[error("the index `{}` failed: {source}; it is derived, so it can be deleted at any time", path.display())]

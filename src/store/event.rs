@@ -4,6 +4,7 @@
 //! `serde_json` (with `float_roundtrip`) print the shortest decimal that does so; JSON has no spelling for what is not
 //! finite, so `"NaN"`, `"inf"` and `"-inf"` stand as strings. All NaNs are one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -35,9 +36,29 @@ pub enum Event {
     Checkpoint { step: Step, file: String, weights: ContentHash },
     /// Training goes on from the state after `step`: what was recorded for later steps is void.
     Resumed { step: Step, at: Timestamp },
+    /// A guest measured something: in the order in which it said so, without digests and without the resume rule.
+    Points { points: Vec<LoggedPoint> },
+    /// Parameters that a guest names after its run was made; a later value replaces an earlier one.
+    Parameters { parameters: BTreeMap<String, serde_json::Value> },
+}
+
+/// What a guest measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoggedPoint {
+    pub key: MetricName,
+    pub step: i64,
+    /// The guest's own time, where it says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    #[serde(serialize_with = "write_exactly", deserialize_with = "read_exactly")]
+    pub value: f64,
 }
 
 impl Event {
+    /// The name of every kind in JSON, in the order above.
+    pub(super) const KINDS: [&str; 9] =
+        ["state", "step", "evaluation", "fact", "warning", "checkpoint", "resumed", "points", "parameters"];
+
     /// Whether losing this record in a power cut would cost more than the steps that are redone anyway.
     pub fn is_milestone(&self) -> bool {
         matches!(self, Self::State { .. } | Self::Checkpoint { .. } | Self::Resumed { .. })
@@ -185,6 +206,14 @@ impl<'de> Deserialize<'de> for Metrics {
 
         deserializer.deserialize_map(Object)
     }
+}
+
+fn write_exactly<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    ExactFloat(*value).serialize(serializer)
+}
+
+fn read_exactly<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    ExactFloat::deserialize(deserializer).map(|ExactFloat(value)| value)
 }
 
 /// A float whose JSON reads back as the same bits.

@@ -6,10 +6,10 @@
 //! kept by metric, 16 bytes each, so that the history of a million steps fits in memory.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::BufRead;
 
 use super::error::StoreError;
-use super::event::{ChainDigest, Event, Metrics, RunState};
+use super::event::{ChainDigest, Event, LoggedPoint, Metrics, RunState};
 use super::event_log::EventReader;
 use crate::types::{ContentHash, MetricName, Step, Timestamp};
 
@@ -40,6 +40,10 @@ pub struct History {
     /// Checkpoints that were written; old ones may have been removed from the disk since.
     pub checkpoints: Vec<CheckpointRecord>,
     pub resumes: Vec<Resume>,
+    /// What a guest measured, as it said it: in any order of steps, and some steps more than once.
+    pub logged: BTreeMap<MetricName, Vec<LoggedPoint>>,
+    /// Parameters that a guest named after its run was made.
+    pub parameters: BTreeMap<String, serde_json::Value>,
     /// Records of a newer program, which were passed over.
     pub unknown_records: u64,
     /// Bytes of a torn last line, which were passed over.
@@ -77,22 +81,28 @@ pub struct Resume {
     pub at: Timestamp,
 }
 
-/// Reads the log at `path` into a history.
-///
-/// # Errors
-/// [`StoreError::Corrupted`] for damage anywhere but in the last line.
-pub fn read_history(path: &Path) -> Result<History, StoreError> {
-    let mut reader = EventReader::open(path)?;
-    let mut history = History::default();
-    for event in reader.by_ref() {
-        history.apply(event?);
-    }
-    history.unknown_records = reader.unknown_records();
-    history.torn_bytes = reader.torn_bytes();
-    Ok(history)
+/// A value at a step, whoever measured it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    pub step: i64,
+    pub value: f64,
 }
 
 impl History {
+    /// Reads what is left of a log.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupted`] for damage anywhere but in the last line.
+    pub fn read<R: BufRead>(reader: &mut EventReader<R>) -> Result<Self, StoreError> {
+        let mut history = Self::default();
+        for event in reader.by_ref() {
+            history.apply(event?);
+        }
+        history.unknown_records = reader.unknown_records();
+        history.torn_bytes = reader.torn_bytes();
+        Ok(history)
+    }
+
     /// Takes in the next record.
     pub fn apply(&mut self, event: Event) {
         match event {
@@ -111,6 +121,12 @@ impl History {
                 self.forget_after(step);
                 self.resumes.push(Resume { step, at });
             }
+            Event::Points { points } => {
+                for point in points {
+                    self.logged.entry(point.key.clone()).or_default().push(point);
+                }
+            }
+            Event::Parameters { parameters } => self.parameters.extend(parameters),
         }
     }
 
@@ -168,6 +184,14 @@ impl History {
         self.steps.iter().chain(&self.evaluations).map(|(name, points)| (name, points.as_slice()))
     }
 
+    /// Every metric with its points in order of step, whoever measured them.
+    pub fn all_measured(&self) -> impl Iterator<Item = (&MetricName, Vec<Measured>)> {
+        let ours =
+            |point: &Point| Measured { step: i64::try_from(point.step.0).unwrap_or(i64::MAX), value: point.value };
+        let of_training = self.all_series().map(move |(name, points)| (name, points.iter().map(ours).collect()));
+        of_training.chain(self.logged.iter().map(|(name, points)| (name, in_order(points))))
+    }
+
     fn forget_after(&mut self, step: Step) {
         for points in self.steps.values_mut().chain(self.evaluations.values_mut()) {
             forget(points, step);
@@ -177,6 +201,14 @@ impl History {
         forget(&mut self.chain, step);
         forget(&mut self.checkpoints, step);
     }
+}
+
+/// A guest's points in order of step. Of several for one step the last counts: by the guest's time, then by arrival.
+fn in_order(points: &[LoggedPoint]) -> Vec<Measured> {
+    let mut sorted: Vec<&LoggedPoint> = points.iter().collect();
+    sorted.sort_by_key(|point| (point.step, point.at));
+    let last = sorted.chunk_by(|a, b| a.step == b.step).filter_map(<[_]>::last);
+    last.map(|point| Measured { step: point.step, value: point.value }).collect()
 }
 
 /// A thing that happened at a step, and that a resume from before that step voids.

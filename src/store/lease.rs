@@ -49,6 +49,20 @@ pub(super) fn is_locked(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
+/// Locks `path` for this process alone, for the short while that a small file takes to be replaced; the lock is released
+/// when the file is dropped.
+pub(super) fn wait_for_lock(path: &Path, what: &str) -> Result<File, StoreError> {
+    const TRIES: u32 = 100;
+
+    for _ in 1..TRIES {
+        match lock(path, what.to_owned()) {
+            Err(error) if error.is_held() => {}
+            result => return result,
+        }
+    }
+    lock(path, what.to_owned())
+}
+
 /// Locks `path` for this process alone. Tries for a few hundredths of a second, because somebody may be looking.
 fn lock(path: &Path, what: String) -> Result<File, StoreError> {
     const TRIES: u32 = 10;

@@ -1,20 +1,28 @@
 //! The run store: `runs/<id>/` is the truth, the SQLite index is derived from it.
 //!
-//! A [`Store`] makes and finds run folders; a [`RunDir`] is one of them; its [`EventLog`] is written by the one worker
-//! that holds its [`Lease`], and read by anybody at any time as a [`History`]. The [`Index`] answers questions over all
-//! runs; deleting it loses nothing. The store reads no clock and knows no trainer: times and events are handed in.
+//! A [`Store`] makes and finds run folders; a [`RunDir`] is one of them, of a [`Subject`]: a specification, or what a
+//! guest says of itself. Its [`EventLog`] is written by the one worker that holds its [`Lease`], and read by anybody at any
+//! time as a [`History`]; its [`Labels`] may be replaced by anybody. The [`Index`] answers questions over all runs;
+//! deleting it loses nothing. The store reads no clock and knows no trainer: times and events are handed in.
 
 mod atomic;
+mod continuity;
 mod error;
 mod event;
 mod event_log;
+pub mod format;
+mod frame;
+mod guest;
 mod history;
 mod ids;
 mod index;
+mod labels;
 mod lease;
+mod lineage;
 mod nearest;
 mod run_dir;
 mod spec_text;
+mod subject;
 mod task_floor;
 #[cfg(test)]
 mod testing;
@@ -24,14 +32,19 @@ use std::path::{Path, PathBuf};
 
 pub use atomic::write_atomic;
 pub use error::StoreError;
-pub use event::{ChainDigest, Event, InvalidChainDigest, Metrics, RunState};
-pub use event_log::{EventLog, EventReader, LOG_VERSION};
-pub use history::{ChainLink, CheckpointRecord, History, Point, Resume, SeriesByMetric, StateChange, read_history};
+pub use event::{ChainDigest, Event, InvalidChainDigest, LoggedPoint, Metrics, RunState};
+pub use event_log::{EventLog, EventReader};
+pub use frame::Place as LogPlace;
+pub use guest::GuestRun;
+pub use history::{ChainLink, CheckpointRecord, History, Measured, Point, Resume, SeriesByMetric, StateChange};
 pub use ids::shortest_unique_prefixes;
-pub use index::{Index, MetricSummary, RunQuery, RunRow, Term};
+pub use index::{Dependent, Index, MetricSummary, RunQuery, RunRow, Term, Trash};
+pub use labels::{Group, Labels};
 pub use lease::{Lease, SpecClaim};
+pub use lineage::{Lineage, Origin, Role};
 pub use nearest::nearest_to_finished;
-pub use run_dir::RunDir;
+pub use run_dir::{NewRun, RunDir};
+pub use subject::{Logged, Subject};
 pub use task_floor::{FLOORS_FACT, TaskFloor};
 
 use crate::plan::RunSpec;
@@ -49,10 +62,22 @@ pub struct Store {
 pub struct StoredRun {
     pub id: RunId,
     pub dir: RunDir,
-    pub spec: RunSpec,
+    pub subject: Subject,
     pub provenance: serde_json::Value,
+    pub lineage: Lineage,
+    pub labels: Labels,
     pub state: RunState,
     pub history: History,
+}
+
+impl StoredRun {
+    /// The specification that the run was planned with.
+    ///
+    /// # Errors
+    /// [`StoreError::NotPlanned`], in a sentence for people, when a guest logged it.
+    pub fn planned(&self) -> Result<&RunSpec, StoreError> {
+        self.subject.planned(&self.id)
+    }
 }
 
 impl Store {
@@ -72,14 +97,20 @@ impl Store {
         &self.root
     }
 
-    /// Makes a new run of `spec`, planned at `now`, complete on the disk when this returns.
-    pub fn create_run(
+    /// Makes a new run, planned at `now`, complete on the disk when this returns.
+    pub fn create_run(&self, new: &NewRun<'_>, now: Timestamp) -> Result<RunDir, StoreError> {
+        RunDir::create(&self.root, new, now)
+    }
+
+    /// [`create_run`](Self::create_run) of a specification that stands on no other run.
+    pub fn create_planned(
         &self,
         spec: &RunSpec,
         provenance: &serde_json::Value,
         now: Timestamp,
     ) -> Result<RunDir, StoreError> {
-        RunDir::create(&self.root, spec, provenance, now)
+        let (subject, lineage) = (Subject::Planned(Box::new(spec.clone())), Lineage::default());
+        self.create_run(&NewRun { subject: &subject, provenance, lineage: &lineage }, now)
     }
 
     /// The ids of all runs, sorted.
@@ -116,8 +147,10 @@ impl Store {
     pub fn load(&self, id: &RunId) -> Result<StoredRun, StoreError> {
         let dir = self.run(id)?;
         let (history, state) = dir.read_history_and_state()?;
-        let (spec, provenance) = (dir.read_spec()?, dir.read_provenance()?);
-        Ok(StoredRun { id: id.clone(), dir, spec, provenance, state, history })
+        let mut subject = dir.read_subject()?;
+        subject.add(&history.parameters);
+        let (provenance, lineage, labels) = (dir.read_provenance()?, dir.read_lineage()?, dir.labels()?);
+        Ok(StoredRun { id: id.clone(), dir, subject, provenance, lineage, labels, state, history })
     }
 
     /// Takes the right to execute the specification `hash`, so that two programs never both do.
@@ -163,7 +196,7 @@ mod tests {
     use insta::assert_snapshot;
     use serde_json::json;
 
-    use super::testing::{at, fact, spec, state, step};
+    use super::testing::{at, create, fact, spec, state, step};
     use super::*;
     use crate::types::Step;
 
@@ -187,7 +220,7 @@ mod tests {
     fn a_run_is_complete_when_it_appears() {
         let (_folder, store) = new_store();
         let provenance = json!({ "host": "h", "lr": 0.1 + 0.2 });
-        let run = store.create_run(&spec(u64::MAX, 0.15), &provenance, at(1_000)).unwrap();
+        let run = create(&store, &spec(u64::MAX, 0.15), &provenance, at(1_000)).unwrap();
         assert_eq!(store.run_ids().unwrap(), [run.id().clone()]);
         assert_snapshot!(tree(run.path()), @"
         artifacts/
@@ -199,7 +232,7 @@ mod tests {
         spec.toml
         ");
         let loaded = store.load(run.id()).unwrap();
-        assert_eq!((loaded.spec, loaded.provenance), (spec(u64::MAX, 0.15), provenance));
+        assert_eq!((loaded.planned().unwrap(), &loaded.provenance), (&spec(u64::MAX, 0.15), &provenance));
         assert_eq!((loaded.state, loaded.history.created_at()), (RunState::Planned, Some(at(1_000))));
         assert_eq!(tree(store.root()).lines().filter(|line| line.contains(".tmp")).count(), 0);
     }
@@ -207,7 +240,7 @@ mod tests {
     #[test]
     fn a_spec_that_would_not_read_back_begins_no_run() {
         let (_folder, store) = new_store();
-        let error = store.create_run(&spec(1, f64::NAN), &json!({}), at(0)).unwrap_err();
+        let error = create(&store, &spec(1, f64::NAN), &json!({}), at(0)).unwrap_err();
         assert!(matches!(error, StoreError::Unreadable { .. }), "{error}");
         assert_eq!(tree(store.root()), "");
     }
@@ -215,7 +248,7 @@ mod tests {
     #[test]
     fn the_state_follows_the_log_and_the_lease() {
         let (_folder, store) = new_store();
-        let run = store.create_run(&spec(1, 0.15), &json!({}), at(0)).unwrap();
+        let run = create(&store, &spec(1, 0.15), &json!({}), at(0)).unwrap();
         let state_now = || store.load(run.id()).unwrap().state;
         let lease = run.acquire_lease().unwrap();
         let mut log = run.open_log(&lease).unwrap();
@@ -253,7 +286,7 @@ mod tests {
     fn latest_is_the_run_that_started_last() {
         let (_folder, store) = new_store();
         assert!(matches!(store.resolve("latest"), Err(StoreError::NoRuns { .. })));
-        let planned = |created| store.create_run(&spec(1, 0.15), &json!({}), at(created)).unwrap();
+        let planned = |created| create(&store, &spec(1, 0.15), &json!({}), at(created)).unwrap();
         let (first, second) = (planned(1), planned(2));
         assert_eq!(&store.resolve("latest").unwrap(), second.id());
         let mut log = first.open_log(&first.acquire_lease().unwrap()).unwrap();
@@ -292,16 +325,16 @@ mod tests {
 
         for has_index in [false, true] {
             let (_folder, store) = new_store();
-            let first = store.create_run(&spec(1, 0.15), &json!({}), at(0)).unwrap();
+            let first = create(&store, &spec(1, 0.15), &json!({}), at(0)).unwrap();
             if has_index {
                 drop(Index::open(&store).unwrap());
             }
-            let second = store.create_run(&spec(1, 0.3), &json!({}), at(1)).unwrap();
+            let second = create(&store, &spec(1, 0.3), &json!({}), at(1)).unwrap();
             let set_mode = |mode| fs::set_permissions(store.root(), fs::Permissions::from_mode(mode)).unwrap();
             set_mode(0o555);
             let is_enforced = fs::write(store.root().join("probe"), "").is_err(); // Not for the superuser.
             let listed = Index::open(&store).and_then(|mut index| index.query(&RunQuery::default()));
-            let refused = store.create_run(&spec(2, 0.15), &json!({}), at(0)).map(drop);
+            let refused = create(&store, &spec(2, 0.15), &json!({}), at(0)).map(drop);
             set_mode(0o755);
             let ids = listed.unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
             assert_eq!(ids, [second.id().clone(), first.id().clone()]);

@@ -2,10 +2,23 @@
 
 use proptest::prelude::*;
 
-use super::event::{ChainDigest, Event, Metrics, RunState};
-use super::event_log::EventLog;
+use std::collections::BTreeMap;
+
+use super::event::{ChainDigest, Event, LoggedPoint, Metrics, RunState};
+use super::event_log::{Binding, EventLog};
+use super::{RunDir, Store, StoreError};
 use crate::plan::RunSpec;
 use crate::types::{ContentHash, MetricName, Seed, Step, Timestamp};
+
+/// Makes a planned run that stands on no other.
+pub fn create(
+    store: &Store,
+    spec: &RunSpec,
+    provenance: &serde_json::Value,
+    now: Timestamp,
+) -> Result<RunDir, StoreError> {
+    store.create_planned(spec, provenance, now)
+}
 
 pub fn metric(name: &str) -> MetricName {
     name.parse().expect("a valid metric name")
@@ -51,15 +64,28 @@ pub fn sample_events() -> Vec<Event> {
         Event::Warning { text: "손실이 커졌다".to_owned() },
         Event::State { state: RunState::Interrupted, reason: Some("Ctrl-C at step 3".to_owned()), at: at(5_000) },
         Event::Resumed { step: Step(2), at: at(6_000) },
+        Event::Parameters { parameters: BTreeMap::from([("lr".to_owned(), 1e-4.into())]) },
+        Event::Points { points: vec![point("accuracy", -1, -0.0), point("Loss (한국어)", 3, f64::NEG_INFINITY)] },
         state(RunState::Finished, 9_000),
     ]
+}
+
+/// What a guest measured at a time of its own.
+pub fn point(key: &str, step: i64, value: f64) -> LoggedPoint {
+    LoggedPoint { key: metric(key), step, at: (step > 0).then(|| at(step)), value }
+}
+
+/// What the log of [`sample_events`] is bound to.
+pub fn sample_binding() -> Binding {
+    let run = "7h2kq9xw".parse().expect("a run id");
+    Binding { run, spec: None, files: BTreeMap::from([("params.json".to_owned(), ContentHash::of(b"{}"))]) }
 }
 
 /// The bytes of the log of [`sample_events`].
 pub fn sample_log() -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("events.log");
-    let mut log = EventLog::create(&path).expect("a new log");
+    let mut log = EventLog::create(&path, &sample_binding()).expect("a new log");
     for event in sample_events() {
         log.append(&event).expect("an appended record");
     }

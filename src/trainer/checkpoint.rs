@@ -53,6 +53,10 @@ pub enum CheckpointError {
     Damaged { path: PathBuf, what: String },
     #[error("the checkpoint {path} belongs to another specification ({found}, not {expected})")]
     OtherSpec { path: PathBuf, found: String, expected: SpecHash },
+    #[error(
+        "the checkpoint {path} is ahead of the run's log, which ends before step {step} or came there in another way"
+    )]
+    AheadOfLog { path: PathBuf, step: Step },
 }
 
 /// The folder of a run's checkpoints.
@@ -63,7 +67,7 @@ pub struct CheckpointDir(PathBuf);
 #[derive(Debug)]
 pub struct Latest {
     pub checkpoint: Option<Checkpoint>,
-    pub damaged: Vec<CheckpointError>,
+    pub passed_over: Vec<CheckpointError>,
 }
 
 impl CheckpointDir {
@@ -97,21 +101,29 @@ impl CheckpointDir {
         write(&self.best_path(), checkpoint)
     }
 
-    /// The newest checkpoint of `spec` that is whole; damaged ones are stepped over and reported.
-    pub fn latest(&self, spec: SpecHash, optimizer: &OptimizerSpec) -> Latest {
-        let mut damaged = Vec::new();
+    /// The newest checkpoint of `spec` that is whole and that the run's records lead to; others are stepped over and
+    /// reported.
+    pub fn latest(
+        &self,
+        spec: SpecHash,
+        optimizer: &OptimizerSpec,
+        is_recorded: &dyn Fn(Step, &ContentHash) -> bool,
+    ) -> Latest {
+        let mut passed_over = Vec::new();
         for step in self.steps().into_iter().rev() {
-            match read(&self.path(step), spec, optimizer) {
-                Ok(checkpoint) => return Latest { checkpoint: Some(checkpoint), damaged },
-                Err(error) => {
-                    // Set aside, so that it does not count as the newest when old checkpoints are removed.
-                    let path = self.path(step);
-                    let _ = fs::rename(&path, path.with_extension("damaged"));
-                    damaged.push(error);
+            let path = self.path(step);
+            let (error, mark) = match read(&path, spec, optimizer) {
+                Ok(checkpoint) if is_recorded(step, &checkpoint.chain) => {
+                    return Latest { checkpoint: Some(checkpoint), passed_over };
                 }
-            }
+                Ok(_) => (CheckpointError::AheadOfLog { path: path.clone(), step }, "ahead"),
+                Err(error) => (error, "damaged"),
+            };
+            // Set aside, so that it does not count as the newest when old checkpoints are removed.
+            let _ = fs::rename(&path, path.with_extension(mark));
+            passed_over.push(error);
         }
-        Latest { checkpoint: None, damaged }
+        Latest { checkpoint: None, passed_over }
     }
 
     /// Steps that have a file, ascending.
@@ -300,9 +312,27 @@ mod tests {
             dir.save(&checkpoint(step), 2).unwrap();
         }
         assert_eq!(dir.steps(), [Step(20), Step(30)]);
-        let latest = dir.latest(spec_hash(), &optimizer_spec());
+        let latest = dir.latest(spec_hash(), &optimizer_spec(), &|_, _| true);
         assert_eq!(latest.checkpoint, Some(checkpoint(30)));
-        assert!(latest.damaged.is_empty());
+        assert!(latest.passed_over.is_empty());
+    }
+
+    /// The steps between the end of the records and a later checkpoint would be in no record.
+    #[test]
+    fn a_checkpoint_that_is_ahead_of_the_records_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = CheckpointDir::new(folder.path());
+        for step in [10, 20, 30] {
+            dir.save(&checkpoint(step), 3).unwrap();
+        }
+        let latest = dir.latest(spec_hash(), &optimizer_spec(), &|step, chain| {
+            step < Step(30) && *chain == ContentHash::of(b"chain")
+        });
+        assert_eq!(latest.checkpoint, Some(checkpoint(20)));
+        assert!(matches!(latest.passed_over[..], [CheckpointError::AheadOfLog { step: Step(30), .. }]));
+        assert_eq!(dir.steps(), [Step(10), Step(20)]);
+        let nothing = dir.latest(spec_hash(), &optimizer_spec(), &|_, _| false);
+        assert!(nothing.checkpoint.is_none() && nothing.passed_over.len() == 2);
     }
 
     /// Wherever a byte is changed or the file is cut, the checkpoint before it is used.
@@ -317,14 +347,14 @@ mod tests {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;
             fs::write(dir.path(Step(20)), &bytes).unwrap();
-            let latest = dir.latest(spec_hash(), &optimizer_spec());
+            let latest = dir.latest(spec_hash(), &optimizer_spec(), &|_, _| true);
             let found = latest.checkpoint.unwrap_or_else(|| panic!("the older checkpoint was lost at byte {at}"));
             // A change that leaves the content as it was (in the padding of the header, say) is no damage.
-            assert!(found == checkpoint(10) && latest.damaged.len() == 1 || found == checkpoint(20), "byte {at}");
+            assert!(found == checkpoint(10) && latest.passed_over.len() == 1 || found == checkpoint(20), "byte {at}");
         }
         for cut in [0, 1, 8, 100, whole.len() / 2, whole.len() - 1] {
             fs::write(dir.path(Step(20)), &whole[..cut]).unwrap();
-            assert_eq!(dir.latest(spec_hash(), &optimizer_spec()).checkpoint, Some(checkpoint(10)));
+            assert_eq!(dir.latest(spec_hash(), &optimizer_spec(), &|_, _| true).checkpoint, Some(checkpoint(10)));
         }
     }
 
@@ -336,7 +366,7 @@ mod tests {
         dir.save(&stateless, 1).unwrap();
         let (_, header) = SafeTensors::read_metadata(&fs::read(dir.path(Step(10))).unwrap()).unwrap();
         assert!(!header.metadata().as_ref().unwrap().contains_key("plateau"));
-        assert_eq!(dir.latest(spec_hash(), &optimizer_spec()).checkpoint, Some(stateless));
+        assert_eq!(dir.latest(spec_hash(), &optimizer_spec(), &|_, _| true).checkpoint, Some(stateless));
     }
 
     #[test]
@@ -344,8 +374,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = CheckpointDir::new(folder.path());
         dir.save(&checkpoint(10), 2).unwrap();
-        let latest = dir.latest(SpecHash(ContentHash::of(b"other")), &optimizer_spec());
+        let latest = dir.latest(SpecHash(ContentHash::of(b"other")), &optimizer_spec(), &|_, _| true);
         assert!(latest.checkpoint.is_none());
-        assert!(matches!(latest.damaged[..], [CheckpointError::OtherSpec { .. }]));
+        assert!(matches!(latest.passed_over[..], [CheckpointError::OtherSpec { .. }]));
     }
 }

@@ -175,6 +175,7 @@ pub fn train<S: Stage>(
             }
             let stop = !last && recorder.stop_requested();
             if last || stop || state.step.0.is_multiple_of(spec.train().checkpoint_every) {
+                recorder.make_durable()?;
                 let weights = folder.save(&state.checkpoint(spec), spec.train().keep_checkpoints)?;
                 recorder.checkpoint(state.step, &folder.path(state.step), weights)?;
             }
@@ -288,12 +289,12 @@ fn resume_or_start<M: Module>(
     model: &M,
     recorder: &mut dyn Recorder,
 ) -> Result<State, TrainError> {
-    let latest = folder.latest(spec.hash(), spec.optimizer());
+    let latest = folder.latest(spec.hash(), spec.optimizer(), &|step, chain| recorder.leads_to(step, chain));
     let instead = match latest.checkpoint {
         Some(_) => "the one before it is used",
-        None => "there is no whole one before it, so the run starts anew",
+        None => "there is no usable one before it, so the run starts anew",
     };
-    for error in &latest.damaged {
+    for error in &latest.passed_over {
         recorder.warning(&format!("{error}; {instead}"))?;
     }
     match latest.checkpoint {
@@ -327,6 +328,7 @@ fn take(
     check_finite(state.step, &[criterion])?;
     if criterion.1 < state.best {
         state.best = criterion.1;
+        recorder.make_durable()?;
         folder.save_best(&state.checkpoint(spec))?;
     }
     Ok(())
@@ -476,6 +478,14 @@ mod tests {
 
         fn evaluation(&mut self, _step: Step, metrics: &[Measurement]) -> Result<(), RecordError> {
             self.evaluations.push(metrics.to_vec());
+            Ok(())
+        }
+
+        fn leads_to(&self, _step: Step, _chain: &ContentHash) -> bool {
+            true
+        }
+
+        fn make_durable(&mut self) -> Result<(), RecordError> {
             Ok(())
         }
 

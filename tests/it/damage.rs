@@ -85,6 +85,94 @@ fn a_torn_last_record_is_passed_over() {
     assert_eq!(&bits(&workbench), undisturbed());
 }
 
+/// What a power cut leaves that comes between a checkpoint and the records of its steps: the run goes on from what is
+/// recorded, and no point is missing at its end.
+#[test]
+fn a_checkpoint_that_is_ahead_of_its_log_is_not_gone_on_from() {
+    for which in [1, 0] {
+        let (workbench, run) = stopped();
+        let first_lost = step_of(&checkpoints(&run)[which]);
+        let log = fs::read_to_string(run.join("events.log")).unwrap();
+        let is_kept = |line: &&str| !line.contains(&format!("{{\"step\":{{\"step\":{first_lost},"));
+        let kept: String = log.split_inclusive('\n').take_while(is_kept).collect();
+        fs::write(run.join("events.log"), kept + "0123456789abcdef {\"st").unwrap();
+        let what = format!("all from step {first_lost} on");
+        assert!(workbench.run("list").stderr.contains("are no whole record"), "{what}");
+        assert!(workbench.stdout("doctor").contains("1 with a torn last record"), "{what}");
+        let output = workbench.run(LINE);
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        assert!(output.stderr.contains("is ahead of the run's log"), "{what}: {}", output.stderr);
+        let run = workbench.only_run();
+        assert_eq!(run["series"]["train/loss"]["steps"].as_array().unwrap().len(), 600, "{what}");
+        assert_eq!(&bits(&workbench), undisturbed(), "{what}");
+    }
+}
+
+/// The step of a checkpoint.
+fn step_of(path: &Path) -> u64 {
+    path.file_stem().unwrap().to_str().unwrap().strip_prefix("step-").unwrap().parse().unwrap()
+}
+
+/// Whatever vanishes from a log, is put in or comes from elsewhere is named by list and doctor, and never compared.
+#[test]
+fn records_cannot_vanish_or_come_from_another_run() {
+    let workbench = Workbench::tiny("[sweep.replicates]\nseeds = 2\n");
+    workbench.stdout("run tiny.toml");
+    let [path, other] = [0, 1].map(|i| workbench.run_folders()[i].join("events.log"));
+    let original = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = original.split_inclusive('\n').collect();
+    let step = lines.iter().position(|line| line.contains("{\"step\":{\"step\":20,")).unwrap();
+    let evaluation = lines.iter().rposition(|line| line.contains("{\"evaluation\"")).unwrap();
+    let without = |from: usize, to: usize| [&lines[..from], &lines[to..]].concat().concat();
+    let mut swapped = lines.clone();
+    swapped.swap(step, step + 1);
+    let others = fs::read_to_string(&other).unwrap();
+    let foreign = others.lines().find(|line| line.contains("{\"evaluation\"")).unwrap();
+    let put_in = [lines[..=step].concat(), format!("{foreign}\n"), lines[step + 1..].concat()].concat();
+    for (what, log) in [
+        ("a step", without(step, step + 1)),
+        ("ten steps", without(step, step + 10)),
+        ("the last evaluation", without(evaluation, evaluation + 1)),
+        ("two swapped", swapped.concat()),
+        ("an evaluation of another run", put_in),
+        ("the log of another run", others.clone()),
+    ] {
+        fs::write(&path, log).unwrap();
+        let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        for command in ["list", "compare tiny"] {
+            let output = workbench.run(command);
+            assert!(output.stderr.contains(&format!("run {id} is left out: ")), "{what}: {command}: {}", output.stderr);
+        }
+        assert_eq!((workbench.list().len(), workbench.run("doctor").code), (1, Some(1)), "{what}");
+        assert_eq!(workbench.run(&format!("show {id}")).code, Some(1), "{what}");
+    }
+    fs::write(&path, &original).unwrap();
+    assert_eq!((workbench.list().len(), workbench.run("doctor").code), (2, Some(0)));
+}
+
+/// An edited specification or provenance is no other run's result: it is named, and nothing is reused by it.
+#[test]
+fn a_run_is_not_what_an_edited_file_says() {
+    for (file, from, to) in [
+        ("spec.toml", "mask_ratio = 0.15", "mask_ratio = 0.25"),
+        ("provenance.json", "\"rustc\": \"", "\"rustc\": \"x"),
+    ] {
+        let workbench = Workbench::tiny("");
+        workbench.stdout("run tiny.toml");
+        let path = workbench.run_folders()[0].join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let output = workbench.run("run tiny.toml --set objective.mask_ratio=0.25");
+        assert!(output.stderr.contains("1 trained"), "{}", output.stderr);
+        let listed = workbench.run("list");
+        let said = format!("{file}` is not what it was when the run was made");
+        assert!(listed.stderr.contains(&said) && workbench.list().len() == 1, "{}", listed.stderr);
+        let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(workbench.run(&format!("show {id}")).stderr.contains(&said));
+        assert_eq!(workbench.run(&format!("reproduce {id}")).code, Some(1));
+    }
+}
+
 #[test]
 fn a_damaged_log_is_named_and_hides_no_other_run() {
     let workbench = Workbench::tiny("[sweep.replicates]\nseeds = 2\n");

@@ -195,7 +195,7 @@ fn reproduce_proves_that_a_run_comes_out_the_same() {
     assert_eq!(verdict["verdict"]["verdict"], "identical");
     assert_eq!((&verdict["original"], &verdict["basis"]), (&json!(id), &json!("bitwise")));
     let again = show(&workbench, verdict["reproduction"].as_str().unwrap());
-    assert_eq!(again["provenance"]["reproduces"], id);
+    assert_eq!(again["lineage"]["reproduces"], id);
     assert_eq!((bits(&again), recorded(&again)), (bits(&original), recorded(&original)));
     let words = workbench.stdout(&format!("reproduce {id}"));
     assert!(words.starts_with("identical: "), "{words}");
@@ -235,14 +235,21 @@ fn a_record_that_was_changed_is_named() {
     assert_eq!(verdict["verdict"]["original"], "00".repeat(32));
 }
 
-/// Changes records of a log and gives each its right checksum again.
+/// Changes records of a log and gives each its right checksum and link again, as a forger would.
 fn rewrite(log: &Path, change: impl Fn(&mut Value)) {
     let lines = fs::read_to_string(log).unwrap();
+    let mut link = 0;
     let changed = lines.lines().map(|line| {
-        let mut event: Value = serde_json::from_str(&line[9..]).unwrap();
+        let mut event: Value = serde_json::from_str(&line[line.find('{').unwrap()..]).unwrap();
         change(&mut event);
         let json = event.to_string();
-        format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
+        let is_header = link == 0;
+        let hash = blake3::hash(&[&u64::to_le_bytes(link), json.as_bytes()].concat());
+        link = u64::from_be_bytes(*hash.as_bytes().first_chunk().unwrap());
+        match is_header {
+            true => format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())),
+            false => format!("{link:016x} {json}\n"),
+        }
     });
     let changed: String = changed.collect();
     assert_ne!(changed, lines, "nothing was changed");

@@ -172,7 +172,9 @@ pub fn children_of(parent: u32) -> Vec<u32> {
 /// Steps that the log of a run has, torn records left out.
 pub fn steps_logged(run: &Path) -> usize {
     let log = fs::read_to_string(run.join("events.log")).unwrap_or_default();
-    log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line[9..].starts_with(r#"{"step""#)).count()
+    let is_step =
+        |line: &str| line.ends_with('\n') && line.find('{').is_some_and(|at| line[at..].starts_with(r#"{"step""#));
+    log.split_inclusive('\n').filter(|line| is_step(line)).count()
 }
 
 /// Seconds in brackets, such as `(0.2 s)`, differ from time to time.

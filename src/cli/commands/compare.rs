@@ -17,7 +17,7 @@ use crate::report::Wanted;
 use crate::report::comparison::{self, Found};
 use crate::report::drawing::{self, Drawn};
 use crate::runner::provenance::Program;
-use crate::store::Store;
+use crate::store::{Index, Store};
 use crate::types::MetricName;
 use crate::types::metrics::{self, Goal};
 
@@ -72,12 +72,14 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
         Some(file) => {
             let loaded = context.load(&ExperimentFile { file, sets: arguments.sets.clone() })?;
             let store = context.existing_store()?;
+            context.say_unreadable(&Index::open(&store)?);
             let mut comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, &store)?;
             decide(&mut comparison, arguments)?;
             show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, &drawing)
         }
         None => {
             let store = context.existing_store()?;
+            context.say_unreadable(&Index::open(&store)?);
             let Found { mut comparison, reproductions, repeated } =
                 comparison::of_query(&arguments.what, &metric_of(arguments), &store)?;
             decide(&mut comparison, arguments)?;
@@ -89,6 +91,7 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
 
 /// Prints the tables of an experiment's comparison and writes figures and report.
 pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing) -> Result<(), CliError> {
+    context.say_unreadable(&Index::open(store)?);
     let comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, store)?;
     show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, drawing)
 }

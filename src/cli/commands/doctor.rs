@@ -8,7 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::runner::provenance::{Machine, Program, cores};
 use crate::runner::self_test::{self, DeviceTest};
-use crate::store::{Store, StoreError};
+use crate::store::{Index, RunQuery, RunState, Store, StoreError};
 use crate::trainer::device::kernel_isa;
 use crate::types::RunId;
 
@@ -120,8 +120,11 @@ fn store(context: &Context) -> Finding {
         };
     }
     match look_at_store(context) {
-        Ok((runs, unreadable)) => {
+        Ok(Looked { runs, torn, unreadable }) => {
             let mut text = format!("`{root}`: {runs} runs");
+            if torn > 0 {
+                text.push_str(&format!(", {torn} with a torn last record (`ablate list` names them)"));
+            }
             if !unreadable.is_empty() {
                 text.push_str(&format!(", {} cannot be read", unreadable.len()));
                 unreadable.iter().for_each(|(run, error)| text.push_str(&format!("\n{:>20}{run}: {error}", "")));
@@ -132,12 +135,21 @@ fn store(context: &Context) -> Finding {
     }
 }
 
+/// What a look at all runs found.
+struct Looked {
+    runs: usize,
+    torn: usize,
+    unreadable: Vec<(RunId, StoreError)>,
+}
+
 /// How many runs there are, and those of which something cannot be read, from the folders themselves.
-fn look_at_store(context: &Context) -> Result<(usize, Vec<(RunId, StoreError)>), StoreError> {
+fn look_at_store(context: &Context) -> Result<Looked, StoreError> {
     let store = Store::open(&context.runs)?;
     tempfile::tempfile_in(store.root()).map_err(|source| StoreError::io("write to", store.root(), source))?;
+    let rows = Index::open(&store)?.query(&RunQuery::default())?;
+    let torn = rows.iter().filter(|row| row.torn_bytes > 0 && row.state != RunState::Running).count();
     let ids = store.run_ids()?;
-    let count = ids.len();
-    let unreadable = ids.into_iter().filter_map(|id| store.load(&id).err().map(|error| (id, error)));
-    Ok((count, unreadable.collect()))
+    let runs = ids.len();
+    let unreadable = ids.into_iter().filter_map(|id| store.load(&id).err().map(|error| (id, error))).collect();
+    Ok(Looked { runs, torn, unreadable })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::show::torn;
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -37,9 +38,12 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         let text = format!("`{word}` is no experiment and begins no run's id; `ablate list` shows all runs");
         return Err(CliError::request(text));
     }
-    let listing = Listing::of(index.query(&query)?, &store);
-    for (run, error) in index.unreadable() {
-        context.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
+    let listing = Listing::of(index.query(&query)?, &query, &store);
+    context.say_unreadable(&index);
+    for run in listing.runs.iter().filter(|run| run.state != RunState::Running) {
+        if let Some(text) = torn(run.torn_bytes) {
+            context.printer.status(Style::Caution, "Warning", format!("run {}: {text}", run.id));
+        }
     }
     if arguments.json.wanted {
         context.printer.json(&listing);

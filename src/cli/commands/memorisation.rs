@@ -38,12 +38,13 @@ pub struct Arguments {
 pub fn memorisation(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = find_run(&store, &arguments.run)?;
-    if matches!(run.spec.stage, StageSpec::Import(_)) {
+    let spec = run.planned()?;
+    if matches!(spec.stage, StageSpec::Import(_)) {
         let text = format!("run {} was imported, and what it was trained on is not here", run.id);
         return Err(CliError::request(text));
     }
     let trained = context.pretrained(&run, arguments.checkpoint.which())?;
-    let data = corpora::prepare(&run.spec, &context.sources()?.of_run(&run)).map_err(CliError::request)?;
+    let data = corpora::prepare(spec, &context.sources()?.of_run(&run)).map_err(CliError::request)?;
     let (spans, length) = (usize::from(arguments.spans), usize::from(arguments.length));
     let room = trained.spec.train().seq_len.saturating_sub(2);
     if length > room {

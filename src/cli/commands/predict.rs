@@ -32,7 +32,7 @@ pub struct Arguments {
 pub fn predict(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = find_run(&store, &arguments.run)?;
-    let Some(stage) = run.spec.task() else {
+    let Some(stage) = run.planned()?.task() else {
         let text = format!("run {} was pretrained, for no task; `ablate fill-mask {} TEXT` asks it", run.id, run.id);
         return Err(CliError::request(text));
     };

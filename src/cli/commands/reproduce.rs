@@ -50,7 +50,7 @@ pub fn reproduce(context: &Context, arguments: &Arguments) -> Result<(), CliErro
         _ => return Err(CliError::work("interrupted before the run was reproduced")),
     };
     let again = store.load(&run)?;
-    let device = original.spec.train().device;
+    let device = original.planned()?.train().device;
     let verdict = compare(device, &original.history, &again.history);
     let basis = Verdict::basis(device);
     let differences = provenance_differences(&original, &again);

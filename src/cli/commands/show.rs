@@ -9,7 +9,7 @@ use crate::cli::table::{Align, table};
 use crate::clock;
 use crate::report::find::find_run;
 use crate::report::record::RunRecord;
-use crate::store::StoredRun;
+use crate::store::{StoredRun, Subject};
 
 /// What `ablate show` takes.
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,10 @@ fn print(context: &Context, run: &StoredRun) {
     let reason = run.history.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
     let id = printer.paint(Stream::Out, Style::Id, run.id.as_str());
     printer.data(format!("run {id}  {}{reason}", run.state));
-    printer.data(format!("spec {}", run.spec.hash()));
+    match &run.subject {
+        Subject::Planned(spec) => printer.data(format!("spec {}", spec.hash())),
+        Subject::Logged(logged) => printer.data(format!("logged by {}", logged.by)),
+    }
     printer.data(format!("started {}, ended {}", at(run.history.started_at()), at(run.history.ended_at())));
     printer.data(format!("folder {}", run.dir.path().display()));
 
@@ -56,7 +59,7 @@ fn print(context: &Context, run: &StoredRun) {
         ("max", Align::Right),
         ("step", Align::Right),
     ];
-    let rows = run.history.all_series().filter_map(|(name, points)| {
+    let rows = run.history.all_measured().filter_map(|(name, points)| {
         let last = points.last()?;
         let fold = |f: fn(f64, f64) -> f64| points.iter().map(|p| p.value).reduce(f);
         let numbers = [Some(last.value), fold(f64::min), fold(f64::max)].map(format::metric);
@@ -65,9 +68,23 @@ fn print(context: &Context, run: &StoredRun) {
     section("Metrics", &table(&columns, rows));
     let facts = run.history.facts.iter().map(|(name, value)| vec![name.clone(), text(value)]);
     section("Facts", &table(&[("fact", Align::Left), ("value", Align::Left)], facts));
-    section("Warnings", &run.history.warnings.join("\n"));
-    section("Specification", run.spec.to_toml().unwrap_or_default().trim_end());
+    let torn = torn(run.history.torn_bytes);
+    section("Warnings", &run.history.warnings.iter().chain(&torn).cloned().collect::<Vec<_>>().join("\n"));
+    match &run.subject {
+        Subject::Planned(spec) => section("Specification", spec.to_toml().unwrap_or_default().trim_end()),
+        Subject::Logged(_) => {
+            let settings = run.subject.settings().into_iter().map(|(key, value)| vec![key, value]);
+            section("Parameters", &table(&[("key", Align::Left), ("value", Align::Left)], settings));
+        }
+    }
     section("Provenance", &serde_json::to_string_pretty(&run.provenance).unwrap_or_default());
+}
+
+/// What is to be said of a log whose last record is not whole.
+pub fn torn(bytes: u64) -> Option<String> {
+    let text =
+        format!("the last {bytes} bytes of the log are no whole record: a crash tore it, or it is being written");
+    (bytes > 0).then_some(text)
 }
 
 fn text(value: &serde_json::Value) -> String {

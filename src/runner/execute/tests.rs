@@ -171,7 +171,7 @@ fn what_another_process_executes_is_awaited() {
             if look == 7 {
                 if let Some(act) = other {
                     let provenance = Provenance::new(&task.spec, 1, &[], None, clock::now()).to_json();
-                    perform(&store.create_run(&task.spec, &provenance, clock::now()).unwrap(), None, act, false);
+                    perform(&store.create_planned(&task.spec, &provenance, clock::now()).unwrap(), None, act, false);
                 }
                 claim.take();
             }
@@ -189,7 +189,7 @@ fn an_orphaned_worker_is_awaited() {
     let bench = Bench::new("");
     let store = &bench.sources.store;
     let provenance = Provenance::new(&bench.tasks[0].spec, 1, &[], None, clock::now()).to_json();
-    let run = store.create_run(&bench.tasks[0].spec, &provenance, clock::now()).unwrap();
+    let run = store.create_planned(&bench.tasks[0].spec, &provenance, clock::now()).unwrap();
     let lease = RefCell::new(Some(run.acquire_lease().unwrap()));
     let mut log = run.open_log(lease.borrow().as_ref().unwrap()).unwrap();
     log.append(&Event::State { state: RunState::Running, reason: None, at: clock::now() }).unwrap();

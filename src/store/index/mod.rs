@@ -1,10 +1,11 @@
 //! The index: what is asked of all runs at once, drawn from their folders into SQLite, and never the truth.
 //!
-//! Opening the index catches up with the folders: a run whose `events.log` has the size and time that the index noted is
-//! not read again, so listing costs one `stat` a run. A database that is damaged, or of another version, is made anew; in
-//! a store that cannot be written the index lives in memory.
+//! Opening the index catches up with the folders: a run whose files have the sizes and times that the index noted is not
+//! read again, so listing costs a few `stat` a run, and of a log that has grown only what was added is read. A database
+//! that is damaged, or of another version, is made anew; in a store that cannot be written the index lives in memory.
 
 mod query;
+mod row;
 mod rows;
 mod schema;
 mod summary;
@@ -15,15 +16,14 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-pub use query::{RunQuery, Term};
-pub use rows::RunRow;
-pub use summary::MetricSummary;
+pub use query::{RunQuery, Term, Trash};
+pub use row::{MetricSummary, RunRow};
 
-use self::rows::SelectError;
+use self::rows::{Noted, SelectError};
 use self::summary::Summary;
 use super::error::io_error;
-use super::run_dir::LogStamp;
-use super::{RunDir, RunState, Store, StoreError};
+use super::run_dir::{FileStamp, RunStamp};
+use super::{Role, RunDir, RunState, Store, StoreError};
 use crate::types::RunId;
 
 /// An index over the runs of a store, up to date when it was opened.
@@ -33,6 +33,13 @@ pub struct Index {
     path: PathBuf,
     connection: Connection,
     unreadable: Vec<(RunId, StoreError)>,
+}
+
+/// A run that stands on another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependent {
+    pub run: RunId,
+    pub role: Role,
 }
 
 impl Index {
@@ -71,13 +78,14 @@ impl Index {
         let mut changed = Vec::new();
         self.unreadable.clear();
         for id in self.store.run_ids()? {
-            let is_noted = |stamp: LogStamp| noted.get(id.as_str()) == Some(&stamp);
+            let is_noted = |stamp: RunStamp| noted.get(id.as_str()) == Some(&stamp);
             let run = RunDir::new(self.store.root(), id.clone());
-            if run.log_stamp().is_ok_and(is_noted) {
+            if run.stamp().is_ok_and(is_noted) {
                 noted.remove(id.as_str());
                 continue;
             }
-            match Summary::read(&run) {
+            let known = rows::noted(&self.connection, &id).map_err(|source| self.failed(source))?;
+            match Summary::read(&run, known) {
                 Ok(summary) => {
                     noted.remove(id.as_str());
                     changed.push(summary);
@@ -102,13 +110,27 @@ impl Index {
 
     /// Reads one run's folder again.
     pub fn refresh(&mut self, id: &RunId) -> Result<(), StoreError> {
-        let summary = Summary::read(&self.store.run(id)?)?;
+        let known = rows::noted(&self.connection, id).map_err(|source| self.failed(source))?;
+        let summary = Summary::read(&self.store.run(id)?, known)?;
         self.apply(&[summary], std::iter::empty()).map_err(|source| self.failed(source))
     }
 
     /// The runs that could not be read when the index last caught up, and why. They are in no answer.
     pub fn unreadable(&self) -> &[(RunId, StoreError)] {
         &self.unreadable
+    }
+
+    /// The runs that stand on the run `id`, in order of their ids: those that something is lost to when it goes.
+    pub fn dependents(&self, id: &RunId) -> Result<Vec<Dependent>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<(String, String)>> {
+            let query = "SELECT run, role FROM edges WHERE other = ? ORDER BY run, role";
+            let mut statement = self.connection.prepare_cached(query)?;
+            statement.query_map([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        let found = read().map_err(|source| self.failed(source))?;
+        let dependent =
+            |(run, role): (String, String)| Some(Dependent { run: run.parse().ok()?, role: Role::from_name(&role)? });
+        Ok(found.into_iter().filter_map(dependent).collect())
     }
 
     fn open_at(store: &Store, path: &Path) -> Result<Self, StoreError> {
@@ -126,11 +148,11 @@ impl Index {
             SelectError::Question(error) => error,
         })?;
         let mut wanted = Vec::new();
-        for (mut row, stamp) in selected {
+        for Noted { mut row, stamp, .. } in selected {
             if query.limit.is_some_and(|limit| wanted.len() >= limit) {
                 break;
             }
-            row.state = self.state_now(&row, stamp)?;
+            row.state = self.state_now(&row, stamp.log)?;
             if query.states.is_empty() || query.states.contains(&row.state) {
                 row.metrics = rows::metrics(&self.connection, &row.id).map_err(|source| self.failed(source))?;
                 wanted.push(row);
@@ -148,7 +170,7 @@ impl Index {
     }
 
     /// The state of a run at this moment: a run that the index has as running may be lost, or at rest since.
-    fn state_now(&self, row: &RunRow, stamp: LogStamp) -> Result<RunState, StoreError> {
+    fn state_now(&self, row: &RunRow, stamp: FileStamp) -> Result<RunState, StoreError> {
         if row.state != RunState::Running {
             return Ok(row.state);
         }
@@ -159,10 +181,14 @@ impl Index {
         }
     }
 
-    fn noted_stamps(&self) -> rusqlite::Result<BTreeMap<String, LogStamp>> {
+    fn noted_stamps(&self) -> rusqlite::Result<BTreeMap<String, RunStamp>> {
+        let stamp = |row: &rusqlite::Row<'_>| {
+            let log = FileStamp { size: row.get(1)?, modified_ns: row.get(2)? };
+            Ok((row.get(0)?, RunStamp { log, files: row.get(3)? }))
+        };
         self.connection
-            .prepare_cached("SELECT id, log_size, log_modified_ns FROM runs")?
-            .query_map([], |row| Ok((row.get(0)?, LogStamp { size: row.get(1)?, modified_ns: row.get(2)? })))?
+            .prepare_cached("SELECT id, log_size, log_modified_ns, files FROM runs")?
+            .query_map([], stamp)?
             .collect()
     }
 
@@ -215,9 +241,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::testing::{any_events, at, evaluation, fact, metric, spec, state, step};
+    use super::super::testing::{any_events, at, create, evaluation, fact, metric, point, spec, state, step};
     use super::*;
-    use crate::store::Event;
+    use crate::store::{Event, Lineage, Logged, NewRun, Subject};
     use crate::types::Step;
 
     fn new_store() -> (tempfile::TempDir, Store) {
@@ -234,8 +260,9 @@ mod tests {
     /// A finished run of `experiment`, which began at `start`.
     fn finished_run(store: &Store, experiment: &str, seed: u64, mask_ratio: f64, start: i64) -> RunId {
         let axes = json!({ "model.preset": "nano", "objective.mask_ratio": mask_ratio });
-        let provenance = json!({ "experiment": { "name": experiment, "axes": axes }, "tags": ["paper"] });
-        let run = store.create_run(&spec(seed, mask_ratio), &provenance, at(start)).unwrap();
+        let provenance = json!({ "experiment": { "name": experiment, "axes": axes } });
+        let run = create(store, &spec(seed, mask_ratio), &provenance, at(start)).unwrap();
+        run.relabel(|labels| labels.tags.extend(["paper".to_owned()])).unwrap();
         let events = [
             state(RunState::Running, start + 1),
             fact("parameters", 1_052_256),
@@ -262,11 +289,11 @@ mod tests {
         let id = finished_run(&store, "quickstart", 7, 0.3, 1_000);
         let mut index = Index::open(&store).unwrap();
         let [row] = &all(&mut index)[..] else { panic!("there is one run") };
-        assert_eq!((&row.id, row.spec_hash, row.state), (&id, spec(7, 0.3).hash(), RunState::Finished));
+        assert_eq!((&row.id, row.spec_hash, row.state), (&id, Some(spec(7, 0.3).hash()), RunState::Finished));
         assert_eq!((row.created_at, row.started_at, row.ended_at), (Some(at(1_000)), Some(at(1_001)), Some(at(1_009))));
         assert_eq!((row.steps_done, row.total_steps, row.parameters), (Step(2), Some(300), Some(1_052_256)));
-        assert_eq!((row.experiment.as_deref(), &row.tags[..]), (Some("quickstart"), &["paper".to_owned()][..]));
-        assert_eq!(row.axes["objective.mask_ratio"], 0.3);
+        assert_eq!((row.experiment(), row.labels.tags.len()), (Some("quickstart"), 1));
+        assert_eq!(row.axes()["objective.mask_ratio"], 0.3);
         let loss = row.metrics[&metric("train/loss")];
         assert!(loss.last.is_nan());
         assert_eq!((loss.min, loss.max, loss.last_step), (Some(9.0), Some(9.0), 2));
@@ -279,7 +306,7 @@ mod tests {
         let a = finished_run(&store, "quickstart", 1, 0.15, 1_000);
         let b = finished_run(&store, "quickstart", 1, 0.3, 2_000);
         let c = finished_run(&store, "petitions", 2, 0.3, 3_000);
-        let d = store.create_run(&spec(3, 0.4), &json!({}), at(500)).unwrap().id().clone();
+        let d = create(&store, &spec(3, 0.4), &json!({}), at(500)).unwrap().id().clone();
         let mut index = Index::open(&store).unwrap();
         let hash = format!("spec_hash={}", spec(1, 0.15).hash());
         for (query, expected) in [
@@ -305,7 +332,7 @@ mod tests {
     #[test]
     fn a_run_whose_worker_died_is_lost() {
         let (_folder, store) = new_store();
-        let run = store.create_run(&spec(1, 0.15), &json!({}), at(0)).unwrap();
+        let run = create(&store, &spec(1, 0.15), &json!({}), at(0)).unwrap();
         let mut index = Index::open(&store).unwrap();
         let lease = run.acquire_lease().unwrap();
         let mut log = run.open_log(&lease).unwrap();
@@ -364,7 +391,7 @@ mod tests {
         let (_folder, store) = new_store();
         let id = finished_run(&store, "quickstart", 1, 0.15, 0);
         let mut index = Index::open(&store).unwrap();
-        index.connection.execute("UPDATE runs SET axes = '{'", []).unwrap();
+        index.connection.execute("UPDATE runs SET experiments = '{'", []).unwrap();
         assert_eq!(ids(&mut index, ""), [id]);
     }
 
@@ -394,7 +421,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(12))]
 
-        /// Whatever happens to the runs between two looks, catching up gives what reading everything anew gives.
+        /// Whatever happens to the runs between two looks, catching up gives what reading everything anew gives. Every other
+        /// run is a guest, which says as points what the others say as steps.
         #[test]
         fn catching_up_equals_a_rebuild(
             rounds in prop::collection::vec(prop::collection::vec((0..4usize, any_events(8)), 0..4), 1..4),
@@ -406,9 +434,19 @@ mod tests {
                 for (which, events) in changes {
                     if which >= runs.len() {
                         let created = at(round as i64);
-                        runs.push(store.create_run(&spec(runs.len() as u64, 0.15), &json!({}), created).unwrap());
+                        runs.push(match runs.len() % 2 {
+                            0 => create(&store, &spec(runs.len() as u64, 0.15), &json!({}), created).unwrap(),
+                            _ => store
+                                .create_logged(&Logged::default(), &json!({}), &Lineage::default(), created)
+                                .unwrap()
+                                .dir()
+                                .clone(),
+                        });
                     } else if events.is_empty() {
                         fs::remove_dir_all(runs.remove(which).path()).unwrap();
+                    } else if matches!(runs[which].read_subject().unwrap(), Subject::Logged(_)) {
+                        append(&runs[which], &events.into_iter().filter_map(as_points).collect::<Vec<_>>());
+                        index.refresh(runs[which].id()).unwrap();
                     } else {
                         append(&runs[which], &events);
                         index.refresh(runs[which].id()).unwrap();
@@ -421,5 +459,100 @@ mod tests {
             prop_assert_eq!(&caught_up, &dump(&index));
             prop_assert_eq!(&caught_up, &dump(&Index::open_at(&store, Path::new(":memory:")).unwrap()));
         }
+    }
+
+    /// What a guest would say of the same step.
+    fn as_points(event: Event) -> Option<Event> {
+        let (Event::Step { step, metrics, .. } | Event::Evaluation { step, metrics }) = event else { return None };
+        let named = |(key, value): (crate::types::MetricName, f64)| point(key.as_str(), step.0 as i64 - 2, value);
+        Some(Event::Points { points: metrics.0.into_iter().map(named).collect() })
+    }
+
+    /// The bytes before the place up to which the log was read are made unreadable: nobody looks at them again.
+    #[test]
+    fn of_a_growing_log_only_what_was_added_is_read() {
+        let (_folder, store) = new_store();
+        let run = create(&store, &spec(1, 0.15), &json!({}), at(0)).unwrap();
+        append(&run, &[state(RunState::Running, 1), step(1, 9.0), step(2, f64::NAN)]);
+        let mut index = Index::open(&store).unwrap();
+        let mut log = run.open_log(&run.acquire_lease().unwrap()).unwrap();
+        let size = fs::metadata(run.events_path()).unwrap().len() as usize;
+        for number in 3..6 {
+            log.append(&step(number, number as f64)).unwrap();
+        }
+        let mut bytes = fs::read(run.events_path()).unwrap();
+        bytes[..size].fill(b'x');
+        fs::write(run.events_path(), &bytes).unwrap();
+        index.catch_up().unwrap();
+        let row = all(&mut index).remove(0);
+        assert_eq!((row.steps_done, row.metrics[&metric("train/loss")].last), (Step(5), 5.0));
+        assert_eq!(row.metrics[&metric("train/loss")].min, Some(3.0));
+        // What does not follow from what was read makes it read everything, and find out.
+        bytes.truncate(size);
+        bytes.extend(b"0123456789abcdef {\"warning\":{\"text\":\"\"}}\n\n");
+        fs::write(run.events_path(), &bytes).unwrap();
+        index.catch_up().unwrap();
+        assert!(matches!(index.unreadable(), [(bad, StoreError::Corrupted { line: 1, .. })] if bad == run.id()));
+    }
+
+    #[test]
+    fn a_torn_tail_is_noted_until_it_is_whole() {
+        let (_folder, store) = new_store();
+        let id = finished_run(&store, "quickstart", 1, 0.15, 0);
+        let run = store.run(&id).unwrap();
+        let whole = fs::read(run.events_path()).unwrap();
+        let last = whole.trim_ascii_end().iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
+        fs::write(run.events_path(), &whole[..last + 9]).unwrap();
+        let mut index = Index::open(&store).unwrap();
+        let row = all(&mut index).remove(0);
+        assert_eq!((row.torn_bytes, row.state), (9, RunState::Lost));
+        fs::write(run.events_path(), &whole).unwrap();
+        index.catch_up().unwrap();
+        let row = all(&mut index).remove(0);
+        assert_eq!((row.torn_bytes, row.state), (0, RunState::Finished));
+    }
+
+    /// A file beside the log that is not what it was hides the run, and comes back with its content.
+    #[test]
+    fn a_changed_file_is_named_by_every_reader() {
+        let (_folder, store) = new_store();
+        let id = finished_run(&store, "quickstart", 1, 0.15, 0);
+        let run = store.run(&id).unwrap();
+        let mut index = Index::open(&store).unwrap();
+        for (path, from, to) in [(run.spec_path(), "0.15", "0.25"), (run.provenance_path(), "quickstart", "slowstart")]
+        {
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, text.replacen(from, to, 1)).unwrap();
+            index.catch_up().unwrap();
+            assert_eq!(ids(&mut index, ""), []);
+            assert!(matches!(index.unreadable(), [(_, StoreError::Changed { path: named })] if *named == path));
+            assert!(matches!(store.load(&id), Err(StoreError::Changed { .. })));
+            fs::write(&path, text).unwrap();
+            index.catch_up().unwrap();
+            assert_eq!(ids(&mut index, ""), std::slice::from_ref(&id));
+        }
+        let other = finished_run(&store, "quickstart", 2, 0.15, 0);
+        fs::copy(store.run(&other).unwrap().events_path(), run.events_path()).unwrap();
+        index.catch_up().unwrap();
+        assert!(matches!(index.unreadable(), [(_, StoreError::Foreign { found, .. })] if *found == other));
+    }
+
+    #[test]
+    fn what_stands_on_a_run_is_known() {
+        let (_folder, store) = new_store();
+        let first = finished_run(&store, "quickstart", 1, 0.15, 0);
+        let subject = Subject::Planned(Box::new(spec(2, 0.15)));
+        let lineage =
+            Lineage { starts_from: Some(first.clone()), uses_tokenizer_of: Some(first.clone()), ..Lineage::default() };
+        let new = NewRun { subject: &subject, provenance: &json!({}), lineage: &lineage };
+        let second = store.create_run(&new, at(1)).unwrap();
+        let old = json!({ "reproduces": first.as_str() });
+        let index = Index::open(&store).unwrap();
+        let expected =
+            [Role::StartsFrom, Role::UsesTokenizerOf].map(|role| Dependent { run: second.id().clone(), role });
+        assert_eq!(index.dependents(&first).unwrap(), expected);
+        assert_eq!(index.dependents(second.id()).unwrap(), []);
+        assert_eq!(store.load(second.id()).unwrap().lineage, lineage);
+        assert!(Lineage::of_provenance(&old, false).reproduces == Some(first));
     }
 }

@@ -20,6 +20,17 @@ pub struct RunQuery {
     pub terms: Vec<Term>,
     /// The newest so many; `None`: all.
     pub limit: Option<usize>,
+    pub trash: Trash,
+}
+
+/// Whether runs in the trash are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trash {
+    /// They are in no answer.
+    #[default]
+    Without,
+    /// They are the answer.
+    Only,
 }
 
 /// `key=value` or `key=value,value`: a setting that must have one of some values.
@@ -74,6 +85,13 @@ impl RunQuery {
                 }
             }
             "experiment" => self.experiment = Some(value.to_owned()),
+            "trash" => {
+                self.trash = match value {
+                    "yes" => Trash::Only,
+                    "no" => Trash::Without,
+                    _ => return Err(bad(term, "what is in the trash is asked for by trash=yes")),
+                }
+            }
             "tag" => self.tag = Some(value.to_owned()),
             "spec_hash" => self.spec_hash = Some(value.parse().map_err(|error| bad(term, &format!("{error}")))?),
             "limit" => {
@@ -137,16 +155,19 @@ mod tests {
     fn mistakes_are_explained() {
         check_error(
             "state=done",
-            "`state=done` finds nothing: `done` is not a state; states are planned, running, finished, failed, \
+            "cannot read `state=done` in the query: `done` is not a state; states are planned, running, finished, failed, \
              interrupted, stopped, lost",
         );
-        check_error("mask_ratio=", "`mask_ratio=` finds nothing: a term is written key=value, without spaces");
-        check_error("limit=all", "`limit=all` finds nothing: a limit is a count of runs, such as limit=20");
+        check_error(
+            "mask_ratio=",
+            "cannot read `mask_ratio=` in the query: a term is written key=value, without spaces",
+        );
+        check_error("limit=all", "cannot read `limit=all` in the query: a limit is a count of runs, such as limit=20");
         let known = ["objective.mask_ratio", "model.hidden_size"].map(str::to_owned);
         let term = Term { key: "mask_ration".to_owned(), values: vec!["0.3".to_owned()] };
         assert_eq!(
             unknown_key(&term, &known).to_string(),
-            "`mask_ration=0.3` finds nothing: no run has a setting `mask_ration`; did you mean `objective.mask_ratio`?"
+            "cannot read `mask_ration=0.3` in the query: no run has a setting `mask_ration`; did you mean `objective.mask_ratio`?"
         );
     }
 }

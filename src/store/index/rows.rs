@@ -1,48 +1,26 @@
-//! Runs as the index gives them back, and the SQL that finds them.
+//! The SQL that finds runs, and how a row of it is read.
 
 use std::collections::BTreeMap;
 
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Connection, Row, params_from_iter};
 
-use super::query::{RunQuery, unknown_key};
-use super::summary::MetricSummary;
-use crate::store::run_dir::LogStamp;
-use crate::store::{RunState, StoreError};
-use crate::types::{MetricName, RunId, SpecHash, Step, Timestamp};
+use super::query::{RunQuery, Trash, unknown_key};
+use super::row::{MetricSummary, RunRow};
+use super::schema::COLUMN_NAMES;
+use crate::store::frame::{Link, Place, Seal};
+use crate::store::run_dir::{FileStamp, RunStamp};
+use crate::store::{Labels, Role, RunState, StoreError};
+use crate::types::{MetricName, RunId, Step, Timestamp};
 
-/// One run, as far as a table needs to know it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunRow {
-    pub id: RunId,
-    /// The hash of the specification as it was stored.
-    pub spec_hash: SpecHash,
-    /// The hash of the specification as this program would plan it: equal for runs of the same science.
-    pub identity: SpecHash,
-    pub state: RunState,
-    pub reason: Option<String>,
-    pub created_at: Option<Timestamp>,
-    /// When training began for the first time.
-    pub started_at: Option<Timestamp>,
-    /// When the run came to rest, if it did.
-    pub ended_at: Option<Timestamp>,
-    pub steps_done: Step,
-    /// `None` while a run over epochs has not said how many steps those are.
-    pub total_steps: Option<u64>,
-    /// Parameters of the model, when the run has said so.
-    pub parameters: Option<u64>,
-    /// The name of the experiment that the run was made for.
-    pub experiment: Option<String>,
-    /// The cell of the sweep: axis values by key.
-    pub axes: serde_json::Map<String, serde_json::Value>,
-    /// The run that this one executes again.
-    pub reproduces: Option<RunId>,
-    pub tags: Vec<String>,
-    pub metrics: BTreeMap<MetricName, MetricSummary>,
+/// A run, and what its files were like when they were read.
+#[derive(Clone, Debug)]
+pub(super) struct Noted {
+    pub row: RunRow,
+    pub stamp: RunStamp,
+    /// Where the reading of the log ended, if it can go on from there.
+    pub place: Option<Place>,
 }
-
-const COLUMNS: &str = "id, spec_hash, identity, state, reason, created_ms, started_ms, ended_ms, steps_done, total_steps, \
-                       parameters, experiment, axes, reproduces, tags, log_size, log_modified_ns";
 
 /// Why rows cannot be given: the database failed, or the question has no answer.
 #[derive(Debug)]
@@ -59,12 +37,30 @@ impl From<rusqlite::Error> for SelectError {
 
 /// The runs that `query` wants, newest first, with their recorded states; states and limit are left to the caller, who
 /// knows which running runs are lost.
-pub(super) fn select(connection: &Connection, query: &RunQuery) -> Result<Vec<(RunRow, LogStamp)>, SelectError> {
+pub(super) fn select(connection: &Connection, query: &RunQuery) -> Result<Vec<Noted>, SelectError> {
     let (conditions, values) = conditions(connection, query)?;
-    let sql =
-        format!("SELECT {COLUMNS} FROM runs WHERE {conditions} ORDER BY coalesce(started_ms, created_ms, 0) DESC, id");
+    let sql = format!(
+        "SELECT {}, (SELECT other FROM edges WHERE run = id AND role = '{}') AS reproduces FROM runs \
+         WHERE {conditions} ORDER BY coalesce(started_ms, created_ms, 0) DESC, id",
+        *COLUMN_NAMES,
+        Role::Reproduces.name(),
+    );
     let mut statement = connection.prepare(&sql)?;
     Ok(statement.query_map(params_from_iter(values), read_row)?.collect::<Result<_, _>>()?)
+}
+
+/// The run `id` with its metrics, if the index has it.
+pub(super) fn noted(connection: &Connection, id: &RunId) -> rusqlite::Result<Option<Noted>> {
+    let sql = format!(
+        "SELECT {}, (SELECT other FROM edges WHERE run = id AND role = '{}') AS reproduces FROM runs WHERE id = ?",
+        *COLUMN_NAMES,
+        Role::Reproduces.name(),
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let Some(found) = statement.query_map([id.as_str()], read_row)?.next() else { return Ok(None) };
+    let mut noted = found?;
+    noted.row.metrics = metrics(connection, id)?;
+    Ok(Some(noted))
 }
 
 /// The metrics of the run `id`.
@@ -76,22 +72,27 @@ pub(super) fn metrics(connection: &Connection, id: &RunId) -> rusqlite::Result<B
                 last: row.get::<_, Option<f64>>(1)?.unwrap_or(f64::NAN),
                 min: row.get(2)?,
                 max: row.get(3)?,
-                last_step: unsigned(row.get(4)?),
+                last_step: row.get(4)?,
             };
-            Ok((parsed(row, 0)?, summary))
+            Ok((parsed(row, "name")?, summary))
         })?
         .collect()
 }
 
 fn conditions(connection: &Connection, query: &RunQuery) -> Result<(String, Vec<String>), SelectError> {
+    const IN_EXPERIMENT: &str = "id IN (SELECT run FROM experiments WHERE name = ?)";
     let mut conditions = vec!["TRUE".to_owned()];
     let mut values = Vec::new();
     let mut add = |condition: &str, new: Vec<String>| {
         conditions.push(condition.to_owned());
         values.extend(new);
     };
+    match query.trash {
+        Trash::Without => add("trashed_ms IS NULL", Vec::new()),
+        Trash::Only => add("trashed_ms IS NOT NULL", Vec::new()),
+    }
     if let Some(name) = &query.experiment {
-        add("experiment = ?", vec![name.clone()]);
+        add(IN_EXPERIMENT, vec![name.clone()]);
     }
     if let Some(hash) = &query.spec_hash {
         add("(spec_hash = ? OR identity = ?)", vec![hash.to_string(); 2]);
@@ -100,7 +101,7 @@ fn conditions(connection: &Connection, query: &RunQuery) -> Result<(String, Vec<
         add("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", vec![tag.clone()]);
     }
     if !query.words.is_empty() {
-        let one = "experiment = ? OR substr(id, 1, length(?)) = lower(?)";
+        let one = format!("{IN_EXPERIMENT} OR substr(id, 1, length(?)) = lower(?)");
         let words = query.words.iter().flat_map(|word| vec![word.clone(); 3]).collect();
         add(&format!("({})", vec![one; query.words.len()].join(" OR ")), words);
     }
@@ -123,43 +124,73 @@ fn known_keys(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection.prepare("SELECT DISTINCT key FROM settings ORDER BY key")?.query_map([], |row| row.get(0))?.collect()
 }
 
-fn read_row(row: &Row<'_>) -> rusqlite::Result<(RunRow, LogStamp)> {
-    let time = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_unix_millis));
-    let count = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(unsigned));
+fn read_row(row: &Row<'_>) -> rusqlite::Result<Noted> {
+    let time = |column| Ok::<_, rusqlite::Error>(get::<Option<i64>>(row, column)?.map(Timestamp::from_unix_millis));
+    let count = |column| Ok::<_, rusqlite::Error>(get::<Option<i64>>(row, column)?.map(unsigned));
     let run = RunRow {
-        id: parsed(row, 0)?,
-        spec_hash: parsed(row, 1)?,
-        identity: parsed(row, 2)?,
-        state: RunState::from_name(&row.get::<_, String>(3)?).ok_or_else(|| damaged(3, "no such state"))?,
-        reason: row.get(4)?,
-        created_at: time(5)?,
-        started_at: time(6)?,
-        ended_at: time(7)?,
-        steps_done: Step(unsigned(row.get(8)?)),
-        total_steps: count(9)?,
-        parameters: count(10)?,
-        experiment: row.get(11)?,
-        axes: serde_json::from_str(&row.get::<_, String>(12)?).map_err(|error| damaged(12, error))?,
-        reproduces: row.get::<_, Option<String>>(13)?.and_then(|id| id.parse().ok()),
-        tags: serde_json::from_str(&row.get::<_, String>(14)?).unwrap_or_default(),
+        id: parsed(row, "id")?,
+        spec_hash: maybe_parsed(row, "spec_hash")?,
+        identity: maybe_parsed(row, "identity")?,
+        logged_by: get(row, "logged_by")?,
+        state: RunState::from_name(&get::<String>(row, "state")?).ok_or_else(|| damaged("no such state"))?,
+        reason: get(row, "reason")?,
+        created_at: time("created_ms")?,
+        started_at: time("started_ms")?,
+        ended_at: time("ended_ms")?,
+        steps_done: Step(unsigned(get(row, "steps_done")?)),
+        total_steps: count("total_steps")?,
+        parameters: count("parameters")?,
+        experiments: json(row, "experiments")?,
+        was_made_for_one: get(row, "was_made_for")?,
+        labels: Labels {
+            name: get(row, "name")?,
+            tags: json(row, "tags")?,
+            note: get(row, "note")?,
+            groups: Vec::new(),
+            trashed_at: time("trashed_ms")?,
+        },
+        reproduces: maybe_parsed(row, "reproduces")?,
         metrics: BTreeMap::new(),
+        torn_bytes: unsigned(get(row, "torn_bytes")?),
     };
-    Ok((run, LogStamp { size: get(row, 15)?, modified_ns: get(row, 16)? }))
+    let stamp = RunStamp {
+        log: FileStamp { size: get(row, "log_size")?, modified_ns: get(row, "log_modified_ns")? },
+        files: get(row, "files")?,
+    };
+    let link = maybe_parsed::<Link>(row, "read_link")?;
+    let place = match (count("read_offset")?, count("read_lines")?, link) {
+        (Some(offset), Some(lines), Some(link)) => Some(Place { offset, lines, seal: Seal::Link(link) }),
+        _ => None,
+    };
+    let mut run = run;
+    run.labels.groups = run.experiments[usize::from(run.was_made_for_one).min(run.experiments.len())..].to_vec();
+    Ok(Noted { row: run, stamp, place })
 }
 
-fn get<T: FromSql>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+fn get<T: FromSql>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     row.get(column)
 }
 
-fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
-    row.get::<_, String>(column)?.parse().map_err(|error| damaged(column, error))
+    get::<String>(row, column)?.parse().map_err(damaged)
 }
 
-fn damaged(column: usize, problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, problem.into())
+fn maybe_parsed<T: std::str::FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    get::<Option<String>>(row, column)?.map(|text| text.parse().map_err(damaged)).transpose()
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(&get::<String>(row, column)?).map_err(damaged)
+}
+
+fn damaged(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, problem.into())
 }
 
 fn unsigned(number: i64) -> u64 {

@@ -1,89 +1,153 @@
 //! What the index keeps of one run, and how it is drawn from the run's folder.
 //!
-//! From the provenance it takes `experiment.name`, `experiment.axes` (an object), `reproduces` (a run id) and `tags` (an
-//! array); from the facts `parameters` and `total_steps`. All of these may be missing.
+//! From the provenance it takes `experiment.name` and `experiment.axes` (an object); from the facts `parameters` and
+//! `total_steps`. All of these may be missing. A run that is being written costs what was added since it was last read,
+//! as long as that goes forward: what takes back recorded steps makes the whole log be read again.
 
-use std::collections::BTreeMap;
-
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, named_params, params};
 use serde_json::{Map, Value};
 
-use super::rows::RunRow;
-use super::schema::RUN_COLUMNS;
+use super::row::{MetricSummary, RunRow};
+use super::rows::Noted;
+use super::schema::{INSERT, RUN_COLUMNS};
 use crate::plan::TrainLength;
-use crate::store::history::Point;
-use crate::store::run_dir::LogStamp;
-use crate::store::{History, RunDir, StoreError};
-use crate::types::{MetricName, Timestamp};
+use crate::store::frame::{Place, Seal};
+use crate::store::run_dir::RunStamp;
+use crate::store::subject::leaves;
+use crate::store::{Event, Group, History, Lineage, RunDir, RunState, StoreError, Subject};
+use crate::types::{MetricName, Step, Timestamp};
 
 /// One run as the index keeps it.
 pub(super) struct Summary {
     row: RunRow,
-    /// Settings by key: the leaves of the specification, then the axes, which may name what is no leaf (`model.preset`).
-    settings: Vec<(String, String)>,
-    stamp: LogStamp,
+    stamp: RunStamp,
+    place: Option<Place>,
+    /// `None` where the index has them already.
+    fixed: Option<Fixed>,
 }
 
-/// The last and the best values of a metric. A value that is not a number is never the best.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MetricSummary {
-    /// The value at [`last_step`](Self::last_step), which may be NaN.
-    pub last: f64,
-    /// The smallest value; `None` when all are NaN.
-    pub min: Option<f64>,
-    /// The largest value; `None` when all are NaN.
-    pub max: Option<f64>,
-    pub last_step: u64,
+/// What does not change while a log grows.
+struct Fixed {
+    /// Settings by key: those of the subject, then the axes, which may name what is no leaf (`model.preset`).
+    settings: Vec<(String, String)>,
+    lineage: Lineage,
 }
 
 impl Summary {
-    /// Reads the folder. The stamp is taken first: what is written meanwhile makes it stale, and is read next time.
-    pub fn read(run: &RunDir) -> Result<Self, StoreError> {
-        let stamp = run.log_stamp()?;
-        let history = run.read_history()?;
-        let (spec, provenance) = (run.read_spec()?, run.read_provenance()?);
+    /// Reads what changed since the run was noted, or the whole folder.
+    pub fn read(run: &RunDir, noted: Option<Noted>) -> Result<Self, StoreError> {
+        // The stamp is taken first: what is written meanwhile makes it stale, and is read next time.
+        let stamp = run.stamp()?;
+        let grown = noted.filter(|noted| {
+            let is_under_way = matches!(noted.row.state, RunState::Planned | RunState::Running);
+            is_under_way && noted.stamp.files == stamp.files && noted.stamp.log.size < stamp.log.size
+        });
+        match grown.and_then(|noted| Self::grown(run, noted, stamp)) {
+            Some(summary) => Ok(summary),
+            None => Self::whole(run, stamp),
+        }
+    }
+
+    fn whole(run: &RunDir, stamp: RunStamp) -> Result<Self, StoreError> {
+        let mut reader = run.events()?;
+        let history = History::read(&mut reader)?;
+        let mut subject = run.read_subject()?;
+        subject.add(&history.parameters);
+        let (provenance, lineage, labels) = (run.read_provenance()?, run.read_lineage()?, run.labels()?);
         let count = |fact: &str| history.facts.get(fact).and_then(Value::as_u64);
-        let text = |pointer: &str| provenance.pointer(pointer).and_then(Value::as_str);
-        let axes = provenance.pointer("/experiment/axes").and_then(Value::as_object).cloned().unwrap_or_default();
-        let tags = provenance.get("tags").and_then(Value::as_array).into_iter().flatten();
+        let (made_for, logged_by, total_steps) = match &subject {
+            Subject::Planned(spec) => {
+                let total = match spec.training().map(|training| training.train.length) {
+                    Some(TrainLength::Steps(steps)) => Some(steps),
+                    Some(TrainLength::Epochs(_)) | None => count("total_steps"),
+                };
+                (planned_for(&provenance), None, total)
+            }
+            Subject::Logged(logged) => {
+                let group = logged.experiment.clone().map(|name| Group { name, axes: Map::new() });
+                (group, Some(logged.by.clone()), count("total_steps"))
+            }
+        };
+        let metrics = history.all_measured().filter_map(|(name, points)| {
+            let fold =
+                |known, point: &crate::store::Measured| Some(MetricSummary::extend(known, point.step, point.value));
+            Some((name.clone(), points.iter().fold(None, fold)?))
+        });
+        let metrics = metrics.collect();
+        let of_guest = history.logged.values().flatten().map(|point| point.step).max();
+        let steps_done = of_guest.map_or(history.last_step(), |step| Step(u64::try_from(step).unwrap_or(0)));
         let row = RunRow {
             id: run.id().clone(),
-            spec_hash: spec.hash(),
-            identity: run.read_restated_spec()?.hash(),
+            spec_hash: subject.hash(),
+            identity: match &subject {
+                Subject::Planned(_) => Some(run.read_restated_spec()?.hash()),
+                Subject::Logged(_) => None,
+            },
+            logged_by,
             state: history.recorded_state(),
             reason: history.reason().map(str::to_owned),
             created_at: history.created_at(),
             started_at: history.started_at(),
             ended_at: history.ended_at(),
-            steps_done: history.last_step(),
-            total_steps: match spec.training().map(|training| training.train.length) {
-                Some(TrainLength::Steps(steps)) => Some(steps),
-                Some(TrainLength::Epochs(_)) | None => count("total_steps"),
-            },
+            steps_done,
+            total_steps,
             parameters: count("parameters"),
-            experiment: text("/experiment/name").map(str::to_owned),
-            reproduces: text("/reproduces").and_then(|id| id.parse().ok()),
-            tags: tags.filter_map(Value::as_str).map(str::to_owned).collect(),
-            metrics: summarise(&history),
-            axes,
+            was_made_for_one: made_for.is_some(),
+            experiments: experiments(made_for, &labels.groups),
+            labels,
+            reproduces: lineage.reproduces.clone(),
+            metrics,
+            torn_bytes: history.torn_bytes,
         };
-        let settings = spec.leaves().into_iter().chain(axis_settings(&row.axes)).collect();
-        Ok(Self { row, settings, stamp })
+        let axes = row.experiments.iter().flat_map(|group| leaves(&group.axes));
+        let settings = subject.settings().into_iter().chain(axes).collect();
+        Ok(Self { row, stamp, place: reader.place(), fixed: Some(Fixed { settings, lineage }) })
+    }
+
+    /// The run as it is after the records that were added since it was noted; `None` when more must be read than those.
+    /// A record that was added is linked to those before it; where there is none, the log may be any other.
+    fn grown(run: &RunDir, noted: Noted, stamp: RunStamp) -> Option<Self> {
+        let Noted { mut row, place, .. } = noted;
+        let mut reader = run.events_since(place?).ok()?;
+        for event in reader.by_ref() {
+            take(&mut row, event.ok()?)?;
+        }
+        if reader.unknown_records() > 0 || reader.place() == place {
+            return None;
+        }
+        row.torn_bytes = reader.torn_bytes();
+        Some(Self { row, stamp, place: reader.place(), fixed: None })
     }
 
     /// Puts the run's rows in place of those it has.
     pub fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         let id = self.row.id.as_str();
-        remove(connection, id)?;
+        match &self.fixed {
+            Some(_) => remove(connection, id)?,
+            None => {
+                for table in ["DELETE FROM runs WHERE id = ?", "DELETE FROM metrics WHERE run = ?"] {
+                    connection.prepare_cached(table)?.execute([id])?;
+                }
+            }
+        }
         self.write_run(connection)?;
         let mut insert = connection.prepare_cached("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)")?;
         for (name, metric) in &self.row.metrics {
             let last = (!metric.last.is_nan()).then_some(metric.last);
-            insert.execute(params![id, name.as_str(), last, metric.min, metric.max, to_sql(metric.last_step)])?;
+            insert.execute(params![id, name.as_str(), last, metric.min, metric.max, metric.last_step])?;
         }
+        let Some(Fixed { settings, lineage }) = &self.fixed else { return Ok(()) };
         let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO settings VALUES (?, ?, ?)")?;
-        for (key, value) in &self.settings {
+        for (key, value) in settings {
             insert.execute(params![id, key, value])?;
+        }
+        let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO experiments VALUES (?, ?)")?;
+        for group in &self.row.experiments {
+            insert.execute(params![id, group.name])?;
+        }
+        let mut insert = connection.prepare_cached("INSERT INTO edges VALUES (?, ?, ?)")?;
+        for (role, other) in lineage.edges() {
+            insert.execute(params![id, role.name(), other.as_str()])?;
         }
         Ok(())
     }
@@ -91,27 +155,38 @@ impl Summary {
     fn write_run(&self, connection: &Connection) -> rusqlite::Result<()> {
         let row = &self.row;
         let millis = |at: Option<Timestamp>| at.map(Timestamp::unix_millis);
-        connection
-            .prepare_cached("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
-            .execute(params![
-                row.id.as_str(),
-                row.spec_hash.to_string(),
-                row.identity.to_string(),
-                row.state.name(),
-                row.reason,
-                millis(row.created_at),
-                millis(row.started_at),
-                millis(row.ended_at),
-                to_sql(row.steps_done.0),
-                row.total_steps.map(to_sql),
-                row.parameters.map(to_sql),
-                row.experiment,
-                Value::Object(row.axes.clone()).to_string(),
-                row.reproduces.as_ref().map(|id| id.as_str()),
-                Value::from(row.tags.clone()).to_string(),
-                self.stamp.size,
-                self.stamp.modified_ns,
-            ])?;
+        let place = self.place.map(|place| (to_sql(place.offset), to_sql(place.lines), place.seal));
+        let link = place.and_then(|(_, _, seal)| match seal {
+            Seal::Link(link) => Some(link.to_string()),
+            Seal::Checksum => None,
+        });
+        connection.prepare_cached(&INSERT)?.execute(named_params! {
+            ":id": row.id.as_str(),
+            ":spec_hash": row.spec_hash.map(|hash| hash.to_string()),
+            ":identity": row.identity.map(|hash| hash.to_string()),
+            ":logged_by": row.logged_by,
+            ":state": row.state.name(),
+            ":reason": row.reason,
+            ":created_ms": millis(row.created_at),
+            ":started_ms": millis(row.started_at),
+            ":ended_ms": millis(row.ended_at),
+            ":steps_done": to_sql(row.steps_done.0),
+            ":total_steps": row.total_steps.map(to_sql),
+            ":parameters": row.parameters.map(to_sql),
+            ":name": row.labels.name,
+            ":tags": to_json(&row.labels.tags),
+            ":note": row.labels.note,
+            ":trashed_ms": millis(row.labels.trashed_at),
+            ":experiments": to_json(&row.experiments),
+            ":was_made_for": row.was_made_for_one,
+            ":torn_bytes": to_sql(row.torn_bytes),
+            ":log_size": self.stamp.log.size,
+            ":log_modified_ns": self.stamp.log.modified_ns,
+            ":files": self.stamp.files,
+            ":read_offset": place.map(|(offset, ..)| offset),
+            ":read_lines": place.map(|(_, lines, _)| lines),
+            ":read_link": link,
+        })?;
         Ok(())
     }
 }
@@ -124,34 +199,69 @@ pub(super) fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> 
     Ok(())
 }
 
-fn summarise(history: &History) -> BTreeMap<MetricName, MetricSummary> {
-    history.all_series().filter_map(|(name, points)| Some((name.clone(), summary_of(points)?))).collect()
+/// Takes one more record into a row; `None` when it takes something back, or says what a row does not keep.
+fn take(row: &mut RunRow, event: Event) -> Option<()> {
+    match event {
+        Event::State { state, reason, at } => {
+            row.created_at.get_or_insert(at);
+            if state == RunState::Running {
+                row.started_at.get_or_insert(at);
+            }
+            row.ended_at = (!matches!(state, RunState::Planned | RunState::Running)).then_some(at);
+            (row.state, row.reason) = (state, reason);
+        }
+        Event::Step { step, metrics, .. } => {
+            if step <= row.steps_done {
+                return None;
+            }
+            row.steps_done = step;
+            measure(row, i64::try_from(step.0).ok()?, metrics.0)?;
+        }
+        Event::Evaluation { step, metrics } => measure(row, i64::try_from(step.0).ok()?, metrics.0)?,
+        Event::Points { points } => {
+            for point in points {
+                row.steps_done = row.steps_done.max(Step(u64::try_from(point.step).unwrap_or(0)));
+                measure(row, point.step, vec![(point.key, point.value)])?;
+            }
+        }
+        Event::Fact { name, value } => match name.as_str() {
+            "parameters" => row.parameters = value.as_u64(),
+            "total_steps" if row.total_steps != value.as_u64() => return None,
+            _ => {}
+        },
+        Event::Warning { .. } | Event::Checkpoint { .. } => {}
+        Event::Resumed { .. } | Event::Parameters { .. } => return None,
+    }
+    Some(())
 }
 
-fn summary_of(points: &[Point]) -> Option<MetricSummary> {
-    let last = points.last()?;
-    let numbers = || points.iter().map(|point| point.value).filter(|value| !value.is_nan());
-    Some(MetricSummary {
-        last: last.value,
-        min: numbers().min_by(f64::total_cmp),
-        max: numbers().max_by(f64::total_cmp),
-        last_step: last.step.0,
-    })
+fn measure(row: &mut RunRow, step: i64, metrics: Vec<(MetricName, f64)>) -> Option<()> {
+    for (name, value) in metrics {
+        let known = row.metrics.get(&name).copied();
+        if known.is_some_and(|known| known.last_step >= step) {
+            return None;
+        }
+        row.metrics.insert(name, MetricSummary::extend(known, step, value));
+    }
+    Some(())
 }
 
-/// The axes in the spelling of [`RunSpec::leaves`](crate::plan::RunSpec::leaves).
-fn axis_settings(axes: &Map<String, Value>) -> impl Iterator<Item = (String, String)> {
-    axes.iter().map(|(key, value)| {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => match number.as_f64() {
-                Some(float) if number.is_f64() => format!("{float:e}"),
-                _ => number.to_string(),
-            },
-            other => other.to_string(),
-        };
-        (key.clone(), text)
-    })
+/// The experiment that a run was planned for.
+fn planned_for(provenance: &Value) -> Option<Group> {
+    let name = provenance.pointer("/experiment/name").and_then(Value::as_str)?.to_owned();
+    let axes = provenance.pointer("/experiment/axes").and_then(Value::as_object).cloned().unwrap_or_default();
+    Some(Group { name, axes })
+}
+
+/// All experiments of a run, each once.
+fn experiments(made_for: Option<Group>, joined: &[Group]) -> Vec<Group> {
+    let others = joined.iter().filter(|group| made_for.as_ref().is_none_or(|first| first.name != group.name));
+    let others = others.cloned().collect::<Vec<_>>();
+    made_for.into_iter().chain(others).collect()
+}
+
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("invariant: labels have string keys")
 }
 
 fn to_sql(count: u64) -> i64 {

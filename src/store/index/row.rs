@@ -1,0 +1,91 @@
+//! A run as the index gives it back.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value};
+
+use crate::store::{Group, Labels, RunState};
+use crate::types::{MetricName, RunId, SpecHash, Step, Timestamp};
+
+/// One run, as far as a table needs to know it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRow {
+    pub id: RunId,
+    /// `None` for a guest's run, which has no specification.
+    pub spec_hash: Option<SpecHash>,
+    /// The hash of the specification as this program would plan it: equal for runs of the same science.
+    pub identity: Option<SpecHash>,
+    /// Who logged the run, where it is a guest's.
+    pub logged_by: Option<String>,
+    pub state: RunState,
+    pub reason: Option<String>,
+    pub created_at: Option<Timestamp>,
+    /// When training began for the first time.
+    pub started_at: Option<Timestamp>,
+    /// When the run came to rest, if it did.
+    pub ended_at: Option<Timestamp>,
+    pub steps_done: Step,
+    /// `None` while a run over epochs has not said how many steps those are.
+    pub total_steps: Option<u64>,
+    /// Parameters of the model, when the run has said so.
+    pub parameters: Option<u64>,
+    /// Every experiment that the run belongs to.
+    pub experiments: Vec<Group>,
+    /// Whether the first of them is the one that the run was made for.
+    pub was_made_for_one: bool,
+    /// What people say about the run.
+    pub labels: Labels,
+    /// The run that this one executes again.
+    pub reproduces: Option<RunId>,
+    pub metrics: BTreeMap<MetricName, MetricSummary>,
+    /// Bytes of a last record that is not whole: a crash tore it, or it is being written right now.
+    pub torn_bytes: u64,
+}
+
+/// The last and the best values of a metric. A value that is not a number is never the best.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MetricSummary {
+    /// The value at [`last_step`](Self::last_step), which may be NaN.
+    pub last: f64,
+    /// The smallest value; `None` when all are NaN.
+    pub min: Option<f64>,
+    /// The largest value; `None` when all are NaN.
+    pub max: Option<f64>,
+    pub last_step: i64,
+}
+
+impl RunRow {
+    /// The experiment that the run was made for, or the first that it joined.
+    pub fn experiment(&self) -> Option<&str> {
+        self.experiments.first().map(|group| group.name.as_str())
+    }
+
+    /// The cell of that experiment's sweep: axis values by key.
+    pub fn axes(&self) -> &Map<String, Value> {
+        static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+        self.experiments.first().map_or(&NONE, |group| &group.axes)
+    }
+
+    /// The run's place in the experiment `name`.
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        self.experiments.iter().find(|group| group.name == name)
+    }
+}
+
+impl MetricSummary {
+    /// After one more value, of a later step.
+    pub(super) fn extend(known: Option<Self>, step: i64, value: f64) -> Self {
+        let number = Some(value).filter(|value| !value.is_nan());
+        let best = |known: Option<f64>, is_better: fn(f64, f64) -> bool| match (known, number) {
+            (Some(known), Some(new)) if !is_better(new, known) => Some(known),
+            (known, new) => new.or(known),
+        };
+        Self {
+            last: value,
+            min: best(known.and_then(|known| known.min), |a, b| a.total_cmp(&b).is_lt()),
+            max: best(known.and_then(|known| known.max), |a, b| a.total_cmp(&b).is_gt()),
+            last_step: step,
+        }
+    }
+}
