@@ -258,7 +258,7 @@ mod tests {
         let [reused, finished] = outcomes.each_ref();
         check(&[], 0.0, 7.0);
         check(&[SweepEvent::Ended { task: 2, outcome: reused }], 0.0, 3.0);
-        check(&[started.clone()], 0.0, 7.0);
+        check(std::slice::from_ref(&started), 0.0, 7.0);
         check(&[started.clone(), half.clone()], 1.0, 7.0);
         check(&[started, half, SweepEvent::Ended { task: 1, outcome: finished }], 2.0, 7.0);
     }

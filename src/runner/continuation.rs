@@ -224,7 +224,7 @@ mod tests {
     fn a_chain_is_counted_anew_from_another_start() {
         let [a, b] = [1, 2].map(|n: u8| Chain::start(crate::types::SpecHash(ContentHash::of(&[n]))));
         let events = [step(1, 9.0), step(2, 8.0)];
-        let (ours, after) = rechained(&events, a.clone());
+        let (ours, after) = rechained(&events, a);
         let mut by_itself = a;
         for event in &events {
             if let Event::Step { step, metrics, .. } = event {

@@ -16,10 +16,11 @@ pub fn sources(folder: &Path) -> DataSources {
     DataSources { search: SearchPath { experiment_dir: None, data_root: folder.join("data") }, store }
 }
 
-/// The plan of an experiment on the built-in corpus, `extra` added to it.
+/// The plan of an experiment of 40 steps on the built-in corpus, `extra` added to it, which may sweep the steps.
 pub fn plan(extra: &str) -> Plan {
+    let steps = if extra.contains("train.steps") { "" } else { "steps = 40\n" };
     let text = format!(
-        "[experiment]\nname = \"test\"\n[data]\ncorpus = \"demo\"\n[model]\npreset = \"nano\"\n[train]\nsteps = 40\n\
+        "[experiment]\nname = \"test\"\n[data]\ncorpus = \"demo\"\n[model]\npreset = \"nano\"\n[train]\n{steps}\
          eval_every = 10\n{extra}"
     );
     let alone = &mut |_: &str, _: &str| Err("stands on no file".to_owned());

@@ -207,7 +207,7 @@ fn an_orphaned_worker_is_awaited() {
 #[test]
 fn a_shorter_run_of_a_trajectory_goes_first() {
     let lengths = "[schedule]\nkind = \"constant\"\nwarmup_steps = 0\n[sweep.grid]\n\"train.steps\" = [40, 20]\n";
-    let mut bench = Bench::new(&lengths.replace("[schedule]", "[schedule]"));
+    let mut bench = Bench::new(lengths);
     bench.options.sharing = true;
     let came = bench.execute(&mut FakeLauncher::new(2, |_, _| Act::Trains(2.0)));
     assert_eq!(came.told, ["1 starts from 0", "1 finished", "0 starts from 0", "0 finished"]);
@@ -240,7 +240,25 @@ fn by_rate(spec: &RunSpec, _: usize) -> Act {
 fn halving_trains_the_best_on_and_says_why_the_others_stopped() {
     let bench = Bench::new(RATES);
     let came = bench.execute(&mut FakeLauncher::new(1, by_rate));
-    assert_snapshot!(came.told.join("\n"), @"");
+    assert_snapshot!(came.told.join("\n"), @"
+    0 starts from 0
+    0 at step 10: 0.004
+    1 starts from 0
+    1 at step 10: 0.001
+    1 starts from 10
+    1 at step 20: 0.001
+    2 starts from 0
+    2 at step 10: 0.003
+    3 starts from 0
+    3 at step 10: 0.002
+    3 starts from 10
+    3 at step 20: 0.002
+    1 starts from 20
+    1 finished
+    0 stopped: stopped at rung 0, step 10: valid/mlm_loss 0.0040 is number 4 of 4, and the best 2 go on
+    2 stopped: stopped at rung 0, step 10: valid/mlm_loss 0.0030 is number 3 of 4, and the best 2 go on
+    3 stopped: stopped at rung 1, step 20: valid/mlm_loss 0.0020 is number 2 of 2, and the best 1 go on
+    ");
     let mut again = FakeLauncher::new(1, by_rate);
     assert_eq!(bench.execute(&mut again).outcomes.len(), 4);
     assert_eq!(again.launched, [], "asked again, nothing is left to train");

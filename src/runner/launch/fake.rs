@@ -22,14 +22,16 @@ pub enum Act {
     IsNot,
 }
 
+/// Says what a worker does, by the specification and the times that its run was launched before.
+type Script<'a> = Box<dyn Fn(&RunSpec, usize) -> Act + 'a>;
+
 /// What was launched: the run, and the step that it was asked for.
 pub type Launched = (RunId, Option<u64>);
 
 /// Executes a script.
 pub struct FakeLauncher<'a> {
     slots: usize,
-    /// What a worker does, by the specification and the times that its run was launched before.
-    script: Box<dyn Fn(&RunSpec, usize) -> Act + 'a>,
+    script: Script<'a>,
     /// Called at every look, with the number of the look.
     pub at_look: Box<dyn FnMut(usize) + 'a>,
     looks: usize,
