@@ -31,6 +31,8 @@ pub struct RunData {
     pub parameters: u64,
     pub elapsed_secs: f64,
     pub tokens: u64,
+    /// Floating-point operations of its training so far, as the plan counts them; 0 where nobody knows.
+    pub flops: f64,
     /// Points in order of step.
     pub series: BTreeMap<MetricName, Vec<Point>>,
     pub facts: BTreeMap<String, serde_json::Value>,

@@ -134,6 +134,7 @@ fn run(axes: &[Axis], cell: &[usize], seed: u64) -> RunData {
         parameters,
         elapsed_secs: 40.0 + parameters as f64 / 3.0e4 + 6.0 * noise.unit() + 9.0 * place(2),
         tokens: STEPS as u64 * 64 * 128,
+        flops: 6.0 * parameters as f64 * (STEPS as u64 * 64 * 128) as f64,
         series: BTreeMap::from([
             (metric("valid/mlm_loss"), valid),
             (metric("train/mlm_loss"), train),

@@ -15,7 +15,7 @@ use super::verdicts::Verdicts;
 pub enum Cost {
     /// Trainable parameters.
     Parameters,
-    /// Floating-point operations of training by the usual estimate: six for each parameter and token.
+    /// Floating-point operations of training, as the plan counts them.
     Flops,
     /// Wall-clock time of training.
     Seconds,
@@ -29,7 +29,7 @@ impl Cost {
     pub fn of(self, run: &RunData) -> f64 {
         match self {
             Self::Parameters => run.parameters as f64,
-            Self::Flops => 6.0 * run.parameters as f64 * run.tokens as f64,
+            Self::Flops => run.flops,
             Self::Seconds => run.elapsed_secs,
         }
     }

@@ -45,10 +45,15 @@ pub fn estimate(spec: &RunSpec) -> Estimate {
         parameters,
         steps: planned.map(|(_, steps)| steps),
         tokens: planned.map(|(train, steps)| steps * train.positions_a_step()),
-        flops: planned.map(|(train, steps)| step_flops(spec, train) * steps as f64),
+        flops: planned.map(|(_, steps)| training_flops(spec, steps)),
         checkpoint_bytes,
         disk_bytes: checkpoint_bytes * (keep_checkpoints + 1),
     }
+}
+
+/// Operations of `steps` training steps of `spec`, forward and backward; none where nothing is trained.
+pub fn training_flops(spec: &RunSpec, steps: u64) -> f64 {
+    spec.training().map_or(0.0, |training| step_flops(spec, &training.train) * steps as f64)
 }
 
 /// Operations of one training step, forward and backward.

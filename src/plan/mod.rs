@@ -18,7 +18,7 @@ mod sharing;
 mod step;
 
 pub use check::read;
-pub use estimate::{Estimate, estimate};
+pub use estimate::{Estimate, estimate, training_flops};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};
 pub use explain::{Explanation, Layer, explain};
 pub use halving::HalvingSpec;

@@ -7,7 +7,7 @@ use super::find::{find_id, is_meant, unknown_word};
 use super::{ReportError, spelling};
 use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
 use crate::experiment::{self, Experiment, Value, keys};
-use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count};
+use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count, training_flops};
 use crate::store::{
     FLOORS_FACT, Index, RunDir, RunQuery, RunState, Store, StoredRun, Subject, TaskFloor, nearest_to_finished,
 };
@@ -40,6 +40,7 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
                     parameters: parameter_count(&planned.spec).total(),
                     elapsed_secs: 0.0,
                     tokens: 0,
+                    flops: 0.0,
                     series: BTreeMap::new(),
                     facts: BTreeMap::new(),
                 },
@@ -239,13 +240,15 @@ pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
     let points = |points: Vec<crate::store::Measured>| {
         points.into_iter().map(|point| Point { step: point.step, value: point.value }).collect::<Vec<_>>()
     };
-    let (seed, parameters) = match &run.subject {
-        Subject::Planned(spec) => (spec.seed(), parameter_count(spec).total()),
+    let (seed, parameters, flops) = match &run.subject {
+        Subject::Planned(spec) => {
+            (spec.seed(), parameter_count(spec).total(), training_flops(spec, history.last_step().0))
+        }
         Subject::Logged(_) => {
             let seed = run.subject.settings().into_iter().find(|(key, _)| is_seed(key));
             let seed = seed.and_then(|(_, value)| value.parse().ok()).unwrap_or_default();
             let parameters = history.facts.get("parameters").and_then(serde_json::Value::as_u64);
-            (Seed(seed), parameters.unwrap_or_default())
+            (Seed(seed), parameters.unwrap_or_default(), 0.0)
         }
     };
     let tokens = history.series(&metrics::TOKENS.metric_name()).last().map_or(0, |point| point.value as u64);
@@ -259,6 +262,7 @@ pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
         parameters,
         elapsed_secs: run.history.working_secs(),
         tokens,
+        flops,
         series: history.all_measured().map(|(name, series)| (name.clone(), points(series))).collect(),
         facts: history.facts.clone(),
     }

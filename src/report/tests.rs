@@ -329,7 +329,7 @@ fn a_comparison_says_in_numbers_what_the_tables_say() {
     let document = document(&comparison, &summarize(&comparison), "report.html".as_ref());
     assert_snapshot!(shown(&document, &ids, &["/effects", "/against_best", "/importance", "/winner", "/statement"]), @r#"
     {
-      "format": "ablate-comparison-1",
+      "format": "ablate-comparison-2",
       "experiment": "rates",
       "metric": "valid/mlm_loss",
       "goal": "minimize",

@@ -129,7 +129,7 @@ fn runs_are_listed_shown_and_told_apart() {
 fn a_comparison_is_tables_figures_and_one_page_that_opens_offline() {
     let workbench = Workbench::tiny(SWEEP);
     workbench.stdout(RUN);
-    let comparison = workbench.json(&format!("{COMPARE} --out figures --json"), "ablate-comparison-1");
+    let comparison = workbench.json(&format!("{COMPARE} --out figures --json"), "ablate-comparison-2");
     assert_eq!(comparison["cells"].as_array().unwrap().len(), 4);
     assert!(comparison["cells"].as_array().unwrap().iter().all(|cell| cell["n"] == 2), "{comparison}");
     let words = workbench.stdout(COMPARE);

@@ -24,27 +24,27 @@ fn names(axes: &Value) -> String {
 #[test]
 fn any_runs_are_compared_along_what_differs() {
     let workbench = workbench();
-    let all = workbench.json("compare state=finished --json", "ablate-comparison-1");
+    let all = workbench.json("compare state=finished --json", "ablate-comparison-2");
     assert_snapshot!(names(&all["axes"]), @r#""hidden_size" ["32","64"] with ["attention_head_size"]; "mask_ratio" ["0.15","0.3"] with []"#);
     assert_eq!(all["cells"].as_array().unwrap().len(), 4);
     assert!(all["cells"].as_array().unwrap().iter().all(|cell| cell["n"] == 2), "{all}");
     assert_eq!((&all["metric"], &all["goal"]), (&json!("valid/mlm_loss"), &json!("minimize")));
 
-    let wide = workbench.json("compare wide --metric valid/masked_accuracy --json --out here", "ablate-comparison-1");
+    let wide = workbench.json("compare wide --metric valid/masked_accuracy --json --out here", "ablate-comparison-2");
     assert_snapshot!(names(&wide["axes"]), @r#""mask_ratio" ["0.15","0.3"] with []"#);
     assert_eq!(wide["goal"], "maximize");
     assert!(workbench.path("here/report.html").exists() && workbench.path("here/effects.svg").exists());
 
     let ids: Vec<String> = workbench.list().iter().map(|run| run["id"].as_str().unwrap().to_owned()).collect();
-    let some = workbench.json(&format!("compare {} --json", ids.join(" ")), "ablate-comparison-1");
+    let some = workbench.json(&format!("compare {} --json", ids.join(" ")), "ablate-comparison-2");
     assert_eq!(some["cells"], all["cells"], "ids name the same runs");
 }
 
 #[test]
 fn a_query_and_its_file_have_the_same_numbers_and_the_same_pictures() {
     let workbench = workbench();
-    let file = workbench.json("compare tiny.toml --set train.steps=10 --out file --json", "ablate-comparison-1");
-    let query = workbench.json("compare tiny hidden_size=32 --out query --json", "ablate-comparison-1");
+    let file = workbench.json("compare tiny.toml --set train.steps=10 --out file --json", "ablate-comparison-2");
+    let query = workbench.json("compare tiny hidden_size=32 --out query --json", "ablate-comparison-2");
     assert_eq!((&file["cells"], &file["effects"]), (&query["cells"], &query["effects"]));
     workbench.stdout("compare tiny hidden_size=32 --out again");
     let mut compared = 0;

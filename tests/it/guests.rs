@@ -95,7 +95,7 @@ fn a_reused_run_is_visible_under_every_experiment_that_wants_it() {
         ratios.join(" ")
     };
     assert_eq!([under("tiny"), under("other")], ["0.15 0.3", "0.3 0.4"]);
-    let compared = workbench.json("compare other --json", "ablate-comparison-1");
+    let compared = workbench.json("compare other --json", "ablate-comparison-2");
     assert_eq!(compared["cells"].as_array().unwrap().len(), 2);
     let listed = workbench.stdout("list other");
     assert!(listed.lines().skip(1).all(|line| line.contains("other")), "{listed}");

@@ -68,7 +68,7 @@ fn an_old_store_is_listed_shown_and_compared() {
     assert_eq!(difference["settings"][0]["key"], "objective.mask_ratio");
     assert_eq!(difference["settings"].as_array().unwrap().len(), 1);
 
-    let compared = workbench.json("compare old.toml --json", "ablate-comparison-1");
+    let compared = workbench.json("compare old.toml --json", "ablate-comparison-2");
     assert_eq!(compared["cells"].as_array().unwrap().len(), 2, "{compared}");
     let output = workbench.run("run old.toml");
     assert!(output.stderr.contains("2 reused"), "{}", output.stderr);

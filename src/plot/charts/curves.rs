@@ -187,7 +187,7 @@ fn caption_of(
         ),
     };
     if along == Along::Flops {
-        caption += " Compute is taken as 6 × parameters × tokens.";
+        caption += " Compute is counted by matrix products, as the plan counts it.";
     }
     if along == Along::Seconds {
         caption += " Time is taken to pass evenly over the steps of a run; it depends on the machine.";
@@ -419,7 +419,10 @@ mod tests {
     fn time_and_tokens_stretch_each_run_by_its_own_pace() {
         let mut comparison = fixture::sweep();
         assert!(Along::Seconds.says_more(&comparison) && !Along::Tokens.says_more(&comparison));
-        comparison.runs.iter_mut().filter(|run| run.axis("size") == Some("mini")).for_each(|run| run.tokens *= 2);
+        comparison.runs.iter_mut().filter(|run| run.axis("size") == Some("mini")).for_each(|run| {
+            run.tokens *= 2;
+            run.flops *= 2.0;
+        });
         assert!(Along::Tokens.says_more(&comparison) && !Along::Steps.says_more(&comparison));
         let metric = comparison.metric.clone();
         let figure = |along| learning_curves(&comparison, &metric, along, Smoothing::None, &Choice::default()).unwrap();

@@ -43,7 +43,7 @@ pub fn pareto_front(comparison: &Comparison, cost: Cost) -> Option<Figure> {
 fn cost_axis(cost: Cost, low: f64, high: f64) -> PlotAxis {
     match cost {
         Cost::Parameters => log_axis("parameters (log scale)", low, high),
-        Cost::Flops => log_axis("training compute, 6 × parameters × tokens (FLOPs, log scale)", low, high),
+        Cost::Flops => log_axis("training compute (FLOPs, log scale)", low, high),
         Cost::Seconds if high < 3.0 * low => {
             let pad = 0.06 * (high - low);
             linear_axis("wall-clock time of training (s)", low - pad, high + pad, 5)

@@ -16,7 +16,7 @@ pub fn document(comparison: &Comparison, summary: &Summary, report: &Path) -> Va
     let floors = comparison.floors.iter();
     let floors = floors.map(|f| json!({ "metric": f.metric, "label": f.label, "value": f.value })).collect::<Vec<_>>();
     json!({
-        "format": "ablate-comparison-1",
+        "format": "ablate-comparison-2",
         "experiment": comparison.experiment,
         "metric": comparison.metric,
         "goal": comparison.goal,
