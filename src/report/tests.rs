@@ -112,6 +112,7 @@ fn a_listing_names_every_run() {
         {
           "id": "RUN-4",
           "spec_hash": "...",
+          "logged_by": null,
           "state": "failed",
           "reason": "the loss was NaN",
           "created_at": "1970-01-01T00:00:30.000Z",
@@ -124,8 +125,18 @@ fn a_listing_names_every_run() {
           "axes": {
             "optimizer.lr": 0.002
           },
+          "experiments": [
+            {
+              "name": "rates",
+              "axes": {
+                "optimizer.lr": 0.002
+              }
+            }
+          ],
+          "labels": {},
           "seed": 1,
           "reproduces": null,
+          "torn_bytes": 0,
           "metric": "valid/mlm_loss",
           "metrics": {
             "train/loss": null,
@@ -152,6 +163,10 @@ fn a_record_has_specification_provenance_and_every_value() {
       "started_at": "1970-01-01T00:00:31.000Z",
       "ended_at": "1970-01-01T00:00:35.000Z",
       "spec": "...",
+      "logged": null,
+      "lineage": {},
+      "labels": {},
+      "torn_bytes": 0,
       "provenance": {
         "experiment": {
           "name": "rates",
@@ -352,8 +367,8 @@ fn a_comparison_says_in_numbers_what_the_tables_say() {
           "mean": 6.0625,
           "sd": 0.08838834764831845,
           "interval_95": [
-            5.268362203989082,
-            6.856637796010918
+            5.268362203989081,
+            6.856637796010919
           ],
           "min": 6.0,
           "max": 6.125,
@@ -420,6 +435,10 @@ fn a_comparison_says_in_numbers_what_the_tables_say() {
         }
       ],
       "statement": "...",
+      "cautions": [
+        "No cell is better than unigram entropy (5.5000), which costs no learning: differences are between failures."
+      ],
+      "luck": "Luck: all cells share 2 seeds, so that only whole seeds are independent (1 degree of freedom).",
       "winner": "...",
       "report": "report.html"
     }
