@@ -8,7 +8,7 @@
 use super::anova::{Error, Row, Source, anova};
 use super::associations::{Association, LEAST_CELLS};
 use super::comparison::{CellKey, Comparison};
-use super::effects::LEVEL;
+use super::effect::LEVEL;
 use super::luck::{Design, Group};
 use super::ped_anova::BEST;
 use super::statistics::{Interval, mean, sample_variance};

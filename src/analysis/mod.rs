@@ -10,6 +10,7 @@ mod associations;
 mod cautions;
 mod comparison;
 mod diff;
+mod effect;
 mod effects;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -32,7 +33,8 @@ pub use anova::{Row as VarianceRow, Source as VarianceSource};
 pub use cautions::cautions;
 pub use comparison::{Axis, AxisKind, Cell, CellKey, Comparison, Floor, Goal, Point, RunData, RunState};
 pub use diff::{LeafDifference, MetricDelta, diff_leaves, metric_deltas};
-pub use effects::{Effect, Verdict, against_baseline, marginal_effects};
+pub use effect::{Effect, Verdict};
+pub use effects::{against_baseline, marginal_effects};
 pub use found_axes::{FoundAxis, find_axes};
 pub use importance::{Importance, Method, NoImportance, NotFactorial, Part, importance, percent};
 pub use luck::{Difference, Measured, luck_in_words};

@@ -5,7 +5,7 @@
 //! best cell that costs no more.
 
 use super::comparison::{CellKey, Comparison, Goal, RunData};
-use super::effects::Verdict;
+use super::effect::Verdict;
 use super::means::Means;
 use super::statistics::{Estimate, mean};
 use super::verdicts::Verdicts;

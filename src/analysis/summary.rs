@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::comparison::{Cell, CellKey, Comparison, Goal, RunState};
-use super::effects::{Effect, Verdict};
+use super::effect::{Effect, Verdict};
 use super::means::Means;
 use super::shrinkage::{Shrunken, shrink_winner};
 use super::statistics::{Estimate, decimals_for};

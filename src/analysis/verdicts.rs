@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::associations::{Association, associations};
 use super::comparison::{Axis, CellKey, Comparison};
-use super::effects::{Effect, LEVEL, Verdict};
+use super::effect::{Effect, LEVEL, Verdict};
 use super::luck::{Design, Difference, Group};
 use super::means::is_full_grid;
 use super::statistics::holm;

@@ -2,20 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 
-use super::commands::Command;
 use crate::runner::trained::Which;
-
-/// Declare a sweep over small masked language models, train it, compare it honestly, reproduce any run bit for bit.
-#[derive(Debug, Parser)]
-#[command(name = "ablate", version, propagate_version = true, max_term_width = 110)]
-pub struct Arguments {
-    #[command(flatten)]
-    pub global: Global,
-    #[command(subcommand)]
-    pub command: Command,
-}
 
 /// Options of every command.
 #[derive(Debug, Args)]

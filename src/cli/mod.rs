@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::Arguments;
+use commands::Arguments;
 use context::Context;
 
 /// Runs the program: parses the command line, does what it asks, and reports how that went.

@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, Error};
 
-use super::args::Arguments;
+use super::commands::Arguments;
 use crate::suggest::nearest;
 
 /// What other programs call our commands.

@@ -196,6 +196,48 @@ fn modules_import_only_what_lies_before_them() {
     none(complaints);
 }
 
+/// The floors of the trainer, the lowest first: a room imports from lower floors only, so stages do not know one another, and
+/// the kernels know no model.
+const TRAINER_FLOORS: [&[&str]; 7] = [
+    &["sequences", "schedule", "recorder", "rng", "tokenizer"],
+    &["corpus", "kernels"],
+    &["model", "device"],
+    &["optimizer", "hugging_face"],
+    &["checkpoint"],
+    &["step_loop"],
+    &["pretraining", "fine_tuning"],
+];
+
+#[test]
+fn rooms_of_the_trainer_import_from_lower_floors_only() {
+    let floor_of = |room: &str| TRAINER_FLOORS.iter().position(|floor| floor.contains(&room));
+    let mut complaints = Vec::new();
+    for file in sources().iter().filter(|file| file.is_in(&["trainer"]) && !file.is_for_tests()) {
+        let Some(room) = file.path.split('/').nth(1).map(|name| name.trim_end_matches(".rs")) else { continue };
+        if room == "mod" {
+            continue;
+        }
+        let Some(floor) = floor_of(room) else {
+            complaints.push(format!("src/{}: the room `{room}` has no floor", file.path));
+            continue;
+        };
+        // Below `trainer/ROOM/` the trainer is further up than `super`.
+        let is_beside = file.path.split('/').count() == 2 || file.path.split('/').nth(2) == Some("mod.rs");
+        for (number, line) in &file.code {
+            let far = line.match_indices("crate::trainer::").map(|(at, path)| &line[at + path.len()..]);
+            let near = line.match_indices("use super::").filter(|_| is_beside).map(|(at, path)| &line[at + path.len()..]);
+            for rest in far.chain(near) {
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                let name = &rest[..end];
+                if name != room && floor_of(name).is_some_and(|other| other >= floor) {
+                    complaints.push(format!("src/{}:{number}: `{room}` may not import `{name}`", file.path));
+                }
+            }
+        }
+    }
+    none(complaints);
+}
+
 /// The trainer and the store see the specification of a run, not how it was planned; the analysis reads the store.
 #[test]
 fn the_trainer_and_the_store_take_no_more_than_the_specification() {

@@ -22,8 +22,21 @@ mod show;
 mod tokenizer;
 mod worker;
 
+use clap::Parser;
+
+use super::args::Global;
 use super::context::Context;
 use super::error::CliError;
+
+/// Declare a sweep over small masked language models, train it, compare it honestly, reproduce any run bit for bit.
+#[derive(Debug, Parser)]
+#[command(name = "ablate", version, propagate_version = true, max_term_width = 110)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
 
 /// What the program is asked to do.
 #[derive(Debug, clap::Subcommand)]

@@ -6,6 +6,7 @@
 //! written before, in `v1`.
 
 mod canonical;
+mod leaves;
 mod sections;
 mod task;
 mod v1;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use canonical::SpecError;
 pub(super) use canonical::canonical_lines;
+pub use leaves::SpecError;
 pub use sections::{
     Activation, Architecture, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa, MaskDice,
     Masking, MlmMean, ModelSpec, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::canonical::{StageName, leaves_of, lines, refuse_unknown, to_json};
+use super::leaves::{StageName, leaves_of, lines, refuse_unknown, to_json};
 use super::{
     CorpusFormat, DataSpec, DemoSpec, FinetuneSpec, ImportSpec, ModelSpec, Nsp, ObjectiveSpec, OptimizerSpec,
     PretrainSpec, Role, RunSpec, ScheduleSpec, Schema, SpecError, StageSpec, TaskSpec, TokenizerKind, TokenizerSpec,

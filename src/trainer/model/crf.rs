@@ -15,7 +15,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::parameters::Initializer;
+use super::initial::Initializer;
 
 /// The scores of first tags `[C]`, of last tags `[C]`, and of one tag (row) before another (column) `[C, C]`.
 #[derive(Module, Debug)]

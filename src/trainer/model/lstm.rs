@@ -11,7 +11,7 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
-use super::parameters::Initializer;
+use super::initial::Initializer;
 use super::weights::value;
 use crate::trainer::kernels::{self, Between, Compute, Packing};
 

@@ -1,12 +1,13 @@
 //! The model: BERT (Devlin et al. 2019), its heads for pretraining and for tasks.
 //!
-//! [`bert`] is the model on one page. [`weights`] are its parameters, [`forward_pass`] what the sublayers of a pass share
+//! [`bert`] is the model on one page. [`weights`] are its parameters, [`initial`] fresh ones, [`forward_pass`] what the sublayers of a pass share
 //! (dropout), [`task`] the heads of fine-tuning with their [`lstm`] and [`crf`], and [`parameters`] the weights as a flat,
 //! named list.
 
 pub mod bert;
 pub mod crf;
 pub mod forward_pass;
+mod initial;
 pub mod lstm;
 mod padding;
 pub mod parameters;

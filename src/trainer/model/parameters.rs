@@ -1,16 +1,13 @@
-//! The parameters of a model as a flat, named list: how they start, and how they are read and replaced.
+//! The parameters of a model as a flat, named list: how they are read and replaced.
 //!
 //! The order of the list is the order of the module's fields; the names are Hugging Face's. `plan::parameters` states the
 //! same names and shapes from the specification alone, and a test holds the two together.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use rayon::prelude::*;
 
-use super::weights::{Dense, Embedding, LayerNorm};
 use crate::trainer::kernels::pool;
-use crate::trainer::rng::{Purpose, Stream};
-use crate::types::{ContentHash, ContentHasher, Seed};
+use crate::types::{ContentHash, ContentHasher};
 
 /// One parameter's values, copied out of the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,76 +71,6 @@ pub trait Weights: Module {
 }
 
 impl<M: Module> Weights for M {}
-
-/// Makes fresh parameters: weights from a normal distribution truncated at two standard deviations, as Google's BERT
-/// code does, biases 0, LayerNorm gains 1.
-#[derive(Debug)]
-pub struct Initializer<'a> {
-    seed: Seed,
-    range: f64,
-    device: &'a Device,
-}
-
-impl<'a> Initializer<'a> {
-    /// An initializer; `range` is the standard deviation before truncation.
-    pub fn new(seed: Seed, range: f64, device: &'a Device) -> Self {
-        Self { seed, range, device }
-    }
-
-    /// The dense layer `name` from `inputs` to `outputs`.
-    pub fn dense(&self, name: &str, outputs: usize, inputs: usize, bias: bool) -> Dense {
-        Dense { weight: self.matrix(name, outputs, inputs), bias: bias.then(|| self.bias(outputs)) }
-    }
-
-    /// The table `name` of `rows` vectors.
-    pub fn embedding(&self, name: &str, rows: usize, width: usize) -> Embedding {
-        Embedding { weight: self.matrix(name, rows, width) }
-    }
-
-    /// A layer normalisation that changes no scale yet.
-    pub fn layer_norm(&self, width: usize) -> LayerNorm {
-        LayerNorm { weight: self.constant(1.0, width), bias: self.bias(width) }
-    }
-
-    /// A vector of zeros.
-    pub fn bias(&self, width: usize) -> Param<Tensor<1>> {
-        self.constant(0.0, width)
-    }
-
-    fn constant(&self, value: f32, width: usize) -> Param<Tensor<1>> {
-        Param::from_tensor(Tensor::from_floats(vec![value; width].as_slice(), self.device))
-    }
-
-    /// A tensor of numbers uniform in (-bound, bound).
-    pub fn uniform<const D: usize>(&self, name: &str, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
-        let parameter = ContentHash::of(name.as_bytes()).first_u64();
-        let mut draws = Stream::new(self.seed, Purpose::Init, parameter, 0).draws();
-        let n: usize = shape.iter().product();
-        let values: Vec<f32> = (0..n).map(|_| ((2.0 * draws.unit() - 1.0) * bound) as f32).collect();
-        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device))
-    }
-
-    /// Draws from the stream that the name gives, so that a part starts alike in every model that has it.
-    fn matrix(&self, name: &str, rows: usize, columns: usize) -> Param<Tensor<2>> {
-        /// Values a stream gives, so that a large table is drawn by all threads.
-        const CHUNK: usize = 1 << 16;
-        let (seed, range) = (self.seed, self.range);
-        let parameter = ContentHash::of(name.as_bytes()).first_u64();
-        let mut values = vec![0.0f32; rows * columns];
-        values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
-            let mut draws = Stream::new(seed, Purpose::Init, parameter, chunk as u64).draws();
-            for value in values {
-                let mut normal = draws.normal();
-                while normal.abs() > 2.0 {
-                    normal = draws.normal();
-                }
-                *value = (normal * range) as f32;
-            }
-        });
-        let flat = Tensor::<1>::from_data(TensorData::from(values.as_slice()), self.device);
-        Param::from_tensor(flat.reshape([rows, columns]))
-    }
-}
 
 /// The path of field names down to a parameter.
 #[derive(Default)]

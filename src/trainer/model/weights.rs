@@ -1,16 +1,14 @@
-//! The weights of BERT as burn modules, and how fresh ones are drawn.
+//! The weights of BERT as burn modules.
 //!
 //! Fields carry Hugging Face's names and shapes (a dense weight is `[out, in]`), so checkpoints are readable elsewhere.
-//! What is computed with them is in [`super::bert`].
+//! What is computed with them is in [`super::bert`], how fresh ones are drawn in [`super::initial`].
 //!
 //! Shapes: D hidden, H heads, K head width, F intermediate, V vocabulary.
 
 use burn::backend::DispatchTensor;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
-use super::parameters::Initializer;
-use crate::plan::{ModelSpec, NormPosition, PositionEmbedding, RunSpec};
 use crate::trainer::kernels::Compute;
 
 /// A weight matrix `[out, in]` and an optional bias `[out]`.
@@ -112,73 +110,7 @@ pub struct BertForPreTraining {
     pub nsp: Option<NspHead>,
 }
 
-impl Bert {
-    /// A model with fresh weights: a pure function of the specification and its seed.
-    pub fn new(spec: &RunSpec, device: &Device) -> Self {
-        let model = &spec.model;
-        let init = Initializer::new(spec.seed(), model.initializer_range, device);
-        Self {
-            embeddings: Embeddings::new(model, spec.tokenizer.vocab_size, &init),
-            layers: (0..spec.encoder_layers()).map(|l| Layer::new(model, l, &init)).collect(),
-            norm: (model.norm_position == NormPosition::Pre).then(|| init.layer_norm(model.hidden_size)),
-            compute: Compute::of(device),
-        }
-    }
-}
-
-impl Embeddings {
-    fn new(model: &ModelSpec, vocab: usize, init: &Initializer) -> Self {
-        let d = model.hidden_size;
-        Self {
-            word_embeddings: init.embedding("embeddings.word", vocab, d),
-            position_embeddings: (model.position_embedding_type == PositionEmbedding::Absolute)
-                .then(|| init.embedding("embeddings.position", model.max_position_embeddings, d)),
-            token_type_embeddings: init.embedding("embeddings.token_type", model.type_vocab_size, d),
-            layer_norm: model.embedding_layer_norm.then(|| init.layer_norm(d)),
-        }
-    }
-}
-
-impl Layer {
-    fn new(model: &ModelSpec, l: usize, init: &Initializer) -> Self {
-        let (d, heads) = (model.hidden_size, model.num_attention_heads * model.attention_head_size);
-        let dense = |name: &str, outputs, inputs| init.dense(&format!("layer.{l}.{name}"), outputs, inputs, true);
-        Self {
-            attention: Attention {
-                query: dense("attention.query", heads, d),
-                key: dense("attention.key", heads, d),
-                value: dense("attention.value", heads, d),
-                output: dense("attention.output", d, heads),
-                layer_norm: init.layer_norm(d),
-            },
-            feed_forward: FeedForward {
-                intermediate: dense("intermediate", model.intermediate_size, d),
-                output: dense("output", d, model.intermediate_size),
-                layer_norm: init.layer_norm(d),
-            },
-        }
-    }
-}
-
 impl BertForPreTraining {
-    /// A model with fresh weights: a pure function of the specification and its seed.
-    pub fn new(spec: &RunSpec, device: &Device) -> Self {
-        let (model, vocab, d) = (&spec.model, spec.tokenizer.vocab_size, spec.model.hidden_size);
-        let init = Initializer::new(spec.seed(), model.initializer_range, device);
-        let mlm = MlmHead {
-            transform: model
-                .mlm_head_transform
-                .then(|| Transform { dense: init.dense("mlm.transform", d, d, true), layer_norm: init.layer_norm(d) }),
-            decoder: (!model.tie_word_embeddings).then(|| init.embedding("mlm.decoder", vocab, d)),
-            bias: model.mlm_head_bias.then(|| init.bias(vocab)),
-        };
-        let nsp = (spec.has_nsp_head()).then(|| NspHead {
-            pooler: init.dense("nsp.pooler", d, d, true),
-            classifier: init.dense("nsp.classifier", 2, d, model.nsp_head_bias),
-        });
-        Self { bert: Bert::new(spec, device), mlm, nsp }
-    }
-
     /// The same weights, computed in another way.
     pub fn computed_by(mut self, compute: Compute) -> Self {
         self.bert.compute = compute;
