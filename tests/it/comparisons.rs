@@ -87,7 +87,7 @@ fn what_is_no_comparison_is_explained() {
     error: one run matches `hidden_size=64 mask_ratio=0.3 limit=1`: [RUN]. A comparison needs runs that differ; widen the query
     error: --set train.steps=3 changes an experiment file; a query takes runs as they are: write KEY=VALUE alone
     error: no run has recorded `valid/mlm_los`; recorded are time/tokens_per_s, train/grad_norm, train/loss, train/lr, train/mlm_loss, train/real_token_share, train/tokens, valid/accuracy_kept, valid/accuracy_mask, valid/accuracy_random, valid/masked_accuracy, valid/mlm_loss, valid/perplexity
-    error: `mask_ration=0.3` finds nothing: no run has a setting `mask_ration`; did you mean `objective.mask_ratio`?
+    error: cannot read `mask_ration=0.3` in the query: no run has a setting `mask_ration`; did you mean `objective.mask_ratio`?
     ");
     assert!(refused("compare missing.toml").contains("cannot read the experiment file `missing.toml`"));
     assert!(!workbench.path("runs/reports/query state=failed").exists());
