@@ -48,7 +48,7 @@ fn guests_are_listed_shown_compared_and_told_apart() {
     assert_eq!(run["series"]["Val Loss"]["steps"], json!([0, 10, 20]));
 
     let difference = workbench.json(&format!("diff {} {} --json", ids[0], ids[2]), "ablate-diff-1");
-    assert_eq!(difference["settings"], json!([{ "key": "lr", "first": "1e-1", "second": "5e-1" }]));
+    assert_eq!(difference["settings"], json!([{ "key": "lr", "first": "0.1", "second": "0.5" }]));
     assert_eq!(difference["metrics"][0]["delta"], json!(1.0 / 1.5 - 1.0 / 1.1));
 
     let output = workbench.command(&["compare", "grus", "--metric", "Val Loss", "--json"]).output().unwrap();
