@@ -21,6 +21,7 @@ pub fn marginal_effects(comparison: &Comparison) -> Vec<Effect> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::Verdict;
     use crate::analysis::fixture;
     use crate::types::Seed;
 

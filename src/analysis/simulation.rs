@@ -4,6 +4,8 @@
 //! the truth in 95 of 100; no two places of a report that contradict each other. Each check runs over some hundred sweeps
 //! always, and over 10,000 when asked for with `--ignored`, which also prints the rates.
 
+#![allow(clippy::print_stdout, reason = "the long simulations are run for their tables")]
+
 use std::collections::BTreeMap;
 
 use super::fixture::{self, Noise};
@@ -225,8 +227,8 @@ fn false_verdicts_are_rare_and_intervals_hold() {
     for (name, world, most, least) in scenarios().into_iter().filter(|(name, ..)| name.starts_with('3')) {
         let found = rates(world, 0.0, TRIALS, 5);
         let slack = 4.0 * (most * (1.0 - most) / TRIALS as f64).sqrt();
-        assert!(found[..5].iter().all(|rate| !(*rate > most + slack)), "{name}: {found:?}");
-        assert!(found[5..].iter().all(|rate| !(*rate < least - slack)), "{name}: {found:?}");
+        assert!(found[..5].iter().all(|rate| rate.is_nan() || *rate <= most + slack), "{name}: {found:?}");
+        assert!(found[5..].iter().all(|rate| rate.is_nan() || *rate >= least - slack), "{name}: {found:?}");
     }
 }
 

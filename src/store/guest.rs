@@ -241,7 +241,7 @@ mod tests {
                 for point in measured.iter().flatten() {
                     let of_step = || expected.iter().filter(|other| other.step == point.step);
                     let latest = of_step().map(|other| other.at).max();
-                    let last = of_step().filter(|other| Some(other.at) == latest).last().map(|other| other.value.to_bits());
+                    let last = of_step().rfind(|other| Some(other.at) == latest).map(|other| other.value.to_bits());
                     prop_assert!(last == Some(point.value.to_bits()) || point.value.is_nan());
                 }
             }

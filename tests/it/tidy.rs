@@ -225,7 +225,8 @@ fn rooms_of_the_trainer_import_from_lower_floors_only() {
         let is_beside = file.path.split('/').count() == 2 || file.path.split('/').nth(2) == Some("mod.rs");
         for (number, line) in &file.code {
             let far = line.match_indices("crate::trainer::").map(|(at, path)| &line[at + path.len()..]);
-            let near = line.match_indices("use super::").filter(|_| is_beside).map(|(at, path)| &line[at + path.len()..]);
+            let near =
+                line.match_indices("use super::").filter(|_| is_beside).map(|(at, path)| &line[at + path.len()..]);
             for rest in far.chain(near) {
                 let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
                 let name = &rest[..end];
