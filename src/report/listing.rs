@@ -34,6 +34,8 @@ pub struct ListedRun {
     pub experiment: Option<String>,
     /// The cell of the sweep: axis values by key.
     pub axes: Map<String, Value>,
+    /// Which repetition of the cell, as far as its run says so.
+    pub replicate: Option<u64>,
     pub seed: Option<Seed>,
     /// The run that this one executes again.
     pub reproduces: Option<RunId>,
@@ -71,6 +73,7 @@ impl ListedRun {
             parameters: row.parameters,
             experiment: row.experiment,
             axes: row.axes,
+            replicate: provenance.pointer("/experiment/replicate").and_then(Value::as_u64),
             seed: spec.as_ref().map(|spec| spec.seed()),
             reproduces: row.reproduces,
             metric: deciding_metric(declared, &metrics),
