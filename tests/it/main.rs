@@ -16,6 +16,7 @@ mod determinism;
 mod fine_tuning;
 mod halving;
 mod layers;
+mod luck;
 mod recipes;
 mod sharing;
 mod support;
