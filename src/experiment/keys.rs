@@ -54,25 +54,32 @@ pub fn is_setting(name: &str) -> bool {
     !matches!(section, "experiment" | "sweep" | "report")
 }
 
-/// Keys of a section that re-draws luck which share it all the same: their values meet the same initial weights, batches,
-/// masks and pairs.
-const SHARING: [&str; 11] = [
+/// Keys of a section that re-draws luck which share it all the same: their values meet the same draws. A dropout
+/// probability is another threshold for the same uniform numbers, the initial range another factor of the same normal
+/// ones, and what starts as a constant (biases, normalisations) draws nothing.
+const SHARING: [&str; 13] = [
     "model.hidden_act",
     "model.hidden_dropout_prob",
     "model.attention_probs_dropout_prob",
+    "model.initializer_range",
     "model.layer_norm_eps",
     "model.norm_position",
+    "model.embedding_layer_norm",
+    "model.mlm_head_bias",
+    "model.nsp_head_bias",
     "objective.mlm_weight",
     "objective.mlm_mean",
     "objective.nsp_weight",
     "objective.nsp_double_softmax",
-    "data.text_field",
-    "data.format",
 ];
 
 /// Whether another value of the key re-draws what chance decides in a run: the text, the initial weights, the batches, the
 /// masks. The others (schedule, optimizer, steps, heads over one pretraining) share it, so that their values meet the same
 /// luck under one seed.
+///
+/// That is so for leaves of a specification as for keys. The seeds of replicates are derived from the leaves of which it
+/// is true (`plan::luck`): another answer here gives a sweep other runs. A test holds it against what the trainer draws.
+/// Fine-tuning over a pretraining has that one's luck, whatever its own settings are.
 pub fn redraws_luck(name: &str) -> bool {
     let section = name.split_once('.').map_or(name, |(section, _)| section);
     match section {
@@ -477,7 +484,7 @@ const LENGTH: &[Key] = &[
 /// What both stages share.
 #[rustfmt::skip]
 const TRAIN: &[Key] = &[
-    key("train.seed", SEED, "0", "The first seed; replicates count up from it"),
+    key("train.seed", SEED, "0", "The seed of cells that are not repeated; replicates count from it"),
     key("train.device", one_of(&["flex", "tch", "tch_cuda", "cuda", "wgpu", "vulkan"]), "'flex'", "What the run computes on; see `ablate doctor`"),
     key("train.isa", one_of(&["native", "avx512", "avx2"]), "'native'", "The instruction set of the matrix kernels"),
     key("train.gradient_checkpointing", Bool, "false", "Whether the backward pass computes sublayers again to save memory"),
@@ -514,8 +521,8 @@ const SWEEP: &[Key] = &[
     without_default("sweep.halving.min_steps", COUNT, "Cells are compared after so many steps, and the best go on: asynchronous successive halving"),
     key("sweep.halving.reduction_factor", Integer { min: 2, max: 1000 }, "3", "One in so many cells goes on, for so many times the steps"),
 
-    key("sweep.replicates.seeds", Seeds, "1", "How many seeds each cell runs with, counted from train.seed, or which"),
-    key("sweep.replicates.paired", Bool, "true", "Whether every cell has the same seeds, so that differences are paired; always so"),
+    key("sweep.replicates.seeds", Seeds, "1", "How many runs each cell has, each combination of settings that re-draw luck with seeds of its own; or a list of seeds for all cells"),
+    key("sweep.replicates.paired", Bool, "false", "Whether a number of seeds is the same seeds in every cell, from train.seed on, as a list is"),
 ];
 
 #[rustfmt::skip]

@@ -1,6 +1,6 @@
 //! The experiment file: TOML text to an [`Experiment`], every mistake reported at its place in one pass.
 //!
-//! An experiment asks one question by a sweep: base settings, axes that are varied, seeds that repeat each cell. The
+//! An experiment asks one question by a sweep: base settings, axes that are varied, replicates of each cell. The
 //! settings of one cell come in layers, each over the one before: defaults of the key table, the model preset, the file
 //! that this one builds on, the file, `--set` arguments, the values of the axes, what is computed from them. What an experiment amounts to is for `plan` to say: [`read`] therefore
 //! gives a [`Draft`], which `plan::read` checks cell by cell and releases. How axes become cells is in `plan::expand`.
@@ -56,8 +56,8 @@ pub struct Experiment {
     pub axes: Vec<Axis>,
     /// How they vary together.
     pub sweep: Sweep,
-    /// The seeds that every cell runs with, distinct, in order.
-    pub seeds: Vec<Seed>,
+    /// What repeats every cell, in order.
+    pub replicates: Vec<Replicate>,
     pub report: Report,
     /// All that the files and the command line say of keys, nearer files first, whether or not it counts in the end.
     pub said: Vec<Said>,
@@ -67,6 +67,15 @@ pub struct Experiment {
     pub source: Sources,
     /// The layers below the axes, for each preset: see [`Settings`].
     bases: BTreeMap<String, settings::Base>,
+}
+
+/// One repetition of every cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicate {
+    /// Counted from 0; of drawn luck, from `train.seed`.
+    pub number: u64,
+    /// The seed of every cell; absent where each combination of settings that re-draw luck has one of its own.
+    pub seed: Option<Seed>,
 }
 
 /// An experiment whose cells are not checked yet, with the mistakes found so far.
@@ -149,6 +158,16 @@ impl fmt::Display for Part {
             Self::Random => "[sweep.random]",
             Self::Derive => "[sweep.derive]",
         })
+    }
+}
+
+/// What tells a run from the others of its cell.
+impl fmt::Display for Replicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seed {
+            Some(seed) => write!(f, "seed={seed}"),
+            None => write!(f, "replicate={}", self.number),
+        }
     }
 }
 

@@ -220,9 +220,10 @@ problems! {
         "[sweep.grid]\n\"optimizer.lr\" = [1e-3, 1e-4, 1e-5]\n[[sweep.exclude]]\n\
          match = { \"optimizer.lr\" = 1e-3 }\nbecause = \"it diverges\"";
     UNPAIRED_SEEDS = "unpaired-seeds":
-        "Cells are to have different seeds.",
-        "With the same seeds luck cancels in the differences between cells, and fewer of them tell cells apart.",
-        "sweep.replicates.paired = false" => "sweep.replicates.paired = true";
+        "Cells are to have seeds of their own, and there is no number of them.",
+        "A list, and the one seed of cells that are not repeated, are the same in every cell; a number lets each \
+         combination of settings that re-draw luck have seeds of its own.",
+        "[sweep.replicates]\nseeds = [0, 1, 2]\npaired = false" => "[sweep.replicates]\nseeds = 3";
     DEAD_AXIS = "dead-axis":
         "A key is varied where no run reads it.",
         "Its cells would be one run under several names.",

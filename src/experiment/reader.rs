@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::random::Drawn;
 use super::sweep::Sweep;
 use super::value::{Rejection, Value, describe};
-use super::{Axis, Draft, Experiment, Part, Report, Said, Setting, problem, range, settings};
+use super::{Axis, Draft, Experiment, Part, Replicate, Report, Said, Setting, problem, range, settings};
 use crate::suggest;
 use crate::types::metrics::{self, Goal};
 use crate::types::{MetricName, Seed};
@@ -365,7 +365,7 @@ impl Reader {
         self.check_derives();
         self.check_axes_against_base();
         self.check_required();
-        let seeds = self.seeds();
+        let replicates = self.replicates();
         let report = Report {
             figures: self.list("report.figures"),
             colour_by: self.named_axis("report.colour_by"),
@@ -390,7 +390,7 @@ impl Reader {
             given: self.given,
             axes: self.axes,
             sweep: self.sweep,
-            seeds,
+            replicates,
             report,
             said: self.said,
             warnings: Vec::new(),
@@ -427,32 +427,41 @@ impl Reader {
         }
     }
 
-    fn seeds(&mut self) -> Vec<Seed> {
-        if let Some(paired) =
-            self.given.get("sweep.replicates.paired").filter(|paired| paired.value == Value::Bool(false))
-        {
-            let message = "`sweep.replicates.paired = false` is not offered: every cell runs with the same seeds";
-            let problem = Diagnostic::error(&problem::UNPAIRED_SEEDS, message).at(place_of(paired), "this value");
-            self.problems.push(problem.help("take it out: with the same seeds, fewer of them tell cells apart"));
-        }
+    /// A list of seeds is the same in every cell, and so is the one seed of cells that are not repeated. A count lets each
+    /// combination of settings that re-draw luck have seeds of its own, unless cells are to be paired.
+    fn replicates(&mut self) -> Vec<Replicate> {
         let integer = |value: &Value| match value {
             Value::Integer(number) => Some(number.unsigned_abs()),
             _ => None,
         };
         let base = self.given.get("train.seed");
         let first = base.and_then(|setting| integer(&setting.value)).unwrap_or(0);
-        let Some(replicates) = self.given.get("sweep.replicates.seeds") else { return vec![Seed(first)] };
-        if let Value::List(list) = &replicates.value {
+        let seeds = self.given.get("sweep.replicates.seeds");
+        let count = seeds.and_then(|setting| integer(&setting.value));
+        let paired = self.given.get("sweep.replicates.paired");
+        let are_paired = paired.is_some_and(|setting| setting.value == Value::Bool(true));
+        if let Some(paired) = paired.filter(|_| !are_paired && count.is_none()) {
+            let message = "`sweep.replicates.paired = false` goes with a number of seeds, not with one or a list";
+            let problem = Diagnostic::error(&problem::UNPAIRED_SEEDS, message).at(place_of(paired), "this value");
+            self.problems.push(problem.help("write seeds = 3 under [sweep.replicates], or take this out"));
+        }
+        if let Some(replicates) = seeds
+            && let Value::List(list) = &replicates.value
+        {
             if let Some(base) = base {
                 let message = "`train.seed` is never used where `sweep.replicates.seeds` lists the seeds";
                 self.problems.push(
                     conflict(&problem::NEVER_USED, message.to_owned(), base, replicates).help("take one of them out"),
                 );
             }
-            return list.iter().filter_map(integer).map(Seed).collect();
+            return common(list.iter().filter_map(integer));
         }
-        let count = integer(&replicates.value).unwrap_or(1);
-        (first..first + count).map(Seed).collect()
+        match count {
+            Some(count) if !are_paired => {
+                (first..first + count).map(|number| Replicate { number, seed: None }).collect()
+            }
+            _ => common(first..first + count.unwrap_or(1)),
+        }
     }
 
     /// The metric that decides: as given, or the usual one of the task that models are trained for.
@@ -488,6 +497,11 @@ fn is_value(table: &DeTable<'_>) -> bool {
 
 fn place_of(setting: &Setting) -> Place {
     setting.place.clone().unwrap_or((0..0).into())
+}
+
+/// Replicates with the same seeds in every cell.
+fn common(seeds: impl Iterator<Item = u64>) -> Vec<Replicate> {
+    (0..).zip(seeds).map(|(number, seed)| Replicate { number, seed: Some(Seed(seed)) }).collect()
 }
 
 fn conflict(problem: &'static Problem, message: String, now: &Setting, before: &Setting) -> Diagnostic {

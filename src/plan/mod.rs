@@ -2,7 +2,7 @@
 //!
 //! Pure: no clock, no disk, no randomness. Whatever must be looked up (the corpus) is looked up by the caller. The story:
 //! [`read`] checks the cells of an experiment file, [`expand`] lists them, [`plan`] resolves each into one [`RunSpec`] a
-//! seed, [`estimate()`] says what a run will cost.
+//! replicate, whose seed is drawn by `luck`, and [`estimate()`] says what a run will cost.
 
 mod check;
 mod dead;
@@ -11,6 +11,7 @@ mod expand;
 mod explain;
 mod halving;
 mod look_up;
+mod luck;
 mod parameters;
 mod resolve;
 mod run_spec;
@@ -39,7 +40,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use self::look_up::{CorporaOnly, LookedUp, Said};
-use crate::experiment::{Axis, Diagnostics, Experiment, Point, Settings, Value};
+use self::luck::Luck;
+use crate::experiment::{Axis, Diagnostics, Experiment, Point, Replicate, Settings, Value};
 use crate::types::{Seed, SpecHash};
 
 /// Everything that an experiment runs, in order.
@@ -66,7 +68,7 @@ pub struct PlanAxis {
     pub values: Vec<Value>,
 }
 
-/// One combination of axis values, and a run for every seed.
+/// One combination of axis values, and a run for every replicate.
 #[derive(Clone, Debug)]
 pub struct Cell {
     /// Key and value for every axis that exists here, in the order of the axes: an absent axis has no value.
@@ -79,6 +81,8 @@ pub struct Cell {
 /// One run of a cell.
 #[derive(Clone, Debug)]
 pub struct PlannedRun {
+    pub replicate: Replicate,
+    /// Of all its random draws.
     pub seed: Seed,
     pub spec: RunSpec,
     /// The identity of `spec`.
@@ -116,7 +120,7 @@ impl Plan {
     }
 }
 
-/// Resolves every cell of `experiment` and every seed into a [`RunSpec`].
+/// Resolves every cell of `experiment` and every replicate into a [`RunSpec`].
 ///
 /// `look_up` says what there is under a corpus's name. It is asked once for each corpus, whatever the number of cells. For
 /// experiments that fine-tune see [`plan_with`].
@@ -156,35 +160,42 @@ pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Pl
     Ok(Plan { axes, cells, tally: expansion.tally, baseline, halving })
 }
 
-/// The runs of a cell, one for each seed.
+/// The runs of a cell, one for each replicate.
 fn runs_of(
     experiment: &Experiment,
     settings: &Settings<'_>,
     known: &mut LookedUp<'_>,
     resolver: &mut resolve::Resolver,
 ) -> Result<Vec<PlannedRun>, Said> {
-    let alone = |seed, (spec, hash)| PlannedRun { seed, spec, hash, inputs: Vec::new() };
-    let seeds = || experiment.seeds.iter().copied();
+    let planned =
+        |replicate, (spec, hash): (RunSpec, _), inputs| PlannedRun { replicate, seed: spec.seed(), spec, hash, inputs };
+    let replicates = || experiment.replicates.iter().copied();
     let examples = known.examples(settings);
     if let Some(stored) = known.run(settings) {
         let (stored, examples) = (stored?, examples.transpose()?.ok_or(Said)?);
         known.say(resolve::blame_length(settings, &stored));
         let before = stored.hash();
-        let mut run = |seed| alone(seed, resolver.finetune(settings, &examples, &stored, before, seed));
-        return Ok(seeds().map(&mut run).collect());
+        let mut run = |replicate| {
+            let tuned = resolver.finetune(settings, &examples, &stored, before, Luck::of(replicate));
+            planned(replicate, tuned, Vec::new())
+        };
+        return Ok(replicates().map(&mut run).collect());
     }
     let (corpus, dictionary) = (known.corpus(settings), known.dictionary(settings));
     let (examples, corpus, dictionary) = (examples.transpose()?, corpus?, dictionary.transpose()?);
-    let run = |seed| {
-        let (spec, hash) = resolver.spec(settings, &corpus, dictionary, seed);
+    let run = |replicate| {
+        let luck = Luck::of(replicate);
+        let (spec, hash) = resolver.spec(settings, &corpus, dictionary, luck);
         known.say(resolve::blame_budget(settings, &spec));
-        let Some(examples) = &examples else { return alone(seed, (spec, hash)) };
-        let (tuned, its_hash) = resolver.finetune(settings, examples, &spec, hash, seed);
-        let starts_from_it = tuned.inputs.values().any(|input| *input == hash);
-        let inputs = starts_from_it.then(|| alone(seed, (spec, hash))).into_iter().collect();
-        PlannedRun { seed, spec: tuned, hash: its_hash, inputs }
+        let Some(examples) = &examples else { return planned(replicate, (spec, hash), Vec::new()) };
+        let is_pretrained = settings.text("finetune.start") == Some("pretrained");
+        let luck = if is_pretrained { Luck::Given(spec.seed()) } else { luck };
+        let tuned = resolver.finetune(settings, examples, &spec, hash, luck);
+        let before = planned(replicate, (spec, hash), Vec::new());
+        let starts_from_it = tuned.0.inputs.values().any(|input| *input == hash);
+        planned(replicate, tuned, starts_from_it.then_some(before).into_iter().collect())
     };
-    Ok(seeds().map(run).collect())
+    Ok(replicates().map(run).collect())
 }
 
 impl PlanAxis {

@@ -1,4 +1,4 @@
-//! The settings of a cell, the facts of its corpus and a seed, to a [`RunSpec`].
+//! The settings of a cell, the facts of its corpus and its luck, to a [`RunSpec`].
 //!
 //! A setting's key is the path of its field in the specification, so that resolving is reading: the settings become a
 //! tree of JSON, and the tree becomes the specification. What is resolved beyond that is here, and short: the corpus, the
@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
 use super::estimate::step_flops;
+use super::luck::{Luck, redrawing};
 use super::run_spec::{
     CorpusFormat, DataSpec, DemoSpec, FinetuneSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, PretrainSpec,
     Role, RunSpec, SPEC_SCHEMA, ScheduleSpec, StageSpec, Start, Task, TaskSpec, TokenizerSpec, TrainLength, TrainSpec,
@@ -195,7 +196,12 @@ type Memo<T> = BTreeMap<String, Part<T>>;
 struct Part<T> {
     value: T,
     canonical: String,
+    /// The lines of it that re-draw luck.
+    redrawing: String,
 }
+
+/// What [train] holds before luck is known.
+const NO_SEED: Seed = Seed(0);
 
 impl Resolver {
     /// The specification of one run, and its identity; `dictionary` is the hash of the tokenizer's.
@@ -204,7 +210,7 @@ impl Resolver {
         settings: &Settings<'_>,
         facts: &CorpusFacts,
         dictionary: Option<ContentHash>,
-        seed: Seed,
+        luck: Luck,
     ) -> (RunSpec, SpecHash) {
         let data = part(&mut self.data, "data", settings, "", |fields| {
             fields.insert("corpus_hash".to_owned(), json!(facts.hash));
@@ -229,25 +235,27 @@ impl Resolver {
             Some(Value::Budget(budget)) => Some(*budget),
             _ => None,
         };
-        let train = part(&mut self.train, "train", settings, &seed.to_string(), |fields| {
-            fields.insert("seed".to_owned(), json!(seed));
+        let train = part(&mut self.train, "train", settings, "", |fields| {
+            fields.insert("seed".to_owned(), json!(NO_SEED));
             if fields.remove("budget").is_some() {
                 fields.insert("steps".to_owned(), json!(1));
             }
         });
+        let plot = [&data.redrawing, &model.redrawing, &objective.redrawing, &tokenizer.redrawing, &train.redrawing];
+        let seed = luck.seed(|| plot.map(String::as_str).concat());
+        let seed_line = |seed: Seed| canonical_lines("train", &json!({ "seed": seed }));
+        let train_lines = train.canonical.replacen(&seed_line(NO_SEED), &seed_line(seed), 1);
+        let train = TrainSpec { seed, ..train.value.clone() };
         let head = canonical_lines("", &json!({ "schema": SPEC_SCHEMA, "stage": "pretrain" }));
         let mut hasher = ContentHasher::new();
-        let training = Training {
-            optimizer: optimizer.value.clone(),
-            schedule: schedule.value.clone(),
-            train: train.value.clone(),
-        };
+        let training =
+            Training { optimizer: optimizer.value.clone(), schedule: schedule.value.clone(), train: train.clone() };
         let (data_spec, objective_spec) = (data.value.clone(), objective.value.clone());
         let pretrain = PretrainSpec { data: data_spec, objective: objective_spec, training };
         let stage = StageSpec::Pretrain(Box::new(pretrain));
         let mut spec = RunSpec::new(tokenizer.value.clone(), model.value.clone(), stage, BTreeMap::new());
         if let Some(budget) = budget {
-            let steps = steps_for(&budget, &spec, &train.value).max(1);
+            let steps = steps_for(&budget, &spec, &train).max(1);
             if let Some(training) = spec.training_mut() {
                 training.train.length = TrainLength::Steps(steps);
             }
@@ -258,7 +266,7 @@ impl Resolver {
         for lines in [&data.canonical, &model.canonical, &numerics, &objective.canonical, &optimizer.canonical] {
             hasher.update(lines.as_bytes());
         }
-        for lines in [&schedule.canonical, &head, &tokenizer.canonical, &train.canonical] {
+        for lines in [&schedule.canonical, &head, &tokenizer.canonical, &train_lines] {
             hasher.update(lines.as_bytes());
         }
         (spec, SpecHash(hasher.finish()))
@@ -271,7 +279,7 @@ impl Resolver {
         examples: &ExamplesFacts,
         before: &RunSpec,
         before_hash: SpecHash,
-        seed: Seed,
+        luck: Luck,
     ) -> (RunSpec, SpecHash) {
         const STAGE: &str = "finetune";
         let nothing = |_: &mut Map<String, Json>| ();
@@ -289,7 +297,7 @@ impl Resolver {
         // What both stages have in common is said once, under [train].
         let mut shared = self::fields(settings, "train");
         shared.retain(|leaf, _| keys::SHARED_BY_STAGES.contains(&leaf.as_str()));
-        shared.insert("seed".to_owned(), json!(seed));
+        shared.insert("seed".to_owned(), json!(NO_SEED));
         let its = format!("{STAGE} {}", json!(shared));
         let train = part(&mut self.train, "finetune.train", settings, &its, |fields| fields.extend(shared));
         let training = Training { optimizer, schedule, train: train.value.clone() };
@@ -299,7 +307,11 @@ impl Resolver {
             Start::Random => BTreeMap::new(),
         };
         let stage = StageSpec::Finetune(Box::new(FinetuneSpec { data: before.data().cloned(), task, training }));
-        let spec = RunSpec::new(before.tokenizer.clone(), before.model.clone(), stage, inputs);
+        let mut spec = RunSpec::new(before.tokenizer.clone(), before.model.clone(), stage, inputs);
+        let seed = luck.seed(|| redrawing(&spec.canonical()));
+        if let Some(training) = spec.training_mut() {
+            training.train.seed = seed;
+        }
         let hash = spec.hash();
         (spec, hash)
     }
@@ -333,6 +345,7 @@ fn part<'m, T: Serialize + DeserializeOwned>(
         complete(&mut fields);
         let value: T = read(fields);
         let tree = serde_json::to_value(&value).expect("invariant: a spec holds only finite numbers and string keys");
-        Part { canonical: canonical_lines(section, &tree), value }
+        let canonical = canonical_lines(section, &tree);
+        Part { redrawing: redrawing(&canonical), canonical, value }
     })
 }

@@ -166,7 +166,7 @@ mod tests {
             let mut expected = 0;
             for (ratio, seed) in [(0.15, 0), (0.15, 1), (0.3, 0), (0.3, 1)] {
                 let is_alike = |run: &&&PlannedRun| {
-                    run.spec.pretraining().unwrap().objective.mask_ratio == ratio && run.seed.0 == seed
+                    run.spec.pretraining().unwrap().objective.mask_ratio == ratio && run.replicate.number == seed
                 };
                 let group: Vec<u64> = runs.iter().filter(is_alike).map(|run| steps_of(&run.spec)).collect();
                 assert!(!group.is_empty());

@@ -12,6 +12,7 @@ mod algebra;
 mod bases;
 mod budgets;
 mod explained;
+mod luck;
 mod mistakes;
 mod oracle;
 mod overrides;
@@ -155,7 +156,7 @@ fn replicates_are_seeds_and_nothing_else() {
     let seeds = |rest: &str| planned(&file(rest), &[]).cells[0].runs.iter().map(|run| run.seed.0).collect::<Vec<_>>();
     assert_eq!(seeds(""), [0]);
     assert_eq!(seeds("train.seed = 5"), [5]);
-    assert_eq!(seeds("train.seed = 5\n[sweep.replicates]\nseeds = 3"), [5, 6, 7]);
+    assert_eq!(seeds("train.seed = 5\n[sweep.replicates]\nseeds = 3\npaired = true"), [5, 6, 7]);
     assert_eq!(seeds("[sweep.replicates]\nseeds = [9, 2, 4]"), [9, 2, 4]);
     let plan = planned(&file("[sweep.replicates]\nseeds = 2"), &[]);
     let [first, second] = &plan.cells[0].runs[..] else { panic!("two runs") };

@@ -168,7 +168,7 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
     let axes = found.iter().map(|axis| axis.named(&names.by_ref().take(axis.keys.len()).collect::<Vec<_>>()));
     let mut axes = axes.collect::<Vec<_>>();
     for (axis, found) in axes.iter_mut().zip(&found) {
-        axis.redraws_luck = found.keys.iter().any(|key| keys::redraws_luck(key));
+        axis.redraws_luck = found.keys.iter().any(|key| keys::redraws_luck(key.trim_start_matches(OF_INPUT)));
     }
     let of_run = |i: usize| {
         let value = |(axis, found): (&Axis, &FoundAxis)| Some((axis.name.clone(), found.values[i].clone()?));

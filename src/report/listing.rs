@@ -42,6 +42,8 @@ pub struct ListedRun {
     pub experiments: Vec<Group>,
     /// What people say about the run.
     pub labels: Labels,
+    /// Which repetition of the cell, as far as its run says so.
+    pub replicate: Option<u64>,
     pub seed: Option<Seed>,
     /// The run that this one executes again.
     pub reproduces: Option<RunId>,
@@ -86,6 +88,7 @@ impl ListedRun {
             axes: group.map(|group| group.axes).unwrap_or_default(),
             experiments: row.experiments,
             labels: row.labels,
+            replicate: provenance.pointer("/experiment/replicate").and_then(Value::as_u64),
             seed: spec.as_ref().map(|spec| spec.seed()),
             reproduces: row.reproduces,
             torn_bytes: row.torn_bytes,

@@ -88,6 +88,7 @@ pub struct PlannedCell {
 /// One run of a cell.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlannedSeed {
+    pub replicate: u64,
     pub seed: Seed,
     pub spec_hash: SpecHash,
     pub state: Option<RunState>,
@@ -114,6 +115,7 @@ impl PlannedCell {
     fn of(cell: &Cell, existing: &Existing) -> Self {
         let cost = cost(cell);
         let seed = |run: &PlannedRun| PlannedSeed {
+            replicate: run.replicate.number,
             seed: run.seed,
             spec_hash: run.hash,
             state: existing.state(run.hash),

@@ -30,7 +30,7 @@ const FILE: &str = r#"
     [sweep.grid]
     "optimizer.lr" = [1e-3, 2e-3]
     [sweep.replicates]
-    seeds = 2
+    seeds = [0, 1]
 "#;
 
 fn planned() -> (Experiment, Plan) {
@@ -134,6 +134,7 @@ fn a_listing_names_every_run() {
             }
           ],
           "labels": {},
+          "replicate": null,
           "seed": 1,
           "reproduces": null,
           "torn_bytes": 0,
@@ -276,12 +277,14 @@ fn a_plan_says_what_it_costs_and_what_is_there() {
           "disk_bytes": 10003968,
           "runs": [
             {
+              "replicate": 0,
               "seed": 0,
               "spec_hash": "...",
               "state": "finished",
               "seconds": 4.0
             },
             {
+              "replicate": 1,
               "seed": 1,
               "spec_hash": "...",
               "state": "failed",

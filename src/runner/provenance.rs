@@ -81,6 +81,9 @@ pub struct ExperimentOrigin {
     pub name: String,
     /// The cell of the sweep: axis values by key.
     pub axes: Map<String, Value>,
+    /// Which repetition of the cell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicate: Option<u64>,
     /// The metric that decides in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<MetricName>,

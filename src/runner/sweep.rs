@@ -15,10 +15,10 @@ use crate::trainer::pretraining::check_documents;
 use crate::trainer::step_loop::TrainError;
 use crate::types::{MetricName, SpecHash};
 
-/// A task for each specification of the plan of `experiment`, which is decided by `metric`, named by its cell and seed.
+/// A task for each specification of the plan of `experiment`, which is decided by `metric`, named by its cell and replicate.
 pub fn tasks(experiment: &str, metric: &MetricName, plan: &Plan) -> Vec<Task> {
     let mut seen = BTreeSet::new();
-    let many_seeds = plan.cells.iter().any(|cell| cell.runs.len() > 1);
+    let are_repeated = plan.cells.iter().any(|cell| cell.runs.len() > 1);
     let mut tasks = Vec::new();
     for cell in &plan.cells {
         for run in cell.runs.iter().flat_map(PlannedRun::with_inputs).filter(|run| seen.insert(run.hash)) {
@@ -27,12 +27,18 @@ pub fn tasks(experiment: &str, metric: &MetricName, plan: &Plan) -> Vec<Task> {
             let axes = cell.axes.iter().filter(|(key, _)| of_stage(key));
             let axes = axes.map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
             let stage = if is_before { "pretraining " } else { "" };
-            let seed = if many_seeds || cell.label.is_empty() { format!(" seed={}", run.seed) } else { String::new() };
+            let is_named = are_repeated || cell.label.is_empty();
+            let replicate = if is_named { format!(" {}", run.replicate) } else { String::new() };
             tasks.push(Task {
                 spec: run.spec.clone(),
                 hash: run.hash,
-                label: format!("{stage}{}{seed}", cell.label).trim().to_owned(),
-                experiment: Some(ExperimentOrigin { name: experiment.to_owned(), axes, metric: Some(metric.clone()) }),
+                label: format!("{stage}{}{replicate}", cell.label).trim().to_owned(),
+                experiment: Some(ExperimentOrigin {
+                    name: experiment.to_owned(),
+                    axes,
+                    replicate: Some(run.replicate.number),
+                    metric: Some(metric.clone()),
+                }),
                 reproduces: None,
             });
         }
@@ -129,12 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_called_by_its_cell_and_where_there_are_several_its_seed() {
+    fn a_task_is_called_by_its_cell_and_where_there_are_several_its_replicate() {
         let rates = "[sweep.grid]\n\"optimizer.lr\" = [1e-3, 2e-3]\n";
         assert_eq!(labels(""), ["seed=0"]);
         assert_eq!(labels(rates), ["lr=0.001", "lr=0.002"]);
-        let seeds = labels(&format!("{rates}[sweep.replicates]\nseeds = 2\n"));
-        assert_eq!(seeds, ["lr=0.001 seed=0", "lr=0.001 seed=1", "lr=0.002 seed=0", "lr=0.002 seed=1"]);
+        let drawn = labels(&format!("{rates}[sweep.replicates]\nseeds = 2\n"));
+        let expected = ["lr=0.001 replicate=0", "lr=0.001 replicate=1", "lr=0.002 replicate=0", "lr=0.002 replicate=1"];
+        assert_eq!(drawn, expected);
+        let listed = labels(&format!("{rates}[sweep.replicates]\nseeds = [5, 3]\n"));
+        assert_eq!(listed, ["lr=0.001 seed=5", "lr=0.001 seed=3", "lr=0.002 seed=5", "lr=0.002 seed=3"]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod fine_tuning;
 mod guests;
 mod halving;
 mod layers;
+mod luck;
 mod old_store;
 mod recipes;
 mod sharing;

@@ -96,7 +96,7 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
 fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
     let Loaded { experiment, plan, .. } = loaded;
     let runs = plan.runs();
-    let seeds = experiment.seeds.len();
+    let seeds = experiment.replicates.len();
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     let mut text = format!("{} x {}", plan.tally, plural(seeds, "seed"));
     let stages = if plan.cells.iter().flat_map(|cell| &cell.runs).any(|run| !run.inputs.is_empty()) {

@@ -69,7 +69,7 @@ fn mistakes_name_the_argument() {
     --set sweep.zip.optimizer.lr=[1, 2]: error: `sweep.zip` is a list of tables, and an argument gives it whole (write --set 'sweep.zip=[{ ... }]', or change the file)
     --set sweep.when={}: error: `sweep.when` must be a list of tables, not a table (write --set 'sweep.when=[{ ... }]')
     --set sweep.replicates.seeds=[3, 4, 3]: error: `sweep.replicates.seeds` has the seed 3 twice (`sweep.replicates.seeds` must be how many seeds, at least 1, or a list of distinct whole numbers)
-    --set sweep.replicates.paired=false: error: `sweep.replicates.paired = false` is not offered: every cell runs with the same seeds (take it out: with the same seeds, fewer of them tell cells apart)
+    --set sweep.replicates.paired=false: error: `sweep.replicates.paired = false` goes with a number of seeds, not with one or a list (write seeds = 3 under [sweep.replicates], or take this out)
     ");
     let both = ["train.steps=3".to_owned(), "train.epochs=3".to_owned()];
     insta::assert_snapshot!(read(&file(""), "x.toml", &both, &mut alone).expect_err("mistakes"), @"--set train.steps=3: error: `train.steps` and `train.epochs` exclude each other (take one of them out)");

@@ -176,7 +176,8 @@ fn runs_come_after_all_of_their_inputs() {
     let last = plan.cells[0].runs[0].clone();
     let hash = crate::types::SpecHash(ContentHash::of(b"a third stage"));
     let inputs = vec![last.clone(), last.inputs[0].clone()];
-    plan.cells[0].runs[0] = PlannedRun { seed: Seed(0), spec: last.spec.clone(), hash, inputs };
+    plan.cells[0].runs[0] =
+        PlannedRun { seed: Seed(0), replicate: last.replicate, spec: last.spec.clone(), hash, inputs };
     let runs = plan.runs();
     assert_eq!(runs.len(), 2 + 4 + 1);
     for (i, run) in runs.iter().enumerate() {

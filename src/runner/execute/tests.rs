@@ -120,7 +120,7 @@ fn a_failed_run_is_retried_from_where_it_stands() {
 
 #[test]
 fn a_task_that_fails_stops_no_other_and_slots_are_kept() {
-    let bench = Bench::new("[sweep.replicates]\nseeds = 5\n");
+    let bench = Bench::new("[sweep.replicates]\nseeds = [0, 1, 2, 3, 4]\n");
     let script = |spec: &RunSpec, _| if spec.train().seed.0 == 2 { Act::Fails("bad luck") } else { Act::Trains(2.0) };
     let mut launcher = FakeLauncher::new(2, script);
     let came = bench.execute(&mut launcher);
