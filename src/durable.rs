@@ -11,6 +11,17 @@ use tempfile::{Builder, NamedTempFile, TempDir};
 /// How names begin that are not in their place yet; whoever lists a folder leaves them out.
 const HIDDEN: &str = ".tmp-";
 
+/// Reads a file that is one: a pipe would be waited for for ever.
+///
+/// # Errors
+/// When there is no plain file at `path`, or it cannot be read.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
+    }
+    std::fs::read(path)
+}
+
 /// Puts what `write` writes at `path`, in place of what was there, by one atomic rename after fsync.
 ///
 /// # Errors
@@ -95,6 +106,13 @@ fn parent(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path()).unwrap_err().to_string(), "it is no plain file");
+        assert_eq!(read(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     fn names_in(folder: &Path) -> Vec<String> {
         let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();

@@ -245,9 +245,12 @@ impl RunDir {
     /// What people say about the run.
     pub fn labels(&self) -> Result<Labels, StoreError> {
         let path = self.file(LABELS);
-        match fs::read(&path) {
+        match durable::read(&path) {
             Ok(bytes) => {
-                let file: LabelsFile = from_json(&bytes, &path)?;
+                let file: LabelsFile = from_json(&bytes, &path).map_err(|_| {
+                    let problem = "it holds tags, notes and further experiments, and may be deleted".to_owned();
+                    StoreError::Unreadable { path: path.clone(), problem }
+                })?;
                 if file.version > format::LABELS {
                     return Err(StoreError::TooNew { path, version: file.version, newest: format::LABELS });
                 }
@@ -343,7 +346,7 @@ impl RunDir {
     /// The content of a file that was written beside the log, which must be what it was then.
     fn read_bound(&self, name: &str) -> Result<Vec<u8>, StoreError> {
         let path = self.file(name);
-        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        let bytes = durable::read(&path).map_err(io_error("read", &path))?;
         if let Some(Header { binding: Some(binding), .. }) = self.header()?
             && binding.files.get(name) != Some(&ContentHash::of(&bytes))
         {
@@ -355,7 +358,7 @@ impl RunDir {
     /// The specification's hash as the provenance of every planned run has it: what logs of version 1 rest on.
     fn planned_hash(&self) -> Result<Option<SpecHash>, StoreError> {
         let path = self.provenance_path();
-        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        let bytes = durable::read(&path).map_err(io_error("read", &path))?;
         let provenance: Value = from_json(&bytes, &path)?;
         Ok(provenance.get("spec_hash").and_then(Value::as_str).and_then(|hash| hash.parse().ok()))
     }
@@ -364,7 +367,7 @@ impl RunDir {
     fn binding(&self, spec: Option<SpecHash>) -> Result<Binding, StoreError> {
         let mut files = BTreeMap::new();
         for name in [SPEC, PARAMS, PROVENANCE, LINEAGE] {
-            match fs::read(self.file(name)) {
+            match durable::read(&self.file(name)) {
                 Ok(bytes) => drop(files.insert(name.to_owned(), ContentHash::of(&bytes))),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StoreError::io("read", &self.file(name), error)),

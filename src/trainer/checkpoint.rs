@@ -162,7 +162,7 @@ pub fn read_weights(path: &Path, spec: SpecHash) -> Result<(Step, Vec<Parameter>
 /// Reads a checkpoint of `spec` and checks it against its digest.
 pub fn read(path: &Path, spec: SpecHash, optimizer: &OptimizerSpec) -> Result<Checkpoint, CheckpointError> {
     let damaged = |what: &str| CheckpointError::Damaged { path: path.to_owned(), what: what.to_owned() };
-    let bytes = fs::read(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })?;
+    let bytes = durable::read(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e.to_string()))?;
     let metadata = header.metadata().clone().ok_or_else(|| damaged("it has no metadata"))?;
     let field =
