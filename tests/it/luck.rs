@@ -146,7 +146,7 @@ fn a_key_redraws_luck_exactly_where_the_trainer_draws_otherwise() {
         let [before, after] = [before, after].map(|settings| {
             drawn.entry(text(&settings)).or_insert_with_key(|text| Drawn::by(&spec(text, &sources), &sources)).clone()
         });
-        if (before != after) != keys::redraws_luck(key) {
+        if !before.is_as(&after) != keys::redraws_luck(key) {
             wrong.push(*key);
         }
     }
@@ -154,10 +154,10 @@ fn a_key_redraws_luck_exactly_where_the_trainer_draws_otherwise() {
 }
 
 /// All that chance decides in the beginning of a run, and around the end of its first epoch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Drawn {
-    /// Draws by name and shape, to six digits of the largest.
-    weights: BTreeMap<(String, Vec<usize>), Vec<i32>>,
+    /// Multiples of the initial range by name and shape.
+    weights: BTreeMap<(String, Vec<usize>), Vec<f64>>,
     /// The batches of a step.
     steps: Vec<Vec<Batch>>,
 }
@@ -169,7 +169,7 @@ impl Drawn {
         let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
         let stage = Pretraining::new(spec, &corpus).unwrap();
         let model = stage.start(&device::open(DeviceKind::Flex).unwrap());
-        let draws = |value: &f32| (f64::from(*value) / spec.model.initializer_range * 1e5).round() as i32;
+        let draws = |value: &f32| f64::from(*value) / spec.model.initializer_range;
         let weights =
             model.parameters().into_iter().filter(|weight| weight.values.iter().any(|v| *v != weight.values[0]));
         let weights = weights.map(|weight| ((weight.name, weight.shape), weight.values.iter().map(draws).collect()));
@@ -178,6 +178,16 @@ impl Drawn {
         let steps = (0..3).chain(epoch..epoch + 3);
         let steps = steps.map(|step| (step * batches..(step + 1) * batches).map(|place| stage.batch(place)).collect());
         Self { weights: weights.collect(), steps: steps.collect() }
+    }
+}
+
+impl Drawn {
+    /// Whether the draws are the same, but for how far a product of single precision is from them.
+    fn is_as(&self, other: &Self) -> bool {
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6;
+        let weights = self.weights.iter().zip(&other.weights);
+        let mut alike = weights.map(|(a, b)| a.0 == b.0 && a.1.iter().zip(b.1).all(close));
+        self.weights.len() == other.weights.len() && alike.all(|is| is) && self.steps == other.steps
     }
 }
 
