@@ -37,8 +37,11 @@ const WORDS: &[(&str, &str)] = &[("objective.whole_word", "true")];
 const TEXT: &[(&str, &str)] = &[("data.corpus", "'a.txt'"), ("tokenizer.vocab_size", "150")];
 const LINES: &[(&str, &str)] = &[("data.corpus", "'a.jsonl'"), ("tokenizer.vocab_size", "150")];
 
-/// Another value of every key of a pretraining, and what must be set for it to count.
-const CHANGES: &[(&str, &str, &[(&str, &str)])] = &[
+/// A key, another value of it, and what must be set for it to count.
+type Change = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// Another value of every key of a pretraining.
+const CHANGES: &[Change] = &[
     ("data.corpus", "'b.txt'", TEXT),
     ("data.format", "'prose'", TEXT),
     ("data.text_field", "'other'", LINES),
@@ -146,7 +149,7 @@ fn a_key_redraws_luck_exactly_where_the_trainer_draws_otherwise() {
         let [before, after] = [before, after].map(|settings| {
             drawn.entry(text(&settings)).or_insert_with_key(|text| Drawn::by(&spec(text, &sources), &sources)).clone()
         });
-        if !before.is_as(&after) != keys::redraws_luck(key) {
+        if before.is_as(&after) == keys::redraws_luck(key) {
             wrong.push(*key);
         }
     }
