@@ -39,7 +39,7 @@ fn threads_and_neighbours_leave_every_bit_as_it_is() {
         let run = workbench.only_run();
         assert_eq!((bits(&run), recorded(&run)), (bits(&reference), recorded(&reference)), "{line}");
     }
-    let workbench = Workbench::tiny(&format!("{EVERYTHING}[sweep.replicates]\nseeds = 2\n"));
+    let workbench = Workbench::tiny(&format!("{EVERYTHING}[sweep.replicates]\nseeds = [0, 1]\n"));
     workbench.stdout("run tiny.toml --jobs 2");
     let runs = workbench.list();
     assert_eq!(runs.len(), 2);
