@@ -10,7 +10,9 @@ pub const HEIGHT_PT: f64 = 288.0;
 /// One figure: a grid of panels with a title above and a caption below.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figure {
-    /// The stem of its file name, unique in a report: `learning-curves`.
+    /// Which of the kinds that `report.figures` names it is: `curves`.
+    pub kind: &'static str,
+    /// The stem of its file name, unique in a report: `curves-valid-mlm_loss`.
     pub name: String,
     pub title: String,
     /// How to read the encoding: which axis is colour, dash and panel.

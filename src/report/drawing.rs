@@ -41,7 +41,7 @@ pub fn draw(comparison: &Comparison, drawing: &Drawing) -> Result<Drawn, ReportE
     fs::create_dir_all(folder).map_err(|source| ReportError::Folder { folder: folder.to_owned(), source })?;
     let font = drawing.font.map(read_font).transpose()?;
     let mut figures = standard_figures(comparison, &drawing.wanted.choice);
-    figures.retain(|figure| drawing.wanted.has(&figure.name));
+    figures.retain(|figure| drawing.wanted.has(figure));
     let put = |name: String, bytes: &[u8]| -> Result<(), ReportError> {
         Ok(write_atomic(&folder.join(name), |file| file.write_all(bytes))?)
     };

@@ -64,6 +64,7 @@ pub fn final_over_scale(comparison: &Comparison, axis: &Axis) -> Option<Figure> 
         format!("Colour: {} ({}).", axis.name, values.collect::<Vec<_>>().join(", "))
     });
     Some(Figure {
+        kind: "axes",
         name: format!("final-by-{}", axis.name),
         title: format!("{}: final {} over {}", comparison.experiment, quantity(comparison), axis.name),
         subtitle: colours.unwrap_or_default(),
