@@ -26,6 +26,7 @@ mod shrinkage;
 #[cfg(test)]
 mod simulation;
 pub mod statistics;
+mod strength;
 mod summary;
 mod verdicts;
 
@@ -42,4 +43,5 @@ pub use means::{Means, is_full_grid};
 pub use pareto::{Candidate, Cost, Place, pareto};
 pub use shrinkage::{Fit, Shrunken};
 pub use statistics::wilson_interval;
+pub use strength::{axis_strengths, strongest_axes};
 pub use summary::{CellSummary, SeedOutcome, Standing, Summary, plus_minus, summarize};
