@@ -15,8 +15,10 @@ pub struct Figure {
     /// The stem of its file name, unique in a report: `curves-valid-mlm_loss`.
     pub name: String,
     pub title: String,
-    /// How to read the encoding: which axis is colour, dash and panel.
+    /// What is shown, or averaged over.
     pub subtitle: String,
+    /// How to read colours, dashes and dots, below the subtitle. The floors of the panels follow by themselves.
+    pub legend: Vec<LegendItem>,
     /// What the error bars mean, how many seeds there are, what is left out.
     pub caption: String,
     /// In points; grows where labels need more room.
@@ -33,8 +35,38 @@ pub struct Panel {
     pub x: PlotAxis,
     pub y: PlotAxis,
     pub marks: Vec<Mark>,
-    /// Texts on the right of the panel, each at the height of what it names.
+    /// Texts on the right of the panel, each as near as it can be to the height of what it names.
     pub labels: Vec<Label>,
+}
+
+/// A part of the legend, which runs on like text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum LegendItem {
+    /// What the entries after it are values of.
+    Heading(String),
+    Entry {
+        sample: Sample,
+        text: String,
+    },
+}
+
+/// What an entry of a legend explains.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Sample {
+    Line(Stroke),
+    Dot {
+        colour: Colour,
+        filled: bool,
+    },
+    /// A line with dots on it.
+    LineAndDot {
+        stroke: Stroke,
+        filled: bool,
+    },
+    Cross(Colour),
+    /// Colours of a scale, from its low end to its high one.
+    Scale(Vec<Colour>),
+    Floor,
 }
 
 /// An axis of a panel.
@@ -77,10 +109,8 @@ pub enum Mark {
         high: Vec<(f64, f64)>,
         colour: Colour,
     },
-    /// `nudge` moves it to the right, in points: single runs stand beside their mean.
     Dot {
         at: (f64, f64),
-        nudge: f64,
         radius: f64,
         colour: Colour,
         filled: bool,
@@ -103,6 +133,13 @@ pub enum Mark {
         text: String,
         colour: Colour,
     },
+    /// Text left of its place, and below or above it, where nothing is drawn: outside a front.
+    Tag {
+        at: (f64, f64),
+        text: String,
+        colour: Colour,
+        below: bool,
+    },
     /// A horizontal interval.
     Span {
         y: f64,
@@ -110,7 +147,7 @@ pub enum Mark {
         high: f64,
         colour: Colour,
     },
-    /// A reference line over the whole width, with its name written on it.
+    /// A reference line over the whole width that nothing else looks like; its name is in the legend.
     Floor {
         y: f64,
         text: String,
@@ -204,8 +241,8 @@ pub enum Ink {
 /// Text at the right edge of a panel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Label {
-    /// The height that it names, on the y axis.
-    pub y: f64,
+    /// What it names, such as the end of a line.
+    pub at: (f64, f64),
     pub text: String,
     pub colour: Colour,
 }

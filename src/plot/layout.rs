@@ -1,12 +1,16 @@
 //! Layout: a figure becomes shapes in points, with every text measured before room is given to it.
 //!
-//! From the outside in: title and subtitle above, caption below, then for each column of panels the widest tick text on
-//! the left and the widest label on the right. What is left is shared evenly. A figure grows in height rather than let
+//! From the outside in: title, subtitle and legend above, caption below, then for each column of panels the widest tick text
+//! on the left and the widest label on the right. What is left is shared evenly. A figure grows in height rather than let
 //! labels overlap.
 
+mod axes;
+mod legend;
 mod marks;
 
-use super::figure::{Colour, Figure, Ink, Panel, PlotAxis, Scale, WIDTH_PT};
+use axes::{Map, draw_x_axis, draw_y_axis};
+
+use super::figure::{Colour, Figure, Ink, Panel, WIDTH_PT};
 use super::labels::{room, spread};
 use super::text::{Fonts, wrap};
 use super::theme::size;
@@ -19,6 +23,9 @@ const LEAST_FRAME: f64 = 64.0;
 /// Between a frame and its tick texts or labels.
 const TICK_GAP: f64 = 4.0;
 const LABEL_GAP: f64 = 9.0;
+/// The longest name of a y axis that surely has one line.
+const SHORT_Y_LABEL: f64 = 190.0;
+const MOST_Y_LINES: usize = 2;
 /// The widest tick text or label, as a share of the page; what is wider ends in an ellipsis.
 const WIDEST_TEXT: f64 = 0.36;
 
@@ -83,6 +90,9 @@ pub fn lay_out(figure: &Figure, fonts: &Fonts<'_>) -> Scene {
             shapes.push(line_of_text((MARGIN, top - 0.3 * size), line, size, bold, ink));
         }
     }
+    let entries = legend::place(figure, fonts);
+    legend::draw(&entries, top, fonts, &mut shapes);
+    top += legend::height(&entries);
     let caption = wrap(fonts, &figure.caption, size::CAPTION, false, inner);
     let caption_height = caption.len() as f64 * size::CAPTION * LEADING;
     let grid = Grid::measure(figure, fonts);
@@ -96,6 +106,7 @@ pub fn lay_out(figure: &Figure, fonts: &Fonts<'_>) -> Scene {
     for (i, panel) in figure.panels.iter().enumerate() {
         grid.draw_panel(i, panel, area, fonts, &mut shapes);
     }
+    grid.draw_y_labels(figure, area, fonts, &mut shapes);
     Scene { width: WIDTH_PT, height, shapes }
 }
 
@@ -106,6 +117,8 @@ struct Grid {
     panels: usize,
     frame_width: f64,
     y_label: f64,
+    /// Whether all rows have one quantity on the left: it is named once.
+    has_one_y: bool,
     /// Above each row: the panel titles.
     panel_title: f64,
     widest_label: f64,
@@ -143,7 +156,16 @@ impl Grid {
         let (left, right) = (left.collect::<Vec<_>>(), right.collect::<Vec<_>>());
         let has = |text: &dyn Fn(&Panel) -> &str| figure.panels.iter().any(|panel| !text(panel).is_empty());
         let most_labels = figure.panels.iter().map(|panel| panel.labels.len()).max().unwrap_or(0);
-        let y_label = if has(&|panel| &panel.y.label) { size::AXIS * LEADING + 2.0 } else { 0.0 };
+        let has_one_y = in_column(0).all(|panel| panel.y.label == figure.panels[0].y.label);
+        // Two lines where a long name meets a low figure.
+        let lines_of = |label: &str| {
+            label.lines().map(|line| if fonts.width(line, size::AXIS, false) > SHORT_Y_LABEL { 2 } else { 1 }).sum()
+        };
+        let y_lines = figure.panels.iter().map(|panel| lines_of(&panel.y.label)).max().unwrap_or(1usize);
+        let y_lines = y_lines.clamp(1, MOST_Y_LINES) as f64;
+        let y_label = if has(&|panel| &panel.y.label) { y_lines * size::AXIS * LEADING + 2.0 } else { 0.0 };
+        let tick_lines = figure.panels.iter().flat_map(|panel| &panel.x.ticks);
+        let tick_lines = tick_lines.map(|tick| tick.text.lines().count()).max().unwrap_or(1).max(1) as f64;
         let x_label = if has(&|panel| &panel.x.label) { size::AXIS * LEADING } else { 0.0 };
         let has_own_x = (0..columns).any(|column| {
             let mut axes = in_column(column).map(|panel| &panel.x);
@@ -163,11 +185,12 @@ impl Grid {
             panels,
             frame_width,
             y_label,
+            has_one_y,
             panel_title: title_lines * size::PANEL * LEADING + 4.0,
             left,
             right,
             widest_label,
-            below: TICK_GAP + size::TICK * LEADING + x_label,
+            below: TICK_GAP + tick_lines * size::TICK * LEADING + x_label,
             has_own_x,
             least_frame: LEAST_FRAME.max(room(most_labels, size::LABEL * LEADING)),
         }
@@ -210,15 +233,14 @@ impl Grid {
         }
         let is_first_column = index.is_multiple_of(self.columns);
         draw_y_axis(&map, is_first_column, fonts, shapes);
-        if is_first_column && !panel.y.label.is_empty() {
-            let at = (area.left + size::AXIS * 0.8, (frame.top + frame.bottom) / 2.0);
-            shapes.push(Shape::Text(Text { upright: true, anchor: Anchor::Middle, ..axis_title(at, &panel.y.label) }));
-        }
         let is_lowest = self.has_own_x || index + self.columns >= self.panels;
         draw_x_axis(&map, is_lowest, fonts, shapes);
         if is_lowest && !panel.x.label.is_empty() {
-            let at = ((frame.left + frame.right) / 2.0, frame.bottom + self.below - 2.0);
-            shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..axis_title(at, &panel.x.label) }));
+            let label = fonts.fit(&panel.x.label, size::AXIS, false, WIDTH_PT - 4.0);
+            let half = fonts.width(&label, size::AXIS, false) / 2.0;
+            let centre = ((frame.left + frame.right) / 2.0).clamp(2.0 + half, WIDTH_PT - 2.0 - half);
+            let at = (centre, frame.bottom + self.below - 2.0);
+            shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..axis_title(at, &label) }));
         }
         for mark in &panel.marks {
             marks::draw(mark, &map, fonts, shapes);
@@ -226,84 +248,41 @@ impl Grid {
         self.draw_labels(panel, &map, fonts, shapes);
     }
 
+    /// The quantity on the left of each row, once where all rows have the same.
+    fn draw_y_labels(&self, figure: &Figure, area: Frame, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+        let rows = (0..self.rows).map(|row| row * self.columns).filter(|&first| first < figure.panels.len());
+        let rows = rows.map(|first| (&figure.panels[first].y.label, self.frame(first, area))).collect::<Vec<_>>();
+        let Some((label, top)) = rows.first().copied() else { return };
+        let bottom = rows.last().map_or(top.bottom, |(_, frame)| frame.bottom);
+        let together = [(label, Frame { bottom, ..top })];
+        for (label, frame) in if self.has_one_y { &together[..] } else { &rows[..] } {
+            let height = frame.bottom - frame.top + self.panel_title;
+            let lines = label.lines().flat_map(|line| wrap(fonts, line, size::AXIS, false, height));
+            for (i, line) in lines.take(MOST_Y_LINES).enumerate() {
+                let line = fonts.fit(&line, size::AXIS, false, height);
+                let at = (area.left + size::AXIS * (0.8 + 1.15 * i as f64), (frame.top + frame.bottom) / 2.0);
+                shapes.push(Shape::Text(Text { upright: true, anchor: Anchor::Middle, ..axis_title(at, &line) }));
+            }
+        }
+    }
+
     fn draw_labels(&self, panel: &Panel, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
         let frame = map.frame;
-        let wanted = panel.labels.iter().map(|label| map.y(label.y).clamp(frame.top, frame.bottom)).collect::<Vec<_>>();
+        let wanted =
+            panel.labels.iter().map(|label| map.y(label.at.1).clamp(frame.top, frame.bottom)).collect::<Vec<_>>();
         let placed = spread(&wanted, size::LABEL * LEADING, frame.top, frame.bottom);
         for ((label, wanted), y) in panel.labels.iter().zip(wanted).zip(placed) {
             let x = frame.right + LABEL_GAP;
-            if (y - wanted).abs() > 2.0 {
-                let points = vec![(frame.right + 1.5, wanted), (x - 1.5, y)];
+            // From what it names to the text, with a bend at the frame.
+            let from = map.x(label.at.0) + 3.5;
+            if (y - wanted).abs() > 2.0 || from < frame.right - 2.0 {
+                let points = vec![(from.min(frame.right), wanted), (frame.right.max(from), wanted), (x - 1.5, y)];
                 shapes.push(Shape::Path { points, width: 0.6, colour: Colour::pale(label.colour.ink) });
             }
             let text = fonts.fit(&label.text, size::LABEL, false, self.widest_label);
             shapes.push(line_of_text((x, y + 0.36 * size::LABEL), text, size::LABEL, false, label.colour.ink));
         }
     }
-}
-
-/// From the units of a panel's axes to the page.
-pub(super) struct Map<'a> {
-    pub frame: Frame,
-    pub x: &'a PlotAxis,
-    pub y: &'a PlotAxis,
-}
-
-impl Map<'_> {
-    pub fn x(&self, value: f64) -> f64 {
-        self.frame.left + share(self.x, value) * (self.frame.right - self.frame.left)
-    }
-
-    pub fn y(&self, value: f64) -> f64 {
-        self.frame.bottom - share(self.y, value) * (self.frame.bottom - self.frame.top)
-    }
-
-    pub fn at(&self, (x, y): (f64, f64)) -> (f64, f64) {
-        (self.x(x), self.y(y))
-    }
-}
-
-fn share(axis: &PlotAxis, value: f64) -> f64 {
-    match axis.scale {
-        Scale::Linear => (value - axis.low) / (axis.high - axis.low),
-        Scale::Log10 => (value / axis.low).ln() / (axis.high / axis.low).ln(),
-    }
-}
-
-fn draw_y_axis(map: &Map<'_>, with_text: bool, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
-    let frame = map.frame;
-    for tick in &map.y.ticks {
-        let y = map.y(tick.at);
-        if map.y.grid {
-            shapes.push(rule((frame.left, y), (frame.right, y), 0.6, Ink::Grid));
-        }
-        let lines = tick.text.lines().filter(|_| with_text).collect::<Vec<_>>();
-        for (i, line) in lines.iter().enumerate() {
-            let below = i as f64 - (lines.len() - 1) as f64 / 2.0;
-            let at = (frame.left - TICK_GAP, y + (0.36 + 1.2 * below) * size::TICK);
-            let line = fonts.fit(line, size::TICK, false, WIDEST_TEXT * WIDTH_PT);
-            shapes.push(Shape::Text(Text { anchor: Anchor::End, ..tick_text(at, &line) }));
-        }
-    }
-}
-
-fn draw_x_axis(map: &Map<'_>, with_text: bool, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
-    let frame = map.frame;
-    let mut clear_from = f64::NEG_INFINITY;
-    for tick in &map.x.ticks {
-        let x = map.x(tick.at);
-        if map.x.grid {
-            shapes.push(rule((x, frame.top), (x, frame.bottom), 0.6, Ink::Grid));
-        }
-        shapes.push(rule((x, frame.bottom), (x, frame.bottom + 2.5), 0.7, Ink::Muted));
-        let half = fonts.width(&tick.text, size::TICK, false) / 2.0;
-        if with_text && x - half >= clear_from {
-            clear_from = x + half + 3.0;
-            let at = (x, frame.bottom + TICK_GAP + 0.8 * size::TICK);
-            shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..tick_text(at, &tick.text) }));
-        }
-    }
-    shapes.push(rule((frame.left, frame.bottom), (frame.right, frame.bottom), 0.7, Ink::Muted));
 }
 
 fn rule(from: (f64, f64), to: (f64, f64), width: f64, ink: Ink) -> Shape {

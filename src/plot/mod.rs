@@ -16,7 +16,7 @@ mod text;
 mod theme;
 mod ticks;
 
-pub use figure::{Colour, Dash, Figure, Ink, Label, Mark, Panel, PlotAxis, Scale, Stroke, Tick};
+pub use figure::{Colour, Dash, Figure, Ink, Label, LegendItem, Mark, Panel, PlotAxis, Sample, Scale, Stroke, Tick};
 pub use palette::Palette;
 pub use render::{MissingGlyphs, Png, RenderError, render_png, render_svg};
 pub use report::{Report, report_html};

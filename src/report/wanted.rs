@@ -9,9 +9,7 @@ use crate::plot::charts::Choice;
 pub struct Wanted {
     /// Kinds of figures; absent: all.
     figures: Option<Vec<String>>,
-    /// The axis that has a figure of final values; absent: all.
-    x: Option<String>,
-    /// The axis that is told by colour.
+    /// The axes that are told by colour, and that alone have a figure of final values.
     pub choice: Choice,
 }
 
@@ -22,8 +20,7 @@ impl Wanted {
         let report = &experiment.report;
         Self {
             figures: Some(report.figures.clone()),
-            x: label(report.x),
-            choice: Choice { colour: label(report.colour_by), panel: None },
+            choice: Choice { colour: label(report.colour_by), panel: None, x: label(report.x) },
         }
     }
 
@@ -36,7 +33,7 @@ impl Wanted {
     pub fn has(&self, figure: &Figure) -> bool {
         let is_asked = self.figures.as_ref().is_none_or(|asked| asked.iter().any(|kind| kind == figure.kind));
         let axis = figure.name.strip_prefix("final-by-");
-        is_asked && axis.zip(self.x.as_deref()).is_none_or(|(axis, x)| axis == x)
+        is_asked && axis.zip(self.choice.x.as_deref()).is_none_or(|(axis, x)| axis == x)
     }
 }
 
@@ -94,7 +91,7 @@ mod tests {
             drawn("figures = ['importance', 'pareto', 'means', 'parallel']\nx = 'objective.nsp'"),
         ];
         insta::assert_snapshot!(texts.join("\n"), @"
-        final-by-mask_ratio final-by-nsp final-by-size final-by-schedule effects against-baseline
+        effects final-by-mask_ratio against-baseline final-by-nsp final-by-schedule final-by-size
         final-by-nsp
         importance marginal-means interactions pareto-parameters pareto-compute pareto-time parallel-coordinates
         ");

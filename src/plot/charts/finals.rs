@@ -1,26 +1,20 @@
-//! The final metric against one axis: every seed a dot, the mean and its interval beside them.
+//! The final metric against one axis: every seed a dot, the means and bars that can be compared.
 
-use super::curves::{extent, height_for};
-use super::encoding::{Choice, Encoding, Group, empty_panel, metric_label, names, seed_count};
-use crate::analysis::statistics::Estimate;
-use crate::analysis::{Axis, Comparison, Floor, Means};
-use crate::plot::figure::{Colour, Figure, Ink, Label, Mark, Panel, PlotAxis, Stroke};
+use super::curves::{extent, floor_name, height_for};
+use super::encoding::{Choice, Encoding, Group, Samples, empty_panel, metric_label, names, outcome_label};
+use super::estimates::Estimates;
+use super::positions::Positions;
+use crate::analysis::{Axis, Cell, CellKey, Comparison, Floor};
+use crate::plot::figure::{Colour, Figure, Ink, LegendItem, Mark, Panel, PlotAxis, Sample, Stroke};
 use crate::plot::palette::Palette;
-use crate::plot::ticks::{linear_axis, named_axis};
+use crate::plot::ticks::linear_axis;
 
-/// The room of one axis value that the groups share, in units of the distance between values.
-const SPREAD: f64 = 0.34;
-/// How far beside their mean single runs stand, in points.
-const BESIDE: f64 = 5.0;
-
-/// One group at one value of the axis.
-struct Column {
-    /// Place of the value on its axis, and where the column stands.
-    index: usize,
-    x: f64,
-    ink: Ink,
-    values: Vec<f64>,
-    estimate: Estimate,
+/// One line of one panel: for each value of the axis the cells that its mean is over.
+struct Line<'a> {
+    group: Group<'a>,
+    cells: Vec<Vec<CellKey>>,
+    /// Runs without a result, by value.
+    missing: Vec<usize>,
 }
 
 /// The final values of the comparison's metric against `axis`, in lines by the other axes. Absent where the axis has
@@ -32,38 +26,68 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
     let encoding = Encoding::new(comparison, choice, &[&axis.name]);
     let palette = Palette::of(&comparison.axes);
     let cells = comparison.cells();
-    let outcomes = cells.iter().flat_map(|cell| cell.outcomes(&comparison.metric).into_values());
-    let (y, is_cut) = value_axis(comparison, outcomes)?;
-    let has_bars = encoding.rest.is_empty();
-    let (mut counts, mut missing) = (Vec::new(), 0);
+    let places = Positions::of(axis);
     let panels = encoding.panel_keys().into_iter().map(|(title, key)| {
-        let mut panel = empty_panel(title, named_axis(&axis.name, &axis.values), y.clone());
-        add_floors(comparison, &mut panel);
         let groups = encoding.groups(&cells, &key, &palette);
-        for (i, group) in groups.iter().enumerate() {
-            let mut columns = columns_of(comparison, axis, group, dodge(i, groups.len()));
-            if encoding.colour.is_none() {
-                // Nothing else needs the colours: each value of the axis has its own.
-                columns.iter_mut().for_each(|column| column.ink = palette.ink(&axis.name, &axis.values[column.index]));
+        (title, groups.into_iter().map(|group| line_of(comparison, axis, group)).collect::<Vec<_>>())
+    });
+    let panels = panels.collect::<Vec<_>>();
+    let parts = panels.iter().flat_map(|(_, lines)| lines).flat_map(|line| line.cells.iter().cloned());
+    let parts = parts.collect::<Vec<_>>();
+    let estimates = Estimates::of(comparison, &parts);
+    let y = value_axis(comparison, estimates.heights())?;
+    let mut drawn = estimates.drawn.iter();
+    let mut missing = 0;
+    let panels = panels.iter().map(|(title, lines)| {
+        let mut panel = empty_panel(title.clone(), places.x.clone(), y.clone());
+        add_floors(comparison, &mut panel);
+        for (i, line) in lines.iter().enumerate() {
+            let place = |index: usize| places.at(index, i, lines.len());
+            let found = drawn.by_ref().take(line.cells.len()).enumerate();
+            let mut means = found.filter_map(|(index, one)| Some((place(index)?, one.as_ref()?))).collect::<Vec<_>>();
+            means.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let points = means.iter().map(|(x, one)| (*x, one.mean)).collect::<Vec<_>>();
+            let stroke = Stroke { colour: line.group.colour(), width: 1.1, dash: line.group.dash };
+            if points.len() > 1 {
+                panel.marks.push(Mark::Line { points, stroke });
             }
-            counts.extend(columns.iter().map(|column| column.estimate.n));
-            draw_group(group, &columns, has_bars, &mut panel);
-            missing += draw_missing(comparison, axis, group, dodge(i, groups.len()), &mut panel);
+            means.iter().for_each(|(x, one)| one.draw(*x, (line.group.ink, line.group.filled()), &mut panel));
+            for (index, count) in line.missing.iter().enumerate().filter(|(_, count)| **count > 0) {
+                missing += count;
+                let Some(x) = place(index) else { continue };
+                panel.marks.push(Mark::Cross { at: (x, worst(comparison, &y)), colour: line.group.colour() });
+            }
         }
         panel
     });
     let panels = panels.collect::<Vec<_>>();
-    let rows = panels.len().div_ceil(encoding.columns());
+    let mut legend = encoding.legend(&palette, Samples::LinesAndDots);
+    legend.extend(missing_in_legend(missing));
     Some(Figure {
         kind: "axes",
         name: format!("final-by-{}", axis.name),
         title: format!("{}: final {} by {}", comparison.experiment, quantity(comparison), axis.name),
         subtitle: encoding.explanation(),
-        caption: caption(has_bars, &counts, is_cut, &names(&encoding.rest)) + &missing_in_words(missing),
-        height: height_for(rows),
+        legend,
+        caption: estimates.caption(&names(&encoding.rest)),
+        height: height_for(panels.len().div_ceil(encoding.columns())),
         columns: encoding.columns(),
         panels,
     })
+}
+
+fn line_of<'a>(comparison: &Comparison, axis: &Axis, group: Group<'a>) -> Line<'a> {
+    let with = |value: &String| {
+        group.cells.iter().filter(|cell| cell.key.value(&axis.name) == Some(value)).collect::<Vec<_>>()
+    };
+    let by_value = axis.values.iter().map(with).collect::<Vec<_>>();
+    let cells = by_value.iter().map(|cells| cells.iter().map(|cell| cell.key.clone()).collect());
+    let lacking = |cells: &Vec<&&Cell<'_>>| {
+        let runs = cells.iter().flat_map(|cell| &cell.runs);
+        runs.filter(|run| run.outcome(&comparison.metric).is_none()).count()
+    };
+    let (cells, missing) = (cells.collect(), by_value.iter().map(lacking).collect());
+    Line { group, cells, missing }
 }
 
 /// The metric in words, without its unit.
@@ -71,123 +95,35 @@ pub(super) fn quantity(comparison: &Comparison) -> String {
     metric_label(&comparison.metric).split(" (").next().unwrap_or_default().to_owned()
 }
 
-/// What the marks of a chart with dots and intervals mean.
-pub(super) fn caption(has_bars: bool, counts: &[usize], is_cut: bool, rest: &str) -> String {
-    let mut caption = "Small dots: single runs. ".to_owned();
-    if !has_bars {
-        caption += &format!("Large dots: mean over {rest} and seeds; no interval is drawn for such a mean.");
-    } else if counts.iter().all(|&n| n < 2) {
-        caption += &format!("{}: no interval can be given.", seed_count(counts));
-    } else {
-        caption += &format!("Large dots and bars: mean and 95 % interval (Student's t), {}.", seed_count(counts));
-        if counts.contains(&1) {
-            caption += " One seed has no bar.";
-        }
-    }
-    if is_cut && has_bars {
-        caption += " A bar that reaches the frame goes on beyond it.";
-    }
-    caption
+/// Where what has no result is marked: near the worse end, inside.
+pub(super) fn worst(comparison: &Comparison, y: &PlotAxis) -> f64 {
+    let inside = 0.03 * (y.high - y.low);
+    if comparison.goal.prefers(0.0, 1.0) { y.high - inside } else { y.low + inside }
 }
 
-/// Where group `i` of `n` stands beside the axis value.
-fn dodge(i: usize, n: usize) -> f64 {
-    SPREAD * ((i as f64 + 0.5) / n.max(1) as f64 - 0.5)
-}
-
-fn columns_of(comparison: &Comparison, axis: &Axis, group: &Group<'_>, dodge: f64) -> Vec<Column> {
-    let means = Means::of(comparison);
-    let at_value = |(i, value): (usize, &String)| {
-        let cells = group.cells.iter().filter(|cell| cell.key.value(&axis.name) == Some(value)).collect::<Vec<_>>();
-        let values = cells.iter().flat_map(|cell| cell.outcomes(&comparison.metric).into_values()).collect::<Vec<_>>();
-        let estimate = if let [only] = cells[..] { means.of_cell(&only.key)? } else { Estimate::of(&values)? };
-        Some(Column { index: i, x: i as f64 + dodge, ink: group.ink, values, estimate })
+/// What the crosses of [`worst`] stand for.
+pub(super) fn missing_in_legend(missing: usize) -> Option<LegendItem> {
+    let text = match missing {
+        0 => return None,
+        1 => "1 run without a result".to_owned(),
+        many => format!("runs without a result ({many})"),
     };
-    axis.values.iter().enumerate().filter_map(at_value).collect()
+    Some(LegendItem::Entry { sample: Sample::Cross(Colour::full(Ink::Muted)), text })
 }
 
-fn draw_group(group: &Group<'_>, columns: &[Column], has_bars: bool, panel: &mut Panel) {
-    let means = columns.iter().map(|column| (column.x, column.estimate.mean)).collect::<Vec<_>>();
-    let stroke = Stroke { colour: group.colour(), width: 1.1, dash: group.dash };
-    if means.len() > 1 {
-        panel.marks.push(Mark::Line { points: means, stroke });
-    }
-    for column in columns {
-        let look = (column.ink, group.filled());
-        draw_estimate(look, column.x, &column.values, &column.estimate, has_bars, panel);
-    }
-    if let (Some(last), false) = (columns.last(), group.label.is_empty()) {
-        panel.labels.push(Label { y: last.estimate.mean, text: group.label.clone(), colour: group.colour() });
-    }
-}
-
-/// A cross at the frame where runs of a group have no result, whatever became of them; returns how many those are.
-fn draw_missing(comparison: &Comparison, axis: &Axis, group: &Group<'_>, dodge: f64, panel: &mut Panel) -> usize {
-    let worse = if comparison.goal.prefers(0.0, 1.0) { panel.y.high } else { panel.y.low };
-    let mut missing = 0;
-    for (i, value) in axis.values.iter().enumerate() {
-        let cells = group.cells.iter().filter(|cell| cell.key.value(&axis.name) == Some(value));
-        let runs = cells.flat_map(|cell| &cell.runs).filter(|run| run.outcome(&comparison.metric).is_none()).count();
-        if runs > 0 {
-            panel.marks.push(Mark::Cross { at: (i as f64 + dodge, worse), colour: group.colour() });
-            missing += runs;
-        }
-    }
-    missing
-}
-
-/// What crosses at the frame stand for.
-pub(super) fn missing_in_words(missing: usize) -> String {
-    match missing {
-        0 => String::new(),
-        1 => " A cross at the frame: 1 run has no result.".to_owned(),
-        many => format!(" A cross at the frame: runs without a result ({many})."),
-    }
-}
-
-/// Seeds, interval and mean at one place, in a colour and with full or open dots.
-pub(super) fn draw_estimate(
-    (ink, filled): (Ink, bool),
-    x: f64,
-    values: &[f64],
-    estimate: &Estimate,
-    has_bars: bool,
-    panel: &mut Panel,
-) {
-    let colour = Colour::full(ink);
-    if let (true, Some(interval)) = (has_bars, estimate.interval) {
-        panel.marks.push(Mark::Interval { x, low: interval.low, high: interval.high, colour });
-    }
-    if values.len() > 1 {
-        let pale = Colour::pale(ink);
-        let seed = |&y: &f64| Mark::Dot { at: (x, y), nudge: BESIDE, radius: 1.6, colour: pale, filled: true };
-        panel.marks.extend(values.iter().map(seed));
-    }
-    panel.marks.push(Mark::Dot { at: (x, estimate.mean), nudge: 0.0, radius: 2.9, colour, filled });
-}
-
-/// The y axis over all `outcomes` with room for bars, and whether bars may be cut off. Two seeds have intervals that are
-/// thirteen standard errors wide: they must not flatten everything else.
-pub(super) fn value_axis(comparison: &Comparison, outcomes: impl Iterator<Item = f64>) -> Option<(PlotAxis, bool)> {
-    let (low, high) = extent(outcomes)?;
-    let means = Means::of(comparison);
-    let bars = comparison.cells().into_iter().filter_map(|cell| means.of_cell(&cell.key)?.interval);
-    let bars = bars.collect::<Vec<_>>();
-    let (bars_low, bars_high) = extent(bars.iter().flat_map(|bar| [bar.low, bar.high])).unwrap_or((low, high));
+/// The y axis of outcomes over all that is drawn, with room beyond it.
+pub(super) fn value_axis(comparison: &Comparison, heights: impl Iterator<Item = f64>) -> Option<PlotAxis> {
+    let (low, high) = extent(heights)?;
     let span = if high > low { high - low } else { high.abs().max(1.0) * 0.1 };
-    let bottom = bars_low.max(low - 0.5 * span).min(low);
-    let top = bars_high.min(high + 0.5 * span).max(high);
-    let pad = 0.06 * (top - bottom).max(span);
-    let axis = linear_axis(metric_label(&comparison.metric), bottom - pad, top + pad, 5);
-    let is_cut = bars_low < axis.low || bars_high > axis.high;
-    Some((axis, is_cut))
+    let pad = 0.07 * span;
+    Some(linear_axis(outcome_label(comparison), low - pad, high + pad, 5))
 }
 
 /// The floors of the metric that lie in the picture.
 pub(super) fn add_floors(comparison: &Comparison, panel: &mut Panel) {
     let inside = |floor: &&Floor| (panel.y.low..=panel.y.high).contains(&floor.value);
     let floors = comparison.floors_of(&comparison.metric).filter(inside);
-    let marks = floors.map(|floor| Mark::Floor { y: floor.value, text: floor.label.clone() }).collect::<Vec<_>>();
+    let marks = floors.map(|floor| Mark::Floor { y: floor.value, text: floor_name(floor) }).collect::<Vec<_>>();
     panel.marks.extend(marks);
 }
 
@@ -202,12 +138,18 @@ mod tests {
         let comparison = fixture::sweep();
         let figure = final_by_axis(&comparison, &comparison.axes[1], &Choice::default()).unwrap();
         let dots = figure.panels.iter().flat_map(|panel| &panel.marks).filter(|mark| matches!(mark, Mark::Dot { .. }));
-        assert_eq!(dots.count(), 23 + 8, "finished runs and means");
-        assert!(figure.caption.contains("n = 2 to 3 seeds"), "{}", figure.caption);
+        assert_eq!(dots.count(), 23 + 4, "finished runs and means, over NSP, which does next to nothing");
+        assert!(
+            figure.caption.contains("n = 2 to 3 seeds") && figure.caption.contains("Bars compare"),
+            "{}",
+            figure.caption
+        );
         let crosses =
             figure.panels.iter().flat_map(|panel| &panel.marks).filter(|mark| matches!(mark, Mark::Cross { .. }));
         assert_eq!(crosses.count(), 1, "the failed run");
-        assert!(figure.caption.ends_with("A cross at the frame: 1 run has no result."), "{}", figure.caption);
+        let is_told =
+            |item: &LegendItem| matches!(item, LegendItem::Entry { text, .. } if text == "1 run without a result");
+        assert!(figure.legend.iter().any(is_told), "{:?}", figure.legend);
     }
 
     #[test]
@@ -215,7 +157,7 @@ mod tests {
         let mut comparison = fixture::sweep();
         comparison.runs.retain(|run| run.seed == Seed(1));
         let figure = final_by_axis(&comparison, &comparison.axes[1], &Choice::default()).unwrap();
-        assert!(figure.caption.contains("n = 1 seed: no interval can be given."), "{}", figure.caption);
+        assert!(figure.caption.contains("Without a second seed there is no interval."), "{}", figure.caption);
         assert!(!figure.panels.iter().flat_map(|panel| &panel.marks).any(|mark| matches!(mark, Mark::Interval { .. })));
     }
 
@@ -225,6 +167,6 @@ mod tests {
         let comparison = fixture::sweep_over("nsp", axes, 1);
         let figure = final_by_axis(&comparison, &comparison.axes[0], &Choice::default()).unwrap();
         let rounded = serde_json::to_value(&figure.panels[0].x).unwrap();
-        insta::assert_snapshot!(rounded, @r#"{"label":"nsp","scale":"Linear","low":-0.5,"high":1.5,"ticks":[{"at":0.0,"text":"off"},{"at":1.0,"text":"random"}],"grid":false}"#);
+        insta::assert_snapshot!(rounded, @r#"{"label":"nsp","scale":"Linear","low":-0.4,"high":1.4,"ticks":[{"at":0.0,"text":"off"},{"at":1.0,"text":"random"}],"grid":false}"#);
     }
 }

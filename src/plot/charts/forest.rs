@@ -2,22 +2,26 @@
 
 use super::encoding::metric_label;
 use super::finals::quantity;
-use crate::analysis::{Comparison, Effect, Goal, Verdict, against_baseline, marginal_effects};
-use crate::plot::figure::{Colour, Figure, Ink, Label, Mark, PlotAxis, Scale, Tick};
+use crate::analysis::statistics::Interval;
+use crate::analysis::{Comparison, Effect, Goal, Verdict, against_baseline, marginal_effects, strongest_axes};
+use crate::plot::figure::{Colour, Figure, Ink, Label, LegendItem, Mark, PlotAxis, Sample, Scale, Tick};
 use crate::plot::ticks::{linear_axis, signed};
 
-const ROW_PT: f64 = 10.0;
-const LINE_PT: f64 = 9.5;
+const ROW_PT: f64 = 6.0;
+const LINE_PT: f64 = 9.4;
 /// Characters of a row's name on one line.
-const LINE_CHARS: usize = 30;
-/// An interval longer than so many times the largest mean difference is cut off.
-const LONGEST: f64 = 3.0;
+const LINE_CHARS: usize = 34;
+/// An interval longer than so many times the range of the means and 0 is left out: it would flatten all others.
+const LONGEST: f64 = 5.0;
+/// The most cells that are drawn against the baseline.
+const MOST_ROWS: usize = 32;
 
 /// The effect of each axis on the average over the others. Absent where no two matched runs have finished.
 pub fn marginal_forest(comparison: &Comparison) -> Option<Figure> {
     let effects = marginal_effects(comparison);
     let title = format!("{}: what each axis does to {}", comparison.experiment, quantity(comparison));
     let subtitle = "Each row: mean difference between two values of an axis, over the settings of all others.";
+    let effects = by_strength(comparison, effects);
     forest(comparison, &effects, "effects", title, subtitle)
 }
 
@@ -26,36 +30,50 @@ pub fn baseline_forest(comparison: &Comparison) -> Option<Figure> {
     let effects = against_baseline(comparison);
     let baseline = effects.first()?.reference.clone();
     let title = format!("{}: every cell against the baseline", comparison.experiment);
-    let subtitle = format!("Baseline: {baseline}. Rows name what differs from it.");
+    let mut subtitle = format!("Baseline: {baseline}. Rows name what differs from it, the best first.");
+    let mut effects = effects.into_iter().filter(|effect| effect.difference.is_some()).collect::<Vec<_>>();
+    let mean = |effect: &Effect| effect.difference.map_or(0.0, |difference| difference.mean);
+    effects.sort_by(|a, b| match comparison.goal {
+        Goal::Minimize => mean(a).total_cmp(&mean(b)),
+        Goal::Maximize => mean(b).total_cmp(&mean(a)),
+    });
+    if effects.len() > MOST_ROWS {
+        subtitle += &format!(" Left out: the {} in the middle.", effects.len() - MOST_ROWS);
+        effects.drain(MOST_ROWS / 2..effects.len() - MOST_ROWS / 2);
+    }
     forest(comparison, &effects, "against-baseline", title, &subtitle)
 }
 
 fn forest(comparison: &Comparison, effects: &[Effect], name: &str, title: String, subtitle: &str) -> Option<Figure> {
     let rows = effects.iter().filter(|effect| effect.difference.is_some()).collect::<Vec<_>>();
-    let (x, is_cut) = difference_axis(comparison, &rows)?;
+    let limit = LONGEST * range_of_means(&rows)?;
+    let interval = |effect: &Effect| effect.interval().filter(|interval| interval.high - interval.low <= limit);
+    let x = difference_axis(comparison, &rows, &interval)?;
     let mut panel = super::encoding::empty_panel(String::new(), x, row_axis(&rows));
     panel.marks.push(Mark::Zero { x: 0.0 });
     for (i, effect) in rows.iter().enumerate() {
         let (y, colour) = (-(i as f64), verdict_colour(effect.verdict));
         let Some(mean) = effect.difference.map(|difference| difference.mean) else { continue };
-        if let Some(interval) = effect.interval() {
+        if let Some(interval) = interval(effect) {
             panel.marks.push(Mark::Span { y, low: interval.low, high: interval.high, colour });
         }
         let filled = effect.verdict != Verdict::Inconclusive;
-        panel.marks.push(Mark::Dot { at: (mean, y), nudge: 0.0, radius: 2.9, colour, filled });
-        panel.labels.push(Label { y, text: row_text(effect), colour });
+        panel.marks.push(Mark::Dot { at: (mean, y), radius: 2.9, colour, filled });
+        panel.labels.push(Label { at: (panel.x.high, y), text: row_text(effect), colour });
     }
-    let better = if comparison.goal == Goal::Minimize { "left" } else { "right" };
-    let mut caption = format!(
-        "Bars: 95 % interval of the difference (Student's t, by the design of the seeds); better is {better}. Verdicts at \
-         5 % over the whole report; hollow: inconclusive."
-    );
+    let mut caption = String::new();
+    if rows.iter().any(|effect| interval(effect).is_some()) {
+        caption += "Bars: 95 % interval of the difference (Student's t, by the design of the seeds). Verdicts at 5 % over \
+                    the whole report.";
+    }
     if rows.iter().any(|effect| effect.interval().is_none()) {
         caption += " Without a second seed there is no interval.";
     }
-    if is_cut {
-        caption += " A bar that reaches the frame goes on beyond it.";
+    let omitted = rows.iter().filter(|effect| effect.interval().is_some() && interval(effect).is_none()).count();
+    if omitted > 0 {
+        caption += &format!(" Rows without a bar: their intervals are longer than the picture ({omitted}).");
     }
+    let caption = caption.trim_start().to_owned();
     let subtitle = subtitle.to_owned();
     let lines = panel.y.ticks.iter().map(|tick| tick.text.lines().count()).max().unwrap_or(1);
     let height = 100.0 + (ROW_PT + LINE_PT * lines as f64) * rows.len() as f64;
@@ -64,6 +82,7 @@ fn forest(comparison: &Comparison, effects: &[Effect], name: &str, title: String
         name: name.to_owned(),
         title,
         subtitle,
+        legend: verdicts_in_legend(&rows),
         caption,
         height,
         columns: 1,
@@ -93,23 +112,55 @@ fn in_lines(name: &str) -> String {
     text
 }
 
-/// Room for zero, every mean and the intervals, as far as those are not absurdly long.
-fn difference_axis(comparison: &Comparison, rows: &[&Effect]) -> Option<(PlotAxis, bool)> {
+/// The effects of the strongest axis first, those of one axis in their order.
+fn by_strength(comparison: &Comparison, mut effects: Vec<Effect>) -> Vec<Effect> {
+    let ranked = strongest_axes(comparison);
+    effects.sort_by_key(|effect| ranked.iter().position(|axis| Some(&axis.name) == effect.axis.as_ref()));
+    effects
+}
+
+/// From the least of the means and 0 to the greatest; absent without rows.
+fn range_of_means(rows: &[&Effect]) -> Option<f64> {
     let means = rows.iter().filter_map(|effect| Some(effect.difference?.mean)).collect::<Vec<_>>();
-    let largest = means.iter().map(|mean| mean.abs()).reduce(f64::max)?.max(1e-9);
-    let ends = rows.iter().filter_map(|effect| effect.interval()).flat_map(|interval| [interval.low, interval.high]);
-    let ends = ends.chain(means).chain([0.0]).collect::<Vec<_>>();
-    let limit = LONGEST * largest;
-    let is_cut = ends.iter().any(|end| end.abs() > limit);
-    let (low, high) = super::curves::extent(ends.into_iter().map(|end| end.clamp(-limit, limit)))?;
-    let pad = 0.06 * (high - low).max(1e-9);
-    let label = format!("difference in {}", metric_label(&comparison.metric));
+    if means.is_empty() {
+        return None;
+    }
+    let (low, high) = super::curves::extent(means.into_iter().chain([0.0]))?;
+    Some((high - low).max(1e-9))
+}
+
+/// Room for zero, every mean and every interval that is drawn; the label says where better is.
+fn difference_axis(
+    comparison: &Comparison,
+    rows: &[&Effect],
+    interval: &dyn Fn(&Effect) -> Option<Interval>,
+) -> Option<PlotAxis> {
+    let means = rows.iter().filter_map(|effect| Some(effect.difference?.mean));
+    let ends = rows.iter().filter_map(|effect| interval(effect)).flat_map(|interval| [interval.low, interval.high]);
+    let (low, high) = super::curves::extent(ends.chain(means).chain([0.0]))?;
+    let pad = 0.05 * (high - low).max(1e-9);
+    let quantity = metric_label(&comparison.metric);
+    let label = match comparison.goal {
+        Goal::Minimize => format!("\u{2190} better     difference in {quantity}     worse \u{2192}"),
+        Goal::Maximize => format!("\u{2190} worse     difference in {quantity}     better \u{2192}"),
+    };
     let mut axis = linear_axis(label, low - pad, high + pad, 5);
     for tick in &mut axis.ticks {
         let decimals = tick.text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
         tick.text = if tick.at.abs() < 1e-12 { "0".to_owned() } else { signed(tick.at, decimals) };
     }
-    Some((axis, is_cut))
+    Some(axis)
+}
+
+/// What the colours of the rows mean.
+fn verdicts_in_legend(rows: &[&Effect]) -> Vec<LegendItem> {
+    let verdicts = [Verdict::Better, Verdict::Worse, Verdict::Negligible, Verdict::Inconclusive];
+    let found = verdicts.into_iter().filter(|verdict| rows.iter().any(|effect| effect.verdict == *verdict));
+    let entry = |verdict: Verdict| {
+        let (colour, filled) = (verdict_colour(verdict), verdict != Verdict::Inconclusive);
+        LegendItem::Entry { sample: Sample::Dot { colour, filled }, text: verdict.word().to_owned() }
+    };
+    found.map(entry).collect()
 }
 
 /// `−0.123 ± 0.040: better`.
@@ -151,14 +202,14 @@ mod tests {
     fn rows_against_the_baseline_name_what_differs() {
         let figure = baseline_forest(&fixture::sweep()).unwrap();
         insta::assert_snapshot!(texts(&figure), @"
-        nsp=random | −0.002 ± 0.025: inconclusive
-        mask_ratio=0.30 | −0.108 ± 0.033: better by mask_ratio
-        mask_ratio=0.30 nsp=random | −0.078 ± 0.064: inconclusive
-        size=mini | −0.225 ± 0.042: better by size
-        size=mini nsp=random | −0.219 ± 0.041: inconclusive
         size=mini mask_ratio=0.30 | −0.316 ± 0.072: better by size, mask_ratio
         size=mini mask_ratio=0.30
         nsp=random | −0.31 ± 0.22: inconclusive
+        size=mini | −0.225 ± 0.042: better by size
+        size=mini nsp=random | −0.219 ± 0.041: inconclusive
+        mask_ratio=0.30 | −0.108 ± 0.033: better by mask_ratio
+        mask_ratio=0.30 nsp=random | −0.078 ± 0.064: inconclusive
+        nsp=random | −0.002 ± 0.025: inconclusive
         ");
     }
 }

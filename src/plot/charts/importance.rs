@@ -3,9 +3,11 @@
 use super::encoding::{empty_panel, metric_label};
 use super::finals::quantity;
 use crate::analysis::{Comparison, Method, Part, importance};
-use crate::plot::figure::{Colour, Dash, Figure, Ink, Label, Mark, PlotAxis, Scale, Stroke, Tick};
+use crate::plot::figure::{Colour, Dash, Figure, Ink, Label, LegendItem, Mark, PlotAxis, Sample, Scale, Stroke, Tick};
 use crate::plot::ticks::linear_axis;
 
+/// An interaction below this share of the variance that is not told apart from chance has no row.
+const SMALL: f64 = 0.02;
 const ROW_PT: f64 = 17.0;
 const BAR_PT: f64 = 8.0;
 
@@ -14,6 +16,12 @@ pub fn importance_bars(comparison: &Comparison) -> Option<Figure> {
     let table = importance(comparison).ok()?;
     let mut parts = table.parts.iter().filter(|part| part.share.is_some()).collect::<Vec<_>>();
     let share = |part: &Part| part.share.unwrap_or_default();
+    // An interaction of which nothing is known but that it is small says nothing that the caption cannot say.
+    let is_small = |part: &&Part| {
+        part.is_swept() && !part.is_clear() && share(part) < SMALL && comparison.axis(&part.name).is_none()
+    };
+    let small = parts.iter().copied().filter(is_small).count();
+    parts.retain(|part| small < 2 || !is_small(part));
     parts.sort_by(|a, b| b.is_swept().cmp(&a.is_swept()).then(share(b).total_cmp(&share(a))));
     let high = parts.iter().map(|part| part.interval.map_or(share(part), |i| i.high)).fold(0.05, f64::max);
     let (label, rows_are) = match table.method {
@@ -34,20 +42,48 @@ pub fn importance_bars(comparison: &Comparison) -> Option<Figure> {
         if let Some(interval) = part.interval {
             panel.marks.push(Mark::Span { y, low: 100.0 * interval.low, high: 100.0 * interval.high, colour });
         }
-        panel.marks.push(Mark::Dot { at: (at, y), nudge: 0.0, radius: 2.9, colour, filled: part.is_clear() });
+        panel.marks.push(Mark::Dot { at: (at, y), radius: 2.9, colour, filled: part.is_clear() });
         let word = if part.word().is_empty() { String::new() } else { format!(": {}", part.word()) };
-        panel.labels.push(Label { y, text: part.share_in_words() + &word, colour });
+        panel.labels.push(Label { at: (panel.x.high, y), text: part.share_in_words() + &word, colour });
     }
+    let has_bars = parts.iter().any(|part| part.interval.is_some());
+    let mut caption = match table.method {
+        _ if !has_bars => table.explanation(),
+        Method::Anova { .. } => "Share: omega squared. Bars: its 95 % interval (noncentral F).".to_owned(),
+        Method::PedAnova { .. } => {
+            "Share: of being among the best, by this axis alone. Bars: its 95 % interval (bootstrap). Where \
+                                    axes vary together, it cannot tell which is at work."
+                .to_owned()
+        }
+    };
+    caption.push(' ');
+    if small > 1 {
+        caption +=
+            &format!("Left out: {small} interactions below {:.0} %, not told apart from chance. ", 100.0 * SMALL);
+    }
+    caption += &table.basis();
     Some(Figure {
         kind: "importance",
         name: "importance".to_owned(),
         title: format!("{}: what matters for {}", comparison.experiment, quantity(comparison)),
         subtitle: format!("{rows_are} Metric: {}.", metric_label(&comparison.metric)),
-        caption: format!("{} Hollow: not told apart from chance. {}", table.explanation(), table.basis()),
+        legend: legend(&parts),
+        caption: caption.trim_end().to_owned(),
         height: 100.0 + ROW_PT * parts.len() as f64,
         columns: 1,
         panels: vec![panel],
     })
+}
+
+fn legend(parts: &[&Part]) -> Vec<LegendItem> {
+    let looks =
+        [(true, Ink::Category(0), "told apart from chance"), (false, Ink::Muted, "not told apart, or not tested")];
+    let looks = looks.into_iter().filter(|(clear, ..)| parts.iter().any(|part| part.is_clear() == *clear));
+    let entry = |(filled, ink, words): (bool, Ink, &str)| LegendItem::Entry {
+        sample: Sample::Dot { colour: Colour::full(ink), filled },
+        text: words.to_owned(),
+    };
+    looks.map(entry).collect()
 }
 
 fn rows(parts: &[&Part]) -> PlotAxis {
@@ -70,11 +106,7 @@ mod tests {
         insta::assert_snapshot!(rows.collect::<Vec<_>>().join("\n"), @"
         size | 84 % (0.5 to 99 %): clear
         mask_ratio | 14 % (0 to 88 %): clear
-        three axes and more | 0.1 % (0 to 1.4 %): not tested
         nsp | below 3.4 %: inconclusive
-        size × mask_ratio | below 0.2 %: inconclusive
-        size × nsp | below 1.5 %: inconclusive
-        mask_ratio × nsp | below 2.0 %: inconclusive
         noise | 2.1 % (0.3 to 63 %)
         ");
     }

@@ -2,23 +2,25 @@
 //!
 //! Parallel lines mean that two axes add up; lines that part or cross mean that the effect of one depends on the other.
 
-use super::curves::{extent, height_for};
-use super::encoding::{empty_panel, metric_label, seed_count};
-use super::finals::quantity;
-use crate::analysis::statistics::Estimate;
-use crate::analysis::{Axis, AxisKind, Comparison, Means, is_full_grid};
-use crate::plot::figure::{Colour, Dash, Figure, Ink, Label, Mark, Panel, PlotAxis, Stroke};
+use super::curves::height_for;
+use super::encoding::empty_panel;
+use super::estimates::{Drawn, Estimates};
+use super::finals::{quantity, value_axis, worst};
+use super::positions::Positions;
+use crate::analysis::{Axis, AxisKind, CellKey, Comparison, is_full_grid, strongest_axes};
+use crate::plot::figure::{Colour, Dash, Figure, Ink, Label, LegendItem, Mark, Panel, Sample, Stroke};
 use crate::plot::palette::Palette;
-use crate::plot::ticks::{linear_axis, named_axis};
+use crate::plot::ticks::short;
 
-/// The room of one axis value that the lines share, in units of the distance between values.
-const SPREAD: f64 = 0.22;
+/// The most panels of a figure: the strongest axes come first.
+const MOST_MARGINAL: usize = 8;
+const MOST_PAIRS: usize = 6;
 
-/// One line of a panel: where the axis has a mean.
+/// One line of a panel: the cells that each of its means is over.
 struct Series<'a> {
     /// The value of the second axis, for an interaction.
     value: Option<(&'a Axis, usize)>,
-    means: Vec<Option<Estimate>>,
+    parts: Vec<Vec<CellKey>>,
 }
 
 /// A panel before it is drawn: the axis below and the lines.
@@ -32,41 +34,51 @@ struct Plot<'a> {
 /// sweep is no full grid.
 pub fn marginal_means(comparison: &Comparison) -> Option<Figure> {
     let axes = varied(comparison)?;
-    let means = Means::of(comparison);
-    let plots = axes.iter().map(|x| {
-        let at = |value: &String| means.over(&[(&x.name, value)]);
-        Plot { title: String::new(), x, series: vec![Series { value: None, means: x.values.iter().map(at).collect() }] }
+    let keys = comparison.cells().into_iter().map(|cell| cell.key).collect::<Vec<_>>();
+    let plots = axes.iter().take(MOST_MARGINAL).map(|x| {
+        let parts = x.values.iter().map(|value| with(&keys, &[(x, value)])).collect();
+        Plot { title: String::new(), x, series: vec![Series { value: None, parts }] }
     });
     let what = format!("final {} by each axis", quantity(comparison));
     let subtitle = "Each panel: the mean at each value of one axis, over all values of the others.";
-    draw(comparison, "marginal-means", &what, subtitle, &plots.collect::<Vec<_>>(), 4)
+    let left_out = axes.get(MOST_MARGINAL..).unwrap_or_default();
+    draw(comparison, "marginal-means", &what, subtitle, &plots.collect::<Vec<_>>(), (4, left_out.len()))
 }
 
 /// One panel for each pair of axes. Absent below two axes, and where the sweep is no full grid.
 pub fn interactions(comparison: &Comparison) -> Option<Figure> {
     let axes = varied(comparison)?;
-    let means = Means::of(comparison);
-    let pairs = (0..axes.len()).flat_map(|a| (a + 1..axes.len()).map(move |b| (a, b)));
-    let plots = pairs.map(|(a, b)| {
+    let keys = comparison.cells().into_iter().map(|cell| cell.key).collect::<Vec<_>>();
+    // Pairs of strong axes first.
+    let mut pairs = (0..axes.len()).flat_map(|a| (a + 1..axes.len()).map(move |b| (a, b))).collect::<Vec<_>>();
+    pairs.sort_by_key(|(a, b)| (a + b, *a));
+    let plots = pairs.iter().take(MOST_PAIRS).map(|&(a, b)| {
         // What has an order, or more values, goes along the panel.
         let weight = |axis: &Axis| (axis.kind != AxisKind::Category, axis.values.len());
         let (x, lines) = if weight(axes[b]) > weight(axes[a]) { (axes[b], axes[a]) } else { (axes[a], axes[b]) };
         let series = lines.values.iter().enumerate().map(|(i, line)| {
-            let at = |value: &String| means.over(&[(&x.name, value), (&lines.name, line)]);
-            Series { value: Some((lines, i)), means: x.values.iter().map(at).collect() }
+            let parts = x.values.iter().map(|value| with(&keys, &[(x, value), (lines, line)]));
+            Series { value: Some((lines, i)), parts: parts.collect() }
         });
         Plot { title: format!("{} by {}", lines.name, x.name), x, series: series.collect() }
     });
     let what = format!("final {} by pairs of axes", quantity(comparison));
     let subtitle =
         "Each panel: means at each pair of values of two axes, over the others. Parallel lines: the two add up.";
-    draw(comparison, "interactions", &what, subtitle, &plots.collect::<Vec<_>>(), 3)
+    let left_out = pairs.len().saturating_sub(MOST_PAIRS);
+    draw(comparison, "interactions", &what, subtitle, &plots.collect::<Vec<_>>(), (3, left_out))
 }
 
+/// The axes, where the sweep is a full grid over two or more of them; the strongest first.
 fn varied(comparison: &Comparison) -> Option<Vec<&Axis>> {
-    let axes = comparison.axes.iter().filter(|axis| axis.values.len() > 1).collect::<Vec<_>>();
+    let axes = strongest_axes(comparison);
     let is_list = !axes.iter().any(|axis| axis.is_continuous());
     (axes.len() > 1 && is_list && is_full_grid(comparison)).then_some(axes)
+}
+
+fn with(keys: &[CellKey], values: &[(&Axis, &String)]) -> Vec<CellKey> {
+    let has = |key: &&CellKey| values.iter().all(|(axis, value)| key.value(&axis.name) == Some(value.as_str()));
+    keys.iter().filter(has).cloned().collect()
 }
 
 fn draw(
@@ -75,40 +87,40 @@ fn draw(
     what: &str,
     subtitle: &str,
     plots: &[Plot<'_>],
-    most_columns: usize,
+    (most_columns, left_out): (usize, usize),
 ) -> Option<Figure> {
-    let estimates = || plots.iter().flat_map(|plot| &plot.series).flat_map(|series| &series.means);
-    let found = estimates().flatten().copied().collect::<Vec<_>>();
-    let missing = estimates().count() - found.len();
-    let (y, is_cut) = mean_axis(comparison, &found)?;
+    // Each panel is read by itself: its bars compare its own means.
+    let estimates = plots.iter().map(|plot| {
+        let parts = plot.series.iter().flat_map(|series| series.parts.iter().cloned()).collect::<Vec<_>>();
+        Estimates::of(comparison, &finished(comparison, &parts))
+    });
+    let estimates = estimates.collect::<Vec<_>>();
+    let y = value_axis(comparison, estimates.iter().flat_map(|one| one.heights_without_runs()))?;
     let palette = Palette::of(&comparison.axes);
-    let panels = plots.iter().map(|plot| draw_plot(plot, &y, comparison, &palette)).collect::<Vec<_>>();
+    let panels = plots.iter().zip(&estimates);
+    let panels = panels.map(|(plot, found)| {
+        let mut panel = empty_panel(plot.title.clone(), Positions::of(plot.x).x, y.clone());
+        draw_plot(plot, &found.drawn, comparison, &palette, &mut panel);
+        panel
+    });
+    let panels = panels.collect::<Vec<_>>();
+    let missing = estimates.iter().flat_map(|one| &one.drawn).filter(|one| one.is_none()).count();
     let columns = if panels.len() == 4 && most_columns < 4 { 2 } else { panels.len().min(most_columns) };
     let rows = panels.len().div_ceil(columns);
-    let counts = found.iter().map(|estimate| estimate.n).collect::<Vec<_>>();
-    let mut caption = if counts.iter().all(|&n| n < 2) {
-        format!("Dots: means, {}: no interval can be given.", seed_count(&counts))
-    } else {
-        let bars = "Dots and bars: mean and 95 % interval over seeds (Student's t)";
-        format!(
-            "{bars}, {}. Differences may be surer than bars that overlap suggest: luck that cells share cancels.",
-            seed_count(&counts)
-        )
-    };
-    if counts.iter().max() != counts.iter().min() || missing > 0 {
-        caption += " A seed counts where it finished in every cell that a mean is over.";
+    let mut caption = Estimates::caption_of_all(&estimates);
+    if left_out > 0 {
+        caption += &format!(" Left out: {left_out} panels of weaker axes.");
     }
-    if missing > 0 {
-        caption += &format!(" A cross at the frame: no seed did ({}).", missing);
-    }
-    if is_cut {
-        caption += " A bar that reaches the frame goes on beyond it.";
-    }
+    let legend = (missing > 0).then(|| LegendItem::Entry {
+        sample: Sample::Cross(Colour::full(Ink::Muted)),
+        text: format!("means that lack a finished run ({missing})"),
+    });
     Some(Figure {
         kind: "means",
         name: name.to_owned(),
         title: format!("{}: {what}", comparison.experiment),
         subtitle: subtitle.to_owned(),
+        legend: legend.into_iter().collect(),
         caption,
         height: if rows == 1 { 250.0 } else { height_for(rows) },
         columns,
@@ -116,46 +128,37 @@ fn draw(
     })
 }
 
-fn draw_plot(plot: &Plot<'_>, y: &PlotAxis, comparison: &Comparison, palette: &Palette) -> Panel {
-    let mut panel = empty_panel(plot.title.clone(), named_axis(&plot.x.name, &plot.x.values), y.clone());
-    for (i, series) in plot.series.iter().enumerate() {
-        let aside = SPREAD * ((i as f64 + 0.5) / plot.series.len() as f64 - 0.5);
-        let ink = series.value.map_or(Ink::Text, |(axis, value)| palette.ink(&axis.name, &axis.values[value]));
-        let colour = Colour::full(ink);
-        let x = |place: usize| place as f64 + aside;
-        let points = series.means.iter().enumerate();
-        let points = points.filter_map(|(place, mean)| Some((x(place), mean.as_ref()?.mean))).collect::<Vec<_>>();
-        let stroke = Stroke { colour, width: 1.3, dash: Dash::nth(series.value.map_or(0, |(_, value)| value)) };
-        if let (Some(last), Some((axis, value))) = (points.last(), series.value) {
-            panel.labels.push(Label { y: last.1, text: axis.values[value].clone(), colour });
-        }
-        panel.marks.push(Mark::Line { points, stroke });
-        for (place, mean) in series.means.iter().enumerate() {
-            let Some(mean) = mean else {
-                let worse = if comparison.goal.prefers(0.0, 1.0) { y.high } else { y.low };
-                panel.marks.push(Mark::Cross { at: (x(place), worse), colour });
-                continue;
-            };
-            if let Some(interval) = mean.interval {
-                panel.marks.push(Mark::Interval { x: x(place), low: interval.low, high: interval.high, colour });
-            }
-            panel.marks.push(Mark::Dot { at: (x(place), mean.mean), nudge: 0.0, radius: 2.6, colour, filled: true });
-        }
-    }
-    panel
+/// A mean over a part of which some cell has no finished run is not like with like: such a part is emptied.
+fn finished(comparison: &Comparison, parts: &[Vec<CellKey>]) -> Vec<Vec<CellKey>> {
+    let cells = comparison.cells().into_iter().filter(|cell| !cell.outcomes(&comparison.metric).is_empty());
+    let finished = cells.map(|cell| cell.key).collect::<std::collections::BTreeSet<_>>();
+    let is_whole = |part: &&Vec<CellKey>| part.iter().all(|key| finished.contains(key));
+    parts.iter().map(|part| Some(part).filter(is_whole).cloned().unwrap_or_default()).collect()
 }
 
-/// The y axis over all means, with room for their intervals as long as those do not flatten the means.
-fn mean_axis(comparison: &Comparison, estimates: &[Estimate]) -> Option<(PlotAxis, bool)> {
-    let (low, high) = extent(estimates.iter().map(|estimate| estimate.mean))?;
-    let ends = estimates.iter().filter_map(|estimate| estimate.interval).flat_map(|bar| [bar.low, bar.high]);
-    let (bars_low, bars_high) = extent(ends).unwrap_or((low, high));
-    let span = if high > low { high - low } else { high.abs().max(1.0) * 0.1 };
-    let (bottom, top) = (bars_low.max(low - span).min(low), bars_high.min(high + span).max(high));
-    let pad = 0.06 * (top - bottom).max(span);
-    let axis = linear_axis(metric_label(&comparison.metric), bottom - pad, top + pad, 5);
-    let is_cut = bars_low < axis.low || bars_high > axis.high;
-    Some((axis, is_cut))
+fn draw_plot(plot: &Plot<'_>, drawn: &[Option<Drawn>], comparison: &Comparison, palette: &Palette, panel: &mut Panel) {
+    let places = Positions::of(plot.x);
+    let mut drawn = drawn.iter();
+    for (i, series) in plot.series.iter().enumerate() {
+        let ink = series.value.map_or(Ink::Category(0), |(axis, value)| palette.ink(&axis.name, &axis.values[value]));
+        let colour = Colour::full(ink);
+        let means = drawn.by_ref().take(series.parts.len()).enumerate();
+        let means = means.filter_map(|(index, one)| Some((places.at(index, i, plot.series.len())?, one)));
+        let mut means = means.collect::<Vec<_>>();
+        means.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let points = means.iter().filter_map(|(x, one)| Some((*x, one.as_ref()?.mean))).collect::<Vec<_>>();
+        if let (Some(&at), Some((axis, value))) = (points.last(), series.value) {
+            panel.labels.push(Label { at, text: short(&axis.values[value]), colour });
+        }
+        let dash = Dash::nth(series.value.map_or(0, |(_, value)| value));
+        panel.marks.push(Mark::Line { points, stroke: Stroke { colour, width: 1.3, dash } });
+        for (x, one) in means {
+            match one {
+                Some(one) => Drawn { runs: Vec::new(), ..one.clone() }.draw(x, (ink, true), panel),
+                None => panel.marks.push(Mark::Cross { at: (x, worst(comparison, &panel.y)), colour }),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -186,7 +189,8 @@ mod tests {
         comparison.runs.iter_mut().filter(dead).for_each(|run| run.state = RunState::Failed);
         let figure = interactions(&comparison).unwrap();
         assert_eq!(count(&figure, |mark| matches!(mark, Mark::Cross { .. })), 5);
-        assert!(figure.caption.contains("no seed did (5)"), "{}", figure.caption);
+        let is_told = |item: &LegendItem| matches!(item, LegendItem::Entry { text, .. } if text.ends_with("(5)"));
+        assert!(figure.legend.iter().any(is_told), "{:?}", figure.legend);
     }
 
     #[test]

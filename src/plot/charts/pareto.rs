@@ -1,11 +1,18 @@
-//! The Pareto front: the mean of every cell against its cost, the front drawn, what is dominated grey.
+//! The Pareto front: the mean of every cell against its cost, the front drawn and numbered, what is dominated grey.
 
 use super::curves::extent;
 use super::encoding::empty_panel;
-use super::finals::{quantity, value_axis};
-use crate::analysis::{Candidate, Comparison, Cost, Place, pareto};
-use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Label, Mark, Panel, PlotAxis, Stroke};
-use crate::plot::ticks::{linear_axis, log_axis};
+use super::estimates::Estimates;
+use super::finals::{quantity, value_axis, worst};
+use crate::analysis::{Candidate, Comparison, Cost, Goal, Place, pareto, strongest_axes};
+use crate::plot::figure::{
+    Colour, Dash, Figure, HEIGHT_PT, Ink, LegendItem, Mark, Panel, PlotAxis, Sample, Scale, Stroke,
+};
+use crate::plot::ticks::{linear_axis, log_axis, short};
+
+const FRONT: Colour = Colour::full(Ink::Category(0));
+/// The settings that name a cell of the front: those of the strongest axes.
+const NAMING_AXES: usize = 4;
 
 /// The front over one cost. Absent where no run has finished, and where all cells cost the same.
 pub fn pareto_front(comparison: &Comparison, cost: Cost) -> Option<Figure> {
@@ -16,25 +23,30 @@ pub fn pareto_front(comparison: &Comparison, cost: Cost) -> Option<Figure> {
         return None;
     }
     let (low, high) = extent(candidates.iter().map(|candidate| candidate.cost))?;
-    let outcomes = comparison.runs.iter().filter_map(|run| run.outcome(&comparison.metric));
-    let (y, is_cut) = value_axis(comparison, outcomes)?;
+    let parts = candidates.iter().map(|candidate| vec![candidate.key.clone()]).collect::<Vec<_>>();
+    let estimates = Estimates::of(comparison, &parts);
+    let y = value_axis(comparison, estimates.heights_without_runs())?;
     let mut panel = empty_panel(String::new(), cost_axis(cost, low, high), y);
-    draw_front(comparison, &candidates, &mut panel);
+    let front = front(&candidates);
+    draw_cells(comparison, &candidates, &estimates, &mut panel);
+    draw_front(&front, comparison.goal, &mut panel);
     let (name, words) = match cost {
         Cost::Parameters => ("pareto-parameters", "parameters"),
         Cost::Flops => ("pareto-compute", "training compute"),
         Cost::Seconds => ("pareto-time", "training time"),
     };
-    let count = |place| candidates.iter().filter(|candidate| candidate.place == place).count();
-    let axes = comparison.axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut caption = Estimates::caption_of_all(std::slice::from_ref(&estimates));
+    caption += " Cost: the mean over the same runs.";
+    if cost == Cost::Seconds {
+        caption += " Time depends on the machine and on what else it did.";
+    }
     Some(Figure {
         kind: "pareto",
         name: name.to_owned(),
         title: format!("{}: {} against {words}", comparison.experiment, quantity(comparison)),
-        subtitle: format!(
-            "Nothing else in the sweep is better for its cost than the cells on the line. Labels: {axes}."
-        ),
-        caption: caption(cost, [count(Place::Open), count(Place::Missing)], is_cut),
+        subtitle: "Nothing else in the sweep is better for its cost than the cells on the line.".to_owned(),
+        legend: legend(comparison, &candidates, &front),
+        caption,
         height: HEIGHT_PT,
         columns: 1,
         panels: vec![panel],
@@ -53,68 +65,109 @@ fn cost_axis(cost: Cost, low: f64, high: f64) -> PlotAxis {
     }
 }
 
-fn draw_front(comparison: &Comparison, candidates: &[Candidate], panel: &mut Panel) {
-    let mut front = candidates.iter().filter(|candidate| candidate.place == Place::Front).collect::<Vec<_>>();
-    front.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-    let colour = Colour::full(Ink::Category(0));
-    let mean = |candidate: &Candidate| candidate.estimate.map_or(f64::NAN, |estimate| estimate.mean);
-    let mut steps = Vec::new();
-    for candidate in &front {
-        steps.extend(steps.last().map(|&(_, before)| (candidate.cost, before)));
-        steps.push((candidate.cost, mean(candidate)));
-    }
-    steps.extend(steps.last().map(|&(_, before)| (panel.x.high, before)));
-    panel.marks.push(Mark::Line { points: steps, stroke: Stroke { colour, width: 1.3, dash: Dash::Solid } });
-    let worse = if comparison.goal.prefers(0.0, 1.0) { panel.y.high } else { panel.y.low };
-    for candidate in candidates.iter().filter(|candidate| candidate.place != Place::Front).chain(front) {
-        let (ink, filled) = match candidate.place {
-            Place::Front => (colour, true),
-            Place::Open => (Colour::full(Ink::Muted), false),
-            Place::Dominated | Place::Missing => (Colour::pale(Ink::Muted), true),
-        };
-        let Some(estimate) = candidate.estimate else {
-            panel.marks.push(Mark::Cross { at: (candidate.cost, worse), colour: Colour::full(Ink::Muted) });
+/// The cells of the front with their means, the cheapest first.
+fn front(candidates: &[Candidate]) -> Vec<(&Candidate, f64)> {
+    let of_front = candidates.iter().filter(|candidate| candidate.place == Place::Front);
+    let mut front = of_front.filter_map(|candidate| Some((candidate, candidate.estimate?.mean))).collect::<Vec<_>>();
+    front.sort_by(|(a, _), (b, _)| a.cost.total_cmp(&b.cost));
+    front
+}
+
+/// What is not on the front, with pale bars, and what has no result.
+fn draw_cells(comparison: &Comparison, candidates: &[Candidate], estimates: &Estimates, panel: &mut Panel) {
+    for (candidate, one) in candidates.iter().zip(&estimates.drawn) {
+        let Some(one) = one else {
+            let at = (candidate.cost, worst(comparison, &panel.y));
+            panel.marks.push(Mark::Cross { at, colour: Colour::full(Ink::Muted) });
             continue;
         };
-        if let Some(interval) = estimate.interval {
-            let colour = if candidate.place == Place::Front { colour } else { Colour::pale(Ink::Muted) };
-            panel.marks.push(Mark::Interval { x: candidate.cost, low: interval.low, high: interval.high, colour });
+        let ink = if candidate.place == Place::Front { FRONT.ink } else { Ink::Muted };
+        if let Some(bar) = one.bar {
+            let (x, colour) = (candidate.cost, Colour::pale(ink));
+            panel.marks.push(Mark::Interval { x, low: bar.low, high: bar.high, colour });
         }
-        panel.marks.push(Mark::Dot {
-            at: (candidate.cost, estimate.mean),
-            nudge: 0.0,
-            radius: 2.9,
-            colour: ink,
-            filled,
-        });
-        if candidate.place == Place::Front {
-            let values = candidate.key.0.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>();
-            panel.labels.push(Label { y: estimate.mean, text: values.join(", "), colour });
+        let (colour, filled) = look(candidate.place);
+        if candidate.place != Place::Front {
+            panel.marks.push(Mark::Dot { at: (candidate.cost, one.mean), radius: 2.6, colour, filled });
         }
     }
 }
 
-fn caption(cost: Cost, [open, missing]: [usize; 2], is_cut: bool) -> String {
-    let mut caption =
-        "Dots and bars: mean of a cell over its finished seeds and its 95 % interval (Student's t); cost: the \
-                       mean over the same runs. Grey: dominated. "
-            .to_owned();
-    if open > 0 {
-        caption += &format!(
-            "Hollow ({open}): dominated by its mean, but the seeds cannot tell it from the best that costs no more (paired, \
-             5 %, Holm-corrected over all pairs of cells). "
-        );
+fn look(place: Place) -> (Colour, bool) {
+    match place {
+        Place::Front => (FRONT, true),
+        Place::Open => (Colour::full(Ink::Muted), false),
+        Place::Dominated | Place::Missing => (Colour::pale(Ink::Muted), true),
     }
-    if missing > 0 {
-        caption += &format!("A cross at the frame: no run of the cell finished ({missing}). ");
+}
+
+/// The steps of the front on top of everything, each cell with its number.
+fn draw_front(front: &[(&Candidate, f64)], goal: Goal, panel: &mut Panel) {
+    let mut steps = Vec::<(f64, f64)>::new();
+    for (candidate, mean) in front {
+        steps.extend(steps.last().map(|&(_, before)| (candidate.cost, before)));
+        steps.push((candidate.cost, *mean));
     }
-    if is_cut {
-        caption += "A bar that reaches the frame goes on beyond it. ";
+    steps.extend(steps.last().map(|&(_, before)| (panel.x.high, before)));
+    panel.marks.push(Mark::Line { points: steps, stroke: Stroke { colour: FRONT, width: 1.5, dash: Dash::Solid } });
+    let dot = |(candidate, mean): &(&Candidate, f64)| Mark::Dot {
+        at: (candidate.cost, *mean),
+        radius: 3.2,
+        colour: FRONT,
+        filled: true,
+    };
+    panel.marks.extend(front.iter().map(dot));
+    // Neighbours that nearly touch share a place for their numbers.
+    let share = |at: (f64, f64)| {
+        let x = match panel.x.scale {
+            Scale::Linear => (at.0 - panel.x.low) / (panel.x.high - panel.x.low),
+            Scale::Log10 => (at.0 / panel.x.low).ln() / (panel.x.high / panel.x.low).ln(),
+        };
+        (x, (at.1 - panel.y.low) / (panel.y.high - panel.y.low))
+    };
+    let mut tags = Vec::<((f64, f64), String)>::new();
+    for (i, (candidate, mean)) in front.iter().enumerate() {
+        let (at, number) = ((candidate.cost, *mean), (i + 1).to_string());
+        match tags.last_mut().filter(|(last, _)| {
+            let (a, b) = (share(*last), share(at));
+            (a.0 - b.0).abs() < 0.035 && (a.1 - b.1).abs() < 0.07
+        }) {
+            Some((place, text)) => (*place, *text) = (at, format!("{text}, {number}")),
+            None => tags.push((at, number)),
+        }
     }
-    if cost == Cost::Seconds {
-        caption += "Time depends on the machine and on what else it did.";
+    let below = goal == Goal::Minimize;
+    panel.marks.extend(tags.into_iter().map(|(at, text)| Mark::Tag { at, text, colour: FRONT, below }));
+}
+
+/// The cells of the front by number, and what the other dots are.
+fn legend(comparison: &Comparison, candidates: &[Candidate], front: &[(&Candidate, f64)]) -> Vec<LegendItem> {
+    let axes = strongest_axes(comparison).into_iter().take(NAMING_AXES).collect::<Vec<_>>();
+    let dot = |place: Place, text: String| {
+        let (colour, filled) = look(place);
+        LegendItem::Entry { sample: Sample::Dot { colour, filled }, text }
+    };
+    let name = |candidate: &Candidate| {
+        let values = axes.iter().filter_map(|axis| candidate.key.value(&axis.name)).map(short).collect::<Vec<_>>();
+        if values.is_empty() { "the only cell".to_owned() } else { values.join(", ") }
+    };
+    let mut items = vec![LegendItem::Heading(super::encoding::names(&axes))];
+    items.retain(|_| !axes.is_empty());
+    items.extend(
+        front
+            .iter()
+            .enumerate()
+            .map(|(i, (candidate, _))| dot(Place::Front, format!("{}: {}", i + 1, name(candidate)))),
+    );
+    let count = |place| candidates.iter().filter(|candidate| candidate.place == place).count();
+    let others = [(Place::Open, "dominated by its mean, not surely worse"), (Place::Dominated, "dominated")];
+    let others = others.into_iter().filter(|(place, _)| count(*place) > 0);
+    items.extend(others.map(|(place, words)| dot(place, format!("{words} ({})", count(place)))));
+    if count(Place::Missing) > 0 {
+        let text = format!("no finished run ({})", count(Place::Missing));
+        items.push(LegendItem::Entry { sample: Sample::Cross(Colour::full(Ink::Muted)), text });
     }
-    caption.trim_end().to_owned()
+    items
 }
 
 #[cfg(test)]
@@ -132,9 +185,16 @@ mod tests {
         let count = |wanted: fn(&Mark) -> bool| figure.panels[0].marks.iter().filter(|mark| wanted(mark)).count();
         assert_eq!(count(|mark| matches!(mark, Mark::Dot { .. })), 6);
         assert_eq!(count(|mark| matches!(mark, Mark::Cross { .. })), 2);
-        let labels = figure.panels[0].labels.iter().map(|label| label.text.as_str()).collect::<Vec<_>>();
-        assert_eq!(labels, ["tiny, 0.30, off", "mini, 0.30, random"]);
-        assert!(figure.caption.contains("no run of the cell finished (2)"), "{}", figure.caption);
+        let entries = figure.legend.iter().filter_map(|item| match item {
+            LegendItem::Entry { text, .. } => Some(text.as_str()),
+            LegendItem::Heading(_) => None,
+        });
+        insta::assert_snapshot!(entries.collect::<Vec<_>>().join("\n"), @"
+        1: tiny, off, 0.30
+        2: mini, random, 0.30
+        dominated (4)
+        no finished run (2)
+        ");
     }
 
     #[test]

@@ -1,91 +1,62 @@
-//! The final metric over an axis whose values are a scale: drawn values, each with its own place.
+//! The final metric over an axis whose values are a scale: a slice, with each cell at its own place.
 
-use super::curves::extent;
-use super::encoding::{empty_panel, names, seed_count};
-use super::finals::{add_floors, missing_in_words, quantity, value_axis};
-use crate::analysis::{Axis, Comparison, Means};
-use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, Mark, PlotAxis};
+use super::encoding::{Choice, Encoding, Samples, empty_panel, names};
+use super::estimates::Estimates;
+use super::finals::{add_floors, missing_in_legend, quantity, value_axis, worst};
+use super::positions::Positions;
+use crate::analysis::{Axis, Comparison};
+use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, Mark};
 use crate::plot::palette::Palette;
-use crate::plot::ticks::{linear_axis, log_axis};
-
-/// Values over more than this ratio are told apart on a logarithmic axis only.
-const WIDE: f64 = 20.0;
 
 /// Every cell at its value of `axis`. Absent where no run has finished. All other axes vary freely below the dots, so
-/// that the figure shows association; one other axis, with few values, is the colour.
-pub fn final_over_scale(comparison: &Comparison, axis: &Axis) -> Option<Figure> {
+/// that the figure shows association; the strongest of them is the colour.
+pub fn final_over_scale(comparison: &Comparison, axis: &Axis, choice: &Choice) -> Option<Figure> {
     let cells = comparison.cells();
-    let outcomes = cells.iter().flat_map(|cell| cell.outcomes(&comparison.metric).into_values());
-    let (y, is_cut) = value_axis(comparison, outcomes)?;
-    let place = |value: &str| value.parse::<f64>().ok().filter(|place| place.is_finite());
-    let (low, high) = extent(axis.values.iter().filter_map(|value| place(value)))?;
-    let colour_axis = comparison.axes.iter().find(|other| other.values.len() > 1 && !other.is_continuous());
+    let places = Positions::of(axis);
+    let place = |value: &str| axis.values.iter().position(|other| other == value).and_then(|i| places.at(i, 0, 1));
+    let estimates = Estimates::of(comparison, &cells.iter().map(|cell| vec![cell.key.clone()]).collect::<Vec<_>>());
+    let encoding = Encoding::new(comparison, choice, &[&axis.name]);
+    let others = encoding.colour.into_iter().chain(encoding.rest.iter().copied()).collect::<Vec<_>>();
     let palette = Palette::of(&comparison.axes);
-    let mut panel = empty_panel(String::new(), scale_axis(axis, low, high), y);
+    let mut panel = empty_panel(String::new(), places.x.clone(), value_axis(comparison, estimates.heights())?);
     add_floors(comparison, &mut panel);
-    let (mut counts, mut missing, mut elsewhere) = (Vec::new(), 0, 0);
-    let worse = if comparison.goal.prefers(0.0, 1.0) { panel.y.high } else { panel.y.low };
-    let means = Means::of(comparison);
-    for cell in &cells {
-        let value = |axis: &Axis| cell.key.value(&axis.name).map(str::to_owned);
-        let Some(x) = value(axis).and_then(|value| place(&value)) else {
+    let (mut missing, mut elsewhere) = (0, 0);
+    for (cell, one) in cells.iter().zip(&estimates.drawn) {
+        let Some(x) = cell.key.value(&axis.name).and_then(place) else {
             elsewhere += 1;
             continue;
         };
-        let ink = colour_axis.and_then(|axis| Some(palette.ink(&axis.name, &value(axis)?))).unwrap_or(Ink::Category(0));
-        let values = cell.outcomes(&comparison.metric).into_values().collect::<Vec<_>>();
-        missing += cell.runs.len() - values.len();
-        let Some(estimate) = means.of_cell(&cell.key) else {
-            panel.marks.push(Mark::Cross { at: (x, worse), colour: Colour::full(ink) });
-            continue;
-        };
-        counts.push(estimate.n);
-        super::finals::draw_estimate((ink, true), x, &values, &estimate, true, &mut panel);
+        let ink = encoding.colour.and_then(|other| Some(palette.ink(&other.name, cell.key.value(&other.name)?)));
+        let ink = ink.unwrap_or(Ink::Category(0));
+        missing += cell.runs.iter().filter(|run| run.outcome(&comparison.metric).is_none()).count();
+        match one {
+            Some(one) => one.draw(x, (ink, true), &mut panel),
+            None => {
+                let at = (x, worst(comparison, &panel.y));
+                panel.marks.push(Mark::Cross { at, colour: Colour::full(ink) });
+            }
+        }
     }
-    let others = comparison.axes.iter().filter(|other| other.name != axis.name && other.values.len() > 1);
-    let others = others.collect::<Vec<_>>();
-    let mut caption =
-        format!("Each dot: a cell, mean over {}; bars: 95 % interval (Student's t).", seed_count(&counts));
+    let mut caption = estimates.caption("");
     if !others.is_empty() {
         caption += &format!(" {} vary from dot to dot: the figure shows association.", names(&others));
     }
     if elsewhere > 0 {
         caption += &format!(" Cells without {}: {elsewhere}, not drawn.", axis.name);
     }
-    if is_cut {
-        caption += " A bar that reaches the frame goes on beyond it.";
-    }
-    let colours = colour_axis.map(|axis| {
-        let values = axis
-            .values
-            .iter()
-            .enumerate()
-            .map(|(i, value)| if i == 0 { format!("{value} first") } else { value.clone() });
-        format!("Colour: {} ({}).", axis.name, values.collect::<Vec<_>>().join(", "))
-    });
+    let mut legend = encoding.legend(&palette, Samples::Dots);
+    legend.extend(missing_in_legend(missing));
     Some(Figure {
         kind: "axes",
         name: format!("final-by-{}", axis.name),
         title: format!("{}: final {} over {}", comparison.experiment, quantity(comparison), axis.name),
-        subtitle: colours.unwrap_or_default(),
-        caption: caption + &missing_in_words(missing),
+        subtitle: String::new(),
+        legend,
+        caption,
         height: HEIGHT_PT,
         columns: 1,
         panels: vec![panel],
     })
-}
-
-fn scale_axis(axis: &Axis, low: f64, high: f64) -> PlotAxis {
-    if low > 0.0 && high > WIDE * low {
-        let mut scale = log_axis(format!("{} (log scale)", axis.name), low, high);
-        scale.ticks.iter_mut().filter(|tick| tick.at < 1.0).for_each(|tick| tick.text = format!("{}", tick.at));
-        scale.ticks.iter_mut().filter(|tick| tick.at < 1e-3).for_each(|tick| {
-            tick.text = format!("{:.0e}", tick.at).replace('-', "\u{2212}");
-        });
-        return scale;
-    }
-    let pad = 0.04 * (high - low);
-    linear_axis(axis.name.clone(), low - pad, high + pad, 5)
 }
 
 #[cfg(test)]
@@ -107,12 +78,12 @@ mod tests {
     fn every_cell_has_its_place_on_the_scale() {
         let mut comparison = drawn(12);
         comparison.runs[3].state = RunState::Failed;
-        let figure = final_over_scale(&comparison, &comparison.axes[1]).unwrap();
+        let figure = final_over_scale(&comparison, &comparison.axes[1], &Choice::default()).unwrap();
         let count = |wanted: fn(&Mark) -> bool| figure.panels[0].marks.iter().filter(|mark| wanted(mark)).count();
         assert_eq!(count(|mark| matches!(mark, Mark::Dot { .. })), 22, "{}", figure.caption);
         assert_eq!(count(|mark| matches!(mark, Mark::Cross { .. })), 2);
         let ticks = figure.panels[0].x.ticks.iter().map(|tick| tick.text.as_str()).collect::<Vec<_>>();
-        assert!(ticks.contains(&"2e\u{2212}5") && ticks.contains(&"0.001"), "{ticks:?}");
+        assert!(ticks.contains(&"2e\u{2212}5") && ticks.contains(&"1e\u{2212}3"), "{ticks:?}");
     }
 
     #[test]

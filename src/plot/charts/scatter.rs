@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::curves::{extent, height_for};
-use super::encoding::{Choice, Encoding, Group, empty_panel, metric_label, names};
-use super::finals::{add_floors, caption, draw_estimate, quantity, value_axis};
-use crate::analysis::statistics::{Estimate, mean};
-use crate::analysis::{Axis, Cell, Comparison, RunData};
-use crate::plot::figure::{Figure, Label, Mark, Panel, PlotAxis, Stroke};
+use super::encoding::{Choice, Encoding, Group, Samples, empty_panel, names};
+use super::estimates::Estimates;
+use super::finals::{add_floors, quantity, value_axis};
+use crate::analysis::{Axis, Cell, CellKey, Comparison, RunData, strongest_axes};
+use crate::plot::figure::{Figure, Mark, Panel, PlotAxis, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, log_axis};
 use crate::types::MetricName;
 
-/// How far apart the groups of one size stand, as a share of the axis.
-const DODGE: f64 = 0.022;
+/// An axis of model size changes the parameters by this ratio; what changes them less, such as a second output, does not.
+const SIZE: f64 = 1.1;
+/// Times over more than this ratio are told apart on a logarithmic axis only.
+const WIDE: f64 = 6.0;
 
 /// What the metric is drawn against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,94 +37,139 @@ impl Abscissa {
     fn axis(self, low: f64, high: f64) -> PlotAxis {
         match self {
             Self::Parameters => log_axis("parameters (log scale)", low, high),
+            Self::Seconds if high > WIDE * low => log_axis("wall-clock time of training (s, log scale)", low, high),
             Self::Seconds => {
                 let pad = 0.06 * (high - low).max(0.02 * high);
-                linear_axis("wall-clock time (s)", (low - pad).max(0.0), high + pad, 5)
+                linear_axis("wall-clock time of training (s)", (low - pad).max(0.0), high + pad, 5)
             }
         }
     }
 }
 
-/// The final metric of every finished run against its cost. Absent where no run has finished, and for parameters where
-/// all models have one size.
+/// The final metric against its cost. Absent where no run has finished, and for parameters where no axis changes the size of
+/// the model.
 pub fn outcome_against(comparison: &Comparison, abscissa: Abscissa, choice: &Choice) -> Option<Figure> {
     let finished = comparison.runs.iter().filter(|run| run.outcome(&comparison.metric).is_some());
     let (low, high) = extent(finished.map(|run| abscissa.of(run)).filter(|&x| x > 0.0))?;
-    if abscissa == Abscissa::Parameters && low == high {
-        return None;
+    match abscissa {
+        Abscissa::Parameters => by_size(comparison, choice, (low, high)),
+        Abscissa::Seconds => by_time(comparison, choice, (low, high)),
     }
-    let sizes = size_axes(comparison);
-    let taken = if abscissa == Abscissa::Parameters { &sizes[..] } else { &[] };
+}
+
+/// A line over the values of the strongest axis of model size, for each setting of the others; of drawn values, each cell.
+fn by_size(comparison: &Comparison, choice: &Choice, (low, high): (f64, f64)) -> Option<Figure> {
+    let size = size_axes(comparison).into_iter().next()?;
+    let is_drawn = comparison.axes.iter().any(Axis::is_continuous);
+    let taken = if is_drawn { &[][..] } else { &[size.name.as_str()][..] };
     let encoding = Encoding::new(comparison, choice, taken);
     let palette = Palette::of(&comparison.axes);
     let cells = comparison.cells();
-    let outcomes = cells.iter().flat_map(|cell| cell.outcomes(&comparison.metric).into_values());
-    let (y, is_cut) = match abscissa {
-        Abscissa::Parameters => value_axis(comparison, outcomes)?,
-        Abscissa::Seconds => (run_axis(comparison, outcomes)?, false),
-    };
-    let mut counts = Vec::new();
     let panels = encoding.panel_keys().into_iter().map(|(title, key)| {
-        let mut panel = empty_panel(title, abscissa.axis(low, high), y.clone());
+        let groups = encoding.groups(&cells, &key, &palette).into_iter();
+        (title, groups.map(|group| (points_of(size, &group, is_drawn), group)).collect::<Vec<_>>())
+    });
+    let panels = panels.collect::<Vec<_>>();
+    let parts = panels.iter().flat_map(|(_, lines)| lines).flat_map(|(points, _)| points);
+    let estimates = Estimates::of(comparison, &parts.map(|(_, keys)| keys.clone()).collect::<Vec<_>>());
+    let y = value_axis(comparison, estimates.heights())?;
+    let mut drawn = estimates.drawn.iter();
+    let panels = panels.iter().map(|(title, lines)| {
+        let mut panel = empty_panel(title.clone(), Abscissa::Parameters.axis(low, high), y.clone());
         add_floors(comparison, &mut panel);
-        let groups = encoding.groups(&cells, &key, &palette);
-        for (i, group) in groups.iter().enumerate() {
-            match abscissa {
-                Abscissa::Parameters => {
-                    let aside = (high / low).powf(DODGE * (i as f64 - (groups.len() - 1) as f64 / 2.0));
-                    counts.extend(by_size(comparison, group, aside, encoding.rest.is_empty(), &mut panel));
-                }
-                Abscissa::Seconds => by_run(comparison, group, &mut panel),
+        for (points, group) in lines {
+            let means = points.iter().zip(drawn.by_ref().take(points.len()));
+            let means = means.filter_map(|((x, _), one)| Some((*x, one.as_ref()?))).collect::<Vec<_>>();
+            let stroke = Stroke { colour: group.colour(), width: 1.1, dash: group.dash };
+            if !is_drawn && means.len() > 1 {
+                let points = means.iter().map(|(x, one)| (*x, one.mean)).collect();
+                panel.marks.push(Mark::Line { points, stroke });
             }
+            means.iter().for_each(|(x, one)| one.draw(*x, (group.ink, group.filled()), &mut panel));
         }
         panel
     });
     let panels = panels.collect::<Vec<_>>();
-    let rows = panels.len().div_ceil(encoding.columns());
-    let (kind, name, against) = match abscissa {
-        Abscissa::Parameters => ("parameters", "loss-by-parameters", "model size"),
-        Abscissa::Seconds => ("time", "loss-by-time", "training time"),
-    };
-    let caption = match abscissa {
-        Abscissa::Parameters => caption(encoding.rest.is_empty(), &counts, is_cut, &names(&encoding.rest)),
-        Abscissa::Seconds => {
-            "Each dot is one finished run; labels stand at the mean of their runs. Time depends on the \
-                              machine and on what else it did."
-                .to_owned()
+    let caption = if is_drawn { estimates.caption("") } else { estimates.caption(&names(&encoding.rest)) };
+    Some(figure(comparison, &encoding, &palette, ("parameters", "loss-by-parameters", "model size"), caption, panels))
+}
+
+/// For each size in order its parameters and the cells of it, as far as they have a result; of drawn values each cell alone.
+fn points_of(size: &Axis, group: &Group<'_>, is_drawn: bool) -> Vec<(f64, Vec<CellKey>)> {
+    let mut sizes = BTreeMap::<usize, (u64, Vec<CellKey>)>::new();
+    for (i, cell) in group.cells.iter().enumerate() {
+        let value = size.values.iter().position(|value| Some(value.as_str()) == cell.key.value(&size.name));
+        let parameters = cell.runs.iter().map(|run| run.parameters).find(|&parameters| parameters > 0);
+        let (Some(value), Some(parameters)) = (value, parameters) else { continue };
+        let entry = sizes.entry(if is_drawn { i } else { value }).or_insert((0, Vec::new()));
+        entry.0 += parameters;
+        entry.1.push(cell.key.clone());
+    }
+    let mut points = sizes.into_values().map(|(sum, keys)| (sum as f64 / keys.len() as f64, keys)).collect::<Vec<_>>();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points
+}
+
+/// Every run at its own time.
+fn by_time(comparison: &Comparison, choice: &Choice, (low, high): (f64, f64)) -> Option<Figure> {
+    let encoding = Encoding::new(comparison, choice, &[]);
+    let palette = Palette::of(&comparison.axes);
+    let cells = comparison.cells();
+    let outcomes = cells.iter().flat_map(|cell| cell.outcomes(&comparison.metric).into_values());
+    let y = value_axis(comparison, outcomes)?;
+    let panels = encoding.panel_keys().into_iter().map(|(title, key)| {
+        let mut panel = empty_panel(title, Abscissa::Seconds.axis(low, high), y.clone());
+        add_floors(comparison, &mut panel);
+        for group in encoding.groups(&cells, &key, &palette) {
+            let runs = group.cells.iter().flat_map(|cell| runs_of(cell, &comparison.metric));
+            let (colour, filled) = (group.colour(), group.filled());
+            panel.marks.extend(runs.map(|at| Mark::Dot { at, radius: 2.4, colour, filled }));
         }
-    };
-    Some(Figure {
+        panel
+    });
+    let caption = "Each dot is one finished run. Time depends on the machine and on what else it did.".to_owned();
+    let panels = panels.collect::<Vec<_>>();
+    Some(figure(comparison, &encoding, &palette, ("time", "loss-by-time", "training time"), caption, panels))
+}
+
+fn figure(
+    comparison: &Comparison,
+    encoding: &Encoding<'_>,
+    palette: &Palette,
+    (kind, name, against): (&'static str, &str, &str),
+    caption: String,
+    panels: Vec<Panel>,
+) -> Figure {
+    Figure {
         kind,
         name: name.to_owned(),
         title: format!("{}: final {} by {against}", comparison.experiment, quantity(comparison)),
-        subtitle: dots_instead_of_lines(encoding.explanation(), abscissa),
+        subtitle: if kind == "time" && !encoding.is_drawn { String::new() } else { encoding.explanation() },
+        legend: encoding.legend(palette, if kind == "time" { Samples::Dots } else { Samples::LinesAndDots }),
         caption,
-        height: height_for(rows),
+        height: height_for(panels.len().div_ceil(encoding.columns())),
         columns: encoding.columns(),
         panels,
-    })
-}
-
-/// Where there are no lines, the dash axis is told by open and full dots.
-fn dots_instead_of_lines(explanation: String, abscissa: Abscissa) -> String {
-    match abscissa {
-        Abscissa::Parameters => explanation,
-        Abscissa::Seconds => explanation
-            .replace("Line:", "Dots:")
-            .replace(" solid", " full")
-            .replace(" dashed", " open")
-            .replace(" dotted", " open"),
     }
 }
 
-/// The axes whose value changes the number of parameters where all others stay.
-fn size_axes(comparison: &Comparison) -> Vec<&str> {
+/// The axes whose value changes the number of parameters a good deal where all others stay, the strongest first.
+fn size_axes(comparison: &Comparison) -> Vec<&Axis> {
     let changes = |axis: &&Axis| {
         let mut by_rest = BTreeMap::<Vec<&str>, u64>::new();
-        let rest = |run| others(comparison, axis, run);
-        comparison.runs.iter().any(|run| *by_rest.entry(rest(run)).or_insert(run.parameters) != run.parameters)
+        comparison.runs.iter().filter(|run| run.parameters > 0).any(|run| {
+            let first = *by_rest.entry(others(comparison, axis, run)).or_insert(run.parameters);
+            run.parameters.max(first) as f64 > SIZE * run.parameters.min(first) as f64
+        })
     };
-    comparison.axes.iter().filter(changes).map(|axis| axis.name.as_str()).collect()
+    let found = strongest_axes(comparison).into_iter().filter(changes).collect::<Vec<_>>();
+    // Drawn values hardly ever match: there the number of parameters itself has to differ.
+    let is_drawn = comparison.axes.iter().any(Axis::is_continuous);
+    let (low, high) = extent(comparison.runs.iter().map(|run| run.parameters as f64)).unwrap_or_default();
+    match &found[..] {
+        [] if is_drawn && high > SIZE * low => strongest_axes(comparison).into_iter().take(1).collect(),
+        _ => found,
+    }
 }
 
 fn others<'a>(comparison: &'a Comparison, axis: &Axis, run: &'a RunData) -> Vec<&'a str> {
@@ -130,48 +177,9 @@ fn others<'a>(comparison: &'a Comparison, axis: &Axis, run: &'a RunData) -> Vec<
     others.map(|other| run.axis(&other.name).unwrap_or_default()).collect()
 }
 
-/// Mean and interval for each model size, joined by a line and set `aside` by a factor; returns the numbers of seeds.
-fn by_size(comparison: &Comparison, group: &Group<'_>, aside: f64, has_bars: bool, panel: &mut Panel) -> Vec<usize> {
-    let mut sizes = BTreeMap::<u64, Vec<f64>>::new();
-    for cell in &group.cells {
-        let parameters = cell.runs.first().map_or(0, |run| run.parameters);
-        sizes.entry(parameters).or_default().extend(cell.outcomes(&comparison.metric).into_values());
-    }
-    let sizes = sizes.into_iter().filter(|(parameters, _)| *parameters > 0);
-    let estimates =
-        sizes.filter_map(|(x, values)| Some((aside * x as f64, Estimate::of(&values)?, values))).collect::<Vec<_>>();
-    let line = estimates.iter().map(|(x, estimate, _)| (*x, estimate.mean)).collect::<Vec<_>>();
-    let stroke = Stroke { colour: group.colour(), width: 1.1, dash: group.dash };
-    panel.marks.push(Mark::Line { points: line, stroke });
-    for (x, estimate, values) in &estimates {
-        draw_estimate((group.ink, group.filled()), *x, values, estimate, has_bars, panel);
-    }
-    if let (Some((_, estimate, _)), false) = (estimates.last(), group.label.is_empty()) {
-        panel.labels.push(Label { y: estimate.mean, text: group.label.clone(), colour: group.colour() });
-    }
-    estimates.iter().map(|(_, estimate, _)| estimate.n).collect()
-}
-
-/// The y axis where only single runs are drawn.
-fn run_axis(comparison: &Comparison, outcomes: impl Iterator<Item = f64>) -> Option<PlotAxis> {
-    let (low, high) = extent(outcomes)?;
-    let pad = 0.08 * (high - low);
-    Some(linear_axis(metric_label(&comparison.metric), low - pad, high + pad, 5))
-}
-
-fn by_run(comparison: &Comparison, group: &Group<'_>, panel: &mut Panel) {
-    let points = group.cells.iter().flat_map(|cell| runs_of(cell, &comparison.metric)).collect::<Vec<_>>();
-    let dot =
-        |&at: &(f64, f64)| Mark::Dot { at, nudge: 0.0, radius: 2.4, colour: group.colour(), filled: group.filled() };
-    panel.marks.extend(points.iter().map(dot));
-    let height = mean(&points.iter().map(|(_, y)| *y).collect::<Vec<_>>());
-    if let (Some(y), false) = (height, group.label.is_empty()) {
-        panel.labels.push(Label { y, text: group.label.clone(), colour: group.colour() });
-    }
-}
-
 fn runs_of(cell: &Cell<'_>, metric: &MetricName) -> Vec<(f64, f64)> {
-    cell.runs.iter().filter_map(|run| Some((run.elapsed_secs, run.outcome(metric)?))).collect()
+    let run = |run: &&RunData| Some((run.elapsed_secs, run.outcome(metric)?)).filter(|(secs, _)| *secs > 0.0);
+    cell.runs.iter().filter_map(run).collect()
 }
 
 #[cfg(test)]
@@ -181,7 +189,30 @@ mod tests {
 
     #[test]
     fn only_axes_that_change_the_size_are_on_the_size_axis() {
-        assert_eq!(size_axes(&fixture::sweep()), ["size"]);
+        let sizes = |comparison: &Comparison| {
+            size_axes(comparison).into_iter().map(|axis| axis.name.clone()).collect::<Vec<_>>()
+        };
+        let mut comparison = fixture::sweep();
+        assert_eq!(sizes(&comparison), ["size"]);
+        // A second output adds a little to every size.
+        let pairs = |run: &&mut RunData| run.axis("nsp") == Some("random");
+        comparison.runs.iter_mut().filter(pairs).for_each(|run| run.parameters += 1_122);
+        assert_eq!(sizes(&comparison), ["size"]);
+    }
+
+    #[test]
+    fn no_line_turns_back() {
+        let mut comparison = fixture::sweep();
+        let pairs = |run: &&mut RunData| run.axis("nsp") == Some("random");
+        comparison.runs.iter_mut().filter(pairs).for_each(|run| run.parameters += 1_122);
+        let figure = outcome_against(&comparison, Abscissa::Parameters, &Choice::default()).unwrap();
+        let lines = figure.panels.iter().flat_map(|panel| &panel.marks).filter_map(|mark| match mark {
+            Mark::Line { points, .. } => Some(points),
+            _ => None,
+        });
+        let lines = lines.collect::<Vec<_>>();
+        assert_eq!(lines.len(), 2, "a line for each mask ratio");
+        assert!(lines.iter().all(|points| points.len() == 2 && points[1].0 > 2.0 * points[0].0), "{lines:?}");
     }
 
     #[test]

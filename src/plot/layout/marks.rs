@@ -1,13 +1,16 @@
-//! Marks become shapes: lines are clipped to their frame and cut into dashes, floors carry their name.
+//! Marks become shapes: lines are clipped to their frame and cut into dashes, floors are hatched like ground.
 
-use super::{Anchor, Frame, Map, Shape, Text, line_of_text, rule};
-use crate::plot::figure::{Colour, Dash, Ink, Mark, Stroke};
+use super::axes::Map;
+use super::{Frame, Shape, line_of_text, rule};
+use crate::plot::figure::{Colour, Ink, Mark, Stroke};
 use crate::plot::text::Fonts;
 use crate::plot::theme::size;
 
 /// How much of a band is ink.
 const BAND_OPACITY: f64 = 0.18;
 const INTERVAL_WIDTH: f64 = 1.3;
+/// Between the hatches of a floor.
+const HATCH: f64 = 5.6;
 
 /// Adds the shapes of `mark`.
 pub fn draw(mark: &Mark, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
@@ -22,22 +25,10 @@ pub fn draw(mark: &Mark, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shap
             let points = edge.map(|&point| clamp(map.at(point), frame)).collect();
             shapes.push(Shape::Area { points, colour: *colour, opacity: BAND_OPACITY });
         }
-        Mark::Dot { at, nudge, radius, colour, filled } => {
-            let (x, y) = map.at(*at);
-            let centre = clamp((x + nudge, y), frame);
-            shapes.push(Shape::Disc { centre, radius: *radius, colour: *colour });
-            if !filled {
-                let hole = (radius - 1.1).max(0.4);
-                shapes.push(Shape::Disc { centre, radius: hole, colour: Colour::full(Ink::Background) });
-            }
+        Mark::Dot { at, radius, colour, filled } => {
+            shapes.extend(dot(clamp(map.at(*at), frame), *radius, *colour, *filled));
         }
-        Mark::Cross { at, colour } => {
-            let (x, y) = clamp(map.at(*at), frame);
-            for side in [-1.0, 1.0] {
-                let points = vec![(x - 2.6, y - 2.6 * side), (x + 2.6, y + 2.6 * side)];
-                shapes.push(Shape::Path { points, width: 1.2, colour: *colour });
-            }
-        }
+        Mark::Cross { at, colour } => shapes.extend(cross(clamp(map.at(*at), frame), *colour)),
         Mark::Interval { x, low, high, colour } => {
             let points = [(*x, *low), (*x, *high)].map(|point| clamp(map.at(point), frame)).to_vec();
             shapes.push(Shape::Path { points, width: INTERVAL_WIDTH, colour: *colour });
@@ -51,29 +42,51 @@ pub fn draw(mark: &Mark, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shap
             shapes.push(Shape::Area { points: corners.to_vec(), colour: ground, opacity: 0.85 });
             shapes.push(line_of_text((x, y + 0.36 * size::TICK), text.clone(), size::TICK, false, colour.ink));
         }
+        Mark::Tag { at, text, colour, below } => {
+            let (x, y) = clamp(map.at(*at), frame);
+            let shift = if *below { 3.0 + 0.8 * size::TICK } else { -4.0 };
+            let left = x - 4.0 - fonts.width(text, size::TICK, false);
+            let at = (left.max(frame.left), (y + shift).clamp(frame.top + 0.8 * size::TICK, frame.bottom - 1.0));
+            shapes.push(line_of_text(at, text.clone(), size::TICK, true, colour.ink));
+        }
         Mark::Span { y, low, high, colour } => {
             let points = [(*low, *y), (*high, *y)].map(|point| clamp(map.at(point), frame)).to_vec();
             shapes.push(Shape::Path { points, width: INTERVAL_WIDTH, colour: *colour });
         }
-        Mark::Floor { y, text } => {
-            let y = map.y(*y);
-            let stroke = Stroke { colour: Colour::full(Ink::Muted), width: 0.8, dash: Dash::Dashed };
-            shapes.extend(stroked(&[(frame.left, y), (frame.right, y)], stroke));
-            shapes.push(Shape::Text(Text {
-                at: (frame.right - 2.0, y - 2.6),
-                text: text.clone(),
-                size: size::CAPTION,
-                bold: false,
-                anchor: Anchor::End,
-                colour: Colour::full(Ink::Muted),
-                upright: false,
-            }));
-        }
+        Mark::Floor { y, .. } => shapes.extend(floor(map.y(*y), frame)),
         Mark::Zero { x } => {
             let x = map.x(*x);
             shapes.push(rule((x, frame.top), (x, frame.bottom), 0.9, Ink::Muted));
         }
     }
+}
+
+/// A full disc, or an open one.
+pub fn dot(centre: (f64, f64), radius: f64, colour: Colour, filled: bool) -> Vec<Shape> {
+    let mut shapes = vec![Shape::Disc { centre, radius, colour }];
+    if !filled {
+        let hole = (radius - 1.1).max(0.4);
+        shapes.push(Shape::Disc { centre, radius: hole, colour: Colour::full(Ink::Background) });
+    }
+    shapes
+}
+
+/// Two short strokes.
+pub fn cross((x, y): (f64, f64), colour: Colour) -> impl Iterator<Item = Shape> {
+    let stroke = move |side: f64| vec![(x - 2.6, y - 2.6 * side), (x + 2.6, y + 2.6 * side)];
+    [-1.0, 1.0].into_iter().map(move |side| Shape::Path { points: stroke(side), width: 1.2, colour })
+}
+
+/// A line with short hatches below it, as ground is drawn: no pattern of a series looks like it.
+pub fn floor(y: f64, frame: Frame) -> Vec<Shape> {
+    let mut shapes = vec![rule((frame.left, y), (frame.right, y), 0.8, Ink::Muted)];
+    let count = ((frame.right - frame.left) / HATCH).floor() as usize;
+    for i in 0..count {
+        let right = frame.left + HATCH * (i as f64 + 0.9);
+        let depth = (0.5 * HATCH).min(frame.bottom - y);
+        shapes.push(rule((right, y), (right - depth, y + depth), 0.5, Ink::Muted));
+    }
+    shapes
 }
 
 fn clamp((x, y): (f64, f64), frame: Frame) -> (f64, f64) {
@@ -123,7 +136,7 @@ fn clip_segment(from: (f64, f64), to: (f64, f64), frame: Frame) -> Option<((f64,
 }
 
 /// The path of a line, or its dashes.
-fn stroked(points: &[(f64, f64)], stroke: Stroke) -> Vec<Shape> {
+pub fn stroked(points: &[(f64, f64)], stroke: Stroke) -> Vec<Shape> {
     let path = |points| Shape::Path { points, width: stroke.width, colour: stroke.colour };
     let Some(pattern) = stroke.dash.pattern() else { return vec![path(points.to_vec())] };
     dashes(points, pattern.map(|length| length * stroke.width.max(1.0))).into_iter().map(path).collect()
