@@ -87,6 +87,7 @@ pub fn lay_out(figure: &Figure, fonts: &Fonts<'_>) -> Scene {
     {
         for line in wrap(fonts, text, size, bold, inner) {
             top += size * LEADING;
+            let line = fonts.fit(&line, size, bold, inner);
             shapes.push(line_of_text((MARGIN, top - 0.3 * size), line, size, bold, ink));
         }
     }
@@ -100,6 +101,7 @@ pub fn lay_out(figure: &Figure, fonts: &Fonts<'_>) -> Scene {
     let caption_top = height - MARGIN + 2.0 - caption_height;
     for (i, line) in caption.into_iter().enumerate() {
         let baseline = caption_top + (i as f64 + 0.76) * size::CAPTION * LEADING;
+        let line = fonts.fit(&line, size::CAPTION, false, inner);
         shapes.push(line_of_text((MARGIN, baseline), line, size::CAPTION, false, Ink::Muted));
     }
     let area = Frame { left: MARGIN, top: top + 2.0, right: WIDTH_PT - MARGIN, bottom: caption_top - 5.0 };

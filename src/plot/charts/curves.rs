@@ -22,6 +22,9 @@ const FAR: f64 = 2.5;
 /// Runs whose ends lie further apart than this ratio are drawn along a logarithmic axis.
 const UNLIKE: f64 = 1.5;
 
+/// The line of a group.
+const BOLD: f64 = 1.6;
+
 /// From so many finished runs on, quartiles say more than single lines.
 const LEAST_BAND: usize = 4;
 
@@ -299,7 +302,7 @@ fn middle_of_group(group: &Group<'_>, runs: &[Drawn], panel: &mut Panel) -> Opti
         let at = (only.step as f64 * per_step, only.value);
         return Some(Mark::Dot { at, radius: 2.9, colour: group.colour(), filled: group.filled() });
     }
-    let stroke = Stroke { colour: group.colour(), width: 1.7, dash: group.dash };
+    let stroke = Stroke { colour: group.colour(), width: BOLD, dash: group.dash };
     (!middle.is_empty()).then(|| Mark::Line { points: coordinates(&middle, per_step), stroke })
 }
 
@@ -373,7 +376,7 @@ mod tests {
         insta::assert_snapshot!(format!("{}\n{}\n{}", figure.title, figure.subtitle, figure.caption), @"
         마스크 비율 mask-ratio: validation MLM loss
         Averaged over nsp.
-        Bold: median over finished runs, n = 2 to 3 seeds; band: their quartiles. A cross marks where a run ended early (1); it is not in the bold line. The first 12 % of each curve, which are far higher, are left out.
+        Bold: median over finished runs, n = 2 to 3 seeds; band: their quartiles. A cross marks where a run ended early (1); it is not in the bold line.
         ");
     }
 

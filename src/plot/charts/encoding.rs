@@ -129,7 +129,8 @@ impl<'a> Encoding<'a> {
         }
     }
 
-    /// The groups of those `cells` that have the values of a panel, in the order of the axis values.
+    /// The groups of those `cells` that have the values of a panel, in the order of the axis values. Where values were
+    /// drawn, each cell is a group.
     pub fn groups(&self, cells: &'a [Cell<'a>], panel: &[(String, String)], palette: &Palette) -> Vec<Group<'a>> {
         let place = |axis: Option<&Axis>, key: &CellKey| match axis {
             Some(axis) => {
@@ -137,10 +138,11 @@ impl<'a> Encoding<'a> {
             }
             None => 0,
         };
-        let mut groups = std::collections::BTreeMap::<(usize, usize), Group<'a>>::new();
-        for cell in cells.iter().filter(|cell| cell.key.matches(panel)) {
+        let mut groups = std::collections::BTreeMap::<(usize, usize, usize), Group<'a>>::new();
+        for (i, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.key.matches(panel)) {
             let (colour, dash) = (place(self.colour, &cell.key), place(self.dash, &cell.key));
-            let group = groups.entry((colour, dash)).or_insert_with(|| {
+            let own = if self.is_drawn { i } else { 0 };
+            let group = groups.entry((colour, dash, own)).or_insert_with(|| {
                 let ink = self.colour.map_or(Ink::Category(0), |axis| palette.ink(&axis.name, &axis.values[colour]));
                 Group { cells: Vec::new(), ink, dash: Dash::nth(dash), dash_index: dash }
             });

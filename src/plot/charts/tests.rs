@@ -30,6 +30,7 @@ pub(in crate::plot) fn every_sweep() -> Vec<(&'static str, Comparison)> {
     let mut wide = fixture::sweep_over("wide", many.collect(), 1);
     wide.runs = wide.runs.into_iter().step_by(37).collect();
     wide.baseline = None;
+    wide.experiment = format!("corpus_hash={}", "0123456789abcdef".repeat(5));
     vec![
         ("three axes", fixture::sweep()),
         ("one axis", fixture::sweep_over("ratios", vec![ratio(&["0.10", "0.15", "0.20", "0.30", "0.40", "0.50"])], 5)),
