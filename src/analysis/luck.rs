@@ -207,29 +207,39 @@ impl Design {
     }
 
     fn scatter(&self, parts: &[Part], mean: f64) -> Option<Measured> {
-        let shapes = parts.iter().map(Part::shape).collect::<Vec<_>>();
-        let own = parts.iter().zip(&shapes).map(|(part, (size, _))| {
+        // Plots that add the same sum share what is known of its scatter; sums of other cells have scatter of their own.
+        let mut alike = Vec::<(Shape, Vec<(&Part, f64)>)>::new();
+        for part in parts {
+            let (size, shape) = part.shape();
+            match alike.iter_mut().find(|(known, _)| known.same(&shape)) {
+                Some((_, its)) => its.push((part, size)),
+                None => alike.push((shape, vec![(part, size)])),
+            }
+        }
+        let sums = alike.iter().map(|(shape, its)| self.scatter_of(shape, its));
+        // Where the sums differ, the same seeds scatter them: what is known of one is not known anew of the next.
+        let (variance, degrees) =
+            sums.collect::<Option<Vec<_>>>()?.into_iter().reduce(|a, b| (a.0 + b.0, a.1.min(b.1)))?;
+        Some(Measured { mean, standard_error: variance.sqrt(), degrees })
+    }
+
+    /// The variance of the plots that add the same sum, each at its size, with its degrees of freedom: from these plots
+    /// and all others that have the sum's cells.
+    fn scatter_of(&self, shape: &Shape, parts: &[(&Part, f64)]) -> Option<(f64, f64)> {
+        let own = parts.iter().map(|(part, size)| {
             (sample_variance(&part.values).map(|v| v / size.powi(2)), part.values.len(), size.powi(2))
         });
         let own = own.collect::<Vec<_>>();
-        let is_alike = shapes.iter().all(|(_, shape)| shape.same(&shapes[0].1));
-        // The same sum in every plot that has its cells.
-        let known: Vec<(f64, f64)> = if is_alike {
-            let form = shapes[0].1.0.iter().copied().collect::<BTreeMap<_, _>>();
-            let values = (0..self.plots.len()).map(|plot| match parts.iter().position(|part| part.plot == plot) {
-                Some(i) => (own[i].0, own[i].1),
-                None => {
-                    let values = self.values(plot, &form);
-                    (sample_variance(&values), values.len())
-                }
-            });
-            values.filter_map(|(variance, n)| Some((variance?, n as f64 - 1.0))).collect()
-        } else {
-            own.iter().filter_map(|(variance, n, _)| Some(((*variance)?, *n as f64 - 1.0))).collect()
-        };
-        let spread = Spread::of(&known)?;
-        let (variance, degrees) = spread.of_sum(&own);
-        Some(Measured { mean, standard_error: variance.sqrt(), degrees })
+        let form = shape.0.iter().copied().collect::<BTreeMap<_, _>>();
+        let values = (0..self.plots.len()).map(|plot| match parts.iter().position(|(part, _)| part.plot == plot) {
+            Some(i) => (own[i].0, own[i].1),
+            None => {
+                let values = self.values(plot, &form);
+                (sample_variance(&values), values.len())
+            }
+        });
+        let known = values.filter_map(|(variance, n)| Some((variance?, n as f64 - 1.0))).collect::<Vec<_>>();
+        Some(Spread::of(&known)?.of_sum(&own))
     }
 }
 
