@@ -19,14 +19,19 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// Reads the states and the speeds of all runs.
+    /// Nothing, on a machine of so many threads.
+    pub fn nothing(threads: usize) -> Self {
+        Self { states: BTreeMap::new(), speeds: Speeds::unknown(threads) }
+    }
+
+    /// Reads the states of all runs, and the speeds of those of so many threads.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn read(store: &Store) -> Result<Self, StoreError> {
+    pub fn read(store: &Store, threads: usize) -> Result<Self, StoreError> {
         let rows = Index::open(store)?.query(&RunQuery::default())?;
         let states = nearest_to_finished(rows).into_iter().map(|(hash, row)| (hash, row.state)).collect();
-        Ok(Self { states, speeds: Speeds::read(store)? })
+        Ok(Self { states, speeds: Speeds::read(store, threads)? })
     }
 
     /// How far a specification is; nothing where it has no run.

@@ -255,7 +255,7 @@ fn a_difference_has_settings_metrics_and_provenance() {
 fn a_plan_says_what_it_costs_and_what_is_there() {
     let (experiment, plan) = planned();
     let (_folder, store, ids) = trained(&plan);
-    let existing = Existing::read(&store).unwrap();
+    let existing = Existing::read(&store, 1).unwrap();
     let report = PlanReport::of(&experiment, &plan, &existing);
     assert_snapshot!(shown(&report, &ids, &["/cells/0"]), @r#"
     {
@@ -281,14 +281,14 @@ fn a_plan_says_what_it_costs_and_what_is_there() {
               "seed": 0,
               "spec_hash": "...",
               "state": "finished",
-              "seconds": 4.0
+              "seconds": null
             },
             {
               "replicate": 1,
               "seed": 1,
               "spec_hash": "...",
               "state": "failed",
-              "seconds": 4.0
+              "seconds": null
             }
           ]
         }

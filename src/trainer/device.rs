@@ -3,7 +3,8 @@
 //! `flex` is in every build. The others are features of the package, and a specification that asks for one is refused
 //! where the program lacks it or the machine does not bear it: nothing is replaced in silence.
 
-use burn::tensor::{Device, Tensor};
+pub use burn::tensor::Device;
+use burn::tensor::Tensor;
 
 use super::kernels::isa::InstructionSet;
 use crate::plan::{DeviceKind, Isa, NUMERICS, RunSpec, TrainSpec};

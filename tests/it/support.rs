@@ -137,6 +137,32 @@ impl Workbench {
     }
 }
 
+/// Without how long things take here: durations become `[TIME]`, and what a column is wide with them no longer shows.
+pub fn without_durations(text: &str) -> String {
+    let is_number = |word: &&str| word.trim_start_matches('~').parse::<f64>().is_ok();
+    let is_unit = |word: &&str| ["s", "min", "h", "d"].contains(word);
+    let cell = |cell: &str| {
+        let words = cell.split(' ').collect::<Vec<_>>();
+        let mut kept: Vec<&str> = Vec::new();
+        let mut i = 0;
+        while i < words.len() {
+            if is_number(&words[i]) && words.get(i + 1).is_some_and(is_unit) {
+                kept.extend((kept.last() != Some(&"[TIME]")).then_some("[TIME]"));
+                i += 2;
+            } else {
+                kept.push(words[i]);
+                i += 1;
+            }
+        }
+        kept.join(" ")
+    };
+    let line = |line: &str| {
+        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(cell);
+        cells.collect::<Vec<_>>().join("  ")
+    };
+    text.lines().map(|text| line(text) + "\n").collect()
+}
+
 /// Waits for the end of a command.
 pub fn finish(child: Child) -> Output {
     let output = child.wait_with_output().unwrap();

@@ -9,7 +9,10 @@ use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::experiment::Value;
 use crate::plan::{PlannedRun, Savings};
+use crate::report::estimate::Basis;
 use crate::report::planned::{Existing, PlanReport, cost};
+use crate::runner::bench::training_speed;
+use crate::runner::provenance::cores;
 use crate::store::{RunState, Store};
 
 /// What `ablate plan` takes.
@@ -27,6 +30,9 @@ pub struct Arguments {
     pub json: Json,
 }
 
+/// Shapes of which a few steps are tried where no finished run tells their speed; each takes about a second.
+const TRIED: usize = 4;
+
 /// Cells that are shown unless all are asked for.
 const ROWS: usize = 200;
 
@@ -36,8 +42,14 @@ pub fn plan(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         return explain(context, &context.read(&arguments.experiment)?, key, arguments.json.wanted);
     }
     let loaded = context.load(&arguments.experiment)?;
-    let existing =
-        if context.runs.exists() { Existing::read(&Store::open(&context.runs)?)? } else { Existing::default() };
+    let mut existing = match context.runs.exists() {
+        true => Existing::read(&Store::open(&context.runs)?, cores())?,
+        false => Existing::nothing(cores()),
+    };
+    let runs = loaded.plan.runs();
+    let missing = runs.iter().filter(|run| existing.state(run.hash) != Some(RunState::Finished));
+    let missing = missing.map(|run| &run.spec).collect::<Vec<_>>();
+    existing.speeds.try_others(missing.into_iter(), TRIED, training_speed);
     if arguments.json.wanted {
         context.printer.json(&PlanReport::of(&loaded.experiment, &loaded.plan, &existing));
     } else {
@@ -80,7 +92,9 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
             known(cost.and_then(|c| c.steps).map(format::thousands)),
             known(cost.and_then(|c| c.tokens).map(|tokens| format::si(tokens as f64))),
             known(cost.and_then(|c| c.flops).map(format::si)),
-            known(time.map(|p| format!("{}{}", if p.same_size { "" } else { "~" }, format::duration(p.secs)))),
+            known(time.map(|p| {
+                format!("{}{}", if p.basis == Basis::OtherShapes { "~" } else { "" }, format::duration(p.secs))
+            })),
             existing.of(cell),
         ]);
         row
@@ -125,14 +139,18 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
         return text;
     }
     let secs = format::duration(predictions.iter().map(|p| p.secs).sum());
-    match predictions.iter().map(|p| p.runs).max() {
-        Some(n) if predictions.iter().all(|p| p.same_size) => {
-            text.push_str(&format!(", about {secs} one after another (from {})", plural(n, "similar run")));
-        }
-        Some(n) => {
-            text.push_str(&format!(", roughly {secs} one after another (from {} of other sizes)", plural(n, "run")));
-        }
+    let runs = predictions.iter().map(|p| if let Basis::LikeRuns(n) = p.basis { n } else { 0 }).max().unwrap_or(0);
+    match predictions.iter().map(|p| p.basis).max() {
         None => text.push_str("; how long that takes is not known before the first run is finished"),
+        Some(Basis::LikeRuns(_)) => {
+            text.push_str(&format!(", about {secs} one after another (from {})", plural(runs, "like run")));
+        }
+        Some(Basis::Tried) => {
+            text.push_str(&format!(", about {secs} one after another (from steps that were tried just now)"));
+        }
+        Some(Basis::OtherShapes) => {
+            text.push_str(&format!(", roughly {secs} one after another (from models or batches of other sizes)"));
+        }
     }
     text
 }

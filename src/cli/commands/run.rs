@@ -44,6 +44,14 @@ pub struct Arguments {
     pub font: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// So many runs of a file at a time, and nothing else out of the ordinary.
+    pub fn of(experiment: ExperimentFile, jobs: Jobs) -> Self {
+        let (threads, out, font) = (None, None, None);
+        Self { experiment, jobs, threads, retry: false, no_sharing: false, no_halving: false, out, font }
+    }
+}
+
 /// How many runs are executed at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Jobs {
