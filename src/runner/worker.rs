@@ -138,6 +138,7 @@ impl Run {
     fn execute(&self, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
         let spec = self.dir.read_spec()?;
         device::check(&spec)?;
+        device::pin(spec.train());
         record_execution(self.executed_before.as_ref(), spec.train().device.name(), recorder)?;
         match spec.task() {
             Some(task) => self.fine_tune(&spec, task, recorder),
