@@ -492,7 +492,7 @@ const TRAIN: &[Key] = &[
 
 #[rustfmt::skip]
 const FINETUNE: &[Key] = &[
-    without_default("finetune.task", one_of(&["classify", "ner"]), "What the model is trained for after pretraining: classes of texts, or named entities"),
+    without_default("finetune.task", one_of(metrics::TASKS), "What the model is trained for after pretraining: classes of texts, or named entities"),
     without_default("finetune.data", Text, "The labelled examples to learn from: TSV or JSON lines for classify, KLUE-NER's format for ner; required"),
     without_default("finetune.test", Text, "Labelled examples that are judged once, after the last step"),
     key("finetune.text_column", Text, "'text'", "The column, or the field of a JSON line, that holds the text"),
