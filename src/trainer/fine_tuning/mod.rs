@@ -19,7 +19,7 @@ use super::model::TrainingPass;
 use super::model::parameters::{Parameter, Weights};
 use super::model::task::{BertForTask, StartError, frozen_parameters};
 use super::recorder::{RecordError, Recorder};
-use super::step_loop::{Evaluation, Learnt, Losses, Stage};
+use super::step_loop::{Evaluation, Losses, Stage, StepGradients};
 use crate::plan::RunSpec;
 use crate::trainer::rng::Permutation;
 use crate::types::metrics;
@@ -106,23 +106,23 @@ impl Stage for FineTuning<'_> {
         Ok(())
     }
 
-    fn batch(&self, place: u64) -> Batch {
+    fn batch(&self, index: u64) -> Batch {
         let (n, size) = (self.instances() as u64, self.spec.train().batch_size as u64);
         let example = |i: u64| {
             let order = Permutation::of_epoch(self.spec.train().seed, i / n, n as usize);
             &self.examples.train.examples[order.at((i % n) as usize)]
         };
-        collate((place * size..(place + 1) * size).map(example))
+        collate((index * size..(index + 1) * size).map(example))
     }
 
-    fn learn(&self, model: &BertForTask, batch: &Batch, place: u64, device: &Device) -> Learnt {
+    fn forward_backward(&self, model: &BertForTask, batch: &Batch, index: u64, device: &Device) -> StepGradients {
         let train = self.spec.train();
-        let pass = TrainingPass { seed: train.seed, step: place, gradient_checkpointing: train.gradient_checkpointing };
+        let pass = TrainingPass { seed: train.seed, step: index, gradient_checkpointing: train.gradient_checkpointing };
         let loss = Asked { model, spec: self.spec, batch, training: Some(pass), device }.loss();
         let gradients = model.gradients(loss.backward());
         let total = f64::from(loss.into_scalar::<f32>());
         let tokens = batch.tokens.sequences.rows() as u64;
-        Learnt { losses: Losses { total, parts: Vec::new() }, gradients, tokens, places: tokens as f64 }
+        StepGradients { losses: Losses { total, parts: Vec::new() }, gradients, tokens, positions: tokens as f64 }
     }
 
     fn evaluate(&self, model: &BertForTask, is_last: bool, device: &Device) -> Evaluation {
