@@ -15,6 +15,11 @@ pub fn kernel_isa() -> &'static str {
     InstructionSet::in_use().name()
 }
 
+/// The instruction set that matrix products of a run as `train` says are computed with on this CPU.
+pub fn isa_of(train: &TrainSpec) -> &'static str {
+    pinned(train).map_or_else(kernel_isa, InstructionSet::name)
+}
+
 /// Why a specification cannot be computed by this program, here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
