@@ -194,3 +194,135 @@ impl File {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::Task;
+    use crate::runner::testing;
+    use crate::trainer::fine_tuning::tasks::classify::Classify;
+    use crate::trainer::fine_tuning::tasks::ner::Ner;
+
+    fn reference(task: Task, data: &str, test: Option<&str>) -> ExamplesRef {
+        ExamplesRef {
+            task,
+            data: data.to_owned(),
+            test: test.map(str::to_owned),
+            text_column: "text".to_owned(),
+            pair_column: None,
+            label_column: "label".to_owned(),
+        }
+    }
+
+    /// The stage that a plan makes of these examples.
+    fn stage(examples: &ExamplesRef, facts: ExamplesFacts) -> TaskSpec {
+        TaskSpec {
+            task: examples.task,
+            data: examples.data.clone(),
+            data_hash: facts.data_hash,
+            test: examples.test.clone(),
+            test_hash: facts.test_hash,
+            text_column: examples.text_column.clone(),
+            pair_column: examples.pair_column.clone(),
+            label_column: examples.label_column.clone(),
+            labels: facts.labels,
+            valid_fraction: 0.25,
+            start: Start::Random,
+            encoder: plan::Encoder::Trained,
+            head: HeadKind::Linear,
+            lstm_hidden_size: 5,
+        }
+    }
+
+    fn write(folder: &Path, name: &str, rows: impl Iterator<Item = (String, &'static str)>) {
+        let rows: String = rows.map(|(text, label)| format!("{text}\t{label}\n")).collect();
+        fs::write(folder.join(name), format!("text\tlabel\n{rows}")).unwrap();
+    }
+
+    fn label(i: usize) -> &'static str {
+        ["2", "10"][i % 2]
+    }
+
+    /// What the plan is told of a file is what the run reads: the labels in order of their numbers, every text on one side, the
+    /// empty ones named; and a file that changed since is refused.
+    #[test]
+    fn the_run_reads_the_file_that_was_planned_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = testing::sources(folder.path());
+        fs::create_dir(&sources.search.data_root).unwrap();
+        let data_root = sources.search.data_root.as_path();
+        write(data_root, "a.tsv", (0..40).map(|i| (if i == 7 { " ".to_owned() } else { format!("t{i}") }, label(i))));
+        write(data_root, "b.tsv", (0..5).map(|i| (format!("u{i}"), "10")));
+        let examples = reference(Task::Classify, "a.tsv", Some("b.tsv"));
+        let facts = look_up(&examples, &sources.search).unwrap();
+        assert_eq!(facts.labels, ["2", "10"]);
+        let stage = stage(&examples, facts);
+        let read = |judged| Data::<Classify>::read(&stage, judged, &sources.search);
+        let data = read(1000).unwrap();
+        let texts = |side: &[<Classify as Definition>::Text]| {
+            side.iter().map(|example| example.text.clone()).collect::<BTreeSet<_>>()
+        };
+        let (train, valid) = (texts(&data.train), texts(&data.valid));
+        assert!(train.is_disjoint(&valid) && train.len() + valid.len() == 39 && !valid.is_empty());
+        assert_eq!(
+            (data.test.len(), data.notices),
+            (5, vec!["a.tsv: 1 examples without text are left out".to_owned()])
+        );
+        assert_eq!(read(2).unwrap().valid.len(), 2);
+        // A test file has no label that cannot be learnt.
+        write(data_root, "c.tsv", [("x".to_owned(), "3")].into_iter());
+        let error = look_up(&reference(Task::Classify, "a.tsv", Some("c.tsv")), &sources.search).unwrap_err();
+        assert!(error.to_string().contains("`3` is not among those to learn from (2, 10)"), "{error}");
+
+        fs::create_dir_all(sources.cache()).unwrap();
+        let known = floors(&stage, 1000, &sources).unwrap();
+        let metrics: Vec<&str> = known.iter().map(|floor| floor.metric.as_str()).collect();
+        let of_side =
+            |side: &str| ["accuracy", "macro_f1", "accuracy", "macro_f1"].map(|leaf| format!("{side}/{leaf}"));
+        assert_eq!(metrics, [of_side("valid"), of_side("test")].concat());
+        write(data_root, "a.tsv", [("y".to_owned(), "2")].into_iter());
+        assert!(matches!(read(1000), Err(ExamplesError::Changed { path, .. }) if path.ends_with("a.tsv")));
+        assert_eq!(floors(&stage, 1000, &sources).unwrap(), known, "the cache has them");
+        assert!(matches!(floors(&stage, 3, &sources), Err(ExamplesError::Changed { .. })), "of others it has not");
+    }
+
+    /// Tagged text has O first, and no floors but that of finding nothing.
+    #[test]
+    fn tagged_text_is_read_by_its_own_task() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = testing::sources(folder.path());
+        fs::create_dir(&sources.search.data_root).unwrap();
+        let one = |i: usize| format!("{}\tB-PS\n.\tO\n\n", char::from(b'a' + i as u8));
+        fs::write(sources.search.data_root.join("n.tsv"), (0..20).map(one).collect::<String>()).unwrap();
+        let examples = reference(Task::Ner, "n.tsv", None);
+        let facts = look_up(&examples, &sources.search).unwrap();
+        assert_eq!(
+            (facts.labels.as_slice(), facts.test_hash),
+            (["O", "B-PS", "I-PS"].map(str::to_owned).as_slice(), None)
+        );
+        let stage = stage(&examples, facts);
+        let data = Data::<Ner>::read(&stage, 1000, &sources.search).unwrap();
+        assert_eq!((data.train.len() + data.valid.len(), data.test.len()), (20, 0));
+        let floors = floors(&stage, 1000, &sources).unwrap();
+        assert!(floors.iter().all(|floor| floor.label == "all O" && floor.metric.starts_with("valid/")));
+        assert_eq!(floors.iter().map(|floor| floor.value).collect::<Vec<_>>(), [0.5, (2.0 / 3.0) / 2.0, 0.0]);
+    }
+
+    proptest! {
+        /// As many as asked for, in their order, and no gap between two is wider than another by more than one.
+        #[test]
+        fn examples_are_spread_evenly(all in 1usize..200, n in 1usize..50) {
+            let chosen = spread((0..all).collect(), n);
+            prop_assert_eq!(chosen.len(), n.min(all));
+            let gaps: Vec<usize> = chosen.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            let (least, most) = (gaps.iter().min().copied().unwrap_or(1), gaps.iter().max().copied().unwrap_or(1));
+            prop_assert!(least >= 1 && most - least <= 1, "{:?}", gaps);
+        }
+    }
+}
