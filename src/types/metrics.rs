@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_task_is_decided_by_what_it_records() {
-        for task in EVERY_TASK {
+        for task in TASKS {
             assert!(of_task(task).any(|metric| metric == deciding(Some(task))), "{task}");
             assert_eq!(of_task(task).filter(|metric| metric.is_criterion()).count(), 1);
         }
