@@ -16,7 +16,7 @@
 //! full sequence. Embedding look-ups, norms, softmax, biases and the optimizer are left out.
 
 use super::parameters::{ParameterCount, parameter_count};
-use super::run_spec::{Architecture, HeadKind, RunSpec, StageSpec, Task, TrainSpec};
+use super::run_spec::{Answers, Architecture, HeadKind, RunSpec, StageSpec, TrainSpec};
 
 /// The cost of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,10 +90,10 @@ fn head_flops(spec: &RunSpec, seq_len: usize) -> f64 {
         }
         StageSpec::Finetune(stage) => {
             let (h, labels) = (stage.task.lstm_hidden_size as f64, stage.task.labels.len() as f64);
-            match (stage.task.task, stage.task.head) {
-                (Task::Classify, _) => 2.0 * d * d + 2.0 * d * labels,
-                (Task::Ner, HeadKind::BilstmCrf) => t * (16.0 * h * (d + h) + 4.0 * h * labels),
-                (Task::Ner, HeadKind::Linear | HeadKind::Crf) => 2.0 * t * d * labels,
+            match (stage.task.task.answers(), stage.task.head) {
+                (Answers::Class, _) => 2.0 * d * d + 2.0 * d * labels,
+                (Answers::Tags, HeadKind::BilstmCrf) => t * (16.0 * h * (d + h) + 4.0 * h * labels),
+                (Answers::Tags, HeadKind::Linear | HeadKind::Crf) => 2.0 * t * d * labels,
             }
         }
         // Nothing is asked of it.

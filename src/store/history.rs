@@ -74,7 +74,7 @@ pub struct CheckpointRecord {
     pub weights: ContentHash,
 }
 
-/// Training went on from an earlier step.
+/// Training resumed from an earlier step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume {
     pub step: Step,

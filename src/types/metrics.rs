@@ -107,7 +107,8 @@ macro_rules! metrics {
 
 const CLASSIFY: &[&str] = &["classify"];
 const NER: &[&str] = &["ner"];
-const EVERY_TASK: &[&str] = &["classify", "ner"];
+/// The tasks of fine-tuning.
+pub const TASKS: &[&str] = &["classify", "ner"];
 
 // A metric is one line here, and the line that records it.
 metrics! {
@@ -133,7 +134,7 @@ metrics! {
         SPEED = "time/tokens_per_s", "speed", "tokens/s", Maximize, Training;
     }
     judged {
-        LOSS = "loss", "loss", "nats", Minimize, EVERY_TASK;
+        LOSS = "loss", "loss", "nats", Minimize, TASKS;
         ACCURACY = "accuracy", "accuracy", "share", Maximize, CLASSIFY;
         MICRO_F1 = "micro_f1", "micro F1", "", Maximize, CLASSIFY;
         MACRO_F1 = "macro_f1", "macro F1", "", Maximize, CLASSIFY;
@@ -193,16 +194,16 @@ pub fn of_task(task: &str) -> impl Iterator<Item = &'static Metric> {
 }
 
 /// What decides in fine-tuning, by task.
-const DECIDING: [(&str, &Metric); 2] = [("classify", &ACCURACY.valid), ("ner", &ENTITY_F1.valid)];
+const DECIDING: &[(&str, &Metric)] = &[("classify", &ACCURACY.valid), ("ner", &ENTITY_F1.valid)];
 
 /// The metric that decides unless an experiment names one: of pretraining, or of fine-tuning for a task.
 pub fn deciding(task: Option<&str>) -> &'static Metric {
-    DECIDING.into_iter().find(|(name, _)| task == Some(name)).map_or(&VALID_MLM_LOSS, |(_, metric)| metric)
+    DECIDING.iter().find(|(name, _)| task == Some(name)).map_or(&VALID_MLM_LOSS, |(_, metric)| metric)
 }
 
 /// The metrics that usually decide, of every stage: a run records one of them.
 pub fn deciding_by_stage() -> impl Iterator<Item = &'static Metric> {
-    DECIDING.into_iter().map(|(_, metric)| metric).chain([&VALID_MLM_LOSS])
+    DECIDING.iter().map(|(_, metric)| *metric).chain([&VALID_MLM_LOSS])
 }
 
 /// Whether two executions of one spec must agree bit for bit on the metric of this name: on all but what the clock says.
@@ -326,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_task_is_decided_by_what_it_records() {
-        for task in EVERY_TASK {
+        for task in TASKS {
             assert!(of_task(task).any(|metric| metric == deciding(Some(task))), "{task}");
             assert_eq!(of_task(task).filter(|metric| metric.is_criterion()).count(), 1);
         }

@@ -130,5 +130,5 @@ fn cell(row: &ListedRun) -> String {
         let name = key.strip_suffix(".kind").unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key));
         format!("{name}={}", spelling::axis_value(value))
     };
-    row.axes.iter().map(part).collect::<Vec<_>>().join(" ")
+    if row.axes.is_empty() { "-".to_owned() } else { row.axes.iter().map(part).collect::<Vec<_>>().join(" ") }
 }

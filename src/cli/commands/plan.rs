@@ -161,7 +161,7 @@ fn sharing(savings: Savings) -> String {
     let mut text = String::new();
     if runs > 0 {
         let steps = format::thousands(steps);
-        text.push_str(&format!(", {runs} of them go on where shorter ones end: sharing -{steps} steps"));
+        text.push_str(&format!(", {runs} of them resume where shorter ones end: sharing -{steps} steps"));
     }
     if apart > 0 {
         text.push_str(&format!(

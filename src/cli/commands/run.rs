@@ -102,10 +102,12 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let counts = Counts::of(&outcomes?);
     context.printer.status(counts.style(), "Done", counts.in_words());
     if counts.interrupted > 0 {
-        let text = "interrupted; the same command goes on from the last checkpoints";
+        let text = "interrupted; the same command resumes from the last checkpoints";
         let is_asked_for = stop.is_requested();
         return Err(if is_asked_for { CliError::Interrupted(text.to_owned()) } else { CliError::work(text) });
     }
+    // Drawing has no step to stop at: from here on the first signal ends the program.
+    stop.request();
     let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: false };
     draw(context, &loaded, &sources.store, &drawing)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
