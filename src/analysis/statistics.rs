@@ -169,6 +169,14 @@ pub fn holm_in_family(p_values: &[f64], size: usize) -> Vec<f64> {
     adjusted
 }
 
+/// How many decimals a mean has: those of its uncertainty, and no fewer than show it to four digits or to thousandths, so that
+/// a wide interval does not round it away.
+pub fn decimals_for_mean(mean: f64, uncertainty: Option<f64>) -> usize {
+    let size = mean.abs().max(uncertainty.unwrap_or_default());
+    let digits = if size >= 1.0 && size.is_finite() { (3.0 - size.log10().floor()).max(0.0) as usize } else { 3 };
+    uncertainty.map_or(digits, |uncertainty| decimals_for(uncertainty).max(digits))
+}
+
 /// How many decimals show two significant digits of `uncertainty`, between 0 and 6.
 pub fn decimals_for(uncertainty: f64) -> usize {
     if uncertainty <= 0.0 || !uncertainty.is_finite() {

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::args::{Colour, Global};
+use super::table::wrapped;
 
 /// Where words go, and how they look.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +58,11 @@ impl Printer {
         let _ = writeln!(io::stdout().lock(), "{text}");
     }
 
+    /// Prints sentences as a result, broken between words where they are wider than the terminal.
+    pub fn prose(&self, text: &str) {
+        self.data(terminal_width().map_or_else(|| text.to_owned(), |width| wrapped(text, width)));
+    }
+
     /// Prints a JSON document.
     pub fn json(&self, value: &impl Serialize) {
         let mut out = io::stdout().lock();
@@ -106,9 +112,15 @@ impl Printer {
     }
 }
 
-/// The columns of the terminal that results are printed on; none where they go elsewhere.
+/// The columns of the terminal that results are printed on, or those that `COLUMNS` names; none where results go elsewhere.
 pub fn terminal_width() -> Option<usize> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(terminal_size::Width(columns), _)| usize::from(columns))
+    let terminal = terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0));
+    terminal.or_else(named_width)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn named_width() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
