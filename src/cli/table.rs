@@ -69,7 +69,7 @@ fn fit(widths: &mut [usize], is_text: &[bool], room: usize) {
 }
 
 /// The text, cut to so many visible characters. What is coloured is short, and left alone.
-fn cut(text: &str, width: usize) -> Cow<'_, str> {
+pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
     if visible_width(text) <= width || text.contains('\u{1b}') {
         return Cow::Borrowed(text);
     }

@@ -7,6 +7,7 @@
 
 pub mod charts;
 mod figure;
+mod inline;
 mod labels;
 mod layout;
 mod palette;
@@ -16,7 +17,8 @@ mod theme;
 pub mod ticks;
 
 pub use figure::{Colour, Dash, Figure, Ink, Label, Mark, Owned, Owner, Panel, PlotAxis, Scale, Since, Stroke, Tick};
+pub use inline::{Inline, render_inline};
 pub use palette::Palette;
-pub use render::{Inline, MissingGlyphs, Png, RenderError, render_inline, render_png, render_svg};
+pub use render::{MissingGlyphs, Png, RenderError, render_png, render_svg};
 pub use text::{ExtraFont, InvalidFont};
 pub use theme::Theme;

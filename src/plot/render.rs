@@ -11,13 +11,13 @@ use plotters::prelude::{BitMapBackend, Color, DrawingBackend, RGBColor, SVGBacke
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontFamily, FontStyle, FontTransform, IntoFont, TextStyle};
 
-use super::figure::{Colour, Figure, Ink, Owner};
+use super::figure::{Colour, Figure, Ink};
 use super::layout::{Anchor, Scene, Shape, Text, lay_out};
 use super::text::{ExtraFont, FONT_FAMILY, Fonts};
 use super::theme::Theme;
 
 /// SVG units a point.
-const SVG_UNITS: f64 = 10.0;
+pub(super) const SVG_UNITS: f64 = 10.0;
 /// PNG pixels a point: twice the 96 to the inch of a screen.
 const PNG_PIXELS: f64 = 2.0 * 96.0 / 72.0;
 /// A PNG is drawn so many times larger in each direction, then averaged.
@@ -76,66 +76,6 @@ pub fn render_svg(figure: &Figure) -> Result<String, RenderError> {
     Ok(svg_head(figure, &scene) + body)
 }
 
-/// A figure for a page that has title, legend and caption as text and the style of all its figures in one place.
-pub struct Inline {
-    /// The drawing, without a style. A group `g` stands around what has an owner: `data-run` is the id of its run,
-    /// `data-set` its settings, `AXIS=VALUE` with tabs between them.
-    pub svg: String,
-    /// The value that each light colour of the drawing has in the dark.
-    pub dark: BTreeMap<String, String>,
-}
-
-/// The figure without its words, for a page.
-pub fn render_inline(figure: &Figure) -> Result<Inline, RenderError> {
-    /// The room that title and caption would have taken, about.
-    const WORDS_PT: f64 = 40.0;
-    let none = String::new;
-    let height = figure.height - WORDS_PT;
-    let bare = Figure { title: none(), subtitle: none(), caption: none(), height, ..figure.clone() };
-    let scene = lay_out(&bare, &Fonts::new(None));
-    let mut svg = format!(
-        "<svg viewBox=\"0 0 {:.0} {:.0}\" role=\"img\" aria-label=\"{}\" stroke-linejoin=\"round\">",
-        scene.width * SVG_UNITS,
-        scene.height * SVG_UNITS,
-        escape(&figure.title),
-    );
-    let mut drawn = 0;
-    for (range, owner) in &scene.owned {
-        svg += &svg_of(figure, &scene.shapes[drawn..range.start])?;
-        svg += &match owner {
-            Owner::Run(id) => format!("<g data-run=\"{}\">", escape(id)),
-            Owner::Settings(settings) => {
-                let settings = settings.iter().map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>();
-                format!("<g data-set=\"{}\">", escape(&settings.join("\t")))
-            }
-        };
-        svg += &svg_of(figure, &scene.shapes[range.clone()])?;
-        svg += "</g>";
-        drawn = range.end;
-    }
-    svg += &svg_of(figure, &scene.shapes[drawn..])?;
-    Ok(Inline { svg: svg + "</svg>", dark: theme_map(&scene) })
-}
-
-/// Some shapes as elements of an SVG.
-fn svg_of(figure: &Figure, shapes: &[Shape]) -> Result<String, RenderError> {
-    let mut drawn = String::new();
-    let mut backend = SVGBackend::with_string(&mut drawn, (1, 1));
-    let mut pen = Pen { backend: &mut backend, theme: &Theme::LIGHT, scale: SVG_UNITS, joins: Joins::Native };
-    let failed = |reason: String| RenderError::Draw { figure: figure.name.clone(), reason };
-    for shape in shapes {
-        match shape {
-            Shape::Text(text) => pen.svg_text(text).map_err(failed)?,
-            other => pen.shape(other).map_err(failed)?,
-        }
-    }
-    backend.present().map_err(|error| failed(error.to_string()))?;
-    drop(backend);
-    let body = drawn.split_once('\n').map_or("", |(_, body)| body);
-    // What plotters writes and every reader assumes.
-    Ok(body.replace("</svg>", "").replace(" opacity=\"1\"", "").replace("/>\n", "/>"))
-}
-
 /// Our own opening tag: a physical size, round joins, a title for screen readers, and the dark theme as a style sheet.
 fn svg_head(figure: &Figure, scene: &Scene) -> String {
     let (width, height) = (scene.width / 72.0, scene.height / 72.0);
@@ -154,7 +94,7 @@ fn svg_head(figure: &Figure, scene: &Scene) -> String {
 }
 
 /// The dark value of each light value in the scene, as plotters writes them.
-fn theme_map(scene: &Scene) -> BTreeMap<String, String> {
+pub(super) fn theme_map(scene: &Scene) -> BTreeMap<String, String> {
     let colours = scene.shapes.iter().map(|shape| match shape {
         Shape::Path { colour, .. } | Shape::Area { colour, .. } | Shape::Disc { colour, .. } => *colour,
         Shape::Text(text) => text.colour,
@@ -164,8 +104,25 @@ fn theme_map(scene: &Scene) -> BTreeMap<String, String> {
     colours.map(|colour| (hex(Theme::LIGHT.rgb(colour)), hex(Theme::DARK.rgb(colour)))).collect()
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Some shapes of a figure as elements of an SVG in light colours.
+pub(super) fn svg_elements(figure: &Figure, shapes: &[Shape]) -> Result<String, RenderError> {
+    let mut drawn = String::new();
+    let mut backend = SVGBackend::with_string(&mut drawn, (1, 1));
+    let mut pen = Pen { backend: &mut backend, theme: &Theme::LIGHT, scale: SVG_UNITS, joins: Joins::Native };
+    let failed = |reason: String| RenderError::Draw { figure: figure.name.clone(), reason };
+    for shape in shapes {
+        match shape {
+            Shape::Text(text) => pen.svg_text(text).map_err(failed)?,
+            other => pen.shape(other).map_err(failed)?,
+        }
+    }
+    backend.present().map_err(|error| failed(error.to_string()))?;
+    drop(backend);
+    Ok(drawn.split_once('\n').map_or("", |(_, body)| body).replace("</svg>", ""))
 }
 
 /// The figure as a PNG in `theme`. `extra` has the characters that the embedded font lacks, such as Hangul.

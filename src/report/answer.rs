@@ -2,6 +2,7 @@
 //!
 //! It says no more than the verdicts do: an axis is named as one that matters only where one of its effects is told.
 
+use super::floors::reached;
 use crate::analysis::statistics::Estimate;
 use crate::analysis::{
     Comparison, Effect, RunState, Standing, Summary, cautions, importance, marginal_effects, plus_minus,
@@ -35,7 +36,7 @@ impl Answer {
         let size = |effect: &Effect| effect.difference.map_or(0.0, |difference| difference.mean.abs());
         effects.sort_by(|a, b| b.verdict.is_told().cmp(&a.verdict.is_told()).then_with(|| size(b).total_cmp(&size(a))));
         Self {
-            cautions: cautions(comparison),
+            cautions: cautions(comparison).into_iter().chain(missed_floors(comparison)).collect(),
             matters: matters(comparison, &effects),
             by_how_much: by_how_much(comparison, &effects),
             best: best(comparison, summary),
@@ -44,6 +45,18 @@ impl Answer {
             effects,
         }
     }
+}
+
+/// Floors of other metrics than that which decides, where the best run is no better: a loss may fall while nothing is learned.
+fn missed_floors(comparison: &Comparison) -> impl Iterator<Item = String> {
+    let others = reached(comparison).filter(|reached| reached.floor.metric != comparison.metric && reached.is_missed());
+    others.filter_map(|reached| {
+        let (metric, label, value) = (&reached.floor.metric, &reached.floor.label, reached.floor.value);
+        Some(format!(
+            "No run is better than {label} in {metric}: {value:.4} without learning, {:.4} the best run.",
+            reached.best?
+        ))
+    })
 }
 
 /// The axes of which an effect is told, the largest first, and those of which none is.

@@ -18,6 +18,7 @@ import sys
 from playwright.sync_api import sync_playwright
 
 WINDOWS = {"1440": (1440, 900), "390": (390, 844)}
+WIDE = 1440
 LARGEST_BYTES = 1_000_000
 
 findings = []
@@ -42,6 +43,12 @@ def check_axe(page, axe, where):
 def check_width(page, where):
     over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     expect(over <= 0, f"{where}: the page is {over} px wider than the window")
+
+
+def check_boxes(page, where):
+    """On a wide screen no table is cut."""
+    cut = page.evaluate("[...document.querySelectorAll('.wide')].filter(b => b.scrollWidth > b.clientWidth).map(b => b.getAttribute('aria-labelledby'))")
+    expect(not cut, f"{where}: tables are cut: {cut}")
 
 
 def check_tables(page, where):
@@ -96,9 +103,7 @@ def check_linking(page, where):
     expect(figures >= 1 and others == 0, f"{where}: run {run} is lit in {figures} figures, with {others} marks of others")
     page.keyboard.press("Escape")
     expect(page.evaluate("document.querySelectorAll('.lit').length") == 0, f"{where}: Escape does not end it")
-    mark = page.query_selector(".plot g[data-run] > *, .plot g[data-set] > *")
-    mark.scroll_into_view_if_needed()
-    mark.dispatch_event("pointerover", {"clientX": 200, "clientY": 200, "bubbles": True})
+    page.locator(".plot g[data-set] > circle, .plot g[data-run] > circle").first.hover(force=True)
     expect(page.is_visible(".tip") and page.inner_text(".tip"), f"{where}: a mark has no tooltip")
     page.keyboard.press("Escape")
     return figures
@@ -156,6 +161,8 @@ def main():
                     asked.screenshots.mkdir(parents=True, exist_ok=True)
                     page.screenshot(path=asked.screenshots / f"{name}-{scheme}.png", full_page=True)
                 check_width(page, where)
+                if width == WIDE:
+                    check_boxes(page, where)
                 check_anchors(page, where)
                 check_axe(page, axe, where)
                 page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")

@@ -258,7 +258,7 @@ fn show(
     match drawing.print {
         Print::Json => context.printer.json(&comparison::document(comparison, &summary, &report)),
         Print::Tables => tables::print(context, comparison, &summary),
-        Print::Answer => ending::print(context, comparison, &answer),
+        Print::Answer => ending::print(context, &answer),
     }
     context.printer.status(Style::Good, "Drawn", shown.display());
     if drawing.print == Print::Answer {

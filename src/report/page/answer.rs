@@ -5,11 +5,12 @@ use maud::{Markup, html};
 use super::record::Record;
 use crate::analysis::{Comparison, NoImportance, Summary, importance, luck_in_words};
 use crate::report::answer::Answer;
+use crate::types::Timestamp;
 
 pub(super) fn header(comparison: &Comparison, answer: &Answer, summary: &Summary, record: &Record) -> Markup {
     html! {
         header {
-            p.kind { "Experiment" @if let Some(drawn) = record.drawn_at { ", drawn " time { (drawn) } } }
+            p.kind { "Experiment" @if let Some(drawn) = record.drawn_at { ", drawn " time { (minute(drawn)) } } }
             h1 { (comparison.experiment) }
             @if !comparison.question.is_empty() { p.question { (comparison.question) } }
         }
@@ -26,6 +27,12 @@ pub(super) fn header(comparison: &Comparison, answer: &Answer, summary: &Summary
             (details(comparison, answer, summary))
         }
     }
+}
+
+/// `2026-01-31 09:30 UTC`.
+fn minute(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{} {} UTC", &text[..10], &text[11..16])
 }
 
 /// What the sentences leave out.

@@ -89,7 +89,7 @@ impl Page<'_> {
                     main {
                         (answer::header(comparison, &answer, &summary, record))
                         @for section in &sections {
-                            section id=(section.id) aria-labelledby={ (section.id) "-title" } {
+                            section id=(section.id) {
                                 h2 id={ (section.id) "-title" } { (section.title) }
                                 (section.body)
                             }

@@ -43,7 +43,7 @@ pub(super) const RIVALS: About = About {
 fn table(section: &str, caption: &Markup, head: &Markup, body: &Markup) -> Markup {
     html! {
         div.wide role="region" aria-labelledby={ (section) "-title" } tabindex="0" {
-            table.sortable { caption { (caption) } thead { tr { (head) } } tbody { (body) } }
+            table.sortable { caption { span { (caption) } } thead { tr { (head) } } tbody { (body) } }
         }
     }
 }

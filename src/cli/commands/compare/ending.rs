@@ -1,12 +1,10 @@
 //! The last words of `run` and `compare`: the answer in a sentence, one small table, and what to do next.
 
-use crate::analysis::{Comparison, Summary};
+use crate::analysis::{Comparison, Effect, Summary};
 use crate::cli::context::Context;
-use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table, visible_width};
 use crate::report::answer::Answer;
-use crate::report::floors::reached;
 
 /// Rows of the table.
 const ROWS: usize = 8;
@@ -16,25 +14,18 @@ const COLUMNS: usize = 80;
 const INDENT: usize = 13;
 
 /// Prints what a reader has to know first, the answer, and the largest effects.
-pub(super) fn print(context: &Context, comparison: &Comparison, answer: &Answer) {
+pub(super) fn print(context: &Context, answer: &Answer) {
     let printer = &context.printer;
     for caution in &answer.cautions {
         printer.prose(&format!("! {caution}"));
     }
-    for reached in reached(comparison).filter(|reached| reached.is_missed()) {
-        let (floor, best) = (reached.floor, format::metric(reached.best));
-        let value = format::metric(Some(floor.value));
-        printer.prose(&format!("! {}: {} alone gives {value}, the best run {best}", floor.metric, floor.label));
-    }
     printer.prose(&printer.paint(Stream::Out, Style::Strong, &answer.headline));
-    let rows = answer
-        .effects
-        .iter()
-        .take(ROWS)
-        .map(|effect| vec![effect.name(), effect.size().unwrap_or_else(|| "-".into()), effect.word()]);
-    if !answer.effects.is_empty() {
+    let known = answer.effects.iter().filter(|effect| effect.difference.is_some()).collect::<Vec<_>>();
+    let row = |effect: &&Effect| vec![effect.name(), effect.size().unwrap_or_else(|| "-".into()), effect.word()];
+    let rows = known.iter().take(ROWS).map(row);
+    if !known.is_empty() {
         let columns = [("effect on ", Align::Left), ("difference", Align::Right), ("", Align::Left)];
-        let more = answer.effects.len().saturating_sub(ROWS);
+        let more = known.len().saturating_sub(ROWS);
         let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
         printer.data(format!("\n{}{more}", table(&columns, rows)));
     }
