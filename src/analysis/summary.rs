@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn the_statement_ends_with_what_the_runs_support() {
         let comparison = fixture::sweep();
-        insta::assert_snapshot!(summarize(&comparison).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.655 ± 0.064 (n=3), 0.02 ± 0.34 below nsp=random. These runs cannot tell it from nsp=random (5 % over the whole report).");
+        insta::assert_snapshot!(summarize(&comparison).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.655 ± 0.064 (n=3), 0.019 ± 0.34 below nsp=random. These runs cannot tell it from nsp=random (5 % over the whole report).");
 
         let summary = summarize(&comparison);
         let moved = summary.shrunken.unwrap();

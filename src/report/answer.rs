@@ -140,13 +140,17 @@ fn how_sure(comparison: &Comparison, summary: &Summary) -> String {
     }
     let seeds = summary.cells.iter().map(|cell| cell.estimate.map_or(0, |estimate| estimate.n));
     let (low, high) = seeds.fold((usize::MAX, 0), |(low, high), n| (low.min(n), high.max(n)));
+    let cells = summary.cells.len();
     let seeds = match (low, high) {
-        (_, 0) => "no seed".to_owned(),
-        (1, 1) => "one seed".to_owned(),
+        (_, 0) => return text + ".",
+        (_, 1) => {
+            let end =
+                format!(", {cells} cells with one seed each: without a second seed nothing can be told from luck.");
+            return text + &end;
+        }
         (low, high) if low == high => format!("{high} seeds"),
         (low, high) => format!("{low} to {high} seeds"),
     };
-    let cells = summary.cells.len();
     text + &format!(
         ", {cells} cells with {seeds} each; \u{b1} is half of a 95 % interval, and at most one report of twenty says better \
          or worse falsely."
@@ -200,7 +204,7 @@ fn listed(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::{fixture, summarize};
+    use crate::analysis::{Floor, Point, fixture, summarize};
     use crate::types::Seed;
 
     fn sentences(comparison: &Comparison) -> String {
@@ -212,15 +216,52 @@ mod tests {
 
     #[test]
     fn the_answer_names_what_is_told_and_what_is_not() {
-        insta::assert_snapshot!(sentences(&fixture::sweep()), @"");
+        insta::assert_snapshot!(sentences(&fixture::sweep()), @"
+        size changes valid/mlm_loss most, then mask_ratio; of nsp these runs cannot tell.
+        size mini instead of tiny: −0.217 ± 0.023, better; mask_ratio 0.30 instead of 0.15: −0.092 ± 0.031, better.
+        size=mini mask_ratio=0.30 nsp=off reaches valid/mlm_loss 4.655 ± 0.064 with 3 seeds: not told apart from 1 of the 7 others.
+        23 of 24 runs finished, 1 failed, 8 cells with 2 to 3 seeds each; ± is half of a 95 % interval, and at most one report of twenty says better or worse falsely.
+        size matters most: mini instead of tiny lowers valid/mlm_loss by 0.217 ± 0.023; best of 8 cells: size=mini mask_ratio=0.30 nsp=off at 4.655 ± 0.064, not told apart from one other.
+        ");
     }
 
     #[test]
     fn what_cannot_be_told_is_not_said() {
         let mut comparison = fixture::sweep();
         comparison.runs.retain(|run| run.seed == Seed(1));
-        insta::assert_snapshot!(sentences(&comparison), @"");
-        comparison.runs.clear();
-        insta::assert_snapshot!(sentences(&comparison), @"");
+        insta::assert_snapshot!(sentences(&comparison), @"
+        No axis can be told from luck in these runs: size, mask_ratio and nsp.
+        The largest difference in valid/mlm_loss is size mini instead of tiny: −0.223, inconclusive.
+        size=mini mask_ratio=0.30 nsp=off reaches valid/mlm_loss 4.631 with one seed: one seed cannot tell it from any other.
+        8 of 8 runs finished, 8 cells with one seed each: without a second seed nothing can be told from luck.
+        No axis can be told from luck in valid/mlm_loss; best of 8 cells: size=mini mask_ratio=0.30 nsp=off at 4.631, with one seed.
+        ");
+        comparison.runs.iter_mut().for_each(|run| run.state = RunState::Planned);
+        insta::assert_snapshot!(sentences(&comparison), @"
+        No run has finished: there is nothing to compare yet.
+        0 of 8 runs finished, 8 planned.
+        No run has finished: there is nothing to compare yet.
+        ");
+    }
+
+    /// A loss may fall while nothing is learned: that is told first.
+    #[test]
+    fn missed_floors_of_other_metrics_are_told_first() {
+        let mut comparison = fixture::sweep();
+        let accuracy = fixture::metric("valid/masked_accuracy");
+        let of = |comparison: &Comparison| Answer::of(comparison, &summarize(comparison)).cautions;
+        for run in &mut comparison.runs {
+            run.series.insert(accuracy.clone(), vec![Point { step: 1, value: 0.25 }]);
+        }
+        let explanation = String::new();
+        comparison.floors.push(Floor { metric: accuracy, label: "two neighbours".to_owned(), value: 0.2, explanation });
+        assert_eq!(of(&comparison), [""; 0]);
+        comparison.floors.last_mut().unwrap().value = 0.5;
+        assert_eq!(
+            of(&comparison),
+            [
+                "No run is better than two neighbours in valid/masked_accuracy: 0.5000 without learning, 0.2500 the best run."
+            ]
+        );
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ReportError;
 use super::page::encoded;
+use super::spelling::minute;
 use crate::store::write_atomic;
 use crate::types::{ContentHash, Timestamp};
 
@@ -149,7 +150,7 @@ fn list(shelf: &Path, experiment: &str) -> String {
                         article {
                             h2 { a href={ (encoded(name)) "/" (PAGE) } { (name) } }
                             p { (entry.answer) }
-                            p.when { "drawn " (entry.drawn_at) ", " (entry.finished) " of " (entry.runs) " runs finished" }
+                            p.when { "drawn " (minute(entry.drawn_at)) ", " (entry.finished) " of " (entry.runs) " runs finished" }
                         }
                     }
                 }

@@ -153,7 +153,7 @@ mod tests {
         size=mini nsp=random | −0.219 ± 0.041: inconclusive
         size=mini mask_ratio=0.30 | −0.316 ± 0.072: better by size, mask_ratio
         size=mini mask_ratio=0.30
-        nsp=random | −0.31 ± 0.22: inconclusive
+        nsp=random | −0.312 ± 0.22: inconclusive
         ");
     }
 }

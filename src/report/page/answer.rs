@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::record::Record;
 use crate::analysis::{Comparison, NoImportance, Summary, importance, luck_in_words};
 use crate::report::answer::Answer;
-use crate::types::Timestamp;
+use crate::report::spelling::minute;
 
 pub(super) fn header(comparison: &Comparison, answer: &Answer, summary: &Summary, record: &Record) -> Markup {
     html! {
@@ -27,12 +27,6 @@ pub(super) fn header(comparison: &Comparison, answer: &Answer, summary: &Summary
             (details(comparison, answer, summary))
         }
     }
-}
-
-/// `2026-01-31 09:30 UTC`.
-fn minute(at: Timestamp) -> String {
-    let text = at.to_string();
-    format!("{} {} UTC", &text[..10], &text[11..16])
 }
 
 /// What the sentences leave out.
