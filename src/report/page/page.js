@@ -158,12 +158,15 @@
   }
 
   // Where in the contents the reader is.
+  const nav = document.querySelector('nav');
   const links = new Map(all('nav a').map(link => [link.hash.slice(1), link]));
   const seen = new IntersectionObserver(entries => {
     for (const { isIntersecting, target } of entries) {
-      if (!isIntersecting) continue;
+      if (!isIntersecting || !links.has(target.id)) continue;
       links.forEach(link => link.classList.remove('here'));
-      links.get(target.id)?.classList.add('here');
+      const link = links.get(target.id);
+      link.classList.add('here');
+      nav.scrollTop = link.offsetTop - nav.clientHeight / 2;
     }
   }, { rootMargin: '0px 0px -75% 0px' });
   all('main section, main figure').forEach(part => seen.observe(part));
