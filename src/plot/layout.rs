@@ -6,7 +6,9 @@
 
 mod marks;
 
-use super::figure::{Colour, Figure, Ink, Panel, PlotAxis, Scale, WIDTH_PT};
+use std::ops::Range;
+
+use super::figure::{Colour, Figure, Ink, Owner, Panel, PlotAxis, Scale, WIDTH_PT};
 use super::labels::{room, spread};
 use super::text::{Fonts, wrap};
 use super::theme::size;
@@ -29,6 +31,8 @@ pub struct Scene {
     pub height: f64,
     /// In drawing order.
     pub shapes: Vec<Shape>,
+    /// Whose some of the shapes are, by their places, in order and apart from each other.
+    pub owned: Vec<(Range<usize>, Owner)>,
 }
 
 /// Something with a place on the page.
@@ -73,7 +77,7 @@ pub struct Frame {
 /// The shapes of `figure`.
 pub fn lay_out(figure: &Figure, fonts: &Fonts<'_>) -> Scene {
     let inner = WIDTH_PT - 2.0 * MARGIN;
-    let mut shapes = Vec::new();
+    let (mut shapes, mut owned) = (Vec::new(), Vec::new());
     let mut top = MARGIN;
     for (text, size, bold, ink) in
         [(&figure.title, size::TITLE, true, Ink::Text), (&figure.subtitle, size::SUBTITLE, false, Ink::Muted)]
@@ -94,9 +98,9 @@ pub fn lay_out(figure: &Figure, fonts: &Fonts<'_>) -> Scene {
     }
     let area = Frame { left: MARGIN, top: top + 2.0, right: WIDTH_PT - MARGIN, bottom: caption_top - 5.0 };
     for (i, panel) in figure.panels.iter().enumerate() {
-        grid.draw_panel(i, panel, area, fonts, &mut shapes);
+        grid.draw_panel(i, panel, (area, fonts), &mut shapes, &mut owned);
     }
-    Scene { width: WIDTH_PT, height, shapes }
+    Scene { width: WIDTH_PT, height, shapes, owned }
 }
 
 /// How the page is divided among the panels.
@@ -197,7 +201,14 @@ impl Grid {
         Frame { left, top, right: left + width, bottom: top + height }
     }
 
-    fn draw_panel(&self, index: usize, panel: &Panel, area: Frame, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+    fn draw_panel(
+        &self,
+        index: usize,
+        panel: &Panel,
+        (area, fonts): (Frame, &Fonts<'_>),
+        shapes: &mut Vec<Shape>,
+        owned: &mut Vec<(Range<usize>, Owner)>,
+    ) {
         let frame = self.frame(index, area);
         let map = Map { frame, x: &panel.x, y: &panel.y };
         // A title may stand over the labels of its panel, not over the next panel.
@@ -220,25 +231,40 @@ impl Grid {
             let at = ((frame.left + frame.right) / 2.0, frame.bottom + self.below - 2.0);
             shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..axis_title(at, &panel.x.label) }));
         }
-        for mark in &panel.marks {
+        let mut own = |range: Range<usize>, owner: Option<&Owner>| owned.extend(owner.map(|o| (range, o.clone())));
+        for (i, mark) in panel.marks.iter().enumerate() {
+            let from = shapes.len();
             marks::draw(mark, &map, fonts, shapes);
+            own(from..shapes.len(), panel.owner_of_mark(i));
         }
-        self.draw_labels(panel, &map, fonts, shapes);
+        for (i, shape_range) in self.draw_labels(panel, &map, fonts, shapes).into_iter().enumerate() {
+            own(shape_range, panel.owner_of_label(i));
+        }
     }
 
-    fn draw_labels(&self, panel: &Panel, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+    /// Draws the labels; returns the places of the shapes of each.
+    fn draw_labels(
+        &self,
+        panel: &Panel,
+        map: &Map<'_>,
+        fonts: &Fonts<'_>,
+        shapes: &mut Vec<Shape>,
+    ) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
         let frame = map.frame;
         let wanted = panel.labels.iter().map(|label| map.y(label.y).clamp(frame.top, frame.bottom)).collect::<Vec<_>>();
         let placed = spread(&wanted, size::LABEL * LEADING, frame.top, frame.bottom);
         for ((label, wanted), y) in panel.labels.iter().zip(wanted).zip(placed) {
-            let x = frame.right + LABEL_GAP;
+            let (x, from) = (frame.right + LABEL_GAP, shapes.len());
             if (y - wanted).abs() > 2.0 {
                 let points = vec![(frame.right + 1.5, wanted), (x - 1.5, y)];
                 shapes.push(Shape::Path { points, width: 0.6, colour: Colour::pale(label.colour.ink) });
             }
             let text = fonts.fit(&label.text, size::LABEL, false, self.widest_label);
             shapes.push(line_of_text((x, y + 0.36 * size::LABEL), text, size::LABEL, false, label.colour.ink));
+            places.push(from..shapes.len());
         }
+        places
     }
 }
 

@@ -17,7 +17,7 @@ use super::text::{ExtraFont, FONT_FAMILY, Fonts};
 use super::theme::Theme;
 
 /// SVG units a point.
-const SVG_UNITS: f64 = 10.0;
+pub(super) const SVG_UNITS: f64 = 10.0;
 /// PNG pixels a point: twice the 96 to the inch of a screen.
 const PNG_PIXELS: f64 = 2.0 * 96.0 / 72.0;
 /// A PNG is drawn so many times larger in each direction, then averaged.
@@ -94,7 +94,7 @@ fn svg_head(figure: &Figure, scene: &Scene) -> String {
 }
 
 /// The dark value of each light value in the scene, as plotters writes them.
-fn theme_map(scene: &Scene) -> BTreeMap<String, String> {
+pub(super) fn theme_map(scene: &Scene) -> BTreeMap<String, String> {
     let colours = scene.shapes.iter().map(|shape| match shape {
         Shape::Path { colour, .. } | Shape::Area { colour, .. } | Shape::Disc { colour, .. } => *colour,
         Shape::Text(text) => text.colour,
@@ -104,8 +104,25 @@ fn theme_map(scene: &Scene) -> BTreeMap<String, String> {
     colours.map(|colour| (hex(Theme::LIGHT.rgb(colour)), hex(Theme::DARK.rgb(colour)))).collect()
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Some shapes of a figure as elements of an SVG in light colours.
+pub(super) fn svg_elements(figure: &Figure, shapes: &[Shape]) -> Result<String, RenderError> {
+    let mut drawn = String::new();
+    let mut backend = SVGBackend::with_string(&mut drawn, (1, 1));
+    let mut pen = Pen { backend: &mut backend, theme: &Theme::LIGHT, scale: SVG_UNITS, joins: Joins::Native };
+    let failed = |reason: String| RenderError::Draw { figure: figure.name.clone(), reason };
+    for shape in shapes {
+        match shape {
+            Shape::Text(text) => pen.svg_text(text).map_err(failed)?,
+            other => pen.shape(other).map_err(failed)?,
+        }
+    }
+    backend.present().map_err(|error| failed(error.to_string()))?;
+    drop(backend);
+    Ok(drawn.split_once('\n').map_or("", |(_, body)| body).replace("</svg>", ""))
 }
 
 /// The figure as a PNG in `theme`. `extra` has the characters that the embedded font lacks, such as Hangul.

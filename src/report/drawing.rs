@@ -4,23 +4,22 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::page::{Page, Record};
 use super::{ReportError, Wanted};
 use crate::analysis::Comparison;
 use crate::plot::charts::standard_figures;
-use crate::plot::{ExtraFont, Figure, Report, Theme, render_png, render_svg, report_html};
+use crate::plot::{ExtraFont, Theme, render_png, render_svg};
 use crate::store::write_atomic;
 
 /// Where and how a comparison is drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Drawing<'a> {
     pub folder: &'a Path,
-    /// Whether the folder is this comparison's own, so that figures of an earlier one are taken out of it.
-    pub owns_folder: bool,
     /// A font for what the built-in one lacks.
     pub font: Option<&'a Path>,
     pub wanted: &'a Wanted,
-    /// Names and values for the foot of the page.
-    pub provenance: &'a [(String, String)],
+    /// Where the comparison comes from, for the foot of the page.
+    pub record: &'a Record,
 }
 
 /// What was drawn.
@@ -52,24 +51,9 @@ pub fn draw(comparison: &Comparison, drawing: &Drawing) -> Result<Drawn, ReportE
         put(format!("{}.png", figure.name), &png.bytes)?;
         missing.extend(png.missing.into_iter().flat_map(|missing| missing.characters));
     }
-    let html = report_html(&Report { comparison, figures: &figures, provenance: drawing.provenance })?;
+    let html = Page { comparison, figures: &figures, record: drawing.record }.html()?;
     put("report.html".into(), html.as_bytes())?;
-    if drawing.owns_folder {
-        remove_stale(folder, &figures);
-    }
     Ok(Drawn { report: folder.join("report.html"), missing })
-}
-
-/// Figures of an earlier comparison that this one does not have would be taken for current.
-fn remove_stale(folder: &Path, figures: &[Figure]) {
-    let current: BTreeSet<&str> = figures.iter().map(|figure| figure.name.as_str()).collect();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let is_figure = path.extension().is_some_and(|extension| extension == "svg" || extension == "png");
-        if is_figure && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| !current.contains(stem)) {
-            let _ = fs::remove_file(path);
-        }
-    }
 }
 
 fn read_font(path: &Path) -> Result<ExtraFont, ReportError> {

@@ -1,6 +1,8 @@
-//! One way to print a setting, wherever it comes from: `0.0003` is `3e-4` in a table, a figure and an answer alike.
+//! One way to print a setting, wherever it comes from: `0.0003` is `3e-4` in a table, a figure and an answer alike; and one for
+//! a moment on a page.
 
 use crate::experiment::Value;
+use crate::types::Timestamp;
 
 /// A setting of a specification, whose floats are in canonical form (`1.5e-1`), as a person would write it.
 pub fn setting(canonical: &str) -> String {
@@ -21,11 +23,23 @@ pub fn axis_value(value: &serde_json::Value) -> String {
     }
 }
 
+/// A moment to the minute, `2026-01-31 09:30 UTC`.
+pub fn minute(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{} {} UTC", &text[..10], &text[11..16])
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_moment_is_told_to_the_minute() {
+        let at: Timestamp = "2026-01-31T09:30:59.250Z".parse().unwrap();
+        assert_eq!(minute(at), "2026-01-31 09:30 UTC");
+    }
 
     #[test]
     fn a_number_is_spelled_alike_everywhere() {

@@ -73,7 +73,7 @@ impl Workbench {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ablate"));
         command.args(arguments).current_dir(self.folder.path());
-        for variable in ["ABLATE_RUNS", "ABLATE_DATA", "ABLATE_FONT", "RAYON_NUM_THREADS"] {
+        for variable in ["ABLATE_RUNS", "ABLATE_DATA", "ABLATE_FONT", "RAYON_NUM_THREADS", "COLUMNS"] {
             command.env_remove(variable);
         }
         command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -66,7 +66,7 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("png", &["plot"]),
     ("ab_glyph", &["plot"]),
     ("dejavu", &["plot"]),
-    ("maud", &["plot"]),
+    ("maud", &["report"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("miette", &["cli"]),

@@ -1,11 +1,12 @@
 //! `ablate compare`: tables, figures and a report over the runs of an experiment, or over any runs.
 
+mod ending;
 mod tables;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::analysis::{Comparison, summarize};
+use crate::analysis::{Comparison, RunState, Summary, summarize};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::args::{ExperimentFile, Json};
@@ -13,13 +14,17 @@ use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::clock;
+use crate::experiment::Source;
 use crate::report::Wanted;
+use crate::report::answer::Answer;
 use crate::report::comparison::{self, Found};
 use crate::report::drawing::{self, Drawn};
+use crate::report::kept::{self, Entry};
+use crate::report::page::Record;
 use crate::runner::provenance::Program;
 use crate::store::{Index, Store};
-use crate::types::MetricName;
 use crate::types::metrics::{self, Goal};
+use crate::types::{ContentHash, MetricName};
 
 /// What `ablate compare` takes.
 #[derive(Debug, clap::Args)]
@@ -36,9 +41,12 @@ pub struct Arguments {
     /// Which way is better [default: the experiment's, or what is usual for the metric]
     #[arg(long, value_parser = goals())]
     pub goal: Option<Goal>,
-    /// Where figures and report are written [default: reports/NAME in the store]
+    /// Where figures and report are written [default: a folder of its own in reports/NAME of the store]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Print every table, not the answer alone
+    #[arg(long)]
+    pub tables: bool,
     /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
     #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
     pub font: Option<PathBuf>,
@@ -60,22 +68,68 @@ pub struct Drawing<'a> {
     pub out: Option<&'a Path>,
     /// A font for what the built-in one lacks.
     pub font: Option<&'a Path>,
-    /// Whether the tables are printed as JSON.
-    pub json: bool,
+    /// What is printed.
+    pub print: Print,
+}
+
+/// What a comparison prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Print {
+    /// The answer, the effects of the axes, and what to do next.
+    Answer,
+    /// Every table.
+    Tables,
+    /// All of it for a program.
+    Json,
+}
+
+impl Print {
+    /// What is printed where every table was asked for, or JSON, or neither.
+    pub fn asked(tables: bool, json: bool) -> Self {
+        match (json, tables) {
+            (true, _) => Self::Json,
+            (false, true) => Self::Tables,
+            (false, false) => Self::Answer,
+        }
+    }
+}
+
+/// What is compared: how it is called, where it comes from, how it is asked for again.
+struct Subject<'a> {
+    /// The name of its folder of reports.
+    name: &'a str,
+    wanted: Wanted,
+    files: Vec<Source>,
+    sets: &'a [String],
+    /// The words behind `compare`.
+    words: Vec<String>,
+}
+
+impl<'a> Subject<'a> {
+    fn of(loaded: &'a Loaded, file: &Path, sets: &'a [String]) -> Self {
+        let with = sets.iter().flat_map(|set| ["--set".to_owned(), set.clone()]);
+        Self {
+            name: &loaded.experiment.name,
+            wanted: Wanted::of(&loaded.experiment),
+            files: loaded.experiment.source.iter().cloned().collect(),
+            sets,
+            words: [file.display().to_string()].into_iter().chain(with).collect(),
+        }
+    }
 }
 
 /// Compares the runs that an experiment file plans, or those that a query finds.
 pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
-    let drawing =
-        Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: arguments.json.wanted };
+    let print = Print::asked(arguments.tables, arguments.json.wanted);
+    let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), print };
     match file_of(arguments)? {
         Some(file) => {
-            let loaded = context.load(&ExperimentFile { file, sets: arguments.sets.clone() })?;
+            let loaded = context.load(&ExperimentFile { file: file.clone(), sets: arguments.sets.clone() })?;
             let store = context.existing_store()?;
             context.say_unreadable(&Index::open(&store)?);
             let mut comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, &store)?;
             decide(&mut comparison, arguments)?;
-            show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, &drawing)
+            show(context, &comparison, &store, &Subject::of(&loaded, &file, &arguments.sets), &drawing)
         }
         None => {
             let store = context.existing_store()?;
@@ -84,16 +138,23 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
                 comparison::of_query(&arguments.what, &metric_of(arguments), &store)?;
             decide(&mut comparison, arguments)?;
             say_left_out(context, reproductions, repeated);
-            show(context, &comparison, &Wanted::everything(), &folder_name(&comparison.experiment), &drawing)
+            let (name, words) = (folder_name(&comparison.experiment), arguments.what.clone());
+            let subject = Subject { name: &name, wanted: Wanted::everything(), files: Vec::new(), sets: &[], words };
+            show(context, &comparison, &store, &subject, &drawing)
         }
     }
 }
 
-/// Prints the tables of an experiment's comparison and writes figures and report.
-pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing) -> Result<(), CliError> {
+/// Writes figures and report of an experiment's comparison, and prints what it came to.
+pub fn draw(
+    context: &Context,
+    (loaded, file): (&Loaded, &ExperimentFile),
+    store: &Store,
+    drawing: &Drawing,
+) -> Result<(), CliError> {
     context.say_unreadable(&Index::open(store)?);
     let comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, store)?;
-    show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, drawing)
+    show(context, &comparison, store, &Subject::of(loaded, &file.file, &file.sets), drawing)
 }
 
 /// The experiment file, where the arguments name one: a single word that is a file, or ends as one.
@@ -157,36 +218,60 @@ fn say_left_out(context: &Context, reproductions: usize, repeated: usize) {
     }
 }
 
-/// Prints the tables and writes figures and report.
+/// Writes figures and report, and prints what they came to.
 fn show(
     context: &Context,
     comparison: &Comparison,
-    wanted: &Wanted,
-    name: &str,
+    store: &Store,
+    subject: &Subject<'_>,
     drawing: &Drawing,
 ) -> Result<(), CliError> {
     let summary = summarize(comparison);
-    let folder = context.report_folder(name, drawing.out);
-    let drawn = drawing::draw(
-        comparison,
-        &drawing::Drawing {
-            folder: &folder,
-            // In a folder that a person named may be figures of others.
-            owns_folder: drawing.out.is_none(),
-            font: drawing.font,
-            wanted,
-            provenance: &provenance(&comparison.experiment),
-        },
-    )?;
+    let answer = Answer::of(comparison, &summary);
+    let now = clock::now();
+    let mut record = Record {
+        files: subject.files.clone(),
+        sets: subject.sets.to_vec(),
+        command: context.command.clone(),
+        program: program(),
+        drawn_at: Some(now),
+        ..Record::default()
+    };
+    record.ask_runs(comparison, store);
+    let shelf = context.report_folder(subject.name);
+    let folder = match drawing.out {
+        Some(out) => out.to_owned(),
+        None => kept::folder_of(&shelf, content(comparison, &summary, &record), now),
+    };
+    record.lead_to(store.root(), &folder);
+    let (font, wanted) = (drawing.font, &subject.wanted);
+    let drawn = drawing::draw(comparison, &drawing::Drawing { folder: &folder, font, wanted, record: &record })?;
     let Drawn { report, missing } = drawn;
     say_missing(context, &missing);
-    if drawing.json {
-        context.printer.json(&comparison::document(comparison, &summary, &report));
-    } else {
-        tables::print(context, comparison, &summary);
+    let mut shown = report.clone();
+    if drawing.out.is_none() {
+        let finished = comparison.runs.iter().filter(|run| run.state == RunState::Finished).count();
+        let counts = [finished, comparison.runs.len()];
+        kept::keep(&shelf, &folder, &Entry::new(&comparison.experiment, now, &answer.headline, counts))?;
+        shown = shelf.join("latest").join("report.html");
     }
-    context.printer.status(Style::Good, "Drawn", report.display());
+    match drawing.print {
+        Print::Json => context.printer.json(&comparison::document(comparison, &summary, &report)),
+        Print::Tables => tables::print(context, comparison, &summary),
+        Print::Answer => ending::print(context, &answer),
+    }
+    context.printer.status(Style::Good, "Drawn", shown.display());
+    if drawing.print == Print::Answer {
+        ending::say_next(context, comparison, &summary, &subject.words);
+    }
     Ok(())
+}
+
+/// What a report says, as a hash: its numbers, its files and the program that draws it.
+fn content(comparison: &Comparison, summary: &Summary, record: &Record) -> ContentHash {
+    let mut text = comparison::document(comparison, summary, Path::new("")).to_string();
+    record.hash_into(&mut text);
+    ContentHash::of(text.as_bytes())
 }
 
 /// Says once which characters the PNG files could not show.
@@ -201,17 +286,11 @@ fn say_missing(context: &Context, missing: &BTreeSet<char>) {
     }
 }
 
-fn provenance(experiment: &str) -> Vec<(String, String)> {
+/// `ablate 0.1.0 (0123456789ab with changes)`.
+fn program() -> String {
     let Program { version, commit, dirty, .. } = Program::this();
-    let commit = if dirty { format!("{commit} with changes") } else { commit };
-    [
-        ("experiment", experiment.to_owned()),
-        ("program", format!("ablate {version}")),
-        ("commit", commit),
-        ("drawn", clock::now().to_string()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    let commit = commit.get(..12).unwrap_or(&commit);
+    format!("ablate {version} ({commit}{})", if dirty { " with changes" } else { "" })
 }
 
 #[cfg(test)]
@@ -221,7 +300,16 @@ mod tests {
     fn arguments(what: &[&str], sets: &[&str]) -> Arguments {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let (what, sets) = (owned(what), owned(sets));
-        Arguments { what, sets, metric: None, goal: None, out: None, font: None, json: Json { wanted: false } }
+        Arguments {
+            what,
+            sets,
+            metric: None,
+            goal: None,
+            out: None,
+            tables: false,
+            font: None,
+            json: Json { wanted: false },
+        }
     }
 
     #[test]

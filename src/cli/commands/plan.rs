@@ -5,7 +5,7 @@ use crate::cli::commands::explain::explain;
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::format;
-use crate::cli::printer::{Stream, Style};
+use crate::cli::printer::{Stream, Style, terminal_width};
 use crate::cli::table::{Align, table};
 use crate::experiment::Value;
 use crate::plan::{PlannedRun, Savings};
@@ -32,6 +32,9 @@ pub struct Arguments {
 
 /// Shapes of which a few steps are tried where no finished run tells their speed; each takes about a second.
 const TRIED: usize = 4;
+
+/// Columns of a terminal from which on each axis has a column of its own.
+const WIDE: usize = 100;
 
 /// Cells that are shown unless all are asked for.
 const ROWS: usize = 200;
@@ -63,11 +66,16 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
     let printer = &context.printer;
     printer.data(printer.paint(Stream::Out, Style::Strong, &experiment.name));
     if !experiment.question.is_empty() {
-        printer.data(&experiment.question);
+        printer.prose(&experiment.question);
     }
-    let mut columns: Vec<(&str, Align)> = plan.axes.iter().map(|axis| (axis.label.as_str(), Align::Left)).collect();
+    let is_narrow = terminal_width().is_some_and(|width| width < WIDE);
+    let labels = plan.axes.iter().map(|axis| axis.label.as_str()).collect::<Vec<_>>();
+    let together = labels.join(" ");
+    let mut columns: Vec<(&str, Align)> = labels.iter().map(|label| (*label, Align::Left)).collect();
     if columns.is_empty() {
         columns.push(("cell", Align::Left));
+    } else if is_narrow {
+        columns = vec![(&together, Align::Left)];
     }
     columns.extend([
         ("parameters", Align::Right),
@@ -83,6 +91,8 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
         let mut row: Vec<String> = plan.values(cell).map(|(_, value)| shown(value)).collect();
         if row.is_empty() {
             row.push("all".into());
+        } else if is_narrow {
+            row = vec![row.join(" ")];
         }
         let cost = cost(cell);
         let known = |value: Option<String>| value.unwrap_or_else(|| "?".into());
@@ -103,7 +113,7 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
     if shown < plan.cells.len() {
         printer.data(format!("the first {shown} of {} cells; `--all` shows every one\n", plan.cells.len()));
     }
-    printer.data(arithmetic(loaded, existing));
+    printer.prose(&arithmetic(loaded, existing));
 }
 
 /// The cells and their arithmetic, the seeds, the runs, and what of them is done.

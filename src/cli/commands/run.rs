@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::cli::args::ExperimentFile;
-use crate::cli::commands::compare::{Drawing, draw};
+use crate::cli::commands::compare::{Drawing, Print, draw};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
@@ -36,9 +36,12 @@ pub struct Arguments {
     /// Train every run to its end, whatever [sweep.halving] says
     #[arg(long)]
     pub no_halving: bool,
-    /// Where the comparison is written [default: reports/NAME in the store]
+    /// Where the comparison is written [default: a folder of its own in reports/NAME of the store]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Print every table at the end, not the answer alone
+    #[arg(long)]
+    pub tables: bool,
     /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
     #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
     pub font: Option<PathBuf>,
@@ -48,7 +51,7 @@ impl Arguments {
     /// So many runs of a file at a time, and nothing else out of the ordinary.
     pub fn of(experiment: ExperimentFile, jobs: Jobs) -> Self {
         let (threads, out, font) = (None, None, None);
-        Self { experiment, jobs, threads, retry: false, no_sharing: false, no_halving: false, out, font }
+        Self { experiment, jobs, threads, retry: false, no_sharing: false, no_halving: false, out, tables: false, font }
     }
 }
 
@@ -108,8 +111,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     }
     // Drawing has no step to stop at: from here on the first signal ends the program.
     stop.request();
-    let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: false };
-    draw(context, &loaded, &sources.store, &drawing)?;
+    let print = Print::asked(arguments.tables, false);
+    let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), print };
+    draw(context, (&loaded, &arguments.experiment), &sources.store, &drawing)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
 }
 

@@ -10,6 +10,7 @@ mod finals;
 mod forest;
 mod importance;
 mod means;
+mod owner;
 mod parallel;
 mod pareto;
 mod scale;

@@ -4,7 +4,7 @@ use super::curves::extent;
 use super::encoding::{empty_panel, names, seed_count};
 use super::finals::{add_floors, missing_in_words, quantity, value_axis};
 use crate::analysis::{Axis, Comparison, Means};
-use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, Mark, PlotAxis};
+use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, Mark, Owner, PlotAxis};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, log_axis};
 
@@ -40,7 +40,9 @@ pub fn final_over_scale(comparison: &Comparison, axis: &Axis) -> Option<Figure> 
             continue;
         };
         counts.push(estimate.n);
+        let since = panel.so_far();
         super::finals::draw_estimate((ink, true), x, &values, &estimate, true, &mut panel);
+        panel.give(since, Owner::cell(&cell.key));
     }
     let others = comparison.axes.iter().filter(|other| other.name != axis.name && other.values.len() > 1);
     let others = others.collect::<Vec<_>>();
