@@ -1,4 +1,4 @@
-//! A comparison as files: every figure as SVG and PNG, and the page that holds them all.
+//! A comparison as files: every figure as SVG, PNG and PDF, and the page that holds them all.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{ReportError, Wanted};
 use crate::analysis::Comparison;
 use crate::plot::charts::standard_figures;
-use crate::plot::{ExtraFont, Figure, Report, Theme, render_png, render_svg, report_html};
+use crate::plot::{ExtraFont, Fonts, Picture, Report, Theme, report_html};
 use crate::store::write_atomic;
 
 /// Where and how a comparison is drawn.
@@ -16,7 +16,7 @@ pub struct Drawing<'a> {
     pub folder: &'a Path,
     /// Whether the folder is this comparison's own, so that figures of an earlier one are taken out of it.
     pub owns_folder: bool,
-    /// A font for what the built-in one lacks.
+    /// A font for what the built-in ones lack, and for Hangul in place of theirs.
     pub font: Option<&'a Path>,
     pub wanted: &'a Wanted,
     /// Names and values for the foot of the page.
@@ -28,7 +28,7 @@ pub struct Drawing<'a> {
 pub struct Drawn {
     /// The page.
     pub report: PathBuf,
-    /// Characters that the PNG files could not show.
+    /// Characters that PNG and PDF files could not show.
     pub missing: BTreeSet<char>,
 }
 
@@ -45,28 +45,30 @@ pub fn draw(comparison: &Comparison, drawing: &Drawing) -> Result<Drawn, ReportE
     let put = |name: String, bytes: &[u8]| -> Result<(), ReportError> {
         Ok(write_atomic(&folder.join(name), |file| file.write_all(bytes))?)
     };
+    let fonts = Fonts::new(font.as_ref());
     let mut missing = BTreeSet::new();
     for figure in &figures {
-        put(format!("{}.svg", figure.name), render_svg(figure)?.as_bytes())?;
-        let png = render_png(figure, &Theme::LIGHT, font.as_ref())?;
+        let picture = Picture::new(figure, &drawing.wanted.page, &fonts);
+        let png = picture.png(&Theme::LIGHT)?;
+        put(format!("{}.svg", figure.name), picture.svg()?.as_bytes())?;
         put(format!("{}.png", figure.name), &png.bytes)?;
+        put(format!("{}.pdf", figure.name), &picture.pdf()?)?;
         missing.extend(png.missing.into_iter().flat_map(|missing| missing.characters));
     }
     let html = report_html(&Report { comparison, figures: &figures, provenance: drawing.provenance })?;
     put("report.html".into(), html.as_bytes())?;
     if drawing.owns_folder {
-        remove_stale(folder, &figures);
+        remove_stale(folder, &["svg", "png", "pdf"], &figures.iter().map(|figure| figure.name.as_str()).collect());
     }
     Ok(Drawn { report: folder.join("report.html"), missing })
 }
 
-/// Figures of an earlier comparison that this one does not have would be taken for current.
-fn remove_stale(folder: &Path, figures: &[Figure]) {
-    let current: BTreeSet<&str> = figures.iter().map(|figure| figure.name.as_str()).collect();
+/// Figures and tables of an earlier comparison that this one does not have would be taken for current.
+fn remove_stale(folder: &Path, extensions: &[&str], current: &BTreeSet<&str>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        let is_figure = path.extension().is_some_and(|extension| extension == "svg" || extension == "png");
-        if is_figure && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| !current.contains(stem)) {
+        let is_drawn = path.extension().is_some_and(|extension| extensions.iter().any(|known| extension == *known));
+        if is_drawn && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| !current.contains(stem)) {
             let _ = fs::remove_file(path);
         }
     }

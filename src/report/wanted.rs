@@ -1,8 +1,8 @@
 //! Which figures are drawn, and how: `[report]` of an experiment file.
 
 use crate::experiment::{Experiment, Key};
-use crate::plot::Figure;
 use crate::plot::charts::Choice;
+use crate::plot::{Figure, Page};
 
 /// What a comparison draws.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Wanted {
     x: Option<String>,
     /// The axis that is told by colour.
     pub choice: Choice,
+    /// What the figures are drawn for; the report itself is always as wide as a page.
+    pub page: Page,
 }
 
 impl Wanted {
@@ -24,6 +26,7 @@ impl Wanted {
             figures: Some(report.figures.clone()),
             x: label(report.x),
             choice: Choice { colour: label(report.colour_by), panel: None },
+            page: Page { has_words: report.has_words, ..if report.is_column { Page::COLUMN } else { Page::REPORT } },
         }
     }
 
@@ -98,6 +101,13 @@ mod tests {
         final-by-nsp
         importance marginal-means interactions pareto-parameters pareto-compute pareto-time parallel-coordinates
         ");
+    }
+
+    #[test]
+    fn a_file_says_what_its_figures_are_for() {
+        assert_eq!(wanted("").page, Page::REPORT);
+        assert_eq!(wanted("width = 'column'").page, Page::COLUMN);
+        assert_eq!(wanted("width = 'column'\ntitle = false").page, Page { has_words: false, ..Page::COLUMN });
     }
 
     #[test]
