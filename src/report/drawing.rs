@@ -1,9 +1,11 @@
-//! A comparison as files: every figure as SVG, PNG and PDF, and the page that holds them all.
+//! A comparison as files: every figure as SVG, PNG and PDF, its captions and its tables as text, and the page that holds all.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::captions::captions;
+use super::tables::{csv, latex, tables};
 use super::{ReportError, Wanted};
 use crate::analysis::Comparison;
 use crate::plot::charts::standard_figures;
@@ -32,13 +34,14 @@ pub struct Drawn {
     pub missing: BTreeSet<char>,
 }
 
-/// Writes figures and page.
+/// Writes figures, captions, tables and page.
 ///
 /// # Errors
 /// When the font cannot be used or the folder cannot be written.
 pub fn draw(comparison: &Comparison, drawing: &Drawing) -> Result<Drawn, ReportError> {
     let folder = drawing.folder;
-    fs::create_dir_all(folder).map_err(|source| ReportError::Folder { folder: folder.to_owned(), source })?;
+    let tables_folder = folder.join("tables");
+    fs::create_dir_all(&tables_folder).map_err(|source| ReportError::Folder { folder: tables_folder, source })?;
     let font = drawing.font.map(read_font).transpose()?;
     let mut figures = standard_figures(comparison, &drawing.wanted.choice);
     figures.retain(|figure| drawing.wanted.has(figure));
@@ -55,10 +58,17 @@ pub fn draw(comparison: &Comparison, drawing: &Drawing) -> Result<Drawn, ReportE
         put(format!("{}.pdf", figure.name), &picture.pdf()?)?;
         missing.extend(png.missing.into_iter().flat_map(|missing| missing.characters));
     }
+    put("captions.md".into(), captions(comparison, &figures).as_bytes())?;
+    let tables = tables(comparison);
+    for table in &tables {
+        put(format!("tables/{}.csv", table.name), csv(table).as_bytes())?;
+        put(format!("tables/{}.tex", table.name), latex(table).as_bytes())?;
+    }
     let html = report_html(&Report { comparison, figures: &figures, provenance: drawing.provenance })?;
     put("report.html".into(), html.as_bytes())?;
     if drawing.owns_folder {
         remove_stale(folder, &["svg", "png", "pdf"], &figures.iter().map(|figure| figure.name.as_str()).collect());
+        remove_stale(&folder.join("tables"), &["csv", "tex"], &tables.iter().map(|table| table.name).collect());
     }
     Ok(Drawn { report: folder.join("report.html"), missing })
 }
