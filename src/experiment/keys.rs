@@ -183,7 +183,8 @@ macro_rules! figures {
     ($first:literal $(, $name:literal)*) => {
         /// The figures that a comparison draws: learning curves, final metric by axis, importance of axes, paired effects,
         /// marginal means and interactions, Pareto fronts, parallel coordinates, learning rate by step, final metric by
-        /// parameters, by time.
+        /// parameters, by time; slices with a fit, two axes at once, paired seeds, scaling law, train and valid together, how
+        /// a search went, the sweep over time.
         pub const FIGURES: &[&str] = &[$first $(, $name)*];
 
         /// All of them, as TOML.
@@ -191,7 +192,25 @@ macro_rules! figures {
     };
 }
 
-figures!["curves", "axes", "importance", "effects", "means", "pareto", "parallel", "schedules", "parameters", "time"];
+figures![
+    "curves",
+    "axes",
+    "importance",
+    "effects",
+    "means",
+    "pareto",
+    "parallel",
+    "schedules",
+    "parameters",
+    "time",
+    "slices",
+    "heatmap",
+    "paired",
+    "scaling",
+    "gap",
+    "search",
+    "timeline"
+];
 
 const SECTIONS: &[&str] = &[
     "experiment",

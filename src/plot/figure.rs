@@ -119,6 +119,15 @@ pub enum Mark {
     Zero {
         x: f64,
     },
+    /// A filled rectangle with words in its middle, in an ink that stands out from it.
+    Tile {
+        centre: (f64, f64),
+        width: f64,
+        height: f64,
+        colour: Colour,
+        text: String,
+        ink: Ink,
+    },
 }
 
 /// How a line is drawn.
