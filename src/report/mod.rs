@@ -1,10 +1,9 @@
 //! Report: what the program knows, as values that a command prints and a server sends, each with one spelling.
 //!
 //! [`comparison`] joins a plan or a query with the store; [`drawing`] writes its figures and its page, [`tables`] and
-//! [`captions`] what a paper takes beside them; [`listing`],
-//! [`record`], [`difference`], [`planned`] and [`explanation`] are the answers of the commands that look, [`find`] is
-//! how runs are named, and [`estimate`] how long they will take. Nothing here knows a terminal or a clock. Field names are stable: fields are added, and
-//! none changes its meaning.
+//! [`captions`] what a paper takes beside them; [`listing`], [`record`], [`difference`], [`planned`] and [`explanation`]
+//! are the answers of the commands that look, [`find`] is how runs are named, and [`estimate`] how long they will take.
+//! Nothing here knows a terminal or a clock. Field names are stable: fields are added, and none changes its meaning.
 
 pub mod captions;
 pub mod comparison;
