@@ -5,7 +5,7 @@ use std::fmt;
 
 pub use crate::store::RunState;
 pub use crate::types::metrics::Goal;
-use crate::types::{MetricName, RunId, Seed, SpecHash};
+use crate::types::{MetricName, RunId, Seed, SpecHash, Timestamp};
 
 /// One recorded value of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct RunData {
     pub reason: Option<String>,
     pub parameters: u64,
     pub elapsed_secs: f64,
+    /// From when to when it was worked on, oldest first.
+    pub sessions: Vec<(Timestamp, Timestamp)>,
     pub tokens: u64,
     /// Floating-point operations of its training so far, as the plan counts them; 0 where nobody knows.
     pub flops: f64,

@@ -12,7 +12,9 @@ pub const HEIGHT_PT: f64 = 288.0;
 /// One figure: a grid of panels with a title above and a caption below.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figure {
-    /// The stem of its file name, unique in a report: `learning-curves`.
+    /// Which of the kinds that `report.figures` names it is: `curves`.
+    pub kind: &'static str,
+    /// The stem of its file name, unique in a report: `curves-valid-mlm_loss`.
     pub name: String,
     pub title: String,
     /// How to read the encoding: which axis is colour, dash and panel.
@@ -167,6 +169,15 @@ pub enum Mark {
     /// A reference line over the whole height.
     Zero {
         x: f64,
+    },
+    /// A filled rectangle with words in its middle, in an ink that stands out from it.
+    Tile {
+        centre: (f64, f64),
+        width: f64,
+        height: f64,
+        colour: Colour,
+        text: String,
+        ink: Ink,
     },
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::figure::{Figure, Owner};
 use super::layout::{Shape, lay_out};
+use super::page::Page;
 use super::render::{RenderError, SVG_UNITS, escape, svg_elements, theme_map};
 use super::text::Fonts;
 
@@ -34,7 +35,7 @@ pub fn render_inline(figure: &Figure) -> Result<Inline, RenderError> {
     let none = String::new;
     let height = figure.height - WORDS;
     let bare = Figure { title: none(), subtitle: none(), caption: none(), height, ..figure.clone() };
-    let mut scene = lay_out(&bare, &Fonts::new(None));
+    let mut scene = lay_out(&bare, &Page::REPORT, &Fonts::new(None));
     for shape in &mut scene.shapes {
         if let Shape::Path { points, .. } = shape {
             *points = thinned(points);

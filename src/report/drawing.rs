@@ -1,21 +1,23 @@
-//! A comparison as files: every figure as SVG and PNG, and the page that holds them all.
+//! A comparison as files: every figure as SVG, PNG and PDF, its captions and its tables as text, and the page that holds all.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::captions::captions;
 use super::page::{Page, Record};
+use super::tables::{csv, latex, tables};
 use super::{ReportError, Wanted};
 use crate::analysis::Comparison;
 use crate::plot::charts::standard_figures;
-use crate::plot::{ExtraFont, Theme, render_png, render_svg};
+use crate::plot::{ExtraFont, Fonts, Picture, Theme};
 use crate::store::write_atomic;
 
 /// Where and how a comparison is drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Drawing<'a> {
     pub folder: &'a Path,
-    /// A font for what the built-in one lacks.
+    /// A font for what the built-in ones lack, and for Hangul in place of theirs.
     pub font: Option<&'a Path>,
     pub wanted: &'a Wanted,
     /// Where the comparison comes from, for the foot of the page.
@@ -27,29 +29,38 @@ pub struct Drawing<'a> {
 pub struct Drawn {
     /// The page.
     pub report: PathBuf,
-    /// Characters that the PNG files could not show.
+    /// Characters that PNG and PDF files could not show.
     pub missing: BTreeSet<char>,
 }
 
-/// Writes figures and page.
+/// Writes figures, captions, tables and page.
 ///
 /// # Errors
 /// When the font cannot be used or the folder cannot be written.
 pub fn draw(comparison: &Comparison, drawing: &Drawing) -> Result<Drawn, ReportError> {
     let folder = drawing.folder;
-    fs::create_dir_all(folder).map_err(|source| ReportError::Folder { folder: folder.to_owned(), source })?;
+    let tables_folder = folder.join("tables");
+    fs::create_dir_all(&tables_folder).map_err(|source| ReportError::Folder { folder: tables_folder, source })?;
     let font = drawing.font.map(read_font).transpose()?;
     let mut figures = standard_figures(comparison, &drawing.wanted.choice);
-    figures.retain(|figure| drawing.wanted.has(&figure.name));
+    figures.retain(|figure| drawing.wanted.has(figure));
     let put = |name: String, bytes: &[u8]| -> Result<(), ReportError> {
         Ok(write_atomic(&folder.join(name), |file| file.write_all(bytes))?)
     };
+    let fonts = Fonts::new(font.as_ref());
     let mut missing = BTreeSet::new();
     for figure in &figures {
-        put(format!("{}.svg", figure.name), render_svg(figure)?.as_bytes())?;
-        let png = render_png(figure, &Theme::LIGHT, font.as_ref())?;
+        let picture = Picture::new(figure, &drawing.wanted.page, &fonts);
+        let png = picture.png(&Theme::LIGHT)?;
+        put(format!("{}.svg", figure.name), picture.svg()?.as_bytes())?;
         put(format!("{}.png", figure.name), &png.bytes)?;
+        put(format!("{}.pdf", figure.name), &picture.pdf()?)?;
         missing.extend(png.missing.into_iter().flat_map(|missing| missing.characters));
+    }
+    put("captions.md".into(), captions(comparison, &figures).as_bytes())?;
+    for table in &tables(comparison) {
+        put(format!("tables/{}.csv", table.name), csv(table).as_bytes())?;
+        put(format!("tables/{}.tex", table.name), latex(table).as_bytes())?;
     }
     let html = Page { comparison, figures: &figures, record: drawing.record }.html()?;
     put("report.html".into(), html.as_bytes())?;

@@ -47,7 +47,7 @@ pub struct Arguments {
     /// Print every table, not the answer alone
     #[arg(long)]
     pub tables: bool,
-    /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
+    /// A TrueType or OpenType font for PNG and PDF files: for Hangul in place of the built-in one, and for what that lacks
     #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
     pub font: Option<PathBuf>,
     #[command(flatten)]
@@ -279,7 +279,7 @@ fn say_missing(context: &Context, missing: &BTreeSet<char>) {
     if !missing.is_empty() {
         let some: String = missing.iter().take(8).collect();
         let text = format!(
-            "the built-in font lacks some characters (such as {some}): they are `?` in the PNG files, and \
+            "the built-in fonts lack some characters (such as {some}): they are `?` in PNG and PDF files, and \
                             complete in the SVG files and the report; --font FILE names a font that has them"
         );
         context.printer.status(Style::Caution, "Note", text);

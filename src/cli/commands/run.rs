@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Print every table at the end, not the answer alone
     #[arg(long)]
     pub tables: bool,
-    /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
+    /// A TrueType or OpenType font for PNG and PDF files: for Hangul in place of the built-in one, and for what that lacks
     #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
     pub font: Option<PathBuf>,
 }

@@ -136,6 +136,7 @@ pub fn learning_curves(
     let panels = panels.collect::<Vec<_>>();
     let rows = panels.len().div_ceil(encoding.columns());
     Some(Figure {
+        kind: "curves",
         name: match along {
             Along::Steps => format!("curves-{}", metric.as_str().replace('/', "-")),
             Along::Tokens => format!("curves-{}-by-tokens", metric.as_str().replace('/', "-")),
@@ -341,6 +342,7 @@ pub fn schedules(comparison: &Comparison, metric: &MetricName) -> Option<Figure>
     }
     let names = super::encoding::names(&axes);
     Some(Figure {
+        kind: "schedules",
         name: "schedules".to_owned(),
         title: format!("{}: learning rate", comparison.experiment),
         subtitle: if names.is_empty() {

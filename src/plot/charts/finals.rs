@@ -56,6 +56,7 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
     let panels = panels.collect::<Vec<_>>();
     let rows = panels.len().div_ceil(encoding.columns());
     Some(Figure {
+        kind: "axes",
         name: format!("final-by-{}", axis.name),
         title: format!("{}: final {} by {}", comparison.experiment, quantity(comparison), axis.name),
         subtitle: encoding.explanation(),

@@ -63,7 +63,16 @@ fn forest(comparison: &Comparison, effects: &[Effect], name: &str, title: String
     let subtitle = subtitle.to_owned();
     let lines = panel.y.ticks.iter().map(|tick| tick.text.lines().count()).max().unwrap_or(1);
     let height = 100.0 + (ROW_PT + LINE_PT * lines as f64) * rows.len() as f64;
-    Some(Figure { name: name.to_owned(), title, subtitle, caption, height, columns: 1, panels: vec![panel] })
+    Some(Figure {
+        kind: "effects",
+        name: name.to_owned(),
+        title,
+        subtitle,
+        caption,
+        height,
+        columns: 1,
+        panels: vec![panel],
+    })
 }
 
 fn row_axis(rows: &[&Effect]) -> PlotAxis {

@@ -72,6 +72,7 @@ pub fn parallel_coordinates(comparison: &Comparison) -> Option<Figure> {
         caption += &format!(" Dotted, with a cross: no run of the cell finished ({missing}).");
     }
     Some(Figure {
+        kind: "parallel",
         name: "parallel-coordinates".to_owned(),
         title: format!("{}: every cell to its {}", comparison.experiment, quantity(comparison)),
         subtitle: format!("The last axis is the {}.", metric_label(&comparison.metric)),

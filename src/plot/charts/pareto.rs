@@ -28,6 +28,7 @@ pub fn pareto_front(comparison: &Comparison, cost: Cost) -> Option<Figure> {
     let count = |place| candidates.iter().filter(|candidate| candidate.place == place).count();
     let axes = comparison.axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>().join(", ");
     Some(Figure {
+        kind: "pareto",
         name: name.to_owned(),
         title: format!("{}: {} against {words}", comparison.experiment, quantity(comparison)),
         subtitle: format!(

@@ -66,6 +66,7 @@ pub fn final_over_scale(comparison: &Comparison, axis: &Axis) -> Option<Figure> 
         format!("Colour: {} ({}).", axis.name, values.collect::<Vec<_>>().join(", "))
     });
     Some(Figure {
+        kind: "axes",
         name: format!("final-by-{}", axis.name),
         title: format!("{}: final {} over {}", comparison.experiment, quantity(comparison), axis.name),
         subtitle: colours.unwrap_or_default(),
@@ -76,7 +77,7 @@ pub fn final_over_scale(comparison: &Comparison, axis: &Axis) -> Option<Figure> 
     })
 }
 
-fn scale_axis(axis: &Axis, low: f64, high: f64) -> PlotAxis {
+pub(super) fn scale_axis(axis: &Axis, low: f64, high: f64) -> PlotAxis {
     if low > 0.0 && high > WIDE * low {
         let mut scale = log_axis(format!("{} (log scale)", axis.name), low, high);
         scale.ticks.iter_mut().filter(|tick| tick.at < 1.0).for_each(|tick| tick.text = format!("{}", tick.at));

@@ -79,9 +79,9 @@ pub fn outcome_against(comparison: &Comparison, abscissa: Abscissa, choice: &Cho
     });
     let panels = panels.collect::<Vec<_>>();
     let rows = panels.len().div_ceil(encoding.columns());
-    let (name, against) = match abscissa {
-        Abscissa::Parameters => ("loss-by-parameters", "model size"),
-        Abscissa::Seconds => ("loss-by-time", "training time"),
+    let (kind, name, against) = match abscissa {
+        Abscissa::Parameters => ("parameters", "loss-by-parameters", "model size"),
+        Abscissa::Seconds => ("time", "loss-by-time", "training time"),
     };
     let caption = match abscissa {
         Abscissa::Parameters => caption(encoding.rest.is_empty(), &counts, is_cut, &names(&encoding.rest)),
@@ -92,6 +92,7 @@ pub fn outcome_against(comparison: &Comparison, abscissa: Abscissa, choice: &Cho
         }
     };
     Some(Figure {
+        kind,
         name: name.to_owned(),
         title: format!("{}: final {} by {against}", comparison.experiment, quantity(comparison)),
         subtitle: dots_instead_of_lines(encoding.explanation(), abscissa),
