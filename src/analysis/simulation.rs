@@ -178,7 +178,7 @@ fn rates(world: World, effect: f64, trials: usize, stream: u64) -> Rates {
             shares[6].count(found.interval().unwrap().contains(truth(cell) - truth(0)));
         }
         for cell in 0..keys.len() {
-            let interval = mean(cell).measured.unwrap().interval().unwrap();
+            let interval = verdicts.design.interval_of_cell(cell).unwrap();
             shares[7].count(interval.contains(5.0 + truth(cell)));
         }
     }
