@@ -528,7 +528,7 @@ mod tests {
             };
             let planned = with(TrainSpec { length: TrainLength::Steps(steps), ..spec.train().clone() });
             let recorded = kept.steps.last().unwrap().iter().find(|(metric, _)| **metric == metrics::TOKENS).unwrap().1;
-            assert_eq!(planned.tokens, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
+            assert_eq!(planned.positions, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
             let one = TrainSpec {
                 length: TrainLength::Steps(1),
                 batch_size: 1,

@@ -28,11 +28,11 @@ fn a_plan_says_what_it_amounts_to_and_trains_nothing() {
     assert_snapshot!(workbench.scrub(&workbench.stdout("plan tiny.toml")), @r"
     tiny
 
-    mask_ratio  nsp     parameters  steps  tokens  FLOPs  time a run  finished
-    0.15        off         43,588     40   10.2k   915M           ?       0/2
-    0.15        random      44,710     40   10.2k   860M           ?       0/2
-    0.3         off         43,588     40   10.2k  1.14G           ?       0/2
-    0.3         random      44,710     40   10.2k  1.15G           ?       0/2
+    mask_ratio  nsp     parameters  steps  positions  FLOPs  time a run  finished
+    0.15        off         43,588     40      10.2k   915M           ?       0/2
+    0.15        random      44,710     40      10.2k   860M           ?       0/2
+    0.3         off         43,588     40      10.2k  1.14G           ?       0/2
+    0.3         random      44,710     40      10.2k  1.15G           ?       0/2
 
     grid 2 x 2 = 4 cells x 2 seeds = 8 runs; 0 finished, 8 to run; how long that takes is not known before the first run is finished
     ");
@@ -59,11 +59,11 @@ fn the_known_presets_have_the_known_sizes() {
     assert_snapshot!(workbench.stdout("plan sizes.toml"), @r"
     sizes
 
-    preset        parameters  steps  tokens  FLOPs  time a run  finished
-    aiffel-1m      1,052,256  1,000   4.10M  11.0T           ?       0/1
-    aiffel-1.26m   1,257,600  1,000   4.10M  9.38T           ?       0/1
-    aiffel-4m      4,551,936  1,000   4.10M  70.3T           ?       0/1
-    aiffel-10m    10,804,736  1,000   4.10M   179T           ?       0/1
+    preset        parameters  steps  positions  FLOPs  time a run  finished
+    aiffel-1m      1,052,256  1,000      4.10M  11.0T           ?       0/1
+    aiffel-1.26m   1,257,600  1,000      4.10M  9.38T           ?       0/1
+    aiffel-4m      4,551,936  1,000      4.10M  70.3T           ?       0/1
+    aiffel-10m    10,804,736  1,000      4.10M   179T           ?       0/1
 
     grid 4 = 4 cells x 1 seed = 4 runs; 0 finished, 4 to run; how long that takes is not known before the first run is finished
     ");

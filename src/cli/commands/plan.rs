@@ -60,7 +60,7 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
     columns.extend([
         ("parameters", Align::Right),
         ("steps", Align::Right),
-        ("tokens", Align::Right),
+        ("positions", Align::Right),
         ("FLOPs", Align::Right),
         ("time a run", Align::Right),
         ("finished", Align::Right),
@@ -78,7 +78,7 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
         row.extend([
             known(cost.map(|c| format::thousands(c.parameters.total()))),
             known(cost.and_then(|c| c.steps).map(format::thousands)),
-            known(cost.and_then(|c| c.tokens).map(|tokens| format::si(tokens as f64))),
+            known(cost.and_then(|c| c.positions).map(|positions| format::si(positions as f64))),
             known(cost.and_then(|c| c.flops).map(format::si)),
             known(time.map(|p| format!("{}{}", if p.same_size { "" } else { "~" }, format::duration(p.secs)))),
             existing.of(cell),
