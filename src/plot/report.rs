@@ -93,7 +93,7 @@ fn answer(comparison: &Comparison, summary: &Summary) -> Markup {
             @if !comparison.floors.is_empty() {
                 dl.floors {
                     @for floor in &comparison.floors {
-                        dt { (floor.label) " " b { (number(floor.value, 3)) } " " code { (floor.metric) } }
+                        dt { (floor.label) " " b { (floor.in_words()) } " " code { (floor.metric) } }
                         dd { (floor.explanation) }
                     }
                 }

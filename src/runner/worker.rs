@@ -238,7 +238,9 @@ fn record_data(data: &PreparedData, recorder: &mut StoreRecorder) -> Result<(), 
     recorder.append(&fact("tokenizer_hash", json!(data.tokenizer_hash)))?;
     recorder.append(&fact("train_data", side(&data.stats.train)))?;
     recorder.append(&fact("valid_data", side(&data.stats.valid)))?;
-    recorder.append(&fact(metrics::UNIGRAM_ENTROPY.fact, json!(unigram_entropy(&data.valid))))
+    let (entropy, spread) = unigram_entropy(&data.valid);
+    recorder.append(&fact(metrics::UNIGRAM_ENTROPY.fact, json!(entropy)))?;
+    recorder.append(&fact(metrics::UNIGRAM_SPREAD, json!(spread)))
 }
 
 fn fact(name: &str, value: serde_json::Value) -> Event {

@@ -66,6 +66,11 @@ pub struct KnownFloor {
     pub label: &'static str,
     /// What it is, in a sentence.
     pub explanation: &'static str,
+    /// The fact that counts what an evaluation asks: the metric is known to what a sample of so many tells.
+    pub questions: &'static str,
+    /// The fact that is the standard deviation of one answer's score; absent for a share of right answers, where the share
+    /// says it.
+    pub spread: Option<&'static str>,
 }
 
 macro_rules! metrics {
@@ -146,6 +151,13 @@ metrics! {
     }
 }
 
+/// The fact that counts the masked tokens of an evaluation.
+pub const VALID_MASKED_TOKENS: &str = "valid_masked_tokens";
+/// The fact that counts the pairs of an evaluation.
+pub const VALID_PAIRS: &str = "valid_pairs";
+/// The fact that is the standard deviation of a token's loss for who knows nothing but the tokens' frequencies.
+pub const UNIGRAM_SPREAD: &str = "unigram_spread";
+
 /// The floors that every run of pretraining measures.
 pub static FLOORS: [&KnownFloor; 4] = [&UNIGRAM_ENTROPY, &NEIGHBOURS, &BAG_OF_WORDS, &LENGTHS];
 
@@ -154,6 +166,8 @@ pub static UNIGRAM_ENTROPY: KnownFloor = KnownFloor {
     metric: &VALID_MLM_LOSS,
     label: "unigram entropy",
     explanation: "The loss of knowing nothing but how often each token of the held-out text occurs.",
+    questions: VALID_MASKED_TOKENS,
+    spread: Some(UNIGRAM_SPREAD),
 };
 
 pub static NEIGHBOURS: KnownFloor = KnownFloor {
@@ -161,6 +175,8 @@ pub static NEIGHBOURS: KnownFloor = KnownFloor {
     metric: &MASKED_ACCURACY,
     label: "two neighbours",
     explanation: "Counting which tokens stood between the same two neighbours: what a model without wider context knows.",
+    questions: VALID_MASKED_TOKENS,
+    spread: None,
 };
 
 pub static BAG_OF_WORDS: KnownFloor = KnownFloor {
@@ -168,6 +184,8 @@ pub static BAG_OF_WORDS: KnownFloor = KnownFloor {
     metric: &NSP_ACCURACY,
     label: "bag of words of B",
     explanation: "Naive Bayes on the words of B alone: what negatives give away by their words.",
+    questions: VALID_PAIRS,
+    spread: None,
 };
 
 pub static LENGTHS: KnownFloor = KnownFloor {
@@ -175,6 +193,8 @@ pub static LENGTHS: KnownFloor = KnownFloor {
     metric: &NSP_ACCURACY,
     label: "lengths alone",
     explanation: "The better guess for each pair of lengths: what negatives give away by their length.",
+    questions: VALID_PAIRS,
+    spread: None,
 };
 
 /// All metrics, in the order of the table.
