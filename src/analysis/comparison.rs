@@ -73,6 +73,8 @@ pub struct Axis {
     pub also: Vec<String>,
     /// Whether another value re-draws what chance decides in a run, such as its initial weights and masks.
     pub redraws_luck: bool,
+    /// What metrics of held-out data are means over, where another value changes it.
+    pub basis: Option<Basis>,
 }
 
 impl Axis {

@@ -37,6 +37,7 @@ pub(crate) fn axis(name: &str, values: &[&str], kind: AxisKind) -> Axis {
         kind,
         also: Vec::new(),
         redraws_luck: true,
+        basis: None,
     }
 }
 

@@ -16,8 +16,10 @@ use crate::types::metrics::{self, Goal, KnownFloor};
 use crate::types::{MetricName, Seed};
 
 mod document;
+mod parts;
 
 pub use document::document;
+pub use parts::{Part, forewarning, parts};
 
 /// Reads the runs of a plan; a cell that nothing ran yet is there as planned.
 ///
@@ -129,15 +131,11 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
 
 /// Why values of `metric` cannot be compared between these runs: they are counted in other tokens, or on other texts.
 fn incomparable(stored: &[StoredRun], metric: &MetricName) -> Option<String> {
+    // A file may lie elsewhere and be the same: its hash says so.
+    let is_path = |key: &str| matches!(key, "data.corpus" | "finetune.data" | "finetune.test");
     let is_measure_of = |key: &str| {
-        let of_task = matches!(key, "finetune.data_hash" | "finetune.test_hash" | "finetune.valid_fraction");
-        let of_text = matches!(key, "data.corpus_hash" | "data.valid_fraction") || key.starts_with("tokenizer.");
-        let is_pretrained = stored.iter().all(|run| run.planned().is_ok_and(|spec| spec.task().is_none()));
-        (if is_pretrained { of_text } else { of_task }) && key != "tokenizer.dictionary"
+        keys::basis(key).is_some_and(|b| !metrics::is_comparable_across(metric.as_str(), b)) && !is_path(key)
     };
-    if !["valid/", "test/"].iter().any(|part| metric.as_str().starts_with(part)) {
-        return None;
-    }
     let measures = |run: &StoredRun| {
         let leaves = run.subject.settings().into_iter().filter(|(key, _)| is_measure_of(key));
         leaves.collect::<BTreeMap<_, _>>()
@@ -288,6 +286,7 @@ fn axis(axis: &PlanAxis) -> Axis {
         kind,
         also: Vec::new(),
         redraws_luck: keys::redraws_luck(axis.key),
+        basis: keys::basis(axis.key),
     }
 }
 

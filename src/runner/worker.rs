@@ -150,8 +150,10 @@ impl Run {
         record_data(&data, recorder)?;
         recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
         self.adopt(spec, recorder)?;
-        let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
-        let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
+        let PreparedData { tokenizer, train: train_side, valid, .. } = &data;
+        let (specials, continues, characters) =
+            (tokenizer.special_ids(), tokenizer.continuations(), tokenizer.characters());
+        let corpus = Corpus { train: train_side, valid, specials, continues: &continues, characters: &characters };
         Ok(train(spec, &Pretraining::new(spec, &corpus)?, &self.dir.checkpoints_path(), recorder)?)
     }
 

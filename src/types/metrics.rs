@@ -48,6 +48,17 @@ pub struct Judged {
     pub test: Metric,
 }
 
+/// What a metric of held-out data is a mean over: where two runs differ in it, their values cannot be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// The tokens of the held-out text.
+    Tokens,
+    /// The held-out text itself.
+    Texts,
+    /// The labelled examples of a task.
+    Examples,
+}
+
 /// Which direction of a metric is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -127,6 +138,8 @@ metrics! {
             "valid/accuracy_kept", "validation accuracy where the token was kept", "share", Maximize, Pretraining;
         NSP_ACCURACY = "valid/nsp_accuracy", "validation NSP accuracy", "share", Maximize, Pairs;
         PERPLEXITY = "valid/perplexity", "validation perplexity", "", Minimize, Pretraining;
+        BITS_PER_CHARACTER =
+            "valid/bits_per_character", "validation MLM loss by characters", "bits/character", Minimize, Pretraining;
         TRAIN_LOSS = "train/loss", "training loss", "nats", Minimize, Training;
         TRAIN_MLM_LOSS = "train/mlm_loss", "training MLM loss", "nats/token", Minimize, Pretraining;
         TRAIN_NSP_LOSS = "train/nsp_loss", "training NSP loss", "nats/pair", Minimize, Pairs;
@@ -228,6 +241,19 @@ pub fn deciding_by_stage() -> impl Iterator<Item = &'static Metric> {
 /// Whether two executions of one spec must agree bit for bit on the metric of this name: on all but what the clock says.
 pub fn is_deterministic(name: &str) -> bool {
     !name.starts_with("time/")
+}
+
+/// Whether values of the metric of this name can be compared between runs that differ in this basis.
+pub fn is_comparable_across(name: &str, basis: Basis) -> bool {
+    if !["valid/", "test/"].iter().any(|group| name.starts_with(group)) {
+        return true;
+    }
+    let is_of_task = find(name).is_some_and(|metric| matches!(metric.source, Source::Tasks(_)));
+    match basis {
+        Basis::Examples => !is_of_task,
+        Basis::Texts => is_of_task,
+        Basis::Tokens => is_of_task || name == BITS_PER_CHARACTER.name,
+    }
 }
 
 impl Metric {
@@ -342,6 +368,15 @@ mod tests {
         }
         assert_eq!((Goal::usual("eval/f1"), Goal::usual("eval/cost")), (Goal::Maximize, Goal::Minimize));
         assert_eq!(Goal::Minimize.best([2.0, 1.0, 3.0]), Some(1.0));
+    }
+
+    #[test]
+    fn what_is_a_mean_over_other_things_is_not_compared() {
+        let across = |name: &str| [Basis::Tokens, Basis::Texts, Basis::Examples].map(|b| is_comparable_across(name, b));
+        assert_eq!(across("valid/mlm_loss"), [false, false, true]);
+        assert_eq!(across("valid/bits_per_character"), [true, false, true]);
+        assert_eq!(across("test/accuracy"), [true, true, false]);
+        assert_eq!(across("time/tokens_per_s"), [true; 3]);
     }
 
     #[test]

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use crate::analysis::{Comparison, summarize};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::{Value, json};
 
 use crate::cli::args::{ExperimentFile, Json};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
-use crate::cli::printer::Style;
+use crate::cli::printer::{Stream, Style};
 use crate::clock;
 use crate::report::Wanted;
-use crate::report::comparison::{self, Found};
+use crate::report::comparison::{self, Found, Part};
 use crate::report::drawing::{self, Drawn};
 use crate::runner::provenance::Program;
 use crate::store::{Index, Store};
@@ -75,7 +76,7 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
             context.say_unreadable(&Index::open(&store)?);
             let mut comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, &store)?;
             decide(&mut comparison, arguments)?;
-            show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, &drawing)
+            show(context, comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, &drawing)
         }
         None => {
             let store = context.existing_store()?;
@@ -84,7 +85,8 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
                 comparison::of_query(&arguments.what, &metric_of(arguments), &store)?;
             decide(&mut comparison, arguments)?;
             say_left_out(context, reproductions, repeated);
-            show(context, &comparison, &Wanted::everything(), &folder_name(&comparison.experiment), &drawing)
+            let name = folder_name(&comparison.experiment);
+            show(context, comparison, &Wanted::everything(), &name, &drawing)
         }
     }
 }
@@ -93,7 +95,7 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
 pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing) -> Result<(), CliError> {
     context.say_unreadable(&Index::open(store)?);
     let comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, store)?;
-    show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, drawing)
+    show(context, comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, drawing)
 }
 
 /// The experiment file, where the arguments name one: a single word that is a file, or ends as one.
@@ -145,8 +147,13 @@ fn decide(comparison: &mut Comparison, arguments: &Arguments) -> Result<(), CliE
 
 /// The folder of a query's report: what was typed, without what a path would stumble over.
 fn folder_name(query: &str) -> String {
+    format!("query {}", folder_name_of_part(query))
+}
+
+/// The folder of a part of a comparison, beside those of the others.
+fn folder_name_of_part(name: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "=._,-".contains(c) { c } else { '-' };
-    format!("query {}", query.chars().map(plain).take(LONGEST_NAME).collect::<String>())
+    name.chars().map(plain).take(LONGEST_NAME).collect()
 }
 
 fn say_left_out(context: &Context, reproductions: usize, repeated: usize) {
@@ -157,20 +164,45 @@ fn say_left_out(context: &Context, reproductions: usize, repeated: usize) {
     }
 }
 
-/// Prints the tables and writes figures and report.
+/// Prints the tables and writes figures and report: of each part, where values cannot be compared throughout.
 fn show(
     context: &Context,
-    comparison: &Comparison,
+    comparison: Comparison,
     wanted: &Wanted,
     name: &str,
     drawing: &Drawing,
 ) -> Result<(), CliError> {
-    let summary = summarize(comparison);
     let folder = context.report_folder(name, drawing.out);
+    let parts = comparison::parts(comparison);
+    let mut documents = Vec::new();
+    for Part { name, comparison } in &parts {
+        let folder = if name.is_empty() { folder.clone() } else { folder.join(folder_name_of_part(name)) };
+        if !name.is_empty() && !drawing.json {
+            context.printer.data(format!("\n{}\n", context.printer.paint(Stream::Out, Style::Strong, name)));
+        }
+        documents.extend(show_part(context, comparison, wanted, &folder, drawing)?);
+    }
+    match documents.len() {
+        0 => {}
+        1 if parts.len() == 1 => context.printer.json(&documents[0]),
+        _ => context.printer.json(&json!({ "format": "ablate-comparison-parts-1", "parts": documents })),
+    }
+    Ok(())
+}
+
+/// Shows one part; gives its document where one is asked for.
+fn show_part(
+    context: &Context,
+    comparison: &Comparison,
+    wanted: &Wanted,
+    folder: &Path,
+    drawing: &Drawing,
+) -> Result<Option<Value>, CliError> {
+    let summary = summarize(comparison);
     let drawn = drawing::draw(
         comparison,
         &drawing::Drawing {
-            folder: &folder,
+            folder,
             // In a folder that a person named may be figures of others.
             owns_folder: drawing.out.is_none(),
             font: drawing.font,
@@ -180,13 +212,11 @@ fn show(
     )?;
     let Drawn { report, missing } = drawn;
     say_missing(context, &missing);
-    if drawing.json {
-        context.printer.json(&comparison::document(comparison, &summary, &report));
-    } else {
+    if !drawing.json {
         tables::print(context, comparison, &summary);
     }
     context.printer.status(Style::Good, "Drawn", report.display());
-    Ok(())
+    Ok(drawing.json.then(|| comparison::document(comparison, &summary, &report)))
 }
 
 /// Says once which characters the PNG files could not show.

@@ -9,6 +9,7 @@ use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::experiment::Value;
 use crate::plan::{PlannedRun, Savings};
+use crate::report::comparison::forewarning;
 use crate::report::planned::{Existing, PlanReport, cost};
 use crate::store::{RunState, Store};
 
@@ -90,6 +91,9 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
         printer.data(format!("the first {shown} of {} cells; `--all` shows every one\n", plan.cells.len()));
     }
     printer.data(arithmetic(loaded, existing));
+    if let Some(text) = forewarning(plan, &experiment.metric) {
+        printer.status(Style::Caution, "Note", text);
+    }
 }
 
 /// The cells and their arithmetic, the seeds, the runs, and what of them is done.
