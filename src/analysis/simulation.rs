@@ -201,6 +201,7 @@ fn scenarios() -> Vec<(String, World, f64, f64)> {
             ("own luck, bimodal", World { shape: Shape::Bimodal, ..own(1) }, 0.06, 0.92),
             ("own luck, skewed", World { shape: Shape::Skewed, ..own(1) }, 0.06, 0.92),
             ("own luck, unequal", World { unequal: 1.2, ..own(1) }, 0.07, 0.92),
+            ("own luck, unequal, a hole in five", World { unequal: 1.2, hole: 5, ..own(1) }, 0.07, 0.92),
             ("own luck, unequal, iid", World { unequal: 1.2, ..own(0) }, 0.07, 0.92),
             ("common, iid", common(Luck::CommonIid), 0.06, 0.94),
             ("common, seed x axis 0.1", common(Luck::CommonByAxis(0.1)), 0.06, 0.94),
