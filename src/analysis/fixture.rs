@@ -37,6 +37,7 @@ pub(crate) fn axis(name: &str, values: &[&str], kind: AxisKind) -> Axis {
         kind,
         also: Vec::new(),
         redraws_luck: true,
+        basis: None,
     }
 }
 
@@ -79,6 +80,7 @@ pub(crate) fn sweep_over(experiment: &str, axes: Vec<Axis>, seeds: u64) -> Compa
             metric: metric("valid/mlm_loss"),
             label: "unigram entropy".to_owned(),
             value: 6.12,
+            error: None,
             explanation: "what a model reaches that knows only how frequent each token is".to_owned(),
         }],
         negligible: None,

@@ -21,6 +21,8 @@ mod means;
 mod noncentral;
 mod pareto;
 mod ped_anova;
+#[cfg(test)]
+mod planted_null;
 mod scaling;
 pub mod series;
 mod shrinkage;

@@ -14,7 +14,7 @@ use super::presets;
 use super::value::Kind::{Betas, Bool, Choice, Float, FloatOrOff, Integer, Masking, Seeds, Text, Words};
 use super::value::{self, Kind, Value};
 use crate::suggest;
-use crate::types::metrics;
+use crate::types::metrics::{self, Basis};
 
 /// One key of the experiment file.
 #[derive(Debug)]
@@ -88,6 +88,19 @@ pub fn redraws_luck(name: &str) -> bool {
             matches!(name, "train.batch_size" | "train.gradient_accumulation_steps" | "train.seq_len" | "train.seed")
         }
         _ => false,
+    }
+}
+
+/// What metrics of held-out data are means over, as far as the key or leaf of this name decides it.
+pub fn basis(name: &str) -> Option<Basis> {
+    match name.split_once('.')? {
+        ("data", _) => Some(Basis::Texts),
+        ("tokenizer", leaf) => (leaf != "dictionary").then_some(Basis::Tokens),
+        ("finetune", leaf) => {
+            let of_examples = ["data", "data_hash", "test", "test_hash", "valid_fraction", "label_column", "task"];
+            of_examples.contains(&leaf).then_some(Basis::Examples)
+        }
+        _ => None,
     }
 }
 

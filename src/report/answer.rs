@@ -51,9 +51,9 @@ impl Answer {
 fn missed_floors(comparison: &Comparison) -> impl Iterator<Item = String> {
     let others = reached(comparison).filter(|reached| reached.floor.metric != comparison.metric && reached.is_missed());
     others.filter_map(|reached| {
-        let (metric, label, value) = (&reached.floor.metric, &reached.floor.label, reached.floor.value);
+        let (metric, label, value) = (&reached.floor.metric, &reached.floor.label, reached.floor.in_words());
         Some(format!(
-            "No run is better than {label} in {metric}: {value:.4} without learning, {:.4} the best run.",
+            "No run is better than {label} in {metric}: {value} without learning, {:.4} the best run.",
             reached.best?
         ))
     })
@@ -254,7 +254,13 @@ mod tests {
             run.series.insert(accuracy.clone(), vec![Point { step: 1, value: 0.25 }]);
         }
         let explanation = String::new();
-        comparison.floors.push(Floor { metric: accuracy, label: "two neighbours".to_owned(), value: 0.2, explanation });
+        comparison.floors.push(Floor {
+            metric: accuracy,
+            label: "two neighbours".to_owned(),
+            value: 0.2,
+            error: None,
+            explanation,
+        });
         assert_eq!(of(&comparison), [""; 0]);
         comparison.floors.last_mut().unwrap().value = 0.5;
         assert_eq!(

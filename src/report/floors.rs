@@ -11,10 +11,10 @@ pub struct Reached<'a> {
 }
 
 impl Reached<'_> {
-    /// Whether the best run is no better than the floor.
+    /// Whether the best run is no better than the floor by more than the sample of an evaluation explains.
     pub fn is_missed(&self) -> bool {
         let goal = Goal::usual(self.floor.metric.as_str());
-        self.best.is_some_and(|best| !goal.prefers(best, self.floor.value))
+        self.best.is_some_and(|best| !self.floor.is_passed_by(best, goal))
     }
 }
 

@@ -84,6 +84,7 @@ pub struct PlannedCell {
     pub label: String,
     pub parameters: Option<u64>,
     pub steps: Option<u64>,
+    /// Positions at full sequences, under the name that this format has for them.
     pub tokens: Option<u64>,
     pub flops: Option<f64>,
     pub disk_bytes: Option<u64>,
@@ -133,7 +134,7 @@ impl PlannedCell {
             label: cell.label.clone(),
             parameters: cost.map(|c| c.parameters.total()),
             steps: cost.and_then(|c| c.steps),
-            tokens: cost.and_then(|c| c.tokens),
+            tokens: cost.and_then(|c| c.positions),
             flops: cost.and_then(|c| c.flops),
             disk_bytes: cost.map(|c| c.disk_bytes),
             runs: cell.runs.iter().map(seed).collect(),

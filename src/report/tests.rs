@@ -67,6 +67,8 @@ fn trained(plan: &Plan) -> (tempfile::TempDir, Store, Vec<RunId>) {
                 Event::State { state: RunState::Running, reason: None, at: at(begin + 1_000) },
                 Event::Resumed { step: Step(0), at: at(begin + 1_000) },
                 Event::Fact { name: "unigram_entropy".into(), value: json!(5.5) },
+                Event::Fact { name: "unigram_spread".into(), value: json!(2.0) },
+                Event::Fact { name: "valid_masked_tokens".into(), value: json!(1600) },
                 Event::Step { step: Step(1), chain: ChainDigest(1), metrics: metric("train/loss", 9.0) },
                 Event::Step { step: Step(2), chain: ChainDigest(2), metrics: metric("train/loss", f64::NAN) },
                 Event::Warning { text: "a warning".into() },
@@ -177,7 +179,9 @@ fn a_record_has_specification_provenance_and_every_value() {
         }
       },
       "facts": {
-        "unigram_entropy": 5.5
+        "unigram_entropy": 5.5,
+        "unigram_spread": 2.0,
+        "valid_masked_tokens": 1600
       },
       "warnings": [
         "a warning"
@@ -434,12 +438,13 @@ fn a_comparison_says_in_numbers_what_the_tables_say() {
         {
           "metric": "valid/mlm_loss",
           "label": "unigram entropy",
-          "value": 5.5
+          "value": 5.5,
+          "plus_minus": 0.098
         }
       ],
       "statement": "...",
       "cautions": [
-        "No cell is better than unigram entropy (5.5000), which costs no learning: differences are between failures."
+        "No cell is better than unigram entropy (5.500 ± 0.098), which costs no learning: differences are between failures."
       ],
       "luck": "Luck: all cells share 2 seeds, so that only whole seeds are independent (1 degree of freedom).",
       "winner": "...",

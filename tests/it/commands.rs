@@ -28,7 +28,7 @@ fn a_plan_says_what_it_amounts_to_and_trains_nothing() {
     assert_snapshot!(without_durations(&workbench.stdout("plan tiny.toml")), @r"
     tiny
 
-    mask_ratio  nsp  parameters  steps  tokens  FLOPs  time a run  finished
+    mask_ratio  nsp  parameters  steps  positions  FLOPs  time a run  finished
     0.15  off  43,588  40  10.2k  915M  [TIME]  0/2
     0.15  random  44,710  40  10.2k  860M  [TIME]  0/2
     0.3  off  43,588  40  10.2k  1.14G  [TIME]  0/2
@@ -59,7 +59,7 @@ fn the_known_presets_have_the_known_sizes() {
     assert_snapshot!(without_durations(&workbench.stdout("plan sizes.toml")), @r"
     sizes
 
-    preset  parameters  steps  tokens  FLOPs  time a run  finished
+    preset  parameters  steps  positions  FLOPs  time a run  finished
     aiffel-1m  1,052,256  1,000  4.10M  11.0T  [TIME]  0/1
     aiffel-1.26m  1,257,600  1,000  4.10M  9.38T  [TIME]  0/1
     aiffel-4m  4,551,936  1,000  4.10M  70.3T  [TIME]  0/1

@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 
 use crate::analysis::{Comparison, RunState, Summary, summarize};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::{Value, json};
 
 use crate::cli::args::{ExperimentFile, Json};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
-use crate::cli::printer::Style;
+use crate::cli::printer::{Stream, Style};
 use crate::clock;
 use crate::experiment::Source;
 use crate::report::Wanted;
 use crate::report::answer::Answer;
-use crate::report::comparison::{self, Found};
+use crate::report::comparison::{self, Found, Part};
 use crate::report::drawing::{self, Drawn};
 use crate::report::kept::{self, Entry};
 use crate::report::page::Record;
@@ -129,7 +130,7 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
             context.say_unreadable(&Index::open(&store)?);
             let mut comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, &store)?;
             decide(&mut comparison, arguments)?;
-            show(context, &comparison, &store, &Subject::of(&loaded, &file, &arguments.sets), &drawing)
+            show(context, comparison, &store, &Subject::of(&loaded, &file, &arguments.sets), &drawing)
         }
         None => {
             let store = context.existing_store()?;
@@ -140,7 +141,7 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
             say_left_out(context, reproductions, repeated);
             let (name, words) = (folder_name(&comparison.experiment), arguments.what.clone());
             let subject = Subject { name: &name, wanted: Wanted::everything(), files: Vec::new(), sets: &[], words };
-            show(context, &comparison, &store, &subject, &drawing)
+            show(context, comparison, &store, &subject, &drawing)
         }
     }
 }
@@ -154,7 +155,7 @@ pub fn draw(
 ) -> Result<(), CliError> {
     context.say_unreadable(&Index::open(store)?);
     let comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, store)?;
-    show(context, &comparison, store, &Subject::of(loaded, &file.file, &file.sets), drawing)
+    show(context, comparison, store, &Subject::of(loaded, &file.file, &file.sets), drawing)
 }
 
 /// The experiment file, where the arguments name one: a single word that is a file, or ends as one.
@@ -206,8 +207,13 @@ fn decide(comparison: &mut Comparison, arguments: &Arguments) -> Result<(), CliE
 
 /// The folder of a query's report: what was typed, without what a path would stumble over.
 fn folder_name(query: &str) -> String {
+    format!("query {}", folder_name_of_part(query))
+}
+
+/// The folder of a part of a comparison, beside those of the others.
+fn folder_name_of_part(name: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "=._,-".contains(c) { c } else { '-' };
-    format!("query {}", query.chars().map(plain).take(LONGEST_NAME).collect::<String>())
+    name.chars().map(plain).take(LONGEST_NAME).collect()
 }
 
 fn say_left_out(context: &Context, reproductions: usize, repeated: usize) {
@@ -218,14 +224,38 @@ fn say_left_out(context: &Context, reproductions: usize, repeated: usize) {
     }
 }
 
-/// Writes figures and report, and prints what they came to.
+/// Writes figures and report, and prints what they came to: of each part, where values cannot be compared throughout.
 fn show(
     context: &Context,
-    comparison: &Comparison,
+    comparison: Comparison,
     store: &Store,
     subject: &Subject<'_>,
     drawing: &Drawing,
 ) -> Result<(), CliError> {
+    let parts = comparison::parts(comparison);
+    let mut documents = Vec::new();
+    for Part { name, comparison } in &parts {
+        if !name.is_empty() && drawing.print != Print::Json {
+            context.printer.data(format!("\n{}\n", context.printer.paint(Stream::Out, Style::Strong, name)));
+        }
+        documents.extend(show_part(context, (name, comparison), store, subject, drawing)?);
+    }
+    match documents.len() {
+        0 => {}
+        1 if parts.len() == 1 => context.printer.json(&documents[0]),
+        _ => context.printer.json(&json!({ "format": "ablate-comparison-parts-1", "parts": documents })),
+    }
+    Ok(())
+}
+
+/// Shows one part, whose name is empty where it is the whole; gives its document where one is asked for.
+fn show_part(
+    context: &Context,
+    (name, comparison): (&str, &Comparison),
+    store: &Store,
+    subject: &Subject<'_>,
+    drawing: &Drawing,
+) -> Result<Option<Value>, CliError> {
     let summary = summarize(comparison);
     let answer = Answer::of(comparison, &summary);
     let now = clock::now();
@@ -238,9 +268,10 @@ fn show(
         ..Record::default()
     };
     record.ask_runs(comparison, store);
-    let shelf = context.report_folder(subject.name);
+    let of_part = |folder: PathBuf| if name.is_empty() { folder } else { folder.join(folder_name_of_part(name)) };
+    let shelf = of_part(context.report_folder(subject.name));
     let folder = match drawing.out {
-        Some(out) => out.to_owned(),
+        Some(out) => of_part(out.to_owned()),
         None => kept::folder_of(&shelf, content(comparison, &summary, &record), now),
     };
     record.lead_to(store.root(), &folder);
@@ -256,7 +287,7 @@ fn show(
         shown = shelf.join("latest").join("report.html");
     }
     match drawing.print {
-        Print::Json => context.printer.json(&comparison::document(comparison, &summary, &report)),
+        Print::Json => {}
         Print::Tables => tables::print(context, comparison, &summary),
         Print::Answer => ending::print(context, &answer),
     }
@@ -264,7 +295,7 @@ fn show(
     if drawing.print == Print::Answer {
         ending::say_next(context, comparison, &summary, &subject.words);
     }
-    Ok(())
+    Ok((drawing.print == Print::Json).then(|| comparison::document(comparison, &summary, &report)))
 }
 
 /// What a report says, as a hash: its numbers, its files and the program that draws it.

@@ -9,6 +9,7 @@ use crate::cli::printer::{Stream, Style, terminal_width};
 use crate::cli::table::{Align, table};
 use crate::experiment::Value;
 use crate::plan::{PlannedRun, Savings};
+use crate::report::comparison::forewarning;
 use crate::report::estimate::Basis;
 use crate::report::planned::{Existing, PlanReport, cost};
 use crate::runner::bench::training_speed;
@@ -80,7 +81,7 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
     columns.extend([
         ("parameters", Align::Right),
         ("steps", Align::Right),
-        ("tokens", Align::Right),
+        ("positions", Align::Right),
         ("FLOPs", Align::Right),
         ("time a run", Align::Right),
         ("finished", Align::Right),
@@ -100,7 +101,7 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
         row.extend([
             known(cost.map(|c| format::thousands(c.parameters.total()))),
             known(cost.and_then(|c| c.steps).map(format::thousands)),
-            known(cost.and_then(|c| c.tokens).map(|tokens| format::si(tokens as f64))),
+            known(cost.and_then(|c| c.positions).map(|positions| format::si(positions as f64))),
             known(cost.and_then(|c| c.flops).map(format::si)),
             known(time.map(|p| {
                 format!("{}{}", if p.basis == Basis::OtherShapes { "~" } else { "" }, format::duration(p.secs))
@@ -114,6 +115,9 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
         printer.data(format!("the first {shown} of {} cells; `--all` shows every one\n", plan.cells.len()));
     }
     printer.prose(&arithmetic(loaded, existing));
+    if let Some(text) = forewarning(plan, &experiment.metric) {
+        printer.status(Style::Caution, "Note", text);
+    }
 }
 
 /// The cells and their arithmetic, the seeds, the runs, and what of them is done.

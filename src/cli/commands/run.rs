@@ -10,6 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
+use crate::report::comparison::forewarning;
 use crate::runner::execute::{Options, TaskOutcome, execute};
 use crate::runner::launch::LocalProcesses;
 use crate::runner::provenance::cores;
@@ -88,6 +89,9 @@ impl FromStr for Jobs {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let loaded = context.load(&arguments.experiment)?;
     let sources = context.sources_of(&loaded)?;
+    if let Some(text) = forewarning(&loaded.plan, &loaded.experiment.metric) {
+        context.printer.status(Style::Caution, "Note", text);
+    }
     let tasks = sweep::tasks(&loaded.experiment.name, &loaded.experiment.metric, &loaded.plan);
     sweep::prepare(&loaded.plan, &sources, &mut |corpus| say_prepared(context, corpus))?;
     let options = Options {

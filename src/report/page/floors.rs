@@ -22,7 +22,7 @@ pub(super) fn table(comparison: &Comparison) -> Option<Markup> {
                             tr {
                                 th scope="row" { code { (reached.floor.metric) } }
                                 td { (reached.floor.label) }
-                                td.number { (number(reached.floor.value, 4)) }
+                                td.number { (reached.floor.in_words()) }
                                 td.number { (reached.best.map_or("\u{2013}".to_owned(), |best| number(best, 4))) }
                                 td {
                                     @if reached.is_missed() { span.bad { "no better" } }

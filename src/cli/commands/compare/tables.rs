@@ -53,7 +53,7 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
     for floor in &comparison.floors {
         let reached = comparison.runs.iter().filter_map(|run| run.outcome(&floor.metric));
         let best = Goal::usual(floor.metric.as_str()).best(reached);
-        let (metric, value) = (&floor.metric, format::metric(Some(floor.value)));
+        let (metric, value) = (&floor.metric, floor.in_words());
         printer.data(format!("{metric}: {value} by {}, {} by the best run", floor.label, format::metric(best)));
     }
     printer.prose(&luck_in_words(comparison));
