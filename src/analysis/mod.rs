@@ -21,6 +21,9 @@ mod means;
 mod noncentral;
 mod pareto;
 mod ped_anova;
+#[cfg(test)]
+mod planted_null;
+mod scaling;
 pub mod series;
 mod shrinkage;
 #[cfg(test)]
@@ -28,6 +31,7 @@ mod simulation;
 pub mod statistics;
 mod strength;
 mod summary;
+mod trend;
 mod verdicts;
 
 pub use anova::{Row as VarianceRow, Source as VarianceSource};
@@ -41,7 +45,9 @@ pub use importance::{Importance, Method, NoImportance, NotFactorial, Part, impor
 pub use luck::{Difference, Measured, luck_in_words};
 pub use means::{Means, is_full_grid};
 pub use pareto::{Candidate, Cost, Place, pareto};
+pub use scaling::{LEAST_SIZES, ScalingLaw};
 pub use shrinkage::{Fit, Shrunken};
 pub use statistics::wilson_interval;
 pub use strength::{axis_strengths, strongest_axes};
 pub use summary::{CellSummary, SeedOutcome, Standing, Summary, plus_minus, summarize};
+pub use trend::Trend;

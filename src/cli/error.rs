@@ -42,6 +42,7 @@ impl CliError {
     /// Prints the error and gives the exit code.
     pub fn report(&self, printer: &Printer) -> ExitCode {
         let simple = |text: &str| {
+            let text = visible(text);
             printer.complain(format!("{} {text}", printer.paint(Stream::Err, Style::Bad, "error:")));
         };
         match self {
@@ -102,6 +103,16 @@ impl From<SweepError> for CliError {
     }
 }
 
+/// A text that may repeat what somebody typed, with control characters as escapes: a terminal does not obey them.
+pub fn visible(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Prints every diagnostic with the lines it speaks of.
 pub fn print_diagnostics(diagnostics: &Diagnostics, printer: &Printer) {
     let theme =
@@ -148,4 +159,14 @@ fn to_miette(diagnostic: &Diagnostic, shown: usize, sources: &Sources) -> Miette
     let mut report = MietteDiagnostic::new(message).with_code(name).with_severity(severity).with_labels(labels);
     report.help.clone_from(&diagnostic.help);
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        assert_eq!(visible("run `\u{1b}[31mx\u{7}`\n\t한 é"), "run `\\u{1b}[31mx\\u{7}`\n\t한 é");
+    }
 }

@@ -4,6 +4,7 @@ use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, Error};
 
 use super::commands::Arguments;
+use super::error::visible;
 use crate::suggest::nearest;
 
 /// What other programs call our commands.
@@ -26,6 +27,8 @@ const ALSO: [(&str, &str); 14] = [
 
 /// Puts our suggestion into clap's error in place of its own, which likes any word with the same beginning.
 pub fn suggest(mut error: Error) -> Error {
+    let typed: Vec<_> = error.context().filter_map(|(kind, value)| Some((kind, escaped(value)?))).collect();
+    typed.into_iter().for_each(|(kind, value)| drop(error.insert(kind, value)));
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
     let command = meant_by(word);
     error.remove(ContextKind::SuggestedSubcommand);
@@ -33,6 +36,14 @@ pub fn suggest(mut error: Error) -> Error {
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![command]));
     }
     error
+}
+
+/// What the error repeats of a command line, where a terminal would obey a part of it.
+fn escaped(value: &ContextValue) -> Option<ContextValue> {
+    match value {
+        ContextValue::String(word) => Some(visible(word)).filter(|shown| shown != word).map(ContextValue::String),
+        _ => None,
+    }
 }
 
 /// The command that `word` probably means.
@@ -76,5 +87,6 @@ mod tests {
         let said = |word: &str| suggest(Arguments::try_parse_from(["ablate", word]).unwrap_err()).to_string();
         assert!(said("trian").contains("'run'"), "{}", said("trian"));
         assert!(!said("completions").contains("similar"), "{}", said("completions"));
+        assert!(said("\u{1b}[31mlist").contains("'\\u{1b}[31mlist'"), "{:?}", said("\u{1b}[31mlist"));
     }
 }

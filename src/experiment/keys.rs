@@ -14,7 +14,7 @@ use super::presets;
 use super::value::Kind::{Betas, Bool, Choice, Float, FloatOrOff, Integer, Masking, Seeds, Text, Words};
 use super::value::{self, Kind, Value};
 use crate::suggest;
-use crate::types::metrics;
+use crate::types::metrics::{self, Basis};
 
 /// One key of the experiment file.
 #[derive(Debug)]
@@ -88,6 +88,19 @@ pub fn redraws_luck(name: &str) -> bool {
             matches!(name, "train.batch_size" | "train.gradient_accumulation_steps" | "train.seq_len" | "train.seed")
         }
         _ => false,
+    }
+}
+
+/// What metrics of held-out data are means over, as far as the key or leaf of this name decides it.
+pub fn basis(name: &str) -> Option<Basis> {
+    match name.split_once('.')? {
+        ("data", _) => Some(Basis::Texts),
+        ("tokenizer", leaf) => (leaf != "dictionary").then_some(Basis::Tokens),
+        ("finetune", leaf) => {
+            let of_examples = ["data", "data_hash", "test", "test_hash", "valid_fraction", "label_column", "task"];
+            of_examples.contains(&leaf).then_some(Basis::Examples)
+        }
+        _ => None,
     }
 }
 
@@ -183,7 +196,8 @@ macro_rules! figures {
     ($first:literal $(, $name:literal)*) => {
         /// The figures that a comparison draws: learning curves, final metric by axis, importance of axes, paired effects,
         /// marginal means and interactions, Pareto fronts, parallel coordinates, learning rate by step, final metric by
-        /// parameters, by time.
+        /// parameters, by time; slices with a fit, two axes at once, paired seeds, scaling law, train and valid together, how
+        /// a search went, the sweep over time.
         pub const FIGURES: &[&str] = &[$first $(, $name)*];
 
         /// All of them, as TOML.
@@ -191,7 +205,25 @@ macro_rules! figures {
     };
 }
 
-figures!["curves", "axes", "importance", "effects", "means", "pareto", "parallel", "schedules", "parameters", "time"];
+figures![
+    "curves",
+    "axes",
+    "importance",
+    "effects",
+    "means",
+    "pareto",
+    "parallel",
+    "schedules",
+    "parameters",
+    "time",
+    "slices",
+    "heatmap",
+    "paired",
+    "scaling",
+    "gap",
+    "search",
+    "timeline"
+];
 
 const SECTIONS: &[&str] = &[
     "experiment",
@@ -330,7 +362,7 @@ const OBJECTIVE: &[Key] = &[
     key("objective.nsp_negative_prob", Float(INSIDE), "0.5", "The share of pairs that are not consecutive"),
     key("objective.short_seq_prob", Float(SHARE), "0.1", "The share of pairs built to a shorter random length"),
     later("objective.whole_word", Bool, "false", "Whether words are selected as a whole"),
-    later("objective.mask_dice", one_of(&["token", "word"]), "'token'", "Whether each token of a whole word has its own dice for [MASK], random or kept, or the word one"),
+    later("objective.mask_dice", one_of(&["token", "word"]), "'token'", "Whether [MASK], random or kept is decided for each token of a whole word, or once for the word"),
     later("objective.mask_replacement", Bool, "false", "Whether tokens are drawn with replacement, as long8v/torch_study does by mistake"),
     later("objective.mlm_weight", Float(FROM_ZERO), "1.0", "What the MLM loss is multiplied with"),
     later("objective.mlm_mean", one_of(&["masked", "positions"]), "'masked'", "Whether the MLM loss is a mean over the masked tokens, or over all positions"),
@@ -447,7 +479,7 @@ macro_rules! stage_keys {
                     concat!($stage, "train.keep_checkpoints"),
                     Integer { min: 1, max: 10_000 },
                     OF.keep_checkpoints,
-                    "The newest so many checkpoints are kept, and the best",
+                    "How many recent checkpoints to keep, besides the best",
                 ),
             ],
         }
@@ -492,7 +524,7 @@ const TRAIN: &[Key] = &[
 
 #[rustfmt::skip]
 const FINETUNE: &[Key] = &[
-    without_default("finetune.task", one_of(&["classify", "ner"]), "What the model is trained for after pretraining: classes of texts, or named entities"),
+    without_default("finetune.task", one_of(metrics::TASKS), "What the model is trained for after pretraining: classes of texts, or named entities"),
     without_default("finetune.data", Text, "The labelled examples to learn from: TSV or JSON lines for classify, KLUE-NER's format for ner; required"),
     without_default("finetune.test", Text, "Labelled examples that are judged once, after the last step"),
     key("finetune.text_column", Text, "'text'", "The column, or the field of a JSON line, that holds the text"),
@@ -518,8 +550,8 @@ const SWEEP: &[Key] = &[
     key("sweep.random.seed", SEED, "0", "Another seed draws other rows"),
     key("sweep.random.sampler", one_of(&["sobol", "uniform"]), "'sobol'", "Evenly spread quasi-random rows, or independent ones"),
 
-    without_default("sweep.halving.min_steps", COUNT, "Cells are compared after so many steps, and the best go on: asynchronous successive halving"),
-    key("sweep.halving.reduction_factor", Integer { min: 2, max: 1000 }, "3", "One in so many cells goes on, for so many times the steps"),
+    without_default("sweep.halving.min_steps", COUNT, "Steps of the first rung, where cells are compared and the best survive: asynchronous successive halving"),
+    key("sweep.halving.reduction_factor", Integer { min: 2, max: 1000 }, "3", "eta: 1/eta of the cells survive a rung, with eta times the steps"),
 
     key("sweep.replicates.seeds", Seeds, "1", "How many runs each cell has, each combination of settings that re-draw luck with seeds of its own; or a list of seeds for all cells"),
     key("sweep.replicates.paired", Bool, "false", "Whether a number of seeds is the same seeds in every cell, from train.seed on, as a list is"),
@@ -530,6 +562,8 @@ const REPORT: &[Key] = &[
     key("report.figures", Words(FIGURES), EVERY_FIGURE, "The figures that a comparison draws"),
     without_default("report.colour_by", Text, "The axis that is told by colour; the first one when not given"),
     without_default("report.negligible", Float(ANY), "The smallest difference of the metric that is of interest: what is surely smaller is called negligible"),
+    key("report.title", Bool, "true", "Whether figures carry title, explanation and caption; captions.md has them in either case"),
+    key("report.width", one_of(&["page", "column"]), "'page'", "What the figures are made for: the text width of a page, 6.5 inches, or one of two columns, 3.3 inches"),
     without_default("report.x", Text, "The axis of the figures of final values; every axis has one when not given"),
 ];
 

@@ -1,7 +1,7 @@
 //! Reads an experiment file, those that it builds on and its `--set` arguments against the key table, into a [`Draft`].
 //!
 //! Files and arguments are walked the same way: a tree of tables down to the first path that is a key, below `[sweep.grid]` and
-//! `[experiment.baseline]` as at the top; the lists of tables below `[sweep]` are read in `sweep`. A mistake is noted and the walk goes on, so that one pass finds all of them;
+//! `[experiment.baseline]` as at the top; the lists of tables below `[sweep]` are read in `sweep`. A mistake is noted and the walk continues, so that one pass finds all of them;
 //! a key with a wrong value is remembered as broken, so that no check complains about it a second time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -371,6 +371,8 @@ impl Reader {
             colour_by: self.named_axis("report.colour_by"),
             x: self.named_axis("report.x"),
             negligible: self.text("report.negligible").parse().ok(),
+            has_words: self.text("report.title") == "true",
+            is_column: self.text("report.width") == "column",
         };
         let baseline = self.baseline_axes();
         self.axes.retain(|axis| !axis.values.is_empty());

@@ -6,7 +6,7 @@
 
 use super::dead::DeadAxes;
 use super::expand::expand;
-use super::run_spec::Task;
+use super::run_spec::{Answers, Task};
 use crate::experiment::problem::Problem;
 use crate::experiment::{
     self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity, Value, keys,
@@ -162,12 +162,12 @@ fn decay_follows_warmup(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> 
 
 fn head_fits_task(cell: &Settings<'_>) -> Option<Diagnostic> {
     let (task, head, encoder) = (Task::of(cell)?, cell.text("finetune.head")?, cell.text("finetune.encoder")?);
-    match task {
-        Task::Classify => {}
-        Task::Ner => return None,
+    match task.answers() {
+        Answers::Class => {}
+        Answers::Tags => return None,
     }
     if head != "linear" {
-        let message = format!("`finetune.head` {head} tags tokens, and `finetune.task` is classify");
+        let message = format!("`finetune.head` {head} tags tokens, and `finetune.task` is {}", task.name());
         let keys = ["finetune.head", "finetune.task"];
         return Some(
             blame(cell, &problem::HEAD_DOES_NOT_FIT, message, &keys).help("take \"linear\", or the task \"ner\""),
@@ -209,10 +209,11 @@ fn a_stored_run_is_started_from(cell: &Settings<'_>) -> Option<Diagnostic> {
 
 fn text_pairs_are_classified(cell: &Settings<'_>) -> Option<Diagnostic> {
     let (task, column) = (Task::of(cell)?, cell.text("finetune.pair_column")?);
-    match task {
-        Task::Classify => None,
-        Task::Ner => {
-            let message = format!("`finetune.pair_column` {column} makes pairs of texts, and `finetune.task` is ner");
+    match task.answers() {
+        Answers::Class => None,
+        Answers::Tags => {
+            let message =
+                format!("`finetune.pair_column` {column} makes pairs of texts, and `finetune.task` is {}", task.name());
             let keys = ["finetune.pair_column", "finetune.task"];
             Some(
                 blame(cell, &problem::PAIRS_OF_TAGGED_TEXT, message, &keys)

@@ -46,7 +46,7 @@ static RULES: &[Rule] = &[
     Rule {
         keys: &["finetune.text_column", "finetune.pair_column", "finetune.label_column"],
         decides: "finetune.task",
-        needs: Needs::OneOf(&["classify"]),
+        needs: Needs::OneOf(Task::WITH_COLUMNS),
     },
     Rule { keys: &["tokenizer.min_frequency"], decides: "tokenizer.kind", needs: Needs::OneOf(&["wordpiece", "bpe"]) },
     Rule { keys: &["data.demo_documents", "data.demo_seed"], decides: "data.corpus", needs: Needs::OneOf(&["demo"]) },

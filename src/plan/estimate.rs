@@ -1,4 +1,4 @@
-//! What a run will cost: parameters, tokens, floating-point operations and disk.
+//! What a run will cost: parameters, positions, floating-point operations and disk.
 //!
 //! Operations are counted as in Hoffmann et al. 2022 ("Training compute-optimal large language models", appendix F):
 //! matrix products only, 2 m n k operations for an m x k by k x n product, and a backward pass costs two forward passes.
@@ -16,7 +16,7 @@
 //! full sequence. Embedding look-ups, norms, softmax, biases and the optimizer are left out.
 
 use super::parameters::{ParameterCount, parameter_count};
-use super::run_spec::{Architecture, HeadKind, RunSpec, StageSpec, Task, TrainSpec};
+use super::run_spec::{Answers, Architecture, HeadKind, RunSpec, StageSpec, TrainSpec};
 
 /// The cost of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,8 +24,9 @@ pub struct Estimate {
     pub parameters: ParameterCount,
     /// Optimizer steps; unknown for a run of epochs, whose length hangs on the corpus, and none where nothing is trained.
     pub steps: Option<u64>,
-    /// Tokens through the model in training, at full sequences.
-    pub tokens: Option<u64>,
+    /// Positions through the model in training: steps x sequences x their full length, padding included. Real tokens, which
+    /// `train/tokens` counts, are fewer.
+    pub positions: Option<u64>,
     /// Floating-point operations of training, forward and backward.
     pub flops: Option<f64>,
     /// One checkpoint: weights and both moments of AdamW, 4 bytes each.
@@ -44,7 +45,7 @@ pub fn estimate(spec: &RunSpec) -> Estimate {
     Estimate {
         parameters,
         steps: planned.map(|(_, steps)| steps),
-        tokens: planned.map(|(train, steps)| steps * train.positions_a_step()),
+        positions: planned.map(|(train, steps)| steps * train.positions_a_step()),
         flops: planned.map(|(_, steps)| training_flops(spec, steps)),
         checkpoint_bytes,
         disk_bytes: checkpoint_bytes * (keep_checkpoints + 1),
@@ -90,10 +91,10 @@ fn head_flops(spec: &RunSpec, seq_len: usize) -> f64 {
         }
         StageSpec::Finetune(stage) => {
             let (h, labels) = (stage.task.lstm_hidden_size as f64, stage.task.labels.len() as f64);
-            match (stage.task.task, stage.task.head) {
-                (Task::Classify, _) => 2.0 * d * d + 2.0 * d * labels,
-                (Task::Ner, HeadKind::BilstmCrf) => t * (16.0 * h * (d + h) + 4.0 * h * labels),
-                (Task::Ner, HeadKind::Linear | HeadKind::Crf) => 2.0 * t * d * labels,
+            match (stage.task.task.answers(), stage.task.head) {
+                (Answers::Class, _) => 2.0 * d * d + 2.0 * d * labels,
+                (Answers::Tags, HeadKind::BilstmCrf) => t * (16.0 * h * (d + h) + 4.0 * h * labels),
+                (Answers::Tags, HeadKind::Linear | HeadKind::Crf) => 2.0 * t * d * labels,
             }
         }
         // Nothing is asked of it.
@@ -158,7 +159,7 @@ mod tests {
             "model.preset = \"aiffel-1m\"\ntokenizer.vocab_size = 8007\nobjective.nsp = \"swap\"\n[train]\nsteps = 2000\nbatch_size = 64\n",
         );
         let cost = estimate(&spec);
-        assert_eq!((cost.steps, cost.tokens), (Some(2000), Some(2000 * 64 * 128)));
+        assert_eq!((cost.steps, cost.positions), (Some(2000), Some(2000 * 64 * 128)));
         assert_eq!(cost.checkpoint_bytes, 12 * 1_052_256);
         assert_eq!(cost.disk_bytes, 3 * cost.checkpoint_bytes);
         assert_eq!(cost.flops, Some(3.0 * flops_by_matrix(&spec) * 128_000.0));
@@ -167,6 +168,6 @@ mod tests {
     #[test]
     fn epochs_need_the_length_of_the_corpus() {
         let unknown = estimate(&spec("train.epochs = 1.5\ntrain.batch_size = 10"));
-        assert_eq!((unknown.steps, unknown.tokens, unknown.flops), (None, None, None));
+        assert_eq!((unknown.steps, unknown.positions, unknown.flops), (None, None, None));
     }
 }

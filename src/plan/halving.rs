@@ -1,4 +1,4 @@
-//! Early stopping, as a sweep declares it: at which steps cells are compared, and what share of them goes on.
+//! Early stopping, as a sweep declares it: at which steps cells are compared, and what share of them survives.
 
 use super::Cell;
 use super::run_spec::{StageSpec, TrainLength};
@@ -11,7 +11,7 @@ use crate::types::metrics::Goal;
 pub struct HalvingSpec {
     /// The step of the first rung.
     pub min_steps: u64,
-    /// Each rung is at so many times the steps of the one before, and one in so many cells goes on.
+    /// eta: each rung is at eta times the steps of the one before, and 1/eta of its cells survive.
     pub reduction_factor: u64,
     /// What cells are compared by.
     pub metric: MetricName,

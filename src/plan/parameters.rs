@@ -5,7 +5,7 @@
 //!
 //! Legend: D hidden, A heads x head size, F feed-forward, V vocabulary, P positions.
 
-use super::run_spec::{Architecture, Encoder, HeadKind, NormPosition, PositionEmbedding, RunSpec, Task, TaskSpec};
+use super::run_spec::{Answers, Architecture, Encoder, HeadKind, NormPosition, PositionEmbedding, RunSpec, TaskSpec};
 
 /// Every parameter in the order of the forward pass.
 pub fn parameters(spec: &RunSpec) -> Vec<(String, Vec<usize>)> {
@@ -97,9 +97,9 @@ fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
 /// `BertForTokenClassification`, with PyTorch's LSTM and a CRF where the head has them.
 fn task_head(spec: &RunSpec, task: &TaskSpec, list: &mut List) {
     let (d, h, labels) = (spec.model.hidden_size, task.lstm_hidden_size, task.labels.len());
-    match task.task {
-        Task::Classify => list.linear("bert.pooler.dense", d, d),
-        Task::Ner => {}
+    match task.task.answers() {
+        Answers::Class => list.linear("bert.pooler.dense", d, d),
+        Answers::Tags => {}
     }
     let has_lstm = task.head == HeadKind::BilstmCrf;
     for direction in ["", "_reverse"].into_iter().filter(|_| has_lstm) {

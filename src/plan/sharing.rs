@@ -1,4 +1,4 @@
-//! Work that runs share: a run that only trains longer than another goes on where that one ends.
+//! Work that runs share: a run that only trains longer than another resumes where that one ends.
 //!
 //! Under a schedule that does not look ahead, the first steps of a long run are the steps of a short one, bit for bit: no
 //! draw and no learning rate asks how many steps there will be. Specifications that differ in nothing but `train.steps`
@@ -17,7 +17,7 @@ pub struct Trajectory(SpecHash);
 /// What sharing saves of a plan's steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Savings {
-    /// Runs that go on where a shorter one ends.
+    /// Runs that resume where a shorter one ends.
     pub runs: usize,
     /// The steps that these need not make.
     pub steps: u64,
@@ -28,8 +28,8 @@ pub struct Savings {
 impl RunSpec {
     /// The run's trajectory, and its steps; none where the end of the run is looked at before it.
     ///
-    /// That is so in fine-tuning, on devices that do not promise their bits, for lengths in epochs, for schedules that fall towards the end, and for a warmup that is a share of all
-    /// steps or is cut short by the end.
+    /// That is so in fine-tuning, on devices that do not promise their bits, for lengths in epochs, for schedules that fall
+    /// towards the end, and for a warmup that is a share of all steps or is cut short by the end.
     pub fn trajectory(&self) -> Option<(Trajectory, u64)> {
         let Training { schedule, train, .. } = &self.pretraining()?.training;
         let TrainLength::Steps(steps) = train.length else { return None };
@@ -43,7 +43,7 @@ impl RunSpec {
         (!schedule.kind.looks_ahead() && warmup_is_fixed).then(|| (Trajectory(self.without_length()), steps))
     }
 
-    /// Whether a longer run may go on from this one's end.
+    /// Whether a longer run may resume from this one's end.
     ///
     /// The last step is always evaluated; where no evaluation is due, a longer run does not have that one, and what it
     /// records differs.
@@ -72,7 +72,7 @@ pub fn inputs_among(specs: &[&RunSpec]) -> Vec<BTreeSet<usize>> {
     specs.iter().map(of).collect()
 }
 
-/// For each specification, the one of the same trajectory that it goes on from: the longest of those that end before it.
+/// For each specification, the one of the same trajectory that it resumes from: the longest of those that end before it.
 pub fn predecessors(specs: &[&RunSpec]) -> Vec<Option<usize>> {
     let mut ends: BTreeMap<Trajectory, BTreeMap<u64, usize>> = BTreeMap::new();
     let trajectories: Vec<_> = specs.iter().map(|spec| spec.trajectory()).collect();
@@ -88,7 +88,7 @@ pub fn predecessors(specs: &[&RunSpec]) -> Vec<Option<usize>> {
 }
 
 impl Plan {
-    /// What sharing saves of the runs that are `missing`; all others are there to go on from.
+    /// What sharing saves of the runs that are `missing`; all others are there to resume from.
     pub fn savings(&self, missing: impl Fn(&PlannedRun) -> bool) -> Savings {
         let runs = self.runs();
         let length = |run: &PlannedRun| run.spec.training().map(|training| training.train.length);

@@ -1,8 +1,8 @@
 //! Which figures are drawn, and how: `[report]` of an experiment file.
 
 use crate::experiment::{Experiment, Key};
-use crate::plot::Figure;
 use crate::plot::charts::Choice;
+use crate::plot::{Figure, Page};
 
 /// What a comparison draws.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +11,8 @@ pub struct Wanted {
     figures: Option<Vec<String>>,
     /// The axes that are told by colour, and that alone have a figure of final values.
     pub choice: Choice,
+    /// What the figures are drawn for; the report itself is always as wide as a page.
+    pub page: Page,
 }
 
 impl Wanted {
@@ -21,6 +23,7 @@ impl Wanted {
         Self {
             figures: Some(report.figures.clone()),
             choice: Choice { colour: label(report.colour_by), panel: None, x: label(report.x) },
+            page: Page { has_words: report.has_words, ..if report.is_column { Page::COLUMN } else { Page::REPORT } },
         }
     }
 
@@ -72,7 +75,10 @@ mod tests {
 
     #[test]
     fn every_figure_is_of_a_kind_and_every_kind_has_a_figure() {
-        let figures = figures();
+        let mut figures = figures();
+        // What only other sweeps have: drawn cells, more values, models of many sizes.
+        figures.extend(standard_figures(&fixture::drawn(24), &Choice::default()));
+        figures.extend(standard_figures(&fixture::sized(5), &Choice::default()));
         let kinds = figures.iter().map(|figure| figure.kind).collect::<std::collections::BTreeSet<_>>();
         assert_eq!(kinds, keys::FIGURES.iter().copied().collect());
         assert!(figures.iter().all(|figure| wanted("").has(figure) && Wanted::everything().has(figure)));
@@ -95,6 +101,13 @@ mod tests {
         final-by-nsp
         importance marginal-means interactions pareto-parameters pareto-compute pareto-time parallel-coordinates
         ");
+    }
+
+    #[test]
+    fn a_file_says_what_its_figures_are_for() {
+        assert_eq!(wanted("").page, Page::REPORT);
+        assert_eq!(wanted("width = 'column'").page, Page::COLUMN);
+        assert_eq!(wanted("width = 'column'\ntitle = false").page, Page { has_words: false, ..Page::COLUMN });
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Continuation: a new run that goes on where another run of its trajectory stands, as if it had come there by itself.
+//! Continuation: a new run that resumes where another run of its trajectory stands, as if it had come there by itself.
 //!
 //! [`find`] is the parent's side: which run, and which of its checkpoints. [`adopt`] is the worker's: it takes over that
 //! run's recorded steps, its checkpoint and its best checkpoint, with the digest chain counted anew from the new run's
@@ -13,7 +13,7 @@ use crate::store::{ChainDigest, Event, Index, RunDir, RunQuery, RunRow, RunState
 use crate::trainer::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError};
 use crate::types::{Chain, ContentHash, RunId, Step};
 
-/// Why a run cannot go on from its origin, and starts anew instead.
+/// Why a run cannot continue its origin, and starts anew instead.
 #[derive(Debug, thiserror::Error)]
 pub enum AdoptError {
     #[error(transparent)]
@@ -42,7 +42,7 @@ impl Trajectories {
     }
 }
 
-/// The furthest checkpoint of any run at rest that a run of `spec` can go on from.
+/// The furthest checkpoint of any run at rest that a run of `spec` can continue from.
 ///
 /// The other run was executed by this very program with this instruction set: elsewhere the bits may differ.
 pub fn find(
@@ -77,7 +77,7 @@ pub fn find(
 
 /// Whether all of a run was executed by this program with this instruction set.
 fn has_our_bits(run: &RunDir, spec: &RunSpec) -> Result<bool, StoreError> {
-    let this = Execution::this(spec.train().device.name());
+    let this = Execution::this(spec.train());
     Ok(Execution::all_of(run)?.iter().all(|execution| execution.has_the_bits_of(&this)))
 }
 

@@ -4,13 +4,12 @@
 use std::path::PathBuf;
 
 use super::data_sources::{DataSources, SearchPath};
-use crate::plan::{self, ExamplesFacts, ExamplesRef, HeadKind, RunSpec, Start, Task, TaskSpec};
+use crate::plan::{self, ExamplesFacts, ExamplesRef, HeadKind, RunSpec, Start, TaskSpec};
 use crate::store::{TaskFloor, write_atomic};
 use crate::trainer::corpus::CorpusError;
 use crate::trainer::fine_tuning::examples::{Encoder, Examples, hold_out};
-use crate::trainer::fine_tuning::task::tagged::{check_tagged, labels_of_tagged};
-use crate::trainer::fine_tuning::task::texts::{check_texts, labels_of_texts};
-use crate::trainer::fine_tuning::task::{self, Columns, TaggedText, TaskError, TextExample, floors};
+use crate::trainer::fine_tuning::labelled::{Columns, TaskError, floors};
+use crate::trainer::fine_tuning::tasks::{Definition, with_definition};
 use crate::trainer::tokenizer::Tokenizer;
 use crate::types::ContentHash;
 
@@ -32,7 +31,7 @@ pub enum ExamplesError {
 /// What there is under the names of examples: hashes and labels.
 ///
 /// # Errors
-/// When a file is not there or is none of its task's format, or the test file has a label that the other has not.
+/// When a file is not there or is not of its task's format, or the test file has a label that the other has not.
 pub fn look_up(examples: &ExamplesRef, search: &SearchPath) -> Result<ExamplesFacts, ExamplesError> {
     let columns = Columns {
         text: examples.text_column.clone(),
@@ -41,24 +40,17 @@ pub fn look_up(examples: &ExamplesRef, search: &SearchPath) -> Result<ExamplesFa
     };
     let data = File::read(&examples.data, search)?;
     let test = examples.test.as_ref().map(|name| File::read(name, search)).transpose()?;
-    let labels = match examples.task {
-        Task::Classify => {
-            let labels = labels_of_texts(&data.path, &task::read_texts(&data.path, &data.text, &columns)?.examples)?;
-            if let Some(test) = &test {
-                let texts = task::read_texts(&test.path, &test.text, &columns)?.examples;
-                check_texts(&test.path, &texts, &labels)?;
-            }
-            labels
-        }
-        Task::Ner => {
-            let labels = labels_of_tagged(&data.path, &task::read_tagged(&data.path, &data.text)?)?;
-            if let Some(test) = &test {
-                check_tagged(&test.path, &task::read_tagged(&test.path, &test.text)?, &labels)?;
-            }
-            labels
-        }
-    };
+    let labels = with_definition!(examples.task, D => labels::<D>(&data, test.as_ref(), &columns))?;
     Ok(ExamplesFacts { data_hash: data.hash, test_hash: test.map(|test| test.hash), labels })
+}
+
+/// The labels to learn from, which those of the test file are among.
+fn labels<D: Definition>(data: &File, test: Option<&File>, columns: &Columns) -> Result<Vec<String>, TaskError> {
+    let labels = D::labels(&data.path, &D::read(&data.path, &data.text, columns)?.0)?;
+    if let Some(test) = test {
+        D::check(&test.path, &D::read(&test.path, &test.text, columns)?.0, &labels)?;
+    }
+    Ok(labels)
 }
 
 /// The examples of a run, in the tokenizer's tokens, and what a person should know about them.
@@ -71,44 +63,38 @@ pub fn prepare(
     tokenizer: &Tokenizer,
     search: &SearchPath,
 ) -> Result<(Examples, Vec<String>), ExamplesError> {
-    let data = Data::read(stage, spec.train().eval_instances, search)?;
+    let judged = spec.train().eval_instances;
     let encoder = Encoder::new(spec, stage, tokenizer);
-    let side = |labelled: &Labelled| match labelled {
-        Labelled::Texts(texts) => encoder.texts(texts),
-        Labelled::Tagged(texts) => encoder.tagged(texts),
-    };
-    let mut examples = Examples { train: side(&data.train), valid: side(&data.valid), test: side(&data.test) };
+    let (mut examples, notices) = with_definition!(stage.task, D => encoded::<D>(stage, judged, &encoder, search))?;
     // A text of white space alone has no token to learn from.
     examples.train.examples.retain(|example| example.ids.len() > 2);
-    Ok((examples, data.notices))
+    Ok((examples, notices))
 }
 
-/// Labelled text as it was read.
-enum Labelled {
-    Texts(Vec<TextExample>),
-    Tagged(Vec<TaggedText>),
+fn encoded<D: Definition>(
+    stage: &TaskSpec,
+    judged: usize,
+    encoder: &Encoder,
+    search: &SearchPath,
+) -> Result<(Examples, Vec<String>), ExamplesError> {
+    let data = Data::<D>::read(stage, judged, search)?;
+    let side = |texts: &[D::Text]| encoder.side(texts, D::encode);
+    Ok((Examples { train: side(&data.train), valid: side(&data.valid), test: side(&data.test) }, data.notices))
 }
 
 /// All labelled text of a stage.
-struct Data {
-    train: Labelled,
-    valid: Labelled,
-    test: Labelled,
+struct Data<D: Definition> {
+    train: Vec<D::Text>,
+    valid: Vec<D::Text>,
+    test: Vec<D::Text>,
     notices: Vec<String>,
 }
 
-impl Data {
+impl<D: Definition> Data<D> {
     /// The floors of both sides that are judged.
     fn floors(&self, labels: &[String]) -> Vec<TaskFloor> {
-        let of_side = |(side, held_out): (&str, &Labelled)| {
-            let floors = match (&self.train, held_out) {
-                (Labelled::Texts(train), Labelled::Texts(texts)) if !texts.is_empty() => {
-                    floors::of_texts(train, texts, labels)
-                }
-                (Labelled::Tagged(_), Labelled::Tagged(texts)) if !texts.is_empty() => floors::of_tagged(texts, labels),
-                // A side without examples, or of another kind than the train side: there is nothing to guess.
-                (Labelled::Texts(_) | Labelled::Tagged(_), Labelled::Texts(_) | Labelled::Tagged(_)) => Vec::new(),
-            };
+        let of_side = |(side, held_out): (&str, &[D::Text])| {
+            let floors = if held_out.is_empty() { Vec::new() } else { D::floors(&self.train, held_out, labels) };
             let named = |floor: floors::Floor| TaskFloor {
                 metric: format!("{side}/{}", floor.metric),
                 label: floor.label.to_owned(),
@@ -117,7 +103,7 @@ impl Data {
             };
             floors.into_iter().map(named).collect::<Vec<_>>()
         };
-        [("valid", &self.valid), ("test", &self.test)].into_iter().flat_map(of_side).collect()
+        [("valid", self.valid.as_slice()), ("test", &self.test)].into_iter().flat_map(of_side).collect()
     }
 
     /// All examples; of those held out, so many as an evaluation judges, spread over the file.
@@ -128,25 +114,20 @@ impl Data {
             label: stage.label_column.clone(),
         };
         let mut notices = Vec::new();
-        let data = File::read(&stage.data, search)?.unchanged(stage.data_hash)?;
-        let (train, valid) = match data.labelled(stage.task, &columns, &mut notices)? {
-            Labelled::Texts(texts) => {
-                let (train, valid) = hold_out(&texts, stage.valid_fraction, |example| example.text.clone());
-                (Labelled::Texts(train), Labelled::Texts(spread(valid, judged)))
+        let mut texts = |name: &str, hash: ContentHash| {
+            let file = File::read(name, search)?.unchanged(hash)?;
+            let (texts, left_out) = D::read(&file.path, &file.text, &columns)?;
+            if left_out > 0 {
+                notices.push(format!("{name}: {left_out} examples without text are left out"));
             }
-            Labelled::Tagged(texts) => {
-                let text = |example: &TaggedText| example.characters.iter().collect();
-                let (train, valid) = hold_out(&texts, stage.valid_fraction, text);
-                (Labelled::Tagged(train), Labelled::Tagged(spread(valid, judged)))
-            }
+            Ok::<_, ExamplesError>(texts)
         };
+        let (train, valid) = hold_out(&texts(&stage.data, stage.data_hash)?, stage.valid_fraction, D::content);
         let test = match (&stage.test, stage.test_hash) {
-            (Some(name), Some(hash)) => {
-                File::read(name, search)?.unchanged(hash)?.labelled(stage.task, &columns, &mut notices)?
-            }
-            _ => Labelled::Texts(Vec::new()),
+            (Some(name), Some(hash)) => texts(name, hash)?,
+            _ => Vec::new(),
         };
-        Ok(Self { train, valid, test, notices })
+        Ok(Self { train, valid: spread(valid, judged), test, notices })
     }
 }
 
@@ -182,8 +163,8 @@ pub fn floors(stage: &TaskSpec, judged: usize, sources: &DataSources) -> Result<
     if let Some(floors) = known {
         return Ok(floors);
     }
-    let data = Data::read(stage, judged, &sources.search)?;
-    let floors: Vec<TaskFloor> = data.floors(&stage.labels);
+    let floors =
+        with_definition!(stage.task, D => Data::<D>::read(stage, judged, &sources.search)?.floors(&stage.labels));
     // Whoever cannot write it computes it again.
     let _ = write_atomic(&path, |file| Ok(serde_json::to_writer(file, &floors)?));
     Ok(floors)
@@ -191,8 +172,6 @@ pub fn floors(stage: &TaskSpec, judged: usize, sources: &DataSources) -> Result<
 
 /// A file of examples.
 struct File {
-    /// As the experiment file names it.
-    name: String,
     path: PathBuf,
     text: Vec<u8>,
     hash: ContentHash,
@@ -205,26 +184,145 @@ impl File {
             return Err(ExamplesError::Several { reference: name.to_owned(), count: files.len() });
         };
         let text = std::fs::read(path).map_err(|source| ExamplesError::Read { path: path.clone(), source })?;
-        Ok(Self { name: name.to_owned(), path: path.clone(), hash: ContentHash::of(&text), text })
-    }
-
-    fn labelled(&self, task: Task, columns: &Columns, notices: &mut Vec<String>) -> Result<Labelled, ExamplesError> {
-        match task {
-            Task::Classify => {
-                let texts = task::read_texts(&self.path, &self.text, columns)?;
-                if texts.skipped_empty > 0 {
-                    notices.push(format!("{}: {} examples without text are left out", self.name, texts.skipped_empty));
-                }
-                Ok(Labelled::Texts(texts.examples))
-            }
-            Task::Ner => Ok(Labelled::Tagged(task::read_tagged(&self.path, &self.text)?)),
-        }
+        Ok(Self { path: path.clone(), hash: ContentHash::of(&text), text })
     }
 
     fn unchanged(self, expected: ContentHash) -> Result<Self, ExamplesError> {
         match self.hash == expected {
             true => Ok(self),
             false => Err(ExamplesError::Changed { path: self.path, found: self.hash, expected }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::Task;
+    use crate::runner::testing;
+    use crate::trainer::fine_tuning::tasks::classify::Classify;
+    use crate::trainer::fine_tuning::tasks::ner::Ner;
+
+    fn reference(task: Task, data: &str, test: Option<&str>) -> ExamplesRef {
+        ExamplesRef {
+            task,
+            data: data.to_owned(),
+            test: test.map(str::to_owned),
+            text_column: "text".to_owned(),
+            pair_column: None,
+            label_column: "label".to_owned(),
+        }
+    }
+
+    /// The stage that a plan makes of these examples.
+    fn stage(examples: &ExamplesRef, facts: ExamplesFacts) -> TaskSpec {
+        TaskSpec {
+            task: examples.task,
+            data: examples.data.clone(),
+            data_hash: facts.data_hash,
+            test: examples.test.clone(),
+            test_hash: facts.test_hash,
+            text_column: examples.text_column.clone(),
+            pair_column: examples.pair_column.clone(),
+            label_column: examples.label_column.clone(),
+            labels: facts.labels,
+            valid_fraction: 0.25,
+            start: Start::Random,
+            encoder: plan::Encoder::Trained,
+            head: HeadKind::Linear,
+            lstm_hidden_size: 5,
+        }
+    }
+
+    fn write(folder: &Path, name: &str, rows: impl Iterator<Item = (String, &'static str)>) {
+        let rows: String = rows.map(|(text, label)| format!("{text}\t{label}\n")).collect();
+        fs::write(folder.join(name), format!("text\tlabel\n{rows}")).unwrap();
+    }
+
+    fn label(i: usize) -> &'static str {
+        ["2", "10"][i % 2]
+    }
+
+    /// What the plan is told of a file is what the run reads: the labels in order of their numbers, every text on one side, the
+    /// empty ones named; and a file that changed since is refused.
+    #[test]
+    fn the_run_reads_the_file_that_was_planned_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = testing::sources(folder.path());
+        fs::create_dir(&sources.search.data_root).unwrap();
+        let data_root = sources.search.data_root.as_path();
+        write(data_root, "a.tsv", (0..40).map(|i| (if i == 7 { " ".to_owned() } else { format!("t{i}") }, label(i))));
+        write(data_root, "b.tsv", (0..5).map(|i| (format!("u{i}"), "10")));
+        let examples = reference(Task::Classify, "a.tsv", Some("b.tsv"));
+        let facts = look_up(&examples, &sources.search).unwrap();
+        assert_eq!(facts.labels, ["2", "10"]);
+        let stage = stage(&examples, facts);
+        let read = |judged| Data::<Classify>::read(&stage, judged, &sources.search);
+        let data = read(1000).unwrap();
+        let texts = |side: &[<Classify as Definition>::Text]| {
+            side.iter().map(|example| example.text.clone()).collect::<BTreeSet<_>>()
+        };
+        let (train, valid) = (texts(&data.train), texts(&data.valid));
+        assert!(train.is_disjoint(&valid) && train.len() + valid.len() == 39 && !valid.is_empty());
+        assert_eq!(
+            (data.test.len(), data.notices),
+            (5, vec!["a.tsv: 1 examples without text are left out".to_owned()])
+        );
+        assert_eq!(read(2).unwrap().valid.len(), 2);
+        // A test file has no label that cannot be learnt.
+        write(data_root, "c.tsv", [("x".to_owned(), "3")].into_iter());
+        let error = look_up(&reference(Task::Classify, "a.tsv", Some("c.tsv")), &sources.search).unwrap_err();
+        assert!(error.to_string().contains("`3` is not among those to learn from (2, 10)"), "{error}");
+
+        fs::create_dir_all(sources.cache()).unwrap();
+        let known = floors(&stage, 1000, &sources).unwrap();
+        let metrics: Vec<&str> = known.iter().map(|floor| floor.metric.as_str()).collect();
+        let of_side =
+            |side: &str| ["accuracy", "macro_f1", "accuracy", "macro_f1"].map(|leaf| format!("{side}/{leaf}"));
+        assert_eq!(metrics, [of_side("valid"), of_side("test")].concat());
+        write(data_root, "a.tsv", [("y".to_owned(), "2")].into_iter());
+        assert!(matches!(read(1000), Err(ExamplesError::Changed { path, .. }) if path.ends_with("a.tsv")));
+        assert_eq!(floors(&stage, 1000, &sources).unwrap(), known, "the cache has them");
+        assert!(matches!(floors(&stage, 3, &sources), Err(ExamplesError::Changed { .. })), "of others it has not");
+    }
+
+    /// Tagged text has O first, and no floors but that of finding nothing.
+    #[test]
+    fn tagged_text_is_read_by_its_own_task() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = testing::sources(folder.path());
+        fs::create_dir(&sources.search.data_root).unwrap();
+        let one = |i: usize| format!("{}\tB-PS\n.\tO\n\n", char::from(b'a' + i as u8));
+        fs::write(sources.search.data_root.join("n.tsv"), (0..20).map(one).collect::<String>()).unwrap();
+        let examples = reference(Task::Ner, "n.tsv", None);
+        let facts = look_up(&examples, &sources.search).unwrap();
+        assert_eq!(
+            (facts.labels.as_slice(), facts.test_hash),
+            (["O", "B-PS", "I-PS"].map(str::to_owned).as_slice(), None)
+        );
+        let stage = stage(&examples, facts);
+        let data = Data::<Ner>::read(&stage, 1000, &sources.search).unwrap();
+        assert_eq!((data.train.len() + data.valid.len(), data.test.len()), (20, 0));
+        let floors = floors(&stage, 1000, &sources).unwrap();
+        assert!(floors.iter().all(|floor| floor.label == "all O" && floor.metric.starts_with("valid/")));
+        assert_eq!(floors.iter().map(|floor| floor.value).collect::<Vec<_>>(), [0.5, (2.0 / 3.0) / 2.0, 0.0]);
+    }
+
+    proptest! {
+        /// As many as asked for, in their order, and no gap between two is wider than another by more than one.
+        #[test]
+        fn examples_are_spread_evenly(all in 1usize..200, n in 1usize..50) {
+            let chosen = spread((0..all).collect(), n);
+            prop_assert_eq!(chosen.len(), n.min(all));
+            let gaps: Vec<usize> = chosen.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            let (least, most) = (gaps.iter().min().copied().unwrap_or(1), gaps.iter().max().copied().unwrap_or(1));
+            prop_assert!(least >= 1 && most - least <= 1, "{:?}", gaps);
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Task {
 pub struct Options {
     /// Whether runs that failed are executed again.
     pub retry: bool,
-    /// Whether a run goes on from another of its trajectory.
+    /// Whether a run continues another of its trajectory.
     pub sharing: bool,
     /// How tasks are stopped early, if they are.
     pub halving: Option<Halving>,
@@ -82,7 +82,7 @@ pub enum SweepEvent<'a> {
     Started {
         task: usize,
         run: &'a RunId,
-        /// The step that it goes on from: its own last one, or that of another run's checkpoint.
+        /// The step that it resumes from: its own last one, or that of another run's checkpoint.
         from: Option<&'a Origin>,
     },
     Progress {
@@ -353,7 +353,7 @@ impl Sweep<'_> {
                 {
                     Decision::AtRung(row.id)
                 }
-                // What failed for a reason outside (a full disk, say) goes on from its last checkpoint too.
+                // What failed for a reason outside (a full disk, say) resumes from its last checkpoint too.
                 _ => Decision::Execute { run: self.store.run(&row.id)?, claim, from: own_past(&row) },
             });
         }
@@ -451,7 +451,7 @@ fn join(run: &RunDir, row: &RunRow, experiment: Option<&ExperimentOrigin>) -> Re
     Ok(())
 }
 
-/// A run that was begun goes on from itself.
+/// A run that was begun resumes from itself.
 fn own_past(row: &RunRow) -> Option<Origin> {
     (row.steps_done.0 > 0).then(|| Origin { run: row.id.clone(), step: row.steps_done })
 }

@@ -2,7 +2,7 @@
 //! a rung, and the best of each rung train on to the next.
 //!
 //! A cell is the unit, with all its seeds: it has come to a rung when every seed has, and its value there is the mean over
-//! the seeds of the experiment's metric. Of `n` cells that came to a rung, the best `n / reduction_factor` go on, as soon as
+//! the seeds of the experiment's metric. Of `n` cells that came to a rung, the best `n / reduction_factor` continue as soon as
 //! that many are known to be among the best; nobody waits for the last one. A cell that failed came to its rung with the
 //! worst value. All here is a pure function of what is known, so that the same sweep run one job at a time, or asked again
 //! after an interruption, decides alike.
@@ -29,7 +29,7 @@ fn best(cells: &[RungResults], rung: usize, factor: usize) -> Vec<usize> {
     there
 }
 
-/// The cell to train next: the best that may go on, from the highest rung down, else the first that has not begun.
+/// The cell to train next: the best that may continue, from the highest rung down, else the first that has not begun.
 pub fn next(cells: &[RungResults], factor: u64) -> Option<usize> {
     let is_idle = |cell: &usize| !cells[*cell].is_on_its_way && !cells[*cell].is_over;
     let top = cells.iter().map(|cell| cell.values.len()).max().unwrap_or(0);
@@ -41,8 +41,8 @@ pub fn next(cells: &[RungResults], factor: u64) -> Option<usize> {
     begun.or_else(|| last_one(cells))
 }
 
-/// A sweep has a winner: where the cells are too few for the shares to send one to its end, the best of the highest rung
-/// goes on once nothing else is being trained.
+/// Where there are too few cells for any to survive the last rung, the best of the highest rung continues once nothing else is
+/// being trained, so that every sweep has a winner.
 fn last_one(cells: &[RungResults]) -> Option<usize> {
     let is_finite = |cell: &RungResults| cell.values.last().is_none_or(|value| value.is_finite());
     let is_settled = |cell: &RungResults| cell.is_on_its_way || (cell.is_over && is_finite(cell));
@@ -57,7 +57,7 @@ fn last_one(cells: &[RungResults]) -> Option<usize> {
     })
 }
 
-/// Why a cell did not go on: `rung 1 at step 300: 7.12 is 3rd of 4, and the best 1 went on`.
+/// Why a cell was stopped: `rung 1, step 300: valid/mlm_loss 7.12 is number 3 of 4, and the best 1 continue`.
 pub fn reason(cells: &[RungResults], cell: usize, halving: &HalvingSpec) -> String {
     let Some(rung) = cells[cell].values.len().checked_sub(1) else { return "it was not begun".to_owned() };
     let value = cells[cell].values[rung];
@@ -66,12 +66,12 @@ pub fn reason(cells: &[RungResults], cell: usize, halving: &HalvingSpec) -> Stri
     }
     let there: Vec<f64> = cells.iter().filter_map(|other| other.values.get(rung).copied()).collect();
     let place = 1 + there.iter().filter(|other| **other < value).count();
-    let went_on = there.len() / usize::try_from(halving.reduction_factor).unwrap_or(usize::MAX);
+    let survivors = there.len() / usize::try_from(halving.reduction_factor).unwrap_or(usize::MAX);
     let step = halving.rung_step(rung);
     let value = if halving.maximize { -value } else { value };
     let (metric, n) = (&halving.metric, there.len());
     format!(
-        "stopped at rung {rung}, step {step}: {metric} {value:.4} is number {place} of {n}, and the best {went_on} go on"
+        "stopped at rung {rung}, step {step}: {metric} {value:.4} is number {place} of {n}, and the best {survivors} continue"
     )
 }
 
@@ -113,7 +113,7 @@ mod tests {
         let losses: Vec<Vec<f64>> = (0..9).map(|cell| vec![f64::from(9 - cell); 2]).collect();
         let cells = simulate(&losses, 3, 1, &[1]);
         let came_to = |rung: usize| cells.iter().filter(|cell| cell.values.len() > rung).count();
-        // Cells get better in their order, so that each third one goes on when it is seen, and so does the best in the end.
+        // Cells get better in their order, so that each third one continues when it is seen, and so does the best in the end.
         assert_eq!(came_to(0), 9);
         assert!((3..=7).contains(&came_to(1)), "{}", came_to(1));
         assert!(cells[8].is_over, "the best cell was trained to its end");
@@ -135,7 +135,7 @@ mod tests {
         let halving = HalvingSpec { min_steps: 100, reduction_factor: 3, metric, maximize: false };
         let results = |values: &[f64]| RungResults { values: values.to_vec(), ..RungResults::default() };
         let cells = [results(&[7.1, 6.5]), results(&[7.3]), results(&[7.2]), results(&[])];
-        insta::assert_snapshot!(reason(&cells, 1, &halving), @"stopped at rung 0, step 100: valid/mlm_loss 7.3000 is number 3 of 3, and the best 1 go on");
+        insta::assert_snapshot!(reason(&cells, 1, &halving), @"stopped at rung 0, step 100: valid/mlm_loss 7.3000 is number 3 of 3, and the best 1 continue");
         insta::assert_snapshot!(reason(&cells, 3, &halving), @"it was not begun");
         let cells = [results(&[f64::INFINITY]), results(&[7.3])];
         insta::assert_snapshot!(reason(&cells, 0, &halving), @"stopped at rung 0, step 100: another run of its cell failed");
@@ -144,8 +144,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// When nothing is left to train, every cell was begun, and of each rung at least the best share went on, whoever
-        /// was slow; who went on was among the best share of those that had come by then, which no later one undoes.
+        /// When nothing is left to train, every cell was begun, and of each rung at least the best share continued, whoever
+        /// was slow; who continued was among the best share of those that had come by then, which no later one undoes.
         #[test]
         fn the_best_of_every_rung_go_on(
             losses in prop::collection::vec(prop::collection::vec(0.0f64..1.0, 3), 1..30),
@@ -156,13 +156,13 @@ mod tests {
             prop_assert!(cells.iter().any(|cell| cell.is_over));
             for (rung, _) in losses[0].iter().enumerate() {
                 let there: Vec<usize> = (0..cells.len()).filter(|&cell| cells[cell].values.len() > rung).collect();
-                let went_on = |cell: usize| cells[cell].values.len() > rung + 1 || cells[cell].is_over;
+                let survived = |cell: usize| cells[cell].values.len() > rung + 1 || cells[cell].is_over;
                 for &cell in &there {
                     let better = there.iter().filter(|&&other| losses[other][rung] < losses[cell][rung]).count();
                     let is_best = better < there.len() / factor as usize;
-                    prop_assert!(!is_best || went_on(cell), "cell {} of rung {}", cell, rung);
+                    prop_assert!(!is_best || survived(cell), "cell {} of rung {}", cell, rung);
                 }
-                let on = there.iter().filter(|&&cell| went_on(cell)).count();
+                let on = there.iter().filter(|&&cell| survived(cell)).count();
                 prop_assert!(on <= there.len() && on >= there.len() / factor as usize);
             }
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::plan::{DeviceKind, RunSpec};
+use crate::plan::{DeviceKind, RunSpec, TrainSpec};
 use crate::store::{Event, RunDir, StoreError, StoredRun};
 use crate::trainer::device;
 use crate::types::{ContentHash, MetricName, SpecHash, Timestamp};
@@ -44,9 +44,10 @@ pub struct Execution {
 }
 
 impl Execution {
-    /// This program on this machine, computing on `device` with the threads that it has.
-    pub fn this(device: &str) -> Self {
-        Self { program: Program::this(), machine: Machine::this(rayon::current_num_threads(), device) }
+    /// This program on this machine, computing as `train` says with the threads that it has.
+    pub fn this(train: &TrainSpec) -> Self {
+        let machine = Machine::this(rayon::current_num_threads(), train.device.name());
+        Self { program: Program::this(), machine: Machine { isa: device::isa_of(train).into(), ..machine } }
     }
 
     /// Whether the bits of the other are those of this one.
@@ -164,12 +165,13 @@ impl Provenance {
         experiment_dir: Option<&Path>,
         now: Timestamp,
     ) -> Self {
+        let isa = spec.training().map_or_else(device::kernel_isa, |training| device::isa_of(&training.train));
         let device = spec.training().map_or(DeviceKind::Flex, |training| training.train.device);
         Self {
             schema: PROVENANCE_SCHEMA,
             spec_hash: spec.hash(),
             program: Program::this(),
-            machine: Machine::this(threads, device.name()),
+            machine: Machine { isa: isa.into(), ..Machine::this(threads, device.name()) },
             corpus: CorpusOrigin { hash: spec.corpus_hash(), experiment_dir: experiment_dir.map(Path::to_owned) },
             command: command.to_vec(),
             planned_at: now,
@@ -246,11 +248,12 @@ mod tests {
     fn the_worker_says_who_executed_a_run() {
         let folder = tempfile::tempdir().unwrap();
         let store = testing::sources(folder.path()).store;
+        let train = testing::tasks("").remove(0).spec.train().clone();
         let executed_by = |hosts: &[&str]| {
             let run = testing::new_run(&store, 1);
             let mut log = run.open_log(&run.acquire_lease().unwrap()).unwrap();
             for host in hosts {
-                let mut execution = Execution::this("flex");
+                let mut execution = Execution::this(&train);
                 execution.machine.host = (*host).to_owned();
                 let value = serde_json::to_value(execution).unwrap();
                 log.append(&Event::Fact { name: EXECUTION_FACT.into(), value }).unwrap();

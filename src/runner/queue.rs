@@ -93,7 +93,7 @@ impl Queue {
         self.scheduler.as_ref().map(|scheduler| &scheduler.halving.spec)
     }
 
-    /// Why a task that was stopped did not go on.
+    /// Why a task that was stopped was not continued.
     pub fn reason(&self, task: usize) -> Option<String> {
         let scheduler = self.scheduler.as_ref()?;
         let cell = scheduler.halving.cells.iter().position(|tasks| tasks.contains(&task))?;
@@ -153,6 +153,8 @@ impl AshaScheduler {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn drain(queue: &mut Queue) -> Vec<Segment> {
@@ -195,5 +197,37 @@ mod tests {
         assert_eq!(drain(&mut queue), [0, 1].map(|task| Segment { task, until: None }));
         queue.close();
         assert!(queue.is_empty());
+    }
+
+    proptest! {
+        /// Whatever stands on what, and whoever ends first: every task begins once, after all that it stands on.
+        #[test]
+        fn every_order_of_ends_begins_every_task_once_in_order(
+            edges in prop::collection::vec((0usize..12, 0usize..12), 0..30),
+            choices in prop::collection::vec(any::<prop::sample::Index>(), 40),
+        ) {
+            let mut after = vec![BTreeSet::new(); 12];
+            for (a, b) in edges.iter().filter(|(a, b)| a < b) {
+                after[*b].insert(*a);
+            }
+            let mut queue = Queue::whole(after.clone());
+            let (mut running, mut begun, mut ended) = (Vec::new(), Vec::new(), BTreeSet::new());
+            for choice in choices {
+                for Segment { task, until } in drain(&mut queue) {
+                    prop_assert!(until.is_none() && after[task].is_subset(&ended));
+                    begun.push(task);
+                    running.push(task);
+                }
+                if running.is_empty() {
+                    break;
+                }
+                let task = running.swap_remove(choice.index(running.len()));
+                ended.insert(task);
+                queue.ended(task);
+            }
+            begun.sort_unstable();
+            prop_assert_eq!(begun, (0..12).collect::<Vec<_>>());
+            prop_assert!(queue.is_empty());
+        }
     }
 }

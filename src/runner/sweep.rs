@@ -105,7 +105,7 @@ pub fn prepare(plan: &Plan, sources: &DataSources, tell: &mut dyn FnMut(&Prepare
     for run in plan.runs() {
         let spec = &run.spec;
         device::check(spec)?;
-        // What goes on from another run has its tokenizer from there.
+        // What continues another run has its tokenizer from there.
         if !spec.inputs.is_empty() || spec.tokenizer.kind == TokenizerKind::Imported {
             continue;
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::corpora;
 use super::data_sources::DataSources;
 use crate::plan::{RunSpec, TokenizerKind, parameters};
-use crate::store::{RunDir, StoreError, StoredRun};
+use crate::store::{RunDir, RunState, StoreError, StoredRun};
 use crate::trainer::checkpoint::{self, CheckpointDir, CheckpointError};
 use crate::trainer::corpus::PrepareError;
 use crate::trainer::model::parameters::Parameter;
@@ -35,6 +35,8 @@ pub struct Trained {
 pub enum TrainedError {
     #[error("run {run} has no checkpoint yet; it has made {steps} steps")]
     NoCheckpoint { run: RunId, steps: Step },
+    #[error("the checkpoints of run {run} are not there any more; `ablate reproduce {run}` trains it again")]
+    CheckpointsGone { run: RunId },
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error("cannot read {path}: {source}")]
@@ -77,8 +79,10 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
         Which::Last => last,
         Which::Best => Some(folder.best_path()).filter(|path| path.exists()).or(last),
     };
-    let steps = run.history.last_step();
-    let path = path.ok_or_else(|| TrainedError::NoCheckpoint { run: run.id.clone(), steps })?;
+    let path = path.ok_or_else(|| match (run.state, run.id.clone()) {
+        (RunState::Finished, run) => TrainedError::CheckpointsGone { run },
+        (_, id) => TrainedError::NoCheckpoint { run: id, steps: run.history.last_step() },
+    })?;
     Ok(checkpoint::read_weights(&path, run.planned()?.hash())?)
 }
 
@@ -125,5 +129,30 @@ pub fn check_tokenizer(run: &StoredRun, tokenizer: &Tokenizer) -> Result<(), Tra
             Err(TrainedError::OtherTokenizer { run: run.id.clone(), trained: trained.to_owned(), found })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::testing;
+    use crate::store::Event;
+    use crate::types::Timestamp;
+
+    /// A run that is not over may still get its first checkpoint; a finished one without has lost them.
+    #[test]
+    fn a_missing_checkpoint_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = testing::sources(folder.path()).store;
+        let dir = testing::new_run(&store, 1);
+        let said = || match weights(&store.load(dir.id()).unwrap(), Which::Last) {
+            Ok(_) => panic!("there is no checkpoint"),
+            Err(error) => error.to_string().replace(dir.id().as_str(), "ID"),
+        };
+        assert_eq!(said(), "run ID has no checkpoint yet; it has made 0 steps");
+        let mut log = dir.open_log(&dir.acquire_lease().unwrap()).unwrap();
+        let at = Timestamp::from_unix_millis(2_000);
+        log.append(&Event::State { state: RunState::Finished, reason: None, at }).unwrap();
+        assert_eq!(said(), "the checkpoints of run ID are not there any more; `ablate reproduce ID` trains it again");
     }
 }

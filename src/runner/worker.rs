@@ -17,7 +17,7 @@ use super::provenance::{EXECUTION_FACT, Execution, Provenance};
 use super::stop::Stop;
 use super::trained::{self, TrainedError, Which};
 use crate::clock::{self, Stopwatch};
-use crate::plan::{RunSpec, TaskSpec, parameter_count};
+use crate::plan::{RunSpec, TaskSpec, TrainSpec, parameter_count};
 use crate::store::{
     ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, Origin, RunDir, RunState, Store, StoreError,
 };
@@ -138,7 +138,8 @@ impl Run {
     fn execute(&self, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
         let spec = self.dir.read_spec()?;
         device::check(&spec)?;
-        record_execution(self.executed_before.as_ref(), spec.train().device.name(), recorder)?;
+        device::pin(spec.train());
+        record_execution(self.executed_before.as_ref(), spec.train(), recorder)?;
         match spec.task() {
             Some(task) => self.fine_tune(&spec, task, recorder),
             None => self.pretrain(&spec, recorder),
@@ -150,8 +151,10 @@ impl Run {
         record_data(&data, recorder)?;
         recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
         self.adopt(spec, recorder)?;
-        let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
-        let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
+        let PreparedData { tokenizer, train: train_side, valid, .. } = &data;
+        let (specials, continues, characters) =
+            (tokenizer.special_ids(), tokenizer.continuations(), tokenizer.characters());
+        let corpus = Corpus { train: train_side, valid, specials, continues: &continues, characters: &characters };
         Ok(train(spec, &Pretraining::new(spec, &corpus)?, &self.dir.checkpoints_path(), recorder)?)
     }
 
@@ -183,7 +186,7 @@ impl Run {
         Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
     }
 
-    /// Lets a run that has not begun go on from its origin. One that cannot be used costs time, nothing else.
+    /// Lets a run that has not begun continue its origin. An origin that cannot be used costs time, nothing else.
     fn adopt(&self, spec: &RunSpec, recorder: &mut StoreRecorder) -> Result<(), RunError> {
         let Self { dir, sources, .. } = self;
         let Some(origin) = &dir.read_lineage()?.continues else { return Ok(()) };
@@ -196,7 +199,7 @@ impl Run {
             Ok(()) => fact("continues", json!(origin)),
             Err(error) => {
                 let Origin { run, step } = origin;
-                let text = format!("cannot go on from run {run} at step {step}, so it starts anew: {error}");
+                let text = format!("cannot continue run {run} from step {step}, so it starts anew: {error}");
                 Event::Warning { text }
             }
         };
@@ -206,8 +209,12 @@ impl Run {
 
 /// Records who executes the run now. One that is resumed under another program or instruction set is outside the bitwise
 /// promise, and says so.
-fn record_execution(before: Option<&Execution>, device: &str, recorder: &mut StoreRecorder) -> Result<(), StoreError> {
-    let now = Execution::this(device);
+fn record_execution(
+    before: Option<&Execution>,
+    train: &TrainSpec,
+    recorder: &mut StoreRecorder,
+) -> Result<(), StoreError> {
+    let now = Execution::this(train);
     if let Some(before) = before {
         for (what, then, now) in [
             ("commit", &before.program.commit, &now.program.commit),
@@ -238,7 +245,9 @@ fn record_data(data: &PreparedData, recorder: &mut StoreRecorder) -> Result<(), 
     recorder.append(&fact("tokenizer_hash", json!(data.tokenizer_hash)))?;
     recorder.append(&fact("train_data", side(&data.stats.train)))?;
     recorder.append(&fact("valid_data", side(&data.stats.valid)))?;
-    recorder.append(&fact(metrics::UNIGRAM_ENTROPY.fact, json!(unigram_entropy(&data.valid))))
+    let (entropy, spread) = unigram_entropy(&data.valid);
+    recorder.append(&fact(metrics::UNIGRAM_ENTROPY.fact, json!(entropy)))?;
+    recorder.append(&fact(metrics::UNIGRAM_SPREAD, json!(spread)))
 }
 
 fn fact(name: &str, value: serde_json::Value) -> Event {

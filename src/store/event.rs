@@ -34,7 +34,7 @@ pub enum Event {
     Warning { text: String },
     /// A checkpoint is on the disk: its file name in `checkpoints/` and the hash of its weights.
     Checkpoint { step: Step, file: String, weights: ContentHash },
-    /// Training goes on from the state after `step`: what was recorded for later steps is void.
+    /// Training resumes from the state after `step`: what was recorded for later steps is void.
     Resumed { step: Step, at: Timestamp },
     /// A guest measured something: in the order in which it said so, without digests and without the resume rule.
     Points { points: Vec<LoggedPoint> },
@@ -74,7 +74,7 @@ pub enum RunState {
     Finished,
     Failed,
     Interrupted,
-    /// Ended before its last step because others of its sweep did better; can go on from its checkpoint.
+    /// Ended before its last step because others of its sweep did better; can resume from its checkpoint.
     Stopped,
     /// The log says running, but nobody holds the run's lease. Derived when looked at, never written.
     Lost,

@@ -22,7 +22,7 @@ pub struct Lineage {
     pub uses_tokenizer_of: Option<RunId>,
 }
 
-/// Where a run goes on from.
+/// Where a run resumes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     pub run: RunId,

@@ -34,7 +34,7 @@ pub struct Checkpoint {
     pub chain: ContentHash,
     /// Real tokens seen so far.
     pub tokens: u64,
-    /// The lowest valid MLM loss so far; infinite before the first evaluation.
+    /// The lowest valid loss so far, by the criterion of the stage; infinite before the first evaluation.
     pub best: f64,
     /// The state of the schedule, where it has one.
     pub plateau: Plateau,

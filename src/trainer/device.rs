@@ -3,14 +3,22 @@
 //! `flex` is in every build. The others are features of the package, and a specification that asks for one is refused
 //! where the program lacks it or the machine does not bear it: nothing is replaced in silence.
 
-use burn::tensor::{Device, Tensor};
+use std::cmp::Ordering;
+
+pub use burn::tensor::Device;
+use burn::tensor::Tensor;
 
 use super::kernels::isa::InstructionSet;
-use crate::plan::{DeviceKind, Isa, NUMERICS, RunSpec, TrainSpec};
+use crate::plan::{DeviceKind, Isa, NUMERICS, NormPosition, RunSpec, TrainSpec};
 
 /// The instruction set that matrix products run with on this CPU.
 pub fn kernel_isa() -> &'static str {
     InstructionSet::in_use().name()
+}
+
+/// The instruction set that matrix products of a run as `train` says are computed with on this CPU.
+pub fn isa_of(train: &TrainSpec) -> &'static str {
+    pinned(train).map_or_else(kernel_isa, InstructionSet::name)
 }
 
 /// Why a specification cannot be computed by this program, here.
@@ -18,16 +26,21 @@ pub fn kernel_isa() -> &'static str {
 pub enum DeviceError {
     #[error(
         "train.device = \"{device}\", which this program was built without; build it with `cargo build --release --features \
-         {feature}` (README, \"Devices\"), or use \"flex\""
+         {feature}` (docs/devices.md), or use \"flex\""
     )]
     NotBuilt { device: &'static str, feature: &'static str },
     #[error("train.device = \"{device}\" does not work on this machine: {reason}; `ablate doctor` tells what does")]
     Broken { device: &'static str, reason: String },
     #[error(
-        "train.isa = \"{asked}\", but matrix products run with {available} on this CPU, and those of evaluation and of the \
-         NSP head cannot be pinned yet; use a CPU whose widest instruction set is {asked}, or train.isa = \"native\""
+        "train.isa = \"{asked}\", and this CPU has {available} only; use another machine, or train.isa = \"native\""
     )]
     Isa { asked: &'static str, available: &'static str },
+    #[error(
+        "train.isa = \"{asked}\" on a CPU with {available}: {part} rounds by the width of the registers, and only pretraining with \
+         objective.nsp = \"off\" and model.norm_position = \"post\" has a narrower CPU's bits; use a CPU whose widest instruction \
+         set is {asked}, or train.isa = \"native\""
+    )]
+    Pinned { asked: &'static str, available: &'static str, part: &'static str },
     #[error(
         "the specification was planned under numerics {asked}, and this program computes by numerics {NUMERICS}, which gives \
          other bits; use the version of the program that its provenance names, or run its experiment file anew"
@@ -41,17 +54,49 @@ pub fn check(spec: &RunSpec) -> Result<(), DeviceError> {
         return Err(DeviceError::Numerics { asked: spec.numerics });
     }
     let Some(training) = spec.training() else { return Ok(()) };
-    let asked = match training.train.isa {
-        Isa::Native => None,
-        Isa::Avx512 => Some("avx512"),
-        Isa::Avx2 => Some("avx2"),
-    };
-    let available = kernel_isa();
-    match asked {
-        Some(asked) if asked != available => return Err(DeviceError::Isa { asked, available }),
-        _ => {}
+    let asked = pinned(&training.train);
+    let (asked_name, available) = (asked.map_or("native", InstructionSet::name), kernel_isa());
+    match asked.map(|asked| asked.cmp(&InstructionSet::in_use())) {
+        Some(Ordering::Greater) => return Err(DeviceError::Isa { asked: asked_name, available }),
+        Some(Ordering::Less) => {
+            if let Some(part) = of_burns_width(spec) {
+                return Err(DeviceError::Pinned { asked: asked_name, available, part });
+            }
+        }
+        Some(Ordering::Equal) | None => {}
     }
     open(training.train.device).map(drop)
+}
+
+/// Holds this process to the instruction set that `train.isa` names, if it names one: before the first step of a run that
+/// passed [`check`], and for good.
+pub fn pin(train: &TrainSpec) {
+    if let Some(widest) = pinned(train) {
+        assert!(InstructionSet::limit_to(widest), "invariant: the specification was checked on this CPU");
+    }
+}
+
+/// The set that `train.isa` names.
+fn pinned(train: &TrainSpec) -> Option<InstructionSet> {
+    match train.isa {
+        Isa::Native => None,
+        Isa::Avx512 => Some(InstructionSet::Avx512),
+        Isa::Avx2 => Some(InstructionSet::Avx2),
+    }
+}
+
+/// What of a run is computed by burn in registers of the CPU's full width, gradients included, so that it cannot be held back.
+fn of_burns_width(spec: &RunSpec) -> Option<&'static str> {
+    if spec.train().device != DeviceKind::Flex {
+        return Some("another device than flex");
+    }
+    if spec.task().is_some() {
+        return Some("the head of a task");
+    }
+    if spec.has_nsp_head() {
+        return Some("the NSP head");
+    }
+    (spec.model.norm_position == NormPosition::Pre).then_some("the last normalisation of a pre-LN encoder")
 }
 
 /// The feature of the package that brings a device; `None` for the one that is always there.
@@ -173,6 +218,7 @@ fn first_line(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Nsp, StageSpec};
     use crate::trainer::model::tests::tiny_spec;
 
     #[test]
@@ -189,6 +235,35 @@ mod tests {
         assert_eq!(check(&tiny_spec()), Ok(()));
         let old = RunSpec { numerics: 1, ..tiny_spec() };
         assert_eq!(check(&old), Err(DeviceError::Numerics { asked: 1 }));
+    }
+
+    /// A CPU with AVX-512 takes a run that is pinned to AVX2, unless a part of it cannot be held back.
+    #[test]
+    fn a_pinned_run_is_refused_where_its_bits_cannot_be_had() {
+        let pinned = |isa, nsp, norm_position| {
+            let mut spec = tiny_spec();
+            spec.model.norm_position = norm_position;
+            let StageSpec::Pretrain(stage) = &mut spec.stage else { panic!("a tiny run pretrains") };
+            (stage.training.train.isa, stage.objective.nsp) = (isa, nsp);
+            check(&spec)
+        };
+        let is_refused = |isa, nsp, norm_position| match pinned(isa, nsp, norm_position) {
+            Ok(()) => "no",
+            Err(DeviceError::Pinned { .. }) => "it would round otherwise",
+            Err(_) => "the CPU has no such registers",
+        };
+        let [narrow, with_pairs, pre, wide] = [
+            is_refused(Isa::Avx2, Nsp::Off, NormPosition::Post),
+            is_refused(Isa::Avx2, Nsp::Random, NormPosition::Post),
+            is_refused(Isa::Avx2, Nsp::Off, NormPosition::Pre),
+            is_refused(Isa::Avx512, Nsp::Random, NormPosition::Pre),
+        ];
+        let expected = match InstructionSet::of_this_cpu() {
+            InstructionSet::Avx512 => ["no", "it would round otherwise", "it would round otherwise", "no"],
+            InstructionSet::Avx2 => ["no", "no", "no", "the CPU has no such registers"],
+            InstructionSet::Baseline => ["the CPU has no such registers"; 4],
+        };
+        assert_eq!([narrow, with_pairs, pre, wide], expected);
     }
 
     #[test]

@@ -6,7 +6,7 @@ pub use crate::types::Chain;
 use crate::types::metrics::Measurement;
 use crate::types::{ContentHash, Step};
 
-/// Whatever keeps a recorder from recording; the run cannot go on.
+/// Whatever keeps a recorder from recording; the run fails.
 pub type RecordError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Receives what happens in a run, in order.
@@ -17,13 +17,13 @@ pub trait Recorder {
     fn planned_steps(&mut self, steps: u64) -> Result<(), RecordError>;
     /// Something measured once, such as the mask rate.
     fn fact(&mut self, name: &str, value: serde_json::Value) -> Result<(), RecordError>;
-    /// Something that a person should know; the run goes on.
+    /// Something that a person should know; the run continues.
     fn warning(&mut self, text: &str) -> Result<(), RecordError>;
     /// A step was made; `chain` is the digest chain up to and with it.
     fn step(&mut self, step: Step, chain: ContentHash, metrics: &[Measurement]) -> Result<(), RecordError>;
     /// The model was evaluated after `step`.
     fn evaluation(&mut self, step: Step, metrics: &[Measurement]) -> Result<(), RecordError>;
-    /// Whether the records lead to the state after `step` with this digest chain. Only from there may the run go on: else
+    /// Whether the records lead to the state after `step` with this digest chain. Only from there may the run resume: else
     /// the steps in between would be in no record.
     fn leads_to(&self, step: Step, chain: &ContentHash) -> bool;
     /// Waits until everything recorded is on the disk, so that no checkpoint is ever ahead of its records.

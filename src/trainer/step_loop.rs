@@ -49,11 +49,11 @@ pub trait Stage: Sync {
         Ok(())
     }
 
-    /// The batch of forward pass `place`, counted from 0.
-    fn batch(&self, place: u64) -> Self::Batch;
+    /// Micro-batch number `index` of the run, counted from 0.
+    fn batch(&self, index: u64) -> Self::Batch;
 
-    /// The losses of a batch and their gradients, with the dropout of forward pass `place`.
-    fn learn(&self, model: &Self::Model, batch: &Self::Batch, place: u64, device: &Device) -> Learnt;
+    /// The losses of micro-batch `index` and their gradients, with its dropout.
+    fn forward_backward(&self, model: &Self::Model, batch: &Self::Batch, index: u64, device: &Device) -> StepGradients;
 
     /// What `model` knows about data that it does not train on; it is used without dropout or gradients.
     fn evaluate(&self, model: &Self::Model, is_last: bool, device: &Device) -> Evaluation;
@@ -66,13 +66,15 @@ pub struct Losses {
     pub parts: Vec<Measurement>,
 }
 
-/// What a batch, or all batches of a step, gave: losses, gradients, real tokens, and the places that were computed.
+/// What one micro-batch, or all of a step, gave.
 #[derive(Clone, Debug)]
-pub struct Learnt {
+pub struct StepGradients {
     pub losses: Losses,
     pub gradients: Vec<Parameter>,
+    /// Real tokens.
     pub tokens: u64,
-    pub places: f64,
+    /// Token positions that were computed, padding included.
+    pub positions: f64,
 }
 
 /// What an evaluation found.
@@ -144,24 +146,24 @@ pub fn train<S: Stage>(
 
     std::thread::scope(|scope| {
         let parts = spec.train().gradient_accumulation_steps as u64;
-        let ahead = ahead(|place| stage.batch(place), state.step.0 * parts..steps * parts, scope);
+        let ahead = ahead(|index| stage.batch(index), state.step.0 * parts..steps * parts, scope);
         while state.step.0 < steps {
             let t = state.step.0;
             let lr = spec.optimizer().lr * schedule.factor(t) * state.plateau.scale;
 
-            let made = accumulate(stage, &model, parts, &ahead, t, &device);
-            let grad_norm = state.optimizer.step_after(stage.frozen(), &mut state.parameters, &made.gradients, lr);
-            parameters::recycle(made.gradients);
+            let found = accumulate(stage, &model, parts, &ahead, t, &device);
+            let grad_norm = state.optimizer.step_after(stage.frozen(), &mut state.parameters, &found.gradients, lr);
+            parameters::recycle(found.gradients);
             model = model.with_parameters(&state.parameters, &device);
 
             state.step = Step(t + 1);
-            state.tokens += made.tokens;
-            check_finite(state.step, &[(&metrics::TRAIN_LOSS, made.losses.total), (&metrics::GRAD_NORM, grad_norm)])?;
+            state.tokens += found.tokens;
+            check_finite(state.step, &[(&metrics::TRAIN_LOSS, found.losses.total), (&metrics::GRAD_NORM, grad_norm)])?;
             let now = recorder.elapsed_secs();
-            let speed = made.tokens as f64 / (now - clock).max(1e-9);
+            let speed = found.tokens as f64 / (now - clock).max(1e-9);
             clock = now;
-            let share = made.tokens as f64 / made.places;
-            let metrics = step_metrics(&made.losses, lr, grad_norm, state.tokens, share, speed);
+            let share = found.tokens as f64 / found.positions;
+            let metrics = step_metrics(&found.losses, lr, grad_norm, state.tokens, share, speed);
             state.chain.extend(state.step, &metrics);
             recorder.step(state.step, state.chain.hash(), &metrics)?;
 
@@ -182,6 +184,7 @@ pub fn train<S: Stage>(
             if stop {
                 return Ok(Outcome::Interrupted { step: state.step });
             }
+            // Evaluations and checkpoints do not count as training time.
             clock += recorder.elapsed_secs() - now;
         }
         let weights = parameters::digest(&state.parameters);
@@ -189,17 +192,17 @@ pub fn train<S: Stage>(
     })
 }
 
-/// Makes the batches of `places`, in their order, on a thread of its own that stays one ahead of whoever takes them.
+/// Makes the micro-batches of `indices`, in their order, on a thread of its own that stays one ahead of whoever takes them.
 /// It ends when it has made them all, or when nobody takes them any more.
 fn ahead<'scope, B: Send + 'scope>(
     make: impl Fn(u64) -> B + Send + 'scope,
-    places: Range<u64>,
+    indices: Range<u64>,
     scope: &'scope Scope<'scope, '_>,
 ) -> Receiver<B> {
     let (sender, receiver) = sync_channel(1);
     scope.spawn(move || {
-        for place in places {
-            if sender.send(make(place)).is_err() {
+        for index in indices {
+            if sender.send(make(index)).is_err() {
                 return;
             }
         }
@@ -241,28 +244,28 @@ fn accumulate<S: Stage>(
     ahead: &Receiver<S::Batch>,
     t: u64,
     device: &Device,
-) -> Learnt {
-    let part = |place: u64| {
+) -> StepGradients {
+    let part = |index: u64| {
         let batch = ahead.recv().expect("invariant: a batch is made for every part of every step");
-        stage.learn(model, &batch, place, device)
+        stage.forward_backward(model, &batch, index, device)
     };
-    let mut made = part(t * parts);
-    for place in t * parts + 1..(t + 1) * parts {
-        let more = part(place);
-        made.losses = made.losses.plus(&more.losses);
-        for (sum, more) in made.gradients.iter_mut().zip(&more.gradients) {
+    let mut sum = part(t * parts);
+    for index in t * parts + 1..(t + 1) * parts {
+        let more = part(index);
+        sum.losses = sum.losses.plus(&more.losses);
+        for (sum, more) in sum.gradients.iter_mut().zip(&more.gradients) {
             sum.values.iter_mut().zip(&more.values).for_each(|(sum, more)| *sum += more);
         }
         parameters::recycle(more.gradients);
-        made.tokens += more.tokens;
-        made.places += more.places;
+        sum.tokens += more.tokens;
+        sum.positions += more.positions;
     }
     if parts > 1 {
         let share = 1.0 / parts as f64;
-        made.losses = made.losses.times(share);
-        made.gradients.iter_mut().flat_map(|sum| &mut sum.values).for_each(|value| *value *= share as f32);
+        sum.losses = sum.losses.times(share);
+        sum.gradients.iter_mut().flat_map(|sum| &mut sum.values).for_each(|value| *value *= share as f32);
     }
-    made
+    sum
 }
 
 impl Losses {
@@ -368,14 +371,14 @@ mod tests {
     use crate::trainer::pretraining::{Corpus, Pretraining, forward_backward};
     use crate::types::metrics::Source;
 
-    /// What is made ahead comes in the order of its places, wherever a run enters; nobody need take it all.
+    /// What is made ahead comes in its order, wherever a run enters; nobody need take it all.
     #[test]
-    fn batches_made_ahead_come_in_the_order_of_their_places() {
+    fn batches_made_ahead_come_in_their_order() {
         for start in [0, 17] {
             std::thread::scope(|scope| {
-                let ahead = ahead(|place| place * place, start..start + 50, scope);
-                for place in start..start + 20 {
-                    assert_eq!(ahead.recv().unwrap(), place * place);
+                let ahead = ahead(|index| index * index, start..start + 50, scope);
+                for index in start..start + 20 {
+                    assert_eq!(ahead.recv().unwrap(), index * index);
                 }
             });
         }
@@ -385,21 +388,23 @@ mod tests {
     #[test]
     fn accumulated_gradients_are_the_mean_over_the_batches_of_a_step() {
         let documents = Toy::random(20, 3);
-        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        let corpus =
+            Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[], characters: &[] };
         let device = Device::flex().autodiff();
         let spec = tiny_spec();
         let model = BertForPreTraining::new(&spec, &device);
         let stage = Pretraining::new(&spec, &corpus).unwrap();
-        let made_ahead = |places: std::ops::Range<u64>| {
+        let made_ahead = |indices: std::ops::Range<u64>| {
             let (sender, receiver) = std::sync::mpsc::channel();
-            places.for_each(|place| sender.send(stage.batch(place)).unwrap());
+            indices.for_each(|index| sender.send(stage.batch(index)).unwrap());
             receiver
         };
         let single = |i: u64| accumulate(&stage, &model, 1, &made_ahead(i..i + 1), i, &device);
         let parts: Vec<_> = (6..9).map(single).collect();
         let (losses, gradients) = forward_backward(&model, &spec, &stage.batch(6), 6, &device);
         assert_eq!((&parts[0].losses, &parts[0].gradients), (&losses, &gradients));
-        let Learnt { losses, gradients, tokens, .. } = accumulate(&stage, &model, 3, &made_ahead(6..9), 2, &device);
+        let StepGradients { losses, gradients, tokens, .. } =
+            accumulate(&stage, &model, 3, &made_ahead(6..9), 2, &device);
         assert_eq!(tokens, parts.iter().map(|part| part.tokens).sum::<u64>());
         let mean = parts.iter().map(|part| part.losses.total).sum::<f64>() / 3.0;
         assert!((losses.total - mean).abs() < 1e-12, "{losses:?}");
@@ -433,13 +438,13 @@ mod tests {
             Ok(())
         }
 
-        fn batch(&self, place: u64) -> Batch {
-            self.stage.batch(place)
+        fn batch(&self, index: u64) -> Batch {
+            self.stage.batch(index)
         }
 
-        fn learn(&self, model: &S::Model, batch: &Batch, place: u64, device: &Device) -> Learnt {
+        fn forward_backward(&self, model: &S::Model, batch: &Batch, index: u64, device: &Device) -> StepGradients {
             self.sequences.fetch_add(batch.tokens.sequences.len() as u64, Ordering::Relaxed);
-            self.stage.learn(model, batch, place, device)
+            self.stage.forward_backward(model, batch, index, device)
         }
 
         fn evaluate(&self, model: &S::Model, is_last: bool, device: &Device) -> Evaluation {
@@ -507,7 +512,8 @@ mod tests {
     fn what_is_planned_is_what_a_run_computes() {
         // Every sequence is full: one document of one sentence that fills the sequence but for its special tokens.
         let documents = Toy((0..12).map(|d| vec![vec![5 + d; tiny_spec().train().seq_len - 2]]).collect());
-        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        let corpus =
+            Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[], characters: &[] };
         let lengths = [TrainLength::Steps(2), TrainLength::Epochs(1.2)];
         for (length, accumulation) in lengths.into_iter().flat_map(|length| [(length, 1), (length, 3)]) {
             let mut spec = tiny_spec();
@@ -528,7 +534,7 @@ mod tests {
             };
             let planned = with(TrainSpec { length: TrainLength::Steps(steps), ..spec.train().clone() });
             let recorded = kept.steps.last().unwrap().iter().find(|(metric, _)| **metric == metrics::TOKENS).unwrap().1;
-            assert_eq!(planned.tokens, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
+            assert_eq!(planned.positions, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
             let one = TrainSpec {
                 length: TrainLength::Steps(1),
                 batch_size: 1,
@@ -545,7 +551,8 @@ mod tests {
     #[test]
     fn pretraining_records_its_part_of_the_table() {
         let documents = Toy::random(20, 3);
-        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        let corpus =
+            Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[], characters: &[] };
         for nsp in [Nsp::Off, Nsp::Random] {
             let mut spec = tiny_spec();
             spec.objective_mut().nsp = nsp;

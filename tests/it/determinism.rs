@@ -144,7 +144,7 @@ fn ctrl_c_keeps_a_checkpoint_and_the_same_command_goes_on() {
     signal("INT", child.id());
     let output = finish(child);
     assert_eq!(output.code, Some(130), "{}", output.stderr);
-    assert!(output.stderr.contains("the same command goes on"), "{}", output.stderr);
+    assert!(output.stderr.contains("the same command resumes"), "{}", output.stderr);
     let run = workbench.only_run();
     assert_eq!((&run["state"], &run["reason"]), (&json!("interrupted"), &json!("asked to stop")));
     let steps = steps_logged(&workbench.run_folders()[0]);

@@ -59,7 +59,7 @@ fn assert_same(shared: &Workbench, alone: &Workbench) {
 fn twelve_cells_cost_their_longest_runs_and_come_out_as_without_sharing() {
     let (shared, alone) = (lengths(SWEEP), lengths(SWEEP));
     let plan = shared.stdout("plan tiny.toml");
-    assert!(plan.contains("8 of them go on where shorter ones end: sharing -240 steps"), "{plan}");
+    assert!(plan.contains("8 of them resume where shorter ones end: sharing -240 steps"), "{plan}");
     shared.stdout("run tiny.toml --jobs 2");
     alone.stdout("run tiny.toml --no-sharing");
     assert_same(&shared, &alone);

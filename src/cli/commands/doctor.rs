@@ -8,6 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::runner::provenance::{Machine, Program, cores};
 use crate::runner::self_test::{self, DeviceTest};
+use crate::runner::trained::{self, TrainedError, Which};
 use crate::store::{Index, RunQuery, RunState, Store, StoreError};
 use crate::trainer::device::kernel_isa;
 use crate::types::RunId;
@@ -139,7 +140,7 @@ fn store(context: &Context) -> Finding {
 struct Looked {
     runs: usize,
     torn: usize,
-    unreadable: Vec<(RunId, StoreError)>,
+    unreadable: Vec<(RunId, String)>,
 }
 
 /// How many runs there are, and those of which something cannot be read, from the folders themselves.
@@ -150,6 +151,55 @@ fn look_at_store(context: &Context) -> Result<Looked, StoreError> {
     let torn = rows.iter().filter(|row| row.torn_bytes > 0 && row.state != RunState::Running).count();
     let ids = store.run_ids()?;
     let runs = ids.len();
-    let unreadable = ids.into_iter().filter_map(|id| store.load(&id).err().map(|error| (id, error))).collect();
+    let unreadable = ids.into_iter().filter_map(|id| damage(&store, &id).map(|error| (id, error))).collect();
     Ok(Looked { runs, torn, unreadable })
+}
+
+/// What of a run cannot be read: its files, or the newest checkpoint of a run that has any.
+fn damage(store: &Store, id: &RunId) -> Option<String> {
+    let run = match store.load(id) {
+        Ok(run) => run,
+        Err(error) => return Some(error.to_string()),
+    };
+    match run.planned().is_ok().then(|| trained::weights(&run, Which::Last)) {
+        None | Some(Ok(_) | Err(TrainedError::NoCheckpoint { .. } | TrainedError::CheckpointsGone { .. })) => None,
+        Some(Err(error)) => Some(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::cli::args::{Colour, Global};
+    use crate::runner::testing;
+    use crate::trainer::checkpoint::CheckpointDir;
+    use crate::types::Step;
+
+    /// A store is fit that is not there yet or can be read, and what cannot be read in it is named.
+    #[test]
+    fn damage_in_a_store_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let global =
+            Global { runs: folder.path().join("runs"), data: "data".into(), color: Colour::Never, quiet: false };
+        let context = Context::new(&global);
+        let look = || {
+            let Finding { state, text, .. } = store(&context);
+            (state == State::Fine, text.replace(folder.path().to_str().unwrap(), ""))
+        };
+        assert_eq!(look(), (true, "`/runs` does not exist yet; `ablate run` makes it".to_owned()));
+        let runs = testing::sources(folder.path()).store;
+        let (whole, damaged, torn) =
+            (testing::new_run(&runs, 1), testing::new_run(&runs, 2), testing::new_run(&runs, 3));
+        assert_eq!(look(), (true, "`/runs`: 3 runs".to_owned()));
+        fs::write(damaged.spec_path(), "schema = 2\n").unwrap();
+        fs::create_dir_all(torn.checkpoints_path()).unwrap();
+        fs::write(CheckpointDir::new(torn.checkpoints_path()).path(Step(10)), "half a checkpoint").unwrap();
+        let (fine, text) = look();
+        assert!(!fine && text.starts_with("`/runs`: 3 runs, 2 cannot be read"), "{text}");
+        for (run, is_named) in [(&whole, false), (&damaged, true), (&torn, true)] {
+            assert_eq!(text.contains(run.id().as_str()), is_named, "{text}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::durable;
-use crate::plan::{Nsp, StageSpec, Task, TokenizerSpec};
+use crate::plan::{Answers, Nsp, StageSpec, TokenizerSpec};
 use crate::report::find::find_run;
 use crate::runner::trained::Trained;
 use crate::store::StoredRun;
@@ -142,9 +142,9 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
         id = run.id,
         step = trained.step,
         floor = floor.unwrap_or_default(),
-        tag = match spec.task().map(|task| task.task) {
-            Some(Task::Classify) => "text-classification",
-            Some(Task::Ner) => "token-classification",
+        tag = match spec.task().map(|task| task.task.answers()) {
+            Some(Answers::Class) => "text-classification",
+            Some(Answers::Tags) => "token-classification",
             None => "fill-mask",
         },
         meaning = meaning,

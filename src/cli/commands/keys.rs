@@ -21,6 +21,19 @@ pub struct Arguments {
     pub json: Json,
 }
 
+/// The tables whose keys are those of the others: what they are for, and an example.
+const FREE: [(&str, &str); 6] = [
+    ("sweep.grid", r#"every combination of values: "objective.mask_ratio" = [0.15, 0.30]"#),
+    (
+        "sweep.zip",
+        r#"values that go together, in [[...]]: "model.preset" = ["nano", "micro"] and "optimizer.lr" = [2e-3, 1e-3]"#,
+    ),
+    ("sweep.when", r#"axes of some cells, in [[...]]: if = { "objective.nsp" = "random" }, grid = { ... }"#),
+    ("sweep.exclude", r#"cells to leave out, in [[...]]: match = { "model.preset" = "micro" }, because = "...""#),
+    ("sweep.include", r#"cells to add, in [[...]]: "model.preset" = "nano""#),
+    ("sweep.derive", r#"values from others: "model.intermediate_size" = "4 * model.hidden_size""#),
+];
+
 /// The lists beside the tables of keys.
 const LISTS: [&str; 2] = ["presets", "metrics"];
 
@@ -34,7 +47,11 @@ pub fn keys(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         None => sections().map(|section| of_section(context, section)).collect::<Vec<_>>().join("\n"),
         Some("presets") => list_of_presets(),
         Some("metrics") => list_of_metrics(),
-        Some(name) if sections().any(|section| section == name) => of_section(context, name),
+        Some(name)
+            if FREE.iter().any(|(table, _)| is_within(table, name)) || sections().any(|s| is_within(s, name)) =>
+        {
+            of_table(context, name)
+        }
         Some(name) => return Err(unknown(name)),
     };
     context.printer.data(text.trim_end());
@@ -50,8 +67,25 @@ fn keys_of<'s>(section: &'s str) -> impl Iterator<Item = &'static Key> + use<'s>
     keys::all().filter(move |key| keys::split(key.name).0 == section)
 }
 
+/// Whether a table is the one of this name, or below it.
+fn is_within(table: &str, name: &str) -> bool {
+    table.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// A table and those below it: their keys, or what stands in them.
+fn of_table(context: &Context, name: &str) -> String {
+    let mut parts: Vec<String> =
+        sections().filter(|section| is_within(section, name)).map(|section| of_section(context, section)).collect();
+    let free: Vec<_> = FREE.iter().filter(|(section, _)| is_within(section, name)).collect();
+    if !free.is_empty() {
+        let rows = free.into_iter().map(|(section, text)| vec![format!("[{section}]"), (*text).to_owned()]);
+        parts.push(table(&[("table", Align::Left), ("any key of the other tables", Align::Left)], rows));
+    }
+    parts.join("\n")
+}
+
 fn unknown(name: &str) -> CliError {
-    let names = || sections().chain(LISTS);
+    let names = || sections().chain(["sweep"]).chain(LISTS);
     CliError::request(match nearest(name, names()) {
         Some(meant) => format!("there is no table `{name}`; did you mean `{meant}`?"),
         None => format!("there is no table `{name}`; there are {}", names().collect::<Vec<_>>().join(", ")),
@@ -160,6 +194,20 @@ fn of_kind(kind: &Kind) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::{Colour, Global};
+
+    /// A table is shown with all that stands below it.
+    #[test]
+    fn every_table_of_the_sweep_is_shown() {
+        let global = Global { runs: "".into(), data: "".into(), color: Colour::Never, quiet: false };
+        let context = Context::new(&global);
+        let text = of_table(&context, "sweep");
+        for name in FREE.map(|(name, _)| name).into_iter().chain(sections().filter(|name| is_within(name, "sweep"))) {
+            assert!(text.contains(&format!("[{name}]")), "{name}: {text}");
+        }
+        assert!(!of_table(&context, "schedule").contains("[sweep"));
+        assert!(!is_within("sweeper", "sweep"));
+    }
 
     /// Every key is in the schema, at its place, with its default of its type.
     #[test]

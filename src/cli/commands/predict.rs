@@ -10,8 +10,9 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::plan::TaskSpec;
 use crate::report::find::find_run;
-use crate::trainer::fine_tuning::prediction::{Entity, Said, predict_texts};
-use crate::trainer::fine_tuning::task::TextExample;
+use crate::trainer::fine_tuning::labelled::TextExample;
+use crate::trainer::fine_tuning::prediction::predict_texts;
+use crate::trainer::fine_tuning::tasks::{Entity, Said};
 
 /// What `ablate predict` takes.
 #[derive(Debug, clap::Args)]

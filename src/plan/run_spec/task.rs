@@ -44,9 +44,21 @@ pub enum Task {
     Ner,
 }
 
+/// What is answered of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// A class, from the pooled first token.
+    Class,
+    /// A tag for each token.
+    Tags,
+}
+
 impl Task {
     /// All tasks.
-    pub const ALL: [Self; 2] = [Self::Classify, Self::Ner];
+    pub const ALL: &[Self] = &[Self::Classify, Self::Ner];
+
+    /// The names of those whose examples stand in columns.
+    pub const WITH_COLUMNS: &[&str] = &["classify"];
 
     /// The name in experiment files.
     pub fn name(self) -> &'static str {
@@ -56,10 +68,18 @@ impl Task {
         }
     }
 
+    /// What is answered of each text.
+    pub fn answers(self) -> Answers {
+        match self {
+            Self::Classify => Answers::Class,
+            Self::Ner => Answers::Tags,
+        }
+    }
+
     /// The task of a cell, where it has one.
     pub fn of(settings: &Settings<'_>) -> Option<Self> {
         let name = settings.text("finetune.task")?;
-        Some(Self::ALL.into_iter().find(|task| task.name() == name).expect("invariant: a task of the key table"))
+        Some(*Self::ALL.iter().find(|task| task.name() == name).expect("invariant: a task of the key table"))
     }
 
     /// What its runs record of labelled examples: held-out scores, then test scores.
@@ -100,4 +120,20 @@ pub enum HeadKind {
     Crf,
     /// A bidirectional LSTM below them (Huang et al. 2015).
     BilstmCrf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names in experiment files, in specifications and in the table of metrics are one list.
+    #[test]
+    fn a_task_has_one_name() {
+        assert_eq!(Task::ALL.iter().map(|task| task.name()).collect::<Vec<_>>(), metrics::TASKS);
+        for task in Task::ALL {
+            assert_eq!(serde_json::to_value(task).unwrap(), task.name());
+            assert!(task.metrics().any(|metric| metric == metrics::deciding(Some(task.name()))));
+            assert!(Task::WITH_COLUMNS.contains(&task.name()) == (task.answers() == Answers::Class));
+        }
+    }
 }

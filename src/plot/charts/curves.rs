@@ -7,7 +7,7 @@ use super::encoding::{Choice, Encoding, Group, Samples, empty_panel, metric_labe
 use crate::analysis::series::{BandPoint, band, decimate, mean_curve, smooth};
 use crate::analysis::statistics::quantile;
 use crate::analysis::{Comparison, Cost, Floor, Goal, Point, RunData, RunState};
-use crate::plot::figure::{Dash, Figure, HEIGHT_PT, Mark, Panel, PlotAxis, Scale, Stroke};
+use crate::plot::figure::{Dash, Figure, HEIGHT_PT, Mark, Owner, Panel, PlotAxis, Scale, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, log_axis, si};
 use crate::types::MetricName;
@@ -36,6 +36,7 @@ struct Drawn {
     /// From steps to what the x axis shows.
     per_step: f64,
     state: RunState,
+    owner: Owner,
 }
 
 /// Whether curves are smoothed. The caption always says so.
@@ -103,10 +104,12 @@ pub fn learning_curves(
     let drawn = |run: &RunData| {
         let points = run.series.get(metric).map_or(&[][..], Vec::as_slice);
         let raw = points.iter().copied().filter(|point| point.value.is_finite()).collect::<Vec<_>>();
-        let per_step = along.per_step(run)?;
+        let (per_step, owner) = (along.per_step(run)?, Owner::run(run));
         Some(match smoothing {
-            Smoothing::None => Drawn { points: raw, raw: Vec::new(), per_step, state: run.state },
-            Smoothing::Average(weight) => Drawn { points: smooth(&raw, weight), raw, per_step, state: run.state },
+            Smoothing::None => Drawn { points: raw, raw: Vec::new(), per_step, state: run.state, owner },
+            Smoothing::Average(weight) => {
+                Drawn { points: smooth(&raw, weight), raw, per_step, state: run.state, owner }
+            }
         })
     };
     let all = comparison.runs.iter().filter_map(&drawn).collect::<Vec<_>>();
@@ -135,9 +138,15 @@ pub fn learning_curves(
             let seeds = group.cells.iter().map(|cell| cell.outcomes(metric).len()).filter(|&n| n > 0);
             counts.extend(seeds);
             members.push(runs.iter().filter(|run| run.state == RunState::Finished && !run.points.is_empty()).count());
-            means.extend(middle_of_group(group, &runs, &mut panel));
+            let since = panel.so_far();
+            means.extend(middle_of_group(group, &runs, &mut panel).map(|mark| (mark, group.owner())));
+            panel.give(since, group.owner());
         }
-        panel.marks.extend(means);
+        for (mark, owner) in means {
+            let since = panel.so_far();
+            panel.marks.push(mark);
+            panel.give(since, owner);
+        }
         panel
     });
     let panels = panels.collect::<Vec<_>>();
@@ -253,6 +262,7 @@ fn draw_replicates(group: &Group<'_>, runs: &[Drawn], panel: &mut Panel) -> usiz
     let finished = runs.iter().filter(|run| run.state == RunState::Finished).count();
     let mut ended = 0;
     for run in runs {
+        let since = panel.so_far();
         let thin = |width| Stroke { colour: group.pale(), width, dash: Dash::Solid };
         if !run.raw.is_empty() {
             panel.marks.push(Mark::Line { points: coordinates(&run.raw, run.per_step), stroke: thin(0.4) });
@@ -267,6 +277,7 @@ fn draw_replicates(group: &Group<'_>, runs: &[Drawn], panel: &mut Panel) -> usiz
             panel.marks.push(Mark::Cross { at, colour: group.colour() });
             ended += 1;
         }
+        panel.give(since, run.owner.clone());
     }
     ended
 }

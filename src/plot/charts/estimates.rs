@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::encoding::seed_count;
 use crate::analysis::statistics::Interval;
 use crate::analysis::{CellKey, Comparison, Means};
-use crate::plot::figure::{Colour, Ink, Mark, Panel};
+use crate::plot::figure::{Colour, Ink, Mark, Owner, Panel};
 
 /// Above so many means each has its own interval: comparing all pairs of them is not what a reader does.
 const MOST_COMPARED: usize = 60;
@@ -23,6 +23,7 @@ pub(super) struct Drawn {
     /// The single runs of a mean over more than one.
     pub runs: Vec<f64>,
     pub n: usize,
+    owner: Owner,
 }
 
 /// The means of a chart, and what its caption has to say of them.
@@ -56,7 +57,8 @@ impl Estimates {
         let drawn = found.iter().zip(bars).zip(parts).map(|((estimate, bar), keys)| {
             let runs = runs(keys);
             let runs = if runs.len() > 1 { runs } else { Vec::new() };
-            estimate.map(|estimate| Drawn { mean: estimate.mean, bar, runs, n: estimate.n })
+            let owner = Owner::cells(cells.iter().filter(|cell| keys.contains(&cell.key)));
+            estimate.map(|estimate| Drawn { mean: estimate.mean, bar, runs, n: estimate.n, owner })
         });
         let mut drawn = drawn.collect::<Vec<_>>();
         let limit = LONGEST * range(&drawn);
@@ -89,8 +91,8 @@ impl Estimates {
 
     /// The caption of several panels without single runs, each of which is compared by itself.
     pub fn caption_of_all(all: &[Self]) -> String {
-        let drawn = all.iter().flat_map(|one| &one.drawn).flatten().cloned();
-        let drawn = drawn.map(|one| Some(Drawn { runs: Vec::new(), ..one })).collect();
+        let drawn = all.iter().flat_map(|one| &one.drawn).flatten();
+        let drawn = drawn.map(|one| Some(one.alone())).collect();
         let is_compared = all.iter().any(|one| one.is_compared);
         let omitted = all.iter().map(|one| one.omitted).sum();
         let is_partial = all.iter().any(|one| one.is_partial);
@@ -132,15 +134,21 @@ impl Estimates {
 }
 
 impl Drawn {
+    /// The same without its single runs.
+    pub fn alone(&self) -> Self {
+        Self { runs: Vec::new(), ..self.clone() }
+    }
+
     /// Adds the bar, the mean and the single runs on top of it, at one place.
     pub fn draw(&self, x: f64, (ink, filled): (Ink, bool), panel: &mut Panel) {
-        let colour = Colour::full(ink);
+        let (colour, since) = (Colour::full(ink), panel.so_far());
         if let Some(bar) = self.bar {
             panel.marks.push(Mark::Interval { x, low: bar.low, high: bar.high, colour });
         }
         panel.marks.push(Mark::Dot { at: (x, self.mean), radius: 2.9, colour, filled });
         let run = |&y: &f64| Mark::Dot { at: (x, y), radius: 1.5, colour: Colour::pale(ink), filled: true };
         panel.marks.extend(self.runs.iter().map(run));
+        panel.give(since, self.owner.clone());
     }
 }
 

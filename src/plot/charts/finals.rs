@@ -48,10 +48,14 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
             means.sort_by(|a, b| a.0.total_cmp(&b.0));
             let points = means.iter().map(|(x, one)| (*x, one.mean)).collect::<Vec<_>>();
             let stroke = Stroke { colour: line.group.colour(), width: 1.1, dash: line.group.dash };
+            let since = panel.so_far();
             if points.len() > 1 {
                 panel.marks.push(Mark::Line { points, stroke });
             }
-            means.iter().for_each(|(x, one)| one.draw(*x, (line.group.ink, line.group.filled()), &mut panel));
+            panel.give(since, line.group.owner());
+            for (x, one) in &means {
+                one.draw(*x, (line.group.ink, line.group.filled()), &mut panel);
+            }
             for (index, count) in line.missing.iter().enumerate().filter(|(_, count)| **count > 0) {
                 missing += count;
                 let Some(x) = place(index) else { continue };

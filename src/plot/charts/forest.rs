@@ -4,7 +4,7 @@ use super::encoding::metric_label;
 use super::finals::quantity;
 use crate::analysis::statistics::Interval;
 use crate::analysis::{Comparison, Effect, Goal, Verdict, against_baseline, marginal_effects, strongest_axes};
-use crate::plot::figure::{Colour, Figure, Ink, Label, LegendItem, Mark, PlotAxis, Sample, Scale, Tick};
+use crate::plot::figure::{Colour, Figure, Ink, Label, LegendItem, Mark, Owner, PlotAxis, Sample, Scale, Tick};
 use crate::plot::ticks::{linear_axis, signed};
 
 const ROW_PT: f64 = 6.0;
@@ -54,12 +54,16 @@ fn forest(comparison: &Comparison, effects: &[Effect], name: &str, title: String
     for (i, effect) in rows.iter().enumerate() {
         let (y, colour) = (-(i as f64), verdict_colour(effect.verdict));
         let Some(mean) = effect.difference.map(|difference| difference.mean) else { continue };
+        let since = panel.so_far();
         if let Some(interval) = interval(effect) {
             panel.marks.push(Mark::Span { y, low: interval.low, high: interval.high, colour });
         }
         let filled = effect.verdict != Verdict::Inconclusive;
         panel.marks.push(Mark::Dot { at: (mean, y), radius: 2.9, colour, filled });
         panel.labels.push(Label { at: (panel.x.high, y), text: row_text(effect), colour });
+        if let Some(axis) = &effect.axis {
+            panel.give(since, Owner::Settings(vec![(axis.clone(), effect.treatment.clone())]));
+        }
     }
     let mut caption = String::new();
     if rows.iter().any(|effect| interval(effect).is_some()) {
@@ -204,7 +208,7 @@ mod tests {
         insta::assert_snapshot!(texts(&figure), @"
         size=mini mask_ratio=0.30 | −0.316 ± 0.072: better by size, mask_ratio
         size=mini mask_ratio=0.30
-        nsp=random | −0.31 ± 0.22: inconclusive
+        nsp=random | −0.312 ± 0.22: inconclusive
         size=mini | −0.225 ± 0.042: better by size
         size=mini nsp=random | −0.219 ± 0.041: inconclusive
         mask_ratio=0.30 | −0.108 ± 0.033: better by mask_ratio

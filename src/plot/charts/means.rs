@@ -154,7 +154,7 @@ fn draw_plot(plot: &Plot<'_>, drawn: &[Option<Drawn>], comparison: &Comparison, 
         panel.marks.push(Mark::Line { points, stroke: Stroke { colour, width: 1.3, dash } });
         for (x, one) in means {
             match one {
-                Some(one) => Drawn { runs: Vec::new(), ..one.clone() }.draw(x, (ink, true), panel),
+                Some(one) => one.alone().draw(x, (ink, true), panel),
                 None => panel.marks.push(Mark::Cross { at: (x, worst(comparison, &panel.y)), colour }),
             }
         }

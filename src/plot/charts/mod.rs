@@ -9,26 +9,42 @@ mod encoding;
 mod estimates;
 mod finals;
 mod forest;
+mod gap;
+mod heat_map;
 mod importance;
 mod means;
+mod owner;
+mod pairs;
 mod parallel;
 mod pareto;
+mod parts;
 mod positions;
 mod scale;
+mod scaling;
 mod scatter;
 mod schedules;
+mod search;
+mod slices;
+mod timeline;
 
 pub use curves::{Along, Smoothing, learning_curves};
 pub use encoding::{Choice, metric_label};
 pub use finals::final_by_axis;
 pub use forest::{baseline_forest, marginal_forest};
+pub use gap::train_and_valid;
+pub use heat_map::heat_map;
 pub use importance::importance_bars;
 pub use means::{interactions, marginal_means};
+pub use pairs::paired_seeds;
 pub use parallel::parallel_coordinates;
 pub use pareto::pareto_front;
 pub use scale::final_over_scale;
+pub use scaling::scaling_law;
 pub use scatter::{Abscissa, outcome_against};
 pub use schedules::schedules;
+pub use search::{best_so_far, distribution};
+pub use slices::slices;
+pub use timeline::timeline;
 
 use super::figure::Figure;
 use crate::analysis::{Axis, Comparison, Cost, strongest_axes};
@@ -67,15 +83,23 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
     figures.extend(baseline_forest(comparison));
     figures.extend(marginal_means(comparison));
     figures.extend(interactions(comparison));
+    figures.extend(slices(comparison));
+    figures.extend(heat_map(comparison));
+    figures.extend(paired_seeds(comparison));
     figures.extend([Along::Steps].into_iter().chain(more).filter_map(curves));
+    figures.extend(train_and_valid(comparison, &watched, choice));
+    figures.extend(scaling_law(comparison));
     figures.extend(Cost::ALL.into_iter().filter_map(|cost| pareto_front(comparison, cost)));
     figures.extend(outcome_against(comparison, Abscissa::Parameters, choice));
     figures.extend(outcome_against(comparison, Abscissa::Seconds, choice));
     figures.extend(finals);
     figures.extend(parallel_coordinates(comparison));
+    figures.extend(best_so_far(comparison));
+    figures.extend(distribution(comparison));
     figures
         .extend(training.iter().filter_map(|metric| learning_curves(comparison, metric, Along::Steps, SMOOTH, choice)));
     figures.extend(recorded(comparison, &metrics::LEARNING_RATE).and_then(|metric| schedules(comparison, &metric)));
+    figures.extend(timeline(comparison));
     figures
 }
 

@@ -6,7 +6,9 @@ use super::encoding::{empty_panel, metric_label, names, seed_count};
 use super::finals::quantity;
 use super::positions::Positions;
 use crate::analysis::{Axis, Comparison, Goal, strongest_axes, summarize};
-use crate::plot::figure::{Colour, Dash, Figure, Ink, LegendItem, Mark, Panel, PlotAxis, Sample, Scale, Stroke, Tick};
+use crate::plot::figure::{
+    Colour, Dash, Figure, Ink, LegendItem, Mark, Owner, Panel, PlotAxis, Sample, Scale, Stroke, Tick,
+};
 use crate::plot::ticks::{linear_axis, number};
 
 /// From this number of axes on, panels and dashes leave something out; more than the most are not legible.
@@ -54,12 +56,14 @@ pub fn parallel_coordinates(comparison: &Comparison) -> Option<Figure> {
         };
         let colour = Colour::full(ink);
         let end = points[points.len() - 1];
+        let since = panel.so_far();
         let width = if summary.ranking.first() == Some(&i) { 2.2 } else { 0.9 };
         panel.marks.push(Mark::Line { points, stroke: Stroke { colour, width, dash } });
         if mean(i).is_none() {
             missing += 1;
             panel.marks.push(Mark::Cross { at: end, colour });
         }
+        panel.give(since, Owner::cell(&cell.key));
     }
     draw_axes(&places, &scale, &mut panel);
     let counts = summary.cells.iter().filter_map(|cell| Some(cell.estimate?.n)).collect::<Vec<_>>();

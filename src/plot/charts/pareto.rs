@@ -6,7 +6,7 @@ use super::estimates::Estimates;
 use super::finals::{quantity, value_axis, worst};
 use crate::analysis::{Candidate, Comparison, Cost, Goal, Place, pareto, strongest_axes};
 use crate::plot::figure::{
-    Colour, Dash, Figure, HEIGHT_PT, Ink, LegendItem, Mark, Panel, PlotAxis, Sample, Scale, Stroke,
+    Colour, Dash, Figure, HEIGHT_PT, Ink, LegendItem, Mark, Owner, Panel, PlotAxis, Sample, Scale, Stroke,
 };
 use crate::plot::ticks::{linear_axis, log_axis, short};
 
@@ -81,6 +81,7 @@ fn draw_cells(comparison: &Comparison, candidates: &[Candidate], estimates: &Est
             panel.marks.push(Mark::Cross { at, colour: Colour::full(Ink::Muted) });
             continue;
         };
+        let since = panel.so_far();
         let ink = if candidate.place == Place::Front { FRONT.ink } else { Ink::Muted };
         if let Some(bar) = one.bar {
             let (x, colour) = (candidate.cost, Colour::pale(ink));
@@ -90,6 +91,7 @@ fn draw_cells(comparison: &Comparison, candidates: &[Candidate], estimates: &Est
         if candidate.place != Place::Front {
             panel.marks.push(Mark::Dot { at: (candidate.cost, one.mean), radius: 2.6, colour, filled });
         }
+        panel.give(since, Owner::cell(&candidate.key));
     }
 }
 
@@ -110,13 +112,11 @@ fn draw_front(front: &[(&Candidate, f64)], goal: Goal, panel: &mut Panel) {
     }
     steps.extend(steps.last().map(|&(_, before)| (panel.x.high, before)));
     panel.marks.push(Mark::Line { points: steps, stroke: Stroke { colour: FRONT, width: 1.5, dash: Dash::Solid } });
-    let dot = |(candidate, mean): &(&Candidate, f64)| Mark::Dot {
-        at: (candidate.cost, *mean),
-        radius: 3.2,
-        colour: FRONT,
-        filled: true,
-    };
-    panel.marks.extend(front.iter().map(dot));
+    for (candidate, mean) in front {
+        let since = panel.so_far();
+        panel.marks.push(Mark::Dot { at: (candidate.cost, *mean), radius: 3.2, colour: FRONT, filled: true });
+        panel.give(since, Owner::cell(&candidate.key));
+    }
     // Neighbours that nearly touch share a place for their numbers.
     let share = |at: (f64, f64)| {
         let x = match panel.x.scale {

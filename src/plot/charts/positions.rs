@@ -78,18 +78,7 @@ fn number(value: &str) -> Option<f64> {
 
 /// A scale over the numbers: with a tick at each of a few, with round ticks for many.
 fn scale(axis: &Axis, numbers: &[Option<f64>], low: f64, high: f64) -> PlotAxis {
-    let is_log = low > 0.0 && high > WIDE * low;
-    let mut x = if is_log {
-        log_axis(format!("{} (log scale)", axis.name), low, high)
-    } else {
-        let pad = PAD * (high - low);
-        linear_axis(axis.name.clone(), low - pad, high + pad, 5)
-    };
-    if is_log {
-        let pad = (high / low).powf(PAD).max(1.15);
-        (x.low, x.high) = (low / pad, high * pad);
-        x.ticks.retain(|tick| (x.low..=x.high).contains(&tick.at));
-    }
+    let mut x = scale_axis(axis, low, high);
     if !axis.is_continuous() {
         let ticks = numbers.iter().zip(&axis.values);
         let ticks = ticks.filter_map(|(at, text)| Some(Tick { at: (*at)?, text: short(text) }));
@@ -98,6 +87,19 @@ fn scale(axis: &Axis, numbers: &[Option<f64>], low: f64, high: f64) -> PlotAxis 
         x.ticks = ticks;
     }
     x
+}
+
+/// A scale with round ticks from below `low` to above `high`, logarithmic where those are far apart.
+pub(super) fn scale_axis(axis: &Axis, low: f64, high: f64) -> PlotAxis {
+    if low > 0.0 && high > WIDE * low {
+        let mut x = log_axis(format!("{} (log scale)", axis.name), low, high);
+        let pad = (high / low).powf(PAD).max(1.15);
+        (x.low, x.high) = (low / pad, high * pad);
+        x.ticks.retain(|tick| (x.low..=x.high).contains(&tick.at));
+        return x;
+    }
+    let pad = PAD * (high - low);
+    linear_axis(axis.name.clone(), low - pad, high + pad, 5)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::encoding::{Choice, Encoding, Group, Samples, empty_panel, names};
 use super::estimates::Estimates;
 use super::finals::{add_floors, quantity, value_axis};
 use crate::analysis::{Axis, Cell, CellKey, Comparison, RunData, strongest_axes};
-use crate::plot::figure::{Figure, Mark, Panel, PlotAxis, Stroke};
+use crate::plot::figure::{Figure, Mark, Owner, Panel, PlotAxis, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, log_axis};
 use crate::types::MetricName;
@@ -81,10 +81,12 @@ fn by_size(comparison: &Comparison, choice: &Choice, (low, high): (f64, f64)) ->
             let means = points.iter().zip(drawn.by_ref().take(points.len()));
             let means = means.filter_map(|((x, _), one)| Some((*x, one.as_ref()?))).collect::<Vec<_>>();
             let stroke = Stroke { colour: group.colour(), width: 1.1, dash: group.dash };
+            let since = panel.so_far();
             if !is_drawn && means.len() > 1 {
                 let points = means.iter().map(|(x, one)| (*x, one.mean)).collect();
                 panel.marks.push(Mark::Line { points, stroke });
             }
+            panel.give(since, group.owner());
             means.iter().for_each(|(x, one)| one.draw(*x, (group.ink, group.filled()), &mut panel));
         }
         panel
@@ -123,7 +125,11 @@ fn by_time(comparison: &Comparison, choice: &Choice, (low, high): (f64, f64)) ->
         for group in encoding.groups(&cells, &key, &palette) {
             let runs = group.cells.iter().flat_map(|cell| runs_of(cell, &comparison.metric));
             let (colour, filled) = (group.colour(), group.filled());
-            panel.marks.extend(runs.map(|at| Mark::Dot { at, radius: 2.4, colour, filled }));
+            for (run, at) in runs {
+                let since = panel.so_far();
+                panel.marks.push(Mark::Dot { at, radius: 2.4, colour, filled });
+                panel.give(since, Owner::run(run));
+            }
         }
         panel
     });
@@ -177,9 +183,9 @@ fn others<'a>(comparison: &'a Comparison, axis: &Axis, run: &'a RunData) -> Vec<
     others.map(|other| run.axis(&other.name).unwrap_or_default()).collect()
 }
 
-fn runs_of(cell: &Cell<'_>, metric: &MetricName) -> Vec<(f64, f64)> {
-    let run = |run: &&RunData| Some((run.elapsed_secs, run.outcome(metric)?)).filter(|(secs, _)| *secs > 0.0);
-    cell.runs.iter().filter_map(run).collect()
+fn runs_of<'a>(cell: &Cell<'a>, metric: &MetricName) -> Vec<(&'a RunData, (f64, f64))> {
+    let place = |run: &RunData| Some((run.elapsed_secs, run.outcome(metric)?)).filter(|(secs, _)| *secs > 0.0);
+    cell.runs.iter().filter_map(|run| Some((*run, place(run)?))).collect()
 }
 
 #[cfg(test)]

@@ -45,6 +45,16 @@ pub(in crate::plot) fn every_sweep() -> Vec<(&'static str, Comparison)> {
         ("one scale", over_a_scale()),
         ("drawn", drawn()),
         ("many axes", wide),
+        ("drawn cells", fixture::drawn(24)),
+        ("sizes", fixture::sized(5)),
+        (
+            "map",
+            fixture::sweep_over(
+                "map",
+                vec![ratio(&["0.10", "0.20", "0.40"]), fixture::axis("nsp", &["off", "random"], AxisKind::Category)],
+                2,
+            ),
+        ),
     ]
 }
 
@@ -111,6 +121,7 @@ fn places(mark: &Mark) -> (Vec<(Option<f64>, Option<f64>)>, bool) {
         Mark::Span { y, low, high, .. } => (both(&[(*low, *y), (*high, *y)]), true),
         Mark::Floor { y, .. } => (vec![(None, Some(*y))], false),
         Mark::Zero { x } => (vec![(Some(*x), None)], false),
+        Mark::Tile { centre, .. } => (both(&[*centre]), false),
     }
 }
 
@@ -180,7 +191,7 @@ fn every_colour_is_explained() {
                 | Mark::Span { colour, .. }
                 | Mark::Note { colour, .. }
                 | Mark::Tag { colour, .. } => Some(*colour),
-                Mark::Floor { .. } | Mark::Zero { .. } => None,
+                Mark::Floor { .. } | Mark::Zero { .. } | Mark::Tile { .. } => None,
             });
             let used = used.filter(is_hue).map(|colour| colour.ink).collect::<BTreeSet<_>>();
             // One colour says nothing, and a scale explains what lies between its colours.
@@ -258,9 +269,11 @@ fn a_sweep_has_its_figures_and_names_are_unique() {
             "against-baseline",
             "marginal-means",
             "interactions",
+            "paired-seeds",
             "curves-valid-mlm_loss",
             "curves-valid-mlm_loss-by-compute",
             "curves-valid-mlm_loss-by-time",
+            "train-and-valid",
             "pareto-parameters",
             "pareto-compute",
             "pareto-time",
@@ -270,6 +283,7 @@ fn a_sweep_has_its_figures_and_names_are_unique() {
             "final-by-nsp",
             "curves-train-mlm_loss",
             "schedules",
+            "timeline",
         ]
     );
 }
@@ -298,7 +312,8 @@ fn nothing_finished_still_has_its_curves() {
     let mut comparison = fixture::sweep();
     comparison.runs.iter_mut().for_each(|run| run.state = RunState::Running);
     let figures = standard_figures(&comparison, &Choice::default());
-    assert!(figures.iter().all(|figure| figure.name.starts_with("curves") || figure.name == "schedules"));
+    let of_running = |name: &str| name.starts_with("curves") || ["schedules", "timeline"].contains(&name);
+    assert!(figures.iter().all(|figure| of_running(&figure.name)));
     assert!(!figures.is_empty());
 }
 

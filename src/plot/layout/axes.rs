@@ -1,7 +1,7 @@
 //! The axes of a panel: from its units to the page, ticks and their texts.
 
-use super::{Anchor, Frame, LEADING, Shape, TICK_GAP, Text, WIDEST_TEXT, rule, tick_text};
-use crate::plot::figure::{Ink, PlotAxis, Scale, WIDTH_PT};
+use super::{Anchor, Frame, LEADING, Shape, TICK_GAP, Text, rule, tick_text};
+use crate::plot::figure::{Ink, PlotAxis, Scale};
 use crate::plot::text::Fonts;
 use crate::plot::theme::size;
 
@@ -33,26 +33,28 @@ fn share(axis: &PlotAxis, value: f64) -> f64 {
     }
 }
 
-/// The ticks on the left of a panel.
-pub fn draw_y_axis(map: &Map<'_>, with_text: bool, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+/// The ticks on the left of a panel, with texts no wider than `widest`, or without any.
+pub fn draw_y_axis(map: &Map<'_>, widest: Option<f64>, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
     let frame = map.frame;
     for tick in &map.y.ticks {
         let y = map.y(tick.at);
         if map.y.grid {
             shapes.push(rule((frame.left, y), (frame.right, y), 0.6, Ink::Grid));
         }
-        let lines = tick.text.lines().filter(|_| with_text).collect::<Vec<_>>();
+        let Some(widest) = widest else { continue };
+        let lines = tick.text.lines().collect::<Vec<_>>();
         for (i, line) in lines.iter().enumerate() {
             let below = i as f64 - (lines.len() - 1) as f64 / 2.0;
             let at = (frame.left - TICK_GAP, y + (0.36 + 1.2 * below) * size::TICK);
-            let line = fonts.fit(line, size::TICK, false, WIDEST_TEXT * WIDTH_PT);
+            let line = fonts.fit(line, size::TICK, false, widest);
             shapes.push(Shape::Text(Text { anchor: Anchor::End, ..tick_text(at, &line) }));
         }
     }
 }
 
-/// The ticks below a panel and the line that they stand on, where the panel has a y axis. What would overlap is left out.
-pub fn draw_x_axis(map: &Map<'_>, with_text: bool, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+/// The ticks below a panel, with texts that end before `text_end`, or without any, and the line that they stand on, where the
+/// panel has a y axis. What would overlap is left out.
+pub fn draw_x_axis(map: &Map<'_>, text_end: Option<f64>, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
     let frame = map.frame;
     let mut clear_from = f64::NEG_INFINITY;
     for tick in &map.x.ticks {
@@ -63,11 +65,12 @@ pub fn draw_x_axis(map: &Map<'_>, with_text: bool, fonts: &Fonts<'_>, shapes: &m
         shapes.push(rule((x, frame.bottom), (x, frame.bottom + 2.5), 0.7, Ink::Muted));
         let widths = tick.text.lines().map(|line| fonts.width(line, size::TICK, false));
         let half = widths.fold(0.0, f64::max) / 2.0;
-        let centre = x.clamp(2.0 + half, (WIDTH_PT - 2.0 - half).max(2.0 + half));
-        if with_text && centre - half >= clear_from {
-            clear_from = centre + half + 3.0;
+        let Some(end) = text_end else { continue };
+        let x = x.min(end - half - 2.0).max(half + 2.0);
+        if x - half >= clear_from {
+            clear_from = x + half + 3.0;
             for (i, line) in tick.text.lines().enumerate() {
-                let at = (centre, frame.bottom + TICK_GAP + (0.8 + i as f64 * LEADING) * size::TICK);
+                let at = (x, frame.bottom + TICK_GAP + (0.8 + i as f64 * LEADING) * size::TICK);
                 shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..tick_text(at, line) }));
             }
         }

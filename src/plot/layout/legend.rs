@@ -4,7 +4,7 @@
 
 use super::marks::{cross, dot, floor, stroked};
 use super::{Frame, MARGIN, Shape, line_of_text};
-use crate::plot::figure::{Figure, Ink, LegendItem, Mark, Sample, WIDTH_PT};
+use crate::plot::figure::{Figure, Ink, LegendItem, Mark, Sample};
 use crate::plot::text::Fonts;
 use crate::plot::theme::size;
 
@@ -23,9 +23,8 @@ pub struct Placed {
     x: f64,
 }
 
-/// The entries of a figure in lines.
-pub fn place(figure: &Figure, fonts: &Fonts<'_>) -> Vec<Placed> {
-    let inner = WIDTH_PT - 2.0 * MARGIN;
+/// The entries of a figure in lines of the width `inner`.
+pub fn place(figure: &Figure, inner: f64, fonts: &Fonts<'_>) -> Vec<Placed> {
     let (mut line, mut x) = (0, 0.0_f64);
     let mut placed = Vec::<Placed>::new();
     let items = figure.legend.iter().cloned().chain(floors(figure)).collect::<Vec<_>>();
@@ -58,8 +57,7 @@ pub fn height(placed: &[Placed]) -> f64 {
 }
 
 /// Adds the shapes of the legend whose first line begins at `top`.
-pub fn draw(placed: &[Placed], top: f64, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
-    let inner = WIDTH_PT - 2.0 * MARGIN;
+pub fn draw(placed: &[Placed], top: f64, inner: f64, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
     for Placed { item, line, x } in placed {
         let (left, middle) = (MARGIN + x, top + 3.0 + (*line as f64 + 0.5) * LINE);
         let baseline = middle + 0.36 * size::LABEL;

@@ -1,7 +1,7 @@
 //! Marks become shapes: lines are clipped to their frame and cut into dashes, floors are hatched like ground.
 
 use super::axes::Map;
-use super::{Frame, Shape, line_of_text, rule};
+use super::{Anchor, Frame, Shape, Text, line_of_text, rule};
 use crate::plot::figure::{Colour, Ink, Mark, Stroke};
 use crate::plot::text::Fonts;
 use crate::plot::theme::size;
@@ -54,6 +54,22 @@ pub fn draw(mark: &Mark, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shap
             shapes.push(Shape::Path { points, width: INTERVAL_WIDTH, colour: *colour });
         }
         Mark::Floor { y, .. } => shapes.extend(floor(map.y(*y), frame)),
+        Mark::Tile { centre: (x, y), width, height, colour, text, ink } => {
+            let corner = |right: f64, up: f64| clamp(map.at((x + right * width / 2.0, y + up * height / 2.0)), frame);
+            let points = vec![corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)];
+            let (across, centre) = (points[1].0 - points[0].0, map.at((*x, *y)));
+            shapes.push(Shape::Area { points, colour: *colour, opacity: 1.0 });
+            let text = fonts.fit(text, size::TICK, false, across - 2.0);
+            shapes.push(Shape::Text(Text {
+                at: (centre.0, centre.1 + 0.36 * size::TICK),
+                text,
+                size: size::TICK,
+                bold: false,
+                anchor: Anchor::Middle,
+                colour: Colour::full(*ink),
+                upright: false,
+            }));
+        }
         Mark::Zero { x } => {
             let x = map.x(*x);
             shapes.push(rule((x, frame.top), (x, frame.bottom), 0.9, Ink::Muted));

@@ -1,6 +1,6 @@
 //! Workers as child processes of this one, on this machine.
 //!
-//! A worker's standard input is held open as long as it may go on: closing it asks for an orderly end, and so does the
+//! A worker's standard input is held open as long as it may run: closing it asks for an orderly end, and so does the
 //! death of this process, however it dies.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub struct LocalProcesses {
     sources: DataSources,
     slots: usize,
     threads: usize,
-    /// The open standard inputs of workers that may go on.
+    /// The open standard inputs of workers that may run.
     inputs: BTreeMap<Handle, ChildStdin>,
     launched: u64,
     sender: Sender<(Handle, Exit)>,

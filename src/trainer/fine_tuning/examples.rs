@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::labelled::index_of;
 use crate::plan::{RunSpec, TaskSpec};
-use crate::trainer::fine_tuning::task::{self, TaggedText, TextExample};
-use crate::trainer::tokenizer::SpecialIds;
 use crate::trainer::tokenizer::Tokenizer;
 use crate::types::ContentHash;
 
@@ -70,53 +69,14 @@ impl<'a> Encoder<'a> {
         Self { tokenizer, seq_len: spec.train().seq_len, labels: &stage.labels }
     }
 
-    /// Texts with their classes.
-    pub fn texts(&self, texts: &[TextExample]) -> Side {
-        Side::of(texts.par_iter().map(|text| self.text(text)).collect())
+    /// The examples of labelled texts, each made by `encode`, which also says whether it was cut.
+    pub fn side<T: Sync>(&self, texts: &[T], encode: impl Fn(&Self, &T) -> (Example, bool) + Sync) -> Side {
+        Side::of(texts.par_iter().map(|text| encode(self, text)).collect())
     }
 
-    /// Texts with their tags.
-    pub fn tagged(&self, texts: &[TaggedText]) -> Side {
-        Side::of(texts.par_iter().map(|text| self.tags(text)).collect())
-    }
-
-    fn text(&self, example: &TextExample) -> (Example, bool) {
-        let mut first = self.tokenizer.encode(&example.text);
-        let mut second = example.pair.as_ref().map(|pair| self.tokenizer.encode(pair)).unwrap_or_default();
-        let room = self.seq_len - if example.pair.is_some() { 3 } else { 2 };
-        let is_cut = first.len() + second.len() > room;
-        while first.len() + second.len() > room {
-            // The longer of the two loses its end, as in BERT.
-            if first.len() >= second.len() {
-                first.pop()
-            } else {
-                second.pop()
-            };
-        }
-        let SpecialIds { cls, sep, .. } = self.tokenizer.special_ids();
-        let mut ids = [&[cls], first.as_slice(), &[sep]].concat();
-        let mut segments = vec![0; ids.len()];
-        if example.pair.is_some() {
-            ids.extend(second.iter().chain([&sep]));
-            segments.resize(ids.len(), 1);
-        }
-        let class = task::index_of(self.labels, &example.label).unwrap_or_default();
-        (Example { ids, segments, answer: Answer::Class(class) }, is_cut)
-    }
-
-    fn tags(&self, example: &TaggedText) -> (Example, bool) {
-        let text: String = example.characters.iter().collect();
-        let mut tokens = self.tokenizer.encode_with_offsets(&text);
-        let is_cut = tokens.len() > self.seq_len - 2;
-        tokens.truncate(self.seq_len - 2);
-        let SpecialIds { cls, sep, .. } = self.tokenizer.special_ids();
-        let ids: Vec<u32> = [cls].into_iter().chain(tokens.iter().map(|token| token.0)).chain([sep]).collect();
-        let index = |tag: &String| task::index_of(self.labels, tag).unwrap_or_default();
-        let of_characters: Vec<usize> = example.tags.iter().map(index).collect();
-        let ranges: Vec<Range<usize>> = tokens.into_iter().map(|token| token.1).collect();
-        let of_tokens = task::tags_of_tokens(&ranges, &of_characters);
-        let tags = Tags { ranges, of_tokens, of_characters, text: example.characters.clone() };
-        (Example { segments: vec![0; ids.len()], ids, answer: Answer::Tags(tags) }, is_cut)
+    /// The number of a label; of one that is not known, 0.
+    pub fn label(&self, label: &str) -> usize {
+        index_of(self.labels, label).unwrap_or_default()
     }
 }
 

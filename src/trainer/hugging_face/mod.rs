@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::model::parameters::Parameter;
 use super::model::sinusoidal_table;
 use super::tokenizer::Tokenizer;
-use crate::plan::{Activation, HeadKind, NormPosition, PositionEmbedding, RunSpec, Task};
+use crate::plan::{Activation, Answers, HeadKind, NormPosition, PositionEmbedding, RunSpec};
 
 /// Why a model is none of `transformers`' BERTs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,9 +46,9 @@ pub fn files(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenizer) -> Re
 
 /// The class of `transformers` that has all of the model's heads.
 pub fn architecture(spec: &RunSpec) -> &'static str {
-    match spec.task().map(|task| task.task) {
-        Some(Task::Classify) => "BertForSequenceClassification",
-        Some(Task::Ner) => "BertForTokenClassification",
+    match spec.task().map(|task| task.task.answers()) {
+        Some(Answers::Class) => "BertForSequenceClassification",
+        Some(Answers::Tags) => "BertForTokenClassification",
         None if spec.has_nsp_head() => "BertForPreTraining",
         None => "BertForMaskedLM",
     }
@@ -113,9 +113,9 @@ fn config(spec: &RunSpec) -> Value {
         let numbered = || stage.labels.iter().enumerate();
         config["id2label"] = numbered().map(|(id, label)| (id.to_string(), json!(label))).collect::<Map<_, _>>().into();
         config["label2id"] = numbered().map(|(id, label)| (label.clone(), json!(id))).collect::<Map<_, _>>().into();
-        match stage.task {
-            Task::Classify => config["problem_type"] = json!("single_label_classification"),
-            Task::Ner => {}
+        match stage.task.answers() {
+            Answers::Class => config["problem_type"] = json!("single_label_classification"),
+            Answers::Tags => {}
         }
     }
     config

@@ -15,6 +15,7 @@ pub mod isa;
 mod masked_loss;
 mod math;
 mod matrix;
+pub mod narrow;
 mod operation;
 pub mod pool;
 pub mod profile;

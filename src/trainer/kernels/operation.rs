@@ -58,6 +58,11 @@ pub fn supports(tensor: &DispatchTensor) -> bool {
     on_flex && tensor.autodiff != DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Balanced)
 }
 
+/// Whether `tensor` lives on Flex and records no gradients.
+pub fn is_untracked_on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
+    matches!(tensor.clone().into_dispatch().kind, DispatchTensorKind::Flex(_))
+}
+
 /// Whether kernels run on `device`.
 pub fn runs_on(device: &Device) -> bool {
     supports(&Tensor::<1>::zeros([1], device).into_dispatch())

@@ -19,7 +19,7 @@ use super::weights::{
     Attention, Bert, BertForPreTraining, Dense, Embedding, Embeddings, FeedForward, LayerNorm, value,
 };
 use crate::plan::{Activation, ModelSpec, NormPosition};
-use crate::trainer::kernels::{self, Between, Compute};
+use crate::trainer::kernels::{self, Between, Compute, narrow};
 use crate::trainer::sequences::Sequences;
 
 impl Bert {
@@ -182,7 +182,7 @@ impl BertForPreTraining {
             let inner = activate(dense(chosen, &transform.dense), model.hidden_act);
             chosen = layer_norm(inner, &transform.layer_norm, model.layer_norm_eps);
         }
-        let logits = chosen.matmul(self.mlm_projection().weight.val().transpose());
+        let logits = product(chosen, self.mlm_projection().weight.val());
         match &self.mlm.bias {
             Some(bias) => logits + bias.val().unsqueeze::<2>(),
             None => logits,
@@ -267,7 +267,7 @@ fn framed(
 
 /// `x W^T + b` on the last axis.
 pub fn dense(x: Tensor<2>, weights: &Dense) -> Tensor<2> {
-    let product = x.matmul(weights.weight.val().transpose());
+    let product = product(x, weights.weight.val());
     match &weights.bias {
         Some(bias) => product + bias.val().unsqueeze::<2>(),
         None => product,
@@ -275,10 +275,20 @@ pub fn dense(x: Tensor<2>, weights: &Dense) -> Tensor<2> {
 }
 
 /// Layer normalisation of the last axis (Ba, Kiros & Hinton 2016): biased variance, `eps` inside the root.
-fn layer_norm<const N: usize>(x: Tensor<N>, norm: &LayerNorm, eps: f64) -> Tensor<N> {
-    let centred = x.clone() - x.mean_dim(N - 1);
-    let variance = centred.clone().square().mean_dim(N - 1);
-    centred / (variance + eps).sqrt() * norm.weight.val().unsqueeze::<N>() + norm.bias.val().unsqueeze::<N>()
+fn layer_norm(x: Tensor<2>, norm: &LayerNorm, eps: f64) -> Tensor<2> {
+    let centred = x.clone() - means_of_rows(x);
+    let variance = means_of_rows(centred.clone().square());
+    centred / (variance + eps).sqrt() * norm.weight.val().unsqueeze::<2>() + norm.bias.val().unsqueeze::<2>()
+}
+
+/// `x W^T`, with the instruction set that this process is held to.
+fn product(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    if narrow::is_asked_for(&x) { narrow::product(x, weight) } else { x.matmul(weight.transpose()) }
+}
+
+/// The mean of each row, with the instruction set that this process is held to: `[R, 1]`.
+fn means_of_rows(x: Tensor<2>) -> Tensor<2> {
+    if narrow::is_asked_for(&x) { narrow::means_of_rows(x) } else { x.mean_dim(1) }
 }
 
 /// The activation function, element by element.

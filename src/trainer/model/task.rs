@@ -19,7 +19,7 @@ use super::lstm::BiLstm;
 use super::parameters::{Parameter, Weights};
 use super::tokens::Tokens;
 use super::weights::{Bert, Dense};
-use crate::plan::{Encoder, HeadKind, RunSpec, Task, TaskSpec, parameters};
+use crate::plan::{Answers, Encoder, HeadKind, RunSpec, TaskSpec, parameters};
 
 /// BERT's body, and what stands on it for a task.
 #[derive(Module, Debug)]
@@ -54,9 +54,9 @@ impl BertForTask {
         let width = if lstm.is_some() { 2 * stage.lstm_hidden_size } else { d };
         Self {
             bert: Bert::new(spec, device),
-            pooler: match stage.task {
-                Task::Classify => Some(init.dense("pooler", d, d, true)),
-                Task::Ner => None,
+            pooler: match stage.task.answers() {
+                Answers::Class => Some(init.dense("pooler", d, d, true)),
+                Answers::Tags => None,
             },
             lstm,
             classifier: init.dense("classifier", labels, width, true),
@@ -154,7 +154,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::plan::{FinetuneSpec, StageSpec, Start};
+    use crate::plan::{FinetuneSpec, StageSpec, Start, Task};
     use crate::trainer::model::BertForPreTraining;
     use crate::trainer::model::tests::tiny_spec;
     use crate::types::ContentHash;

@@ -23,7 +23,7 @@ use self::masking::MaskSpec;
 use super::model::parameters::{Parameter, Weights};
 use super::model::{BertForPreTraining, TrainingPass, cross_entropy};
 use super::recorder::{RecordError, Recorder};
-use super::step_loop::{Evaluation, Learnt, Losses, Stage, TrainError};
+use super::step_loop::{Evaluation, Losses, Stage, StepGradients, TrainError};
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::model::int_tensor;
 use crate::trainer::tokenizer::SpecialIds;
@@ -38,6 +38,8 @@ pub struct Corpus<'a, D: ?Sized> {
     pub specials: SpecialIds,
     /// Of each id, whether it continues the word of the token before it.
     pub continues: &'a [bool],
+    /// Of each id, how many characters of text it stands for.
+    pub characters: &'a [u8],
 }
 
 /// The stage: train instances, masked anew as the specification says, and the fixed questions of its evaluations.
@@ -56,7 +58,7 @@ impl<'a, D: TokenDocuments + ?Sized> Pretraining<'a, D> {
     pub fn new(spec: &'a RunSpec, corpus: &Corpus<'a, D>) -> Result<Self, TrainError> {
         check_documents(spec, corpus.train.documents(), corpus.valid.documents())?;
         let batches = train_batches(spec, corpus)?;
-        let valid = ValidSet::new(corpus.valid, corpus.specials, spec);
+        let valid = ValidSet::new(corpus.valid, corpus.specials, corpus.characters, spec);
         if valid.masked_tokens() == 0 {
             let fix = "raise data.valid_fraction or use a larger corpus";
             return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train().seq_len, fix });
@@ -86,14 +88,25 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
         neighbours::record(self.train, self.valid.masked(), self.spec.tokenizer.vocab_size, recorder)
     }
 
-    fn batch(&self, place: u64) -> Batch {
-        self.batches.at(place)
+    fn batch(&self, index: u64) -> Batch {
+        self.batches.at(index)
     }
 
-    fn learn(&self, model: &BertForPreTraining, batch: &Batch, place: u64, device: &Device) -> Learnt {
-        let (losses, gradients) = forward_backward(model, self.spec, batch, place, device);
+    fn forward_backward(
+        &self,
+        model: &BertForPreTraining,
+        batch: &Batch,
+        index: u64,
+        device: &Device,
+    ) -> StepGradients {
+        let (losses, gradients) = forward_backward(model, self.spec, batch, index, device);
         let tokens = batch.real_tokens();
-        Learnt { losses, gradients, tokens, places: tokens as f64 / batch.real_token_share(model.bert.compute) }
+        StepGradients {
+            losses,
+            gradients,
+            tokens,
+            positions: tokens as f64 / batch.real_token_share(model.bert.compute),
+        }
     }
 
     fn evaluate(&self, model: &BertForPreTraining, _is_last: bool, device: &Device) -> Evaluation {

@@ -1,4 +1,4 @@
-//! Entities from tags, strictly by IOB2: an entity begins with `B-X` and goes on with `I-X` of the same type; an `I-X` that
+//! Entities from tags, strictly by IOB2: an entity begins with `B-X` and continues with `I-X` of the same type; an `I-X` that
 //! follows neither is no part of any. This is `seqeval` in its mode `strict` with the scheme `IOB2` (Nakayama 2018).
 
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! From the tags of characters to those of tokens, and back.
 //!
 //! A token has the tag of its first character (long8v/torch_study). On the way back the first character of a token tagged
-//! `B-X` begins the entity and its other characters go on with it; white space between two tokens belongs to an entity where
+//! `B-X` begins the entity and its other characters continue it; white space between two tokens belongs to an entity where
 //! both sides of it do. What no token covers is outside of entities.
 
 use std::ops::Range;

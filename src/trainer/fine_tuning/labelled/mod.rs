@@ -1,4 +1,4 @@
-//! Tasks: labelled text, how its labels meet tokens, and how answers are judged. Nothing here knows a model.
+//! Labelled text: how it is read, how its labels meet tokens, and how answers are judged. Nothing here knows a model.
 //!
 //! [`texts`] and [`tagged`] read files, [`align`] goes from characters to tokens and back, [`metrics`] and [`entities`] judge,
 //! [`floors`] says how far a guess gets that understands nothing.
@@ -17,7 +17,7 @@ pub use entities::{Entity, entities};
 pub use tagged::{TaggedText, read_tagged};
 pub use texts::{Columns, TextExample, Texts, read_texts};
 
-/// A file of labelled text that is none.
+/// What is wrong with a file of labelled text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}: {problem}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct TaskError {

@@ -1,0 +1,127 @@
+//! `ner`: named entities, a tag for each character of a text. The model tags tokens.
+
+use std::ops::Range;
+use std::path::Path;
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use super::{Asked, Definition, Predicted, best, mean, values};
+use crate::trainer::fine_tuning::batch::{full_words, row_tags};
+use crate::trainer::fine_tuning::examples::{Answer, Encoder, Example, Tags};
+use crate::trainer::fine_tuning::labelled::floors::{Floor, of_tagged};
+use crate::trainer::fine_tuning::labelled::metrics::tagging;
+use crate::trainer::fine_tuning::labelled::tagged::{check_tagged, labels_of_tagged};
+use crate::trainer::fine_tuning::labelled::{
+    Columns, TaggedText, TaskError, TextExample, read_tagged, tags_of_characters, tags_of_tokens,
+};
+use crate::trainer::model::{cross_entropy, int_tensor};
+use crate::trainer::tokenizer::SpecialIds;
+use crate::types::metrics::{self, Judged};
+
+/// The task.
+pub enum Ner {}
+
+impl Definition for Ner {
+    type Text = TaggedText;
+
+    fn read(path: &Path, bytes: &[u8], _columns: &Columns) -> Result<(Vec<TaggedText>, usize), TaskError> {
+        read_tagged(path, bytes).map(|texts| (texts, 0))
+    }
+
+    fn labels(path: &Path, texts: &[TaggedText]) -> Result<Vec<String>, TaskError> {
+        labels_of_tagged(path, texts)
+    }
+
+    fn check(path: &Path, texts: &[TaggedText], labels: &[String]) -> Result<(), TaskError> {
+        check_tagged(path, texts, labels)
+    }
+
+    fn content(text: &TaggedText) -> String {
+        text.characters.iter().collect()
+    }
+
+    fn unlabelled(text: &TextExample, labels: &[String]) -> TaggedText {
+        let characters: Vec<char> = text.text.chars().collect();
+        TaggedText { tags: vec![labels[0].clone(); characters.len()], characters, line: text.line }
+    }
+
+    fn encode(encoder: &Encoder, example: &TaggedText) -> (Example, bool) {
+        let text: String = example.characters.iter().collect();
+        let mut tokens = encoder.tokenizer.encode_with_offsets(&text);
+        let is_cut = tokens.len() > encoder.seq_len - 2;
+        tokens.truncate(encoder.seq_len - 2);
+        let SpecialIds { cls, sep, .. } = encoder.tokenizer.special_ids();
+        let ids: Vec<u32> = [cls].into_iter().chain(tokens.iter().map(|token| token.0)).chain([sep]).collect();
+        let of_characters: Vec<usize> = example.tags.iter().map(|tag| encoder.label(tag)).collect();
+        let ranges: Vec<Range<usize>> = tokens.into_iter().map(|token| token.1).collect();
+        let of_tokens = tags_of_tokens(&ranges, &of_characters);
+        let tags = Tags { ranges, of_tokens, of_characters, text: example.characters.clone() };
+        (Example { segments: vec![0; ids.len()], ids, answer: Answer::Tags(tags) }, is_cut)
+    }
+
+    fn floors(_train: &[TaggedText], held_out: &[TaggedText], labels: &[String]) -> Vec<Floor> {
+        of_tagged(held_out, labels)
+    }
+
+    fn loss(asked: &Asked) -> Tensor<1> {
+        let Asked { model, spec, batch, training, device } = asked;
+        let logits = model.tag_logits(&batch.tokens, &batch.words, spec, *training);
+        match &model.crf {
+            Some(crf) => crf.loss(logits, &row_tags(batch), &full_words(batch)) / batch.answers.len().max(1) as f64,
+            None => {
+                let rows: Vec<i32> = batch.words.iter().flat_map(|rows| rows.clone()).map(|row| row as i32).collect();
+                let logits = logits.select(0, int_tensor(&rows, device));
+                mean(cross_entropy(logits, int_tensor(&batch.answers, device)), batch.answers.len())
+            }
+        }
+    }
+
+    fn predict(asked: &Asked, examples: &[Example]) -> Vec<Predicted> {
+        let Asked { model, spec, batch, .. } = asked;
+        let logits = model.tag_logits(&batch.tokens, &batch.words, spec, None);
+        let labels = logits.dims()[1];
+        let values = values(logits);
+        let of_rows: Vec<u32> = match &model.crf {
+            Some(crf) => crf.decode(&values, &full_words(batch)),
+            None => values.par_chunks(labels).map(|row| best(row) as u32).collect(),
+        };
+        let of_example = |(example, rows): (&Example, &Range<usize>)| {
+            let of_tokens: Vec<usize> = of_rows[rows.clone()].iter().map(|&tag| tag as usize).collect();
+            let of_characters = match tags_of(example) {
+                Some(tags) => tags_of_characters(&tags.text, &tags.ranges, &of_tokens, &asked.task().labels),
+                None => Vec::new(),
+            };
+            Predicted::Tags { of_tokens, of_characters }
+        };
+        examples.iter().zip(&batch.words).map(of_example).collect()
+    }
+
+    fn scores(examples: &[Example], predicted: &[Predicted], labels: &[String]) -> Vec<(&'static Judged, f64)> {
+        let gold: Vec<&[usize]> =
+            examples.iter().filter_map(tags_of).map(|tags| tags.of_characters.as_slice()).collect();
+        let found: Vec<&[usize]> = predicted.iter().map(predicted_tags).collect();
+        let scores = tagging(&gold, &found, labels);
+        vec![
+            (&metrics::ENTITY_F1, scores.entity_f1),
+            (&metrics::ENTITY_MACRO_F1, scores.entity_macro_f1),
+            (&metrics::CHAR_MACRO_F1, scores.char_macro_f1),
+            (&metrics::CHAR_MACRO_F1_WITHOUT_O, scores.char_macro_f1_without_o),
+            (&metrics::CHAR_ACCURACY, scores.char_accuracy),
+        ]
+    }
+}
+
+fn tags_of(example: &Example) -> Option<&Tags> {
+    match &example.answer {
+        Answer::Tags(tags) => Some(tags),
+        Answer::Class(_) => None,
+    }
+}
+
+fn predicted_tags(predicted: &Predicted) -> &[usize] {
+    match predicted {
+        Predicted::Tags { of_characters, .. } => of_characters,
+        Predicted::Class { .. } => &[],
+    }
+}
