@@ -12,7 +12,7 @@ use crate::types::MetricName;
 
 /// The weight on the past of the average that training losses are smoothed by.
 const WEIGHT: f64 = 0.95;
-/// The share of the steps at the start that may run off the top.
+/// The share of the steps at the start that is left out.
 const START: f64 = 0.12;
 const BUCKETS: usize = 300;
 
@@ -52,7 +52,9 @@ pub fn train_and_valid(comparison: &Comparison, held_out: &MetricName, choice: &
         let mut panel = empty_panel(title.clone(), linear_axis("optimizer step", 0.0, last, 5), y.clone());
         for (ink, owner, pair) in groups {
             let points = |points: &[Point]| {
-                decimate(points, BUCKETS).iter().map(|point| (point.step as f64, point.value)).collect::<Vec<_>>()
+                let settled =
+                    points.iter().copied().filter(|point| point.step as f64 >= START * last).collect::<Vec<_>>();
+                decimate(&settled, BUCKETS).iter().map(|point| (point.step as f64, point.value)).collect::<Vec<_>>()
             };
             let (valid, train) = (points(&pair.valid), points(&pair.train));
             let since = panel.so_far();
@@ -65,7 +67,8 @@ pub fn train_and_valid(comparison: &Comparison, held_out: &MetricName, choice: &
     let panels = panels.collect::<Vec<_>>();
     let mut caption = format!(
         "Means over finished runs. Solid: on held-out text; dotted: on the batches of training, a debiased exponential moving \
-         average with weight {WEIGHT}. Training masks by its own ratio and with dropout, so that its loss may lie above."
+         average with weight {WEIGHT}. Training masks by its own ratio and with dropout, so that its loss may lie above. The first {:.0} % of the steps are left out.",
+        100.0 * START
     );
     if !encoding.rest.is_empty() {
         caption += &format!(" Means are over {} too.", names(&encoding.rest));

@@ -3,19 +3,17 @@
 use super::curves::extent;
 use super::encoding::{empty_panel, metric_label, names, seed_count};
 use super::finals::quantity;
-use super::parts::{dot, label, on_shade, shade};
+use super::parts::{SHADES, dot, on_shade, shade};
 use super::positions::scale_axis;
 use crate::analysis::statistics::decimals_for;
 use crate::analysis::{Axis, Comparison, Goal, Means, importance, is_full_grid};
-use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, Mark, Panel, PlotAxis, Scale};
+use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, LegendItem, Mark, Panel, PlotAxis, Sample, Scale};
 use crate::plot::ticks::named_axis;
 
 /// A grid with fewer means is read more easily as lines.
 const LEAST_TILES: usize = 6;
 /// Drawn cells below this number leave the plane empty.
 const LEAST_DOTS: usize = 8;
-/// The values that the colours of dots are explained by.
-const SAMPLES: usize = 5;
 /// Room for a row of tiles.
 const TILE_PT: f64 = 30.0;
 
@@ -24,21 +22,21 @@ const TILE_PT: f64 = 30.0;
 pub fn heat_map(comparison: &Comparison) -> Option<Figure> {
     let axes = by_importance(comparison);
     let is_list = axes.iter().all(|axis| !axis.is_continuous());
-    let (panel, caption, across, up) = if is_list && is_full_grid(comparison) {
+    let (panel, caption, legend, across, up) = if is_list && is_full_grid(comparison) {
         let (across, up) = lying(axes.first()?, axes.get(1)?);
         let (panel, caption) = tiles(comparison, across, up)?;
-        (panel, caption, across, up)
+        (panel, caption, Vec::new(), across, up)
     } else {
         let mut scales = axes.iter().filter(|axis| axis.is_continuous());
         let (across, up) = (*scales.next()?, *scales.next()?);
-        let (panel, caption) = dots(comparison, across, up)?;
-        (panel, caption, across, up)
+        let (panel, caption, legend) = dots(comparison, across, up)?;
+        (panel, caption, legend, across, up)
     };
     let height = if is_list { 120.0 + TILE_PT * up.values.len() as f64 } else { HEIGHT_PT };
     let better = if comparison.goal == Goal::Minimize { "less" } else { "more" };
     Some(Figure {
         kind: "heatmap",
-        legend: Vec::new(),
+        legend,
         name: "heat-map".to_owned(),
         title: format!("{}: final {} by {} and {}", comparison.experiment, quantity(comparison), across.name, up.name),
         subtitle: format!("Colour: {}; dark is better, {better}.", metric_label(&comparison.metric)),
@@ -110,7 +108,7 @@ fn tiles(comparison: &Comparison, across: &Axis, up: &Axis) -> Option<(Panel, St
     Some((panel, caption))
 }
 
-fn dots(comparison: &Comparison, across: &Axis, up: &Axis) -> Option<(Panel, String)> {
+fn dots(comparison: &Comparison, across: &Axis, up: &Axis) -> Option<(Panel, String, Vec<LegendItem>)> {
     let place = |axis: &Axis, value: Option<&str>| {
         value?.parse::<f64>().ok().filter(|v| v.is_finite() && !axis.name.is_empty())
     };
@@ -137,18 +135,12 @@ fn dots(comparison: &Comparison, across: &Axis, up: &Axis) -> Option<(Panel, Str
     found.sort_by(|a, b| rank(a.1).total_cmp(&rank(b.1)));
     panel.marks.extend(found.iter().map(|(at, mean)| dot(*at, 5.0, shade(rank(*mean)), true)));
     let decimals = decimals_for((range.1 - range.0) / 10.0).min(4);
-    panel.labels = (0..SAMPLES)
-        .map(|i| {
-            let share = i as f64 / (SAMPLES - 1) as f64;
-            let value = sorted[(share * (sorted.len() - 1) as f64).round() as usize];
-            let word = ["worst ", "", "median ", "", "best "][i];
-            label(
-                (panel.x.high, along(&panel.y, 0.1 + 0.8 * share)),
-                format!("\u{25cf} {word}{value:.decimals$}"),
-                shade(share),
-            )
-        })
-        .collect();
+    let colours = (0..SHADES).map(|i| Colour::full(shade(f64::from(i) / f64::from(SHADES - 1))));
+    let (worst, best) = (sorted[0], sorted[sorted.len() - 1]);
+    let legend = vec![LegendItem::Entry {
+        sample: Sample::Scale(colours.collect()),
+        text: format!("worst, {worst:.decimals$}, to best, {best:.decimals$}, by rank"),
+    }];
     let missing = cells.len() - found.len();
     let mut caption = format!(
         "Dots: {} cells, coloured by the rank of their means. All other axes vary from dot to dot: the figure shows \
@@ -158,21 +150,13 @@ fn dots(comparison: &Comparison, across: &Axis, up: &Axis) -> Option<(Panel, Str
     if missing > 0 {
         caption += &format!(" Not drawn: {missing} cells without a result or without one of the axes.");
     }
-    Some((panel, caption))
+    Some((panel, caption, legend))
 }
 
 /// How far `value` is on the way from the worst to the best.
 fn goodness(comparison: &Comparison, value: f64, (low, high): (f64, f64)) -> f64 {
     let share = if high > low { (value - low) / (high - low) } else { 0.5 };
     if comparison.goal == Goal::Minimize { 1.0 - share } else { share }
-}
-
-/// The value at `share` of the length of an axis.
-fn along(axis: &PlotAxis, share: f64) -> f64 {
-    match axis.scale {
-        Scale::Linear => axis.low + share * (axis.high - axis.low),
-        Scale::Log10 => axis.low * (axis.high / axis.low).powf(share),
-    }
 }
 
 #[cfg(test)]
@@ -221,6 +205,6 @@ mod tests {
         });
         let dots = dots.collect::<Vec<_>>();
         assert_eq!((dots.len(), dots[0], dots[19]), (20, shade(0.0), shade(1.0)));
-        assert_eq!(figure.panels[0].labels.len(), SAMPLES);
+        assert!(matches!(figure.legend[..], [LegendItem::Entry { sample: Sample::Scale(_), .. }]));
     }
 }

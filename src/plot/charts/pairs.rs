@@ -8,7 +8,7 @@ use super::finals::quantity;
 use super::parts::{dot, line};
 use crate::analysis::statistics::mean;
 use crate::analysis::{Axis, Comparison};
-use crate::plot::figure::{Colour, Dash, Figure, Ink, Panel, PlotAxis};
+use crate::plot::figure::{Colour, Dash, Figure, Ink, LegendItem, Panel, PlotAxis, Sample, Stroke};
 use crate::plot::ticks::{linear_axis, named_axis, signed};
 use crate::types::Seed;
 
@@ -38,13 +38,11 @@ pub fn paired_seeds(comparison: &Comparison) -> Option<Figure> {
     let columns = panels.len().min(3);
     Some(Figure {
         kind: "paired",
-        legend: Vec::new(),
+        legend: legend(),
         name: "paired-seeds".to_owned(),
         title: format!("{}: final {} of seeds that cells share", comparison.experiment, quantity(comparison)),
-        subtitle: "Each line: one seed in one setting of the other axes. Colour: better or worse at the last value than at \
-                   the first."
-            .to_owned(),
-        caption: "Differences of the metric from the mean over all seeds and values of the setting. Black: the mean over all lines. Lines \
+        subtitle: "Each line: one seed in one setting of the other axes.".to_owned(),
+        caption: "Differences of the metric from the mean over all seeds and values of the setting. Lines \
                   of one seed in several settings may share its luck and are not independent; the effects count them by \
                   the design of the seeds."
             .to_owned(),
@@ -52,6 +50,19 @@ pub fn paired_seeds(comparison: &Comparison) -> Option<Figure> {
         columns,
         panels,
     })
+}
+
+fn legend() -> Vec<LegendItem> {
+    let looks = [
+        (Ink::Category(0), 1.2, "better at the last value than at the first"),
+        (Ink::Category(1), 1.2, "worse"),
+        (Ink::Text, 2.0, "mean over all lines"),
+    ];
+    let entry = |(ink, width, words): (Ink, f64, &str)| LegendItem::Entry {
+        sample: Sample::Line(Stroke { colour: Colour::full(ink), width, dash: Dash::Solid }),
+        text: words.to_owned(),
+    };
+    looks.map(entry).to_vec()
 }
 
 /// The seeds that finished at every value of `axis`, for each setting of the other axes, less the setting's mean.

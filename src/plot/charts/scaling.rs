@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::curves::extent;
 use super::encoding::{empty_panel, metric_label};
 use super::finals::{add_floors, quantity};
-use super::parts::{dot, label, line};
+use super::parts::{dot, line};
 use crate::analysis::statistics::mean;
 use crate::analysis::{Comparison, Cost, Goal, LEAST_SIZES, ScalingLaw};
 use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Mark};
@@ -59,7 +59,7 @@ pub fn scaling_law(comparison: &Comparison) -> Option<Figure> {
         let of = runs.iter().filter(|(other, ..)| nearest(&sizes, *other) == Some(size));
         let (xs, ys): (Vec<f64>, Vec<f64>) = of.map(|&(_, x, y)| (x, y)).unzip();
         let at = (mean(&xs)?, mean(&ys)?);
-        panel.labels.push(label(at, si(*size as f64), Ink::Text));
+        panel.marks.push(Mark::Note { at, text: si(*size as f64), colour: Colour::full(Ink::Text) });
     }
     Some(Figure {
         kind: "scaling",
@@ -119,7 +119,11 @@ mod tests {
             "{}",
             figure.subtitle
         );
-        let labels = figure.panels[0].labels.iter().map(|label| label.text.as_str()).collect::<Vec<_>>();
+        let labels = figure.panels[0].marks.iter().filter_map(|mark| match mark {
+            Mark::Note { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        let labels = labels.collect::<Vec<_>>();
         assert_eq!(labels, ["100k", "400k", "1.6M", "6.4M", "26M", "102M"]);
     }
 

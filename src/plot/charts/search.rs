@@ -85,20 +85,20 @@ pub fn distribution(comparison: &Comparison) -> Option<Figure> {
         found.iter().filter(|(cell, _)| is_of(cell)).map(|(_, mean)| mean.mean).collect::<Vec<_>>()
     };
     match axis {
-        None => add_steps(comparison, of(None), Ink::Category(0), "", &mut panel),
+        None => add_steps(comparison, of(None), Ink::Category(0), &mut panel),
         Some(axis) => {
             for value in &axis.values {
-                add_steps(comparison, of(Some(value)), palette.ink(&axis.name, value), value, &mut panel);
+                add_steps(comparison, of(Some(value)), palette.ink(&axis.name, value), &mut panel);
             }
         }
     }
     let counts = found.iter().map(|(_, mean)| mean.n).collect::<Vec<_>>();
     Some(Figure {
         kind: "search",
-        legend: Vec::new(),
+        legend: axis.map_or(Vec::new(), |axis| super::encoding::colours_of(axis, &palette)),
         name: "distribution".to_owned(),
         title: format!("{}: how many cells are how good", comparison.experiment),
-        subtitle: axis.map_or(String::new(), |axis| format!("Colour: {}.", axis.name)),
+        subtitle: String::new(),
         caption: format!(
             "Empirical distribution of the means of {} cells ({}): the height at a value is the share of cells that are as \
              good or better. A line further up is better.",
@@ -112,7 +112,7 @@ pub fn distribution(comparison: &Comparison) -> Option<Figure> {
 }
 
 /// The steps of one distribution, from the best value on.
-fn add_steps(comparison: &Comparison, mut values: Vec<f64>, ink: Ink, name: &str, panel: &mut Panel) {
+fn add_steps(comparison: &Comparison, mut values: Vec<f64>, ink: Ink, panel: &mut Panel) {
     let is_less_better = comparison.goal.prefers(0.0, 1.0);
     values.sort_by(|a, b| if is_less_better { a.total_cmp(b) } else { b.total_cmp(a) });
     let share = |i: usize| 100.0 * i as f64 / values.len() as f64;
@@ -122,10 +122,6 @@ fn add_steps(comparison: &Comparison, mut values: Vec<f64>, ink: Ink, name: &str
     let Some(&(first, _)) = steps.first() else { return };
     steps.splice(0..0, [(near, 0.0), (first, 0.0)]);
     steps.push((far, 100.0));
-    if !name.is_empty() {
-        let middle = values[values.len() / 2];
-        panel.labels.push(label((middle, 50.0), name, ink));
-    }
     panel.marks.push(line(steps, Colour::full(ink), 1.5, Dash::Solid));
 }
 

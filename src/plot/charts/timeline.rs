@@ -3,7 +3,7 @@
 use super::encoding::empty_panel;
 use super::parts::line;
 use crate::analysis::{Comparison, RunData, RunState};
-use crate::plot::figure::{Colour, Dash, Figure, Ink, Label, Mark, PlotAxis, Scale, Tick};
+use crate::plot::figure::{Colour, Dash, Figure, Ink, LegendItem, Mark, PlotAxis, Sample, Scale, Stroke, Tick};
 use crate::plot::ticks::linear_axis;
 use crate::types::Timestamp;
 
@@ -64,12 +64,9 @@ pub fn timeline(comparison: &Comparison) -> Option<Figure> {
         panel.marks.push(Mark::Zero { x: at / unit });
     }
     let busy = pieces.iter().map(|piece| piece.to - piece.from).sum::<f64>() / (end * lanes as f64);
-    if most > 1 {
-        panel.labels = (0..most.min(6)).map(|i| rung_label(i, most, lanes, panel.x.high)).collect();
-    }
     Some(Figure {
         kind: "timeline",
-        legend: Vec::new(),
+        legend: legend(&pieces, most),
         name: "timeline".to_owned(),
         title: format!("{}: the sweep over time", comparison.experiment),
         subtitle: format!(
@@ -157,15 +154,24 @@ fn rung_ink(number: usize, most: usize) -> Ink {
     Ink::Ramp { ramp: 0, index: (number as u8).min(of - 1), of }
 }
 
-fn rung_label(i: usize, most: usize, lanes: usize, x: f64) -> Label {
+fn legend(pieces: &[Piece<'_>], most: usize) -> Vec<LegendItem> {
     let shown = most.min(6);
-    let text = match i {
+    let entry = |(colour, text): (Colour, String)| LegendItem::Entry {
+        sample: Sample::Line(Stroke { colour, width: 5.0, dash: Dash::Solid }),
+        text,
+    };
+    if most < 2 {
+        let words = [(Ink::Category(0), "finished, or running"), (Ink::Category(1), "ended early")];
+        let is_there = |ink: Ink| pieces.iter().any(|piece| colour_of(piece, most) == Colour::full(ink));
+        let found = words.into_iter().filter(|(ink, _)| is_there(*ink));
+        return found.map(|(ink, words)| entry((Colour::full(ink), words.to_owned()))).collect();
+    }
+    let name = |i: usize| match i {
         0 => "first piece".to_owned(),
         i if i + 1 == shown && most > shown => format!("{}th and later", i + 1),
         i => ["second", "third", "fourth", "fifth", "sixth"][i - 1].to_owned(),
     };
-    let y = -(lanes as f64 - 1.0) * (i as f64 + 0.5) / shown as f64;
-    Label { at: (x, y), text, colour: Colour::full(rung_ink(i, most)) }
+    (0..shown).map(|i| entry((Colour::full(rung_ink(i, most)), name(i)))).collect()
 }
 
 fn lane_axis(lanes: usize) -> PlotAxis {
