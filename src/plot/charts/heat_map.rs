@@ -7,7 +7,7 @@ use super::parts::{SHADES, dot, on_shade, shade};
 use super::positions::scale_axis;
 use crate::analysis::statistics::decimals_for;
 use crate::analysis::{Axis, Comparison, Goal, Means, importance, is_full_grid};
-use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, LegendItem, Mark, Panel, PlotAxis, Sample, Scale};
+use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, LegendItem, Mark, Panel, Sample};
 use crate::plot::ticks::named_axis;
 
 /// A grid with fewer means is read more easily as lines.

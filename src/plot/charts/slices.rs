@@ -74,10 +74,11 @@ fn slice(axis: &Axis, points: &[(f64, f64)], part: Option<&Part>, y: &PlotAxis) 
         let back = |u: f64| if x.scale == Scale::Log10 { u.exp() } else { u };
         let fitted = places.map(|u| (back(u), trend.at(u))).collect::<Vec<_>>();
         let edge = |of: fn(&crate::analysis::statistics::Interval) -> f64| {
-            fitted.iter().map(|(x, (_, i))| (*x, of(i))).collect()
+            // A wide band says no more beyond the picture.
+            fitted.iter().map(|(x, (_, i))| (*x, of(i).clamp(y.low, y.high))).collect()
         };
         panel.marks.push(Mark::Band { low: edge(|i| i.low), high: edge(|i| i.high), colour: Colour::full(ink) });
-        let middle = fitted.iter().map(|(x, (mean, _))| (*x, *mean)).collect();
+        let middle = fitted.iter().map(|(x, (mean, _))| (*x, mean.clamp(y.low, y.high))).collect();
         panel.marks.push(line(middle, Colour::full(ink), if is_clear { 1.8 } else { 1.0 }, Dash::Solid));
     }
     panel.marks.extend(points.iter().map(|&at| dot(at, 2.3, ink, true)));
