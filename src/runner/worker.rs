@@ -351,7 +351,7 @@ mod tests {
     /// A planned run of six steps on `corpus`.
     fn planned(sources: &DataSources, corpus: &str) -> RunDir {
         let text = format!(
-            "[experiment]\nname = \"test\"\n[data]\ncorpus = \"{corpus}\"\nvalid_fraction = 0.2\n[tokenizer]\nvocab_size = 1000\n\
+            "[experiment]\nname = \"test\"\n[data]\ncorpus = \"{corpus}\"\nvalid_fraction = 0.2\n[tokenizer]\nvocab_size = 80\n\
              min_frequency = 1\n[model]\npreset = \"nano\"\n[train]\nsteps = 6\nbatch_size = 4\nseq_len = 32\neval_every = 3\n\
              eval_instances = 8\ncheckpoint_every = 4\n"
         );
