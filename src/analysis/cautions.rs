@@ -20,15 +20,15 @@ pub fn cautions(comparison: &Comparison) -> Vec<String> {
 }
 
 fn below(comparison: &Comparison, floor: &Floor, means: &[f64]) -> Option<String> {
-    let worse = means.iter().filter(|mean| !comparison.goal.prefers(**mean, floor.value)).count();
-    let (label, value) = (&floor.label, floor.value);
+    let worse = means.iter().filter(|mean| !floor.is_passed_by(**mean, comparison.goal)).count();
+    let (label, value) = (&floor.label, floor.in_words());
     match worse {
         0 => None,
         _ if worse == means.len() => Some(format!(
-            "No cell is better than {label} ({value:.4}), which costs no learning: differences are between failures."
+            "No cell is better than {label} ({value}), which costs no learning: differences are between failures."
         )),
         _ => Some(format!(
-            "{worse} of {} cells are no better than {label} ({value:.4}), which costs no learning.",
+            "{worse} of {} cells are no better than {label} ({value}), which costs no learning.",
             means.len()
         )),
     }
@@ -44,7 +44,11 @@ mod tests {
         let mut comparison = fixture::sweep();
         assert!(cautions(&comparison).is_empty());
         comparison.floors[0].value = 4.8;
-        let some = cautions(&comparison);
+        let mut some = cautions(&comparison);
+        // The held-out sample explains what is better by less.
+        comparison.floors[0].error = Some(0.08);
+        some.extend(cautions(&comparison));
+        comparison.floors[0].error = None;
         comparison.floors[0].value = 4.0;
         comparison.runs.iter_mut().for_each(|run| {
             let points = run.series[&comparison.metric].clone();
@@ -54,6 +58,7 @@ mod tests {
         comparison.floors[0].metric = fixture::metric("test/loss");
         insta::assert_snapshot!([some, cautions(&comparison)].concat().join("\n"), @"
         4 of 8 cells are no better than unigram entropy (4.8000), which costs no learning.
+        6 of 8 cells are no better than unigram entropy (4.800 ± 0.080), which costs no learning.
         Cells are chosen by test/loss, which is measured on the test data: the best one looks better than it is. Choose by a metric of the held-out part, and read the test data once.
         No cell is better than unigram entropy (4.0000), which costs no learning: differences are between failures.
         ");

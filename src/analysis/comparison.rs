@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::statistics::decimals_for;
 pub use crate::store::RunState;
+use crate::types::metrics::Basis;
 pub use crate::types::metrics::Goal;
-use crate::types::{MetricName, RunId, Seed, SpecHash};
+use crate::types::{MetricName, RunId, Seed, SpecHash, Timestamp};
 
 /// One recorded value of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +32,8 @@ pub struct RunData {
     pub reason: Option<String>,
     pub parameters: u64,
     pub elapsed_secs: f64,
+    /// From when to when it was worked on, oldest first.
+    pub sessions: Vec<(Timestamp, Timestamp)>,
     pub tokens: u64,
     /// Floating-point operations of its training so far, as the plan counts them; 0 where nobody knows.
     pub flops: f64,
@@ -71,6 +75,8 @@ pub struct Axis {
     pub also: Vec<String>,
     /// Whether another value re-draws what chance decides in a run, such as its initial weights and masks.
     pub redraws_luck: bool,
+    /// What metrics of held-out data are means over, where another value changes it.
+    pub basis: Option<Basis>,
 }
 
 impl Axis {
@@ -106,8 +112,30 @@ pub struct Floor {
     /// Two or three words: `unigram entropy`.
     pub label: String,
     pub value: f64,
+    /// Half of the 95 % interval of what the held-out sample of an evaluation gives: a run that does no better than the
+    /// floor can be off it by so much. Absent where nobody knows.
+    pub error: Option<f64>,
     /// What it is and why it matters, in a sentence.
     pub explanation: String,
+}
+
+impl Floor {
+    /// `7.819 ± 0.075`.
+    pub fn in_words(&self) -> String {
+        let Some(error) = self.error.filter(|error| *error > 0.0) else { return format!("{:.4}", self.value) };
+        let decimals = decimals_for(error);
+        format!("{:.decimals$} ± {error:.decimals$}", self.value)
+    }
+
+    /// Whether `value` is better by more than the sample of an evaluation explains.
+    pub fn is_passed_by(&self, value: f64, goal: Goal) -> bool {
+        let error = self.error.unwrap_or(0.0);
+        let limit = match goal {
+            Goal::Minimize => self.value - error,
+            Goal::Maximize => self.value + error,
+        };
+        goal.prefers(value, limit)
+    }
 }
 
 /// Everything that is known about the runs of one experiment.

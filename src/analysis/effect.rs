@@ -1,7 +1,7 @@
 //! An effect: a difference with its interval, a corrected p and a verdict in one word.
 
 use super::luck::Difference;
-use super::statistics::{Interval, decimals_for};
+use super::statistics::{Interval, decimals_for, decimals_for_mean};
 
 /// A difference is called by a word when its corrected p is below this.
 pub const LEVEL: f64 = 0.05;
@@ -70,10 +70,11 @@ impl Effect {
     pub fn size(&self) -> Option<String> {
         let mean = self.difference?.mean;
         let half = self.interval().map(|interval| interval.half_width());
-        let decimals = half.map_or(3, decimals_for);
+        let decimals = decimals_for_mean(mean, half);
         let sign = if mean < 0.0 { "\u{2212}" } else { "+" };
         let mean = format!("{sign}{:.decimals$}", mean.abs());
-        Some(half.map_or(mean.clone(), |half| format!("{mean} ± {half:.decimals$}")))
+        let with = |half: f64| format!("{mean} ± {half:.of_half$}", of_half = decimals_for(half));
+        Some(half.map_or(mean.clone(), with))
     }
 
     /// The verdict: `better`, or `worse by size` where the effect of an axis says so.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::comparison::{Axis, AxisKind, Comparison, Floor, Goal, Point, RunData, RunState};
-use crate::types::{ContentHash, MetricName, RunId, Seed, SpecHash};
+use crate::types::{ContentHash, MetricName, RunId, Seed, SpecHash, Timestamp};
 
 /// Deterministic noise (SplitMix64; Steele, Lea & Flood 2014) for simulations.
 pub(crate) struct Noise(u64);
@@ -37,6 +37,7 @@ pub(crate) fn axis(name: &str, values: &[&str], kind: AxisKind) -> Axis {
         kind,
         also: Vec::new(),
         redraws_luck: true,
+        basis: None,
     }
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn sweep_over(experiment: &str, axes: Vec<Axis>, seeds: u64) -> Compa
     if let Some(failed) = runs.iter_mut().rev().nth(1) {
         fail(failed, 640);
     }
+    in_turn(&mut runs, 2);
     let baseline = axes.iter().map(|axis| (axis.name.clone(), axis.values[0].clone())).collect();
     Comparison {
         experiment: experiment.to_owned(),
@@ -78,10 +80,62 @@ pub(crate) fn sweep_over(experiment: &str, axes: Vec<Axis>, seeds: u64) -> Compa
             metric: metric("valid/mlm_loss"),
             label: "unigram entropy".to_owned(),
             value: 6.12,
+            error: None,
             explanation: "what a model reaches that knows only how frequent each token is".to_owned(),
         }],
         negligible: None,
         cautions: Vec::new(),
+    }
+}
+
+/// So many cells with one seed each, drawn over a learning rate, which bends the outcome, a dropout rate, which does nothing,
+/// and a schedule.
+pub(crate) fn drawn(cells: usize) -> Comparison {
+    let mut noise = Noise::new(5);
+    let mut draw = |low: f64, high: f64| (0..cells).map(|_| low + (high - low) * noise.unit()).collect::<Vec<_>>();
+    let rates = draw(-4.0, -2.0).iter().map(|power| format!("{:.4e}", 10f64.powf(*power))).collect::<Vec<_>>();
+    let dropouts = draw(0.0, 0.3).iter().map(|rate| format!("{rate:.6}")).collect::<Vec<_>>();
+    let values = |values: &[String]| values.to_vec();
+    let numeric = |name: &str, all: &[String]| Axis { values: values(all), ..axis(name, &[], AxisKind::Numeric) };
+    let axes = vec![
+        numeric("lr", &rates),
+        numeric("dropout", &dropouts),
+        axis("schedule", &["linear", "cosine"], AxisKind::Category),
+    ];
+    let places = (0..cells).map(|i| vec![i, i, i % 2]);
+    let mut runs = places.enumerate().map(|(i, cell)| run(&axes, &cell, i as u64)).collect::<Vec<_>>();
+    in_turn(&mut runs, 2);
+    let mut comparison = Comparison { runs, axes, baseline: None, ..sweep_over("drawn", Vec::new(), 1) };
+    let mut noise = Noise::new(6);
+    fill(&mut comparison, |run| {
+        let power = run.axis("lr").and_then(|rate| rate.parse::<f64>().ok()).map_or(0.0, f64::log10);
+        5.0 + 0.4 * (power + 2.2).powi(2) + 0.03 * noise.normal()
+    });
+    comparison
+}
+
+/// So many models of different size, three seeds each, whose losses follow a law of their compute.
+pub(crate) fn sized(sizes: usize) -> Comparison {
+    let names = &["a", "b", "c", "d", "e", "f"][..sizes];
+    let mut comparison = sweep_over("sizes", vec![axis("size", names, AxisKind::Ordered)], 3);
+    for run in &mut comparison.runs {
+        let place = names.iter().position(|name| run.axis("size") == Some(name)).unwrap_or_default();
+        run.parameters = 100_000 << (2 * place);
+        run.flops = 6e10 * run.parameters as f64;
+    }
+    let mut noise = Noise::new(3);
+    fill(&mut comparison, |run| 3.0 + 3.0 * (run.flops / 6e15).powf(-0.25) + 0.02 * noise.normal());
+    comparison
+}
+
+/// Gives the runs times as if so many workers had taken one after the other.
+fn in_turn(runs: &mut [RunData], workers: usize) {
+    let mut free = vec![1_700_000_000_000_i64; workers];
+    for run in runs {
+        let Some(first) = free.iter_mut().min() else { return };
+        let from = *first;
+        *first += (1e3 * run.elapsed_secs) as i64;
+        run.sessions = vec![(Timestamp::from_unix_millis(from), Timestamp::from_unix_millis(*first))];
     }
 }
 
@@ -132,6 +186,7 @@ fn run(axes: &[Axis], cell: &[usize], seed: u64) -> RunData {
         state: RunState::Finished,
         reason: None,
         parameters,
+        sessions: Vec::new(),
         elapsed_secs: 40.0 + parameters as f64 / 3.0e4 + 6.0 * noise.unit() + 9.0 * place(2),
         tokens: STEPS as u64 * 64 * 128,
         flops: 6.0 * parameters as f64 * (STEPS as u64 * 64 * 128) as f64,

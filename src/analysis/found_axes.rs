@@ -61,7 +61,7 @@ impl FoundAxis {
         }
         let (name, also) =
             names.split_first().map_or((String::new(), Vec::new()), |(n, rest)| (n.clone(), rest.to_vec()));
-        Axis { name, values, kind, also, redraws_luck: true }
+        Axis { name, values, kind, also, redraws_luck: true, basis: None }
     }
 }
 

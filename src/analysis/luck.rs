@@ -17,9 +17,11 @@
 //! With one plot that is Student's t over the seeds' means: right whatever the luck is, and blind with few seeds. With P
 //! plots of S seeds there are P (S - 1) degrees of freedom. The same sum in other plots has the same luck, and so those
 //! plots' scatter is pooled into v. Where plots scatter differently, pooling misleads: a contrast over many plots therefore
-//! has its own variance with Welch and Satterthwaite's degrees (1946), less the bias of estimating them. One over few plots
-//! has the pooled variance, or, where the plots' differ beyond chance, one that is moderated between its own and the pooled
+//! has its own variance with Welch and Satterthwaite's degrees (1946), or somewhat more where the plots look alike. One over
+//! few plots has the pooled variance, or, where the plots' may differ, one that is moderated between its own and the pooled
 //! one (Smyth 2004), if that is more.
+//!
+//! The interval of a single cell of common seeds has a floor: see [`Design::interval_of_cell`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +33,9 @@ use crate::types::Seed;
 
 /// From so many plots on, a contrast's own variances tell its degrees of freedom well enough.
 const MANY_PLOTS: usize = 4;
+
+/// The 97.5 % quantile of the normal distribution.
+const NORMAL_975: f64 = 1.959_963_984_540_054;
 
 /// Cells with a weight each: a group counts as a whole, such as a treated cell (1) and its partner (-1).
 pub(super) type Group = Vec<(usize, f64)>;
@@ -155,6 +160,20 @@ impl Design {
         }
     }
 
+    /// The 95 % interval of a cell's mean.
+    ///
+    /// Where all cells share their seeds, it is Student's t over the cell's own values, and never narrower than if the
+    /// variance pooled over the cells was the cell's own, and known: where luck has two peaks, a few seeds of one cell often
+    /// lie all on one of them, and their own scatter says nothing of the other.
+    pub fn interval_of_cell(&self, cell: usize) -> Option<Interval> {
+        let Measured { mean: centre, standard_error, degrees } = self.measure(&[vec![(cell, 1.0)]])?.measured?;
+        let half = t_quantile(0.975, degrees) * standard_error;
+        let variances = self.outcomes.iter().filter_map(|cell| sample_variance(&values(cell)));
+        let pooled = mean(&variances.collect::<Vec<_>>()).filter(|_| self.is_common()).unwrap_or(0.0);
+        let half = half.max(NORMAL_975 * (pooled / self.outcomes[cell].len() as f64).sqrt());
+        (half > 0.0).then_some(Interval { low: centre - half, high: centre + half })
+    }
+
     /// The groups that `measure` takes of these.
     pub fn finished(&self, groups: &[Group]) -> Vec<Group> {
         let is_there = |group: &&Group| group.iter().all(|(cell, _)| !self.outcomes[*cell].is_empty());
@@ -207,29 +226,39 @@ impl Design {
     }
 
     fn scatter(&self, parts: &[Part], mean: f64) -> Option<Measured> {
-        let shapes = parts.iter().map(Part::shape).collect::<Vec<_>>();
-        let own = parts.iter().zip(&shapes).map(|(part, (size, _))| {
+        // Plots that add the same sum share what is known of its scatter; sums of other cells have scatter of their own.
+        let mut alike = Vec::<(Shape, Vec<(&Part, f64)>)>::new();
+        for part in parts {
+            let (size, shape) = part.shape();
+            match alike.iter_mut().find(|(known, _)| known.same(&shape)) {
+                Some((_, its)) => its.push((part, size)),
+                None => alike.push((shape, vec![(part, size)])),
+            }
+        }
+        let sums = alike.iter().map(|(shape, its)| self.scatter_of(shape, its));
+        // Where the sums differ, the same seeds scatter them: what is known of one is not known anew of the next.
+        let (variance, degrees) =
+            sums.collect::<Option<Vec<_>>>()?.into_iter().reduce(|a, b| (a.0 + b.0, a.1.min(b.1)))?;
+        Some(Measured { mean, standard_error: variance.sqrt(), degrees })
+    }
+
+    /// The variance of the plots that add the same sum, each at its size, with its degrees of freedom: from these plots
+    /// and all others that have the sum's cells.
+    fn scatter_of(&self, shape: &Shape, parts: &[(&Part, f64)]) -> Option<(f64, f64)> {
+        let own = parts.iter().map(|(part, size)| {
             (sample_variance(&part.values).map(|v| v / size.powi(2)), part.values.len(), size.powi(2))
         });
         let own = own.collect::<Vec<_>>();
-        let is_alike = shapes.iter().all(|(_, shape)| shape.same(&shapes[0].1));
-        // The same sum in every plot that has its cells.
-        let known: Vec<(f64, f64)> = if is_alike {
-            let form = shapes[0].1.0.iter().copied().collect::<BTreeMap<_, _>>();
-            let values = (0..self.plots.len()).map(|plot| match parts.iter().position(|part| part.plot == plot) {
-                Some(i) => (own[i].0, own[i].1),
-                None => {
-                    let values = self.values(plot, &form);
-                    (sample_variance(&values), values.len())
-                }
-            });
-            values.filter_map(|(variance, n)| Some((variance?, n as f64 - 1.0))).collect()
-        } else {
-            own.iter().filter_map(|(variance, n, _)| Some(((*variance)?, *n as f64 - 1.0))).collect()
-        };
-        let spread = Spread::of(&known)?;
-        let (variance, degrees) = spread.of_sum(&own);
-        Some(Measured { mean, standard_error: variance.sqrt(), degrees })
+        let form = shape.0.iter().copied().collect::<BTreeMap<_, _>>();
+        let values = (0..self.plots.len()).map(|plot| match parts.iter().position(|(part, _)| part.plot == plot) {
+            Some(i) => (own[i].0, own[i].1),
+            None => {
+                let values = self.values(plot, &form);
+                (sample_variance(&values), values.len())
+            }
+        });
+        let known = values.filter_map(|(variance, n)| Some((variance?, n as f64 - 1.0))).collect::<Vec<_>>();
+        Some(Spread::of(known)?.of_sum(&own))
     }
 }
 
@@ -302,36 +331,47 @@ struct Spread {
     pooled: f64,
     /// Of the pooled variance.
     degrees: f64,
-    /// What the plots' variances vary about, with the degrees that this is worth (Smyth's s0 squared and d0); absent where
-    /// they vary no more than chance.
-    prior: Option<(f64, f64)>,
+    /// The plots' variances with their degrees.
+    known: Vec<(f64, f64)>,
 }
 
 impl Spread {
     /// From variances with their degrees; absent where there is none.
-    fn of(known: &[(f64, f64)]) -> Option<Self> {
+    fn of(known: Vec<(f64, f64)>) -> Option<Self> {
         let degrees = known.iter().map(|(_, f)| f).sum::<f64>();
         if degrees < 1.0 {
             return None;
         }
         let pooled = known.iter().map(|(v, f)| v * f).sum::<f64>() / degrees;
-        Some(Self { pooled, degrees, prior: Self::prior(known) })
+        Some(Self { pooled, degrees, known })
     }
 
-    /// Smyth's moments: the logarithms of chi-squared variances scatter by trigamma(f / 2), and more only where the true
-    /// variances differ.
-    fn prior(known: &[(f64, f64)]) -> Option<(f64, f64)> {
-        if known.len() < MANY_PLOTS || known.iter().any(|(v, _)| *v <= 0.0) {
+    /// By how much the logarithms of the plots' variances scatter more than those of chi-squared ones, which scatter by
+    /// trigamma(f / 2), and that chance. Absent for few plots.
+    fn excess(&self) -> Option<(f64, f64)> {
+        if self.known.len() < MANY_PLOTS || self.known.iter().any(|(v, _)| *v <= 0.0) {
             return None;
         }
-        let logs = known.iter().map(|(v, f)| v.ln() - digamma(f / 2.0) + (f / 2.0).ln()).collect::<Vec<_>>();
-        let chance = mean(&known.iter().map(|(_, f)| trigamma(f / 2.0)).collect::<Vec<_>>())?;
-        let excess = sample_variance(&logs)? - chance;
+        let chance = mean(&self.known.iter().map(|(_, f)| trigamma(f / 2.0)).collect::<Vec<_>>())?;
+        Some((sample_variance(&self.logs())? - chance, chance))
+    }
+
+    /// The logarithms of the plots' variances, without the bias of chi-squared ones.
+    fn logs(&self) -> Vec<f64> {
+        self.known.iter().map(|(v, f)| v.ln() - digamma(f / 2.0) + (f / 2.0).ln()).collect()
+    }
+
+    /// What the plots' variances vary about, with the degrees that this is worth: Smyth's s0 squared and d0, by his moments.
+    /// A handful of variances does not show that the true ones are alike, so that one standard error of their scatter is
+    /// added to it; absent where even then there is nothing beyond chance.
+    fn prior(&self) -> Option<(f64, f64)> {
+        let (excess, chance) = self.excess()?;
+        let excess = excess + chance * (2.0 / (self.known.len() as f64 - 1.0)).sqrt();
         if excess <= 0.0 {
             return None;
         }
         let worth = 2.0 * inverse_trigamma(excess);
-        let centre = (mean(&logs)? + digamma(worth / 2.0) - (worth / 2.0).ln()).exp();
+        let centre = (mean(&self.logs())? + digamma(worth / 2.0) - (worth / 2.0).ln()).exp();
         Some((centre, worth))
     }
 
@@ -342,20 +382,11 @@ impl Spread {
         let own = plots.iter().map(|plot| Some((plot.0? * per_seed(plot), plot.1 as f64 - 1.0)));
         if let Some(own) = own.collect::<Option<Vec<_>>>().filter(|own| own.len() >= MANY_PLOTS) {
             let variance = own.iter().map(|(v, _)| v).sum::<f64>();
-            let (least, all) = own.iter().fold((f64::MAX, 0.0), |(least, all), (_, f)| (f.min(least), all + f));
-            // v^2 overestimates sigma^4 by (f + 2) / f, and the squared sum by its own variance: without both, two seeds
-            // would be worth a third of their degrees.
-            let fourth = own.iter().map(|(v, f)| v * v / (f + 2.0)).sum::<f64>();
             if variance > 0.0 {
-                let unbiased = (variance * variance / fourth - 2.0).clamp(least, all);
-                // Where the plots do scatter differently, that is too bold with two or three seeds, and Satterthwaite's
-                // own formula too timid: simulated sweeps keep the level between the two.
-                let timid = variance * variance / own.iter().map(|(v, f)| v * v / f).sum::<f64>();
-                let degrees = if self.prior.is_some() { (unbiased * timid.max(1.0)).sqrt() } else { unbiased };
-                return (variance, degrees);
+                return (variance, self.degrees_of_own(&own, variance));
             }
         }
-        let Some((centre, worth)) = self.prior else {
+        let Some((centre, worth)) = self.prior() else {
             return (plots.iter().map(|plot| self.pooled * per_seed(plot)).sum(), self.degrees);
         };
         // Never below the pooled one: a plot that scatters little in two seeds is mostly lucky.
@@ -368,11 +399,37 @@ impl Spread {
         let least = moderated.iter().fold(f64::MAX, |least, (_, f)| f.min(least));
         (moderated.iter().map(|(v, _)| v).sum(), least.min(self.degrees))
     }
+
+    /// The degrees of a sum of plots' own variances.
+    ///
+    /// Satterthwaite's formula takes the variances for the true ones. v^2 overestimates sigma^4 by (f + 2) / f, and the
+    /// squared sum by its own variance: without both, two seeds would be worth a third of their degrees. With both, the
+    /// number is right on the average and too bold where plots do scatter differently. What holds the level in simulated
+    /// sweeps of equal and of very unequal plots lies between the two, the nearer to Satterthwaite's the less the plots
+    /// are known and the more they differ.
+    fn degrees_of_own(&self, own: &[(f64, f64)], variance: f64) -> f64 {
+        let (least, all) = own.iter().fold((f64::MAX, 0.0), |(least, all), (_, f)| (f.min(least), all + f));
+        let fourth = own.iter().map(|(v, f)| v * v / (f + 2.0)).sum::<f64>();
+        let bold = (variance * variance / fourth - 2.0).clamp(least, all);
+        let timid = (variance * variance / own.iter().map(|(v, f)| v * v / f).sum::<f64>()).max(1.0);
+        let differ = self.excess().is_some_and(|(excess, _)| excess > 0.0);
+        let share = match (least < 2.0, differ) {
+            (true, true) => return timid,
+            (true, false) => 0.25,
+            (false, true) => 0.5,
+            (false, false) => return bold,
+        };
+        bold.powf(1.0 - share) * timid.powf(share)
+    }
+}
+
+fn values(outcomes: &BTreeMap<Seed, f64>) -> Vec<f64> {
+    outcomes.values().copied().collect()
 }
 
 fn inverse_trigamma(y: f64) -> f64 {
     let (mut low, mut high) = (1e-4_f64, 1e8_f64);
-    for _ in 0..80 {
+    for _ in 0..40 {
         let middle = (low * high).sqrt();
         if trigamma(middle) > y { low = middle } else { high = middle }
     }
@@ -475,6 +532,44 @@ mod tests {
         assert_eq!(measured.degrees, 3.0);
         assert!((measured.mean - mean(&by_seed).unwrap()).abs() < 1e-12);
         assert!((measured.standard_error - (sample_variance(&by_seed).unwrap() / 4.0).sqrt()).abs() < 1e-12);
+    }
+
+    /// By hand: one cell's seeds agree, and the interval is as wide as the other cells' scatter says.
+    #[test]
+    fn a_cell_of_common_seeds_is_not_surer_than_the_others_are() {
+        let axes = vec![fixture::axis("size", &["a", "b", "c"], AxisKind::Category)];
+        let mut comparison = fixture::sweep_over("floor", axes, 3);
+        let values = [[1.0, 1.01, 0.99], [2.0, 4.0, 3.0], [5.0, 7.0, 9.0]];
+        fixture::fill(&mut comparison, |run| {
+            let cell = ["a", "b", "c"].iter().position(|value| run.axis("size") == Some(value)).unwrap();
+            values[cell][run.seed.0 as usize - 1]
+        });
+        let design = Design::of(&comparison);
+        let pooled = (0.0001 + 1.0 + 4.0) / 3.0;
+        let half = |cell: usize| design.interval_of_cell(cell).unwrap().half_width();
+        assert!((half(0) - NORMAL_975 * (pooled / 3.0_f64).sqrt()).abs() < 1e-9);
+        assert!((half(2) - t_quantile(0.975, 2.0) * (4.0 / 3.0_f64).sqrt()).abs() < 1e-9, "its own is wider");
+        // Seeds of their own pool their scatter anyway.
+        fixture::own_luck(&mut comparison, &["size"]);
+        let design = Design::of(&comparison);
+        let measured = design.measure(&[vec![(0, 1.0)]]).unwrap().measured.unwrap();
+        assert_eq!(design.interval_of_cell(0), measured.interval());
+    }
+
+    #[test]
+    fn unequal_plots_have_fewer_degrees() {
+        let degrees = |variances: &[f64], f: f64| {
+            let known = variances.iter().map(|v| (*v, f)).collect::<Vec<_>>();
+            let own = variances.iter().map(|v| (Some(*v), f as usize + 1, 1.0)).collect::<Vec<_>>();
+            Spread::of(known).unwrap().of_sum(&own).1
+        };
+        // Alike: all of them count. One alone matters: its own count.
+        assert_eq!(degrees(&[1.0; 8], 2.0), 16.0);
+        let one = degrees(&[1e6, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], 2.0);
+        assert!((2.0..2.01).contains(&one), "{one}");
+        let one = degrees(&[1e6, 1.0, 2.0, 1e-3, 1.0, 3.0, 1.0, 1e-4], 1.0);
+        assert!((1.0..1.01).contains(&one), "{one}");
+        assert!(degrees(&[1.0, 2.0, 3.0, 4.0], 4.0) > degrees(&[1.0, 20.0, 30.0, 4.0], 4.0));
     }
 
     #[test]

@@ -32,7 +32,10 @@ impl Means {
         let found = self.0.measure(&[group])?;
         let values = cells.iter().flat_map(|&cell| self.0.outcomes[cell].values().copied()).collect::<Vec<_>>();
         let n = cells.iter().map(|&cell| self.0.outcomes[cell].len()).min()?;
-        let interval = found.measured.and_then(|measured| measured.interval());
+        let interval = match cells {
+            [only] => self.0.interval_of_cell(*only),
+            _ => found.measured.and_then(|measured| measured.interval()),
+        };
         Some(Estimate { n, mean: found.mean, interval, ..Estimate::of(&values)? })
     }
 }

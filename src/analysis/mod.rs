@@ -21,12 +21,16 @@ mod means;
 mod noncentral;
 mod pareto;
 mod ped_anova;
+#[cfg(test)]
+mod planted_null;
+mod scaling;
 pub mod series;
 mod shrinkage;
 #[cfg(test)]
 mod simulation;
 pub mod statistics;
 mod summary;
+mod trend;
 mod verdicts;
 
 pub use anova::{Row as VarianceRow, Source as VarianceSource};
@@ -40,6 +44,8 @@ pub use importance::{Importance, Method, NoImportance, NotFactorial, Part, impor
 pub use luck::{Difference, Measured, luck_in_words};
 pub use means::{Means, is_full_grid};
 pub use pareto::{Candidate, Cost, Place, pareto};
+pub use scaling::{LEAST_SIZES, ScalingLaw};
 pub use shrinkage::{Fit, Shrunken};
 pub use statistics::wilson_interval;
 pub use summary::{CellSummary, SeedOutcome, Standing, Summary, plus_minus, summarize};
+pub use trend::Trend;

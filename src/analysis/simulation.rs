@@ -178,7 +178,7 @@ fn rates(world: World, effect: f64, trials: usize, stream: u64) -> Rates {
             shares[6].count(found.interval().unwrap().contains(truth(cell) - truth(0)));
         }
         for cell in 0..keys.len() {
-            let interval = mean(cell).measured.unwrap().interval().unwrap();
+            let interval = verdicts.design.interval_of_cell(cell).unwrap();
             shares[7].count(interval.contains(5.0 + truth(cell)));
         }
     }
@@ -201,6 +201,7 @@ fn scenarios() -> Vec<(String, World, f64, f64)> {
             ("own luck, bimodal", World { shape: Shape::Bimodal, ..own(1) }, 0.06, 0.92),
             ("own luck, skewed", World { shape: Shape::Skewed, ..own(1) }, 0.06, 0.92),
             ("own luck, unequal", World { unequal: 1.2, ..own(1) }, 0.07, 0.92),
+            ("own luck, unequal, a hole in five", World { unequal: 1.2, hole: 5, ..own(1) }, 0.07, 0.92),
             ("own luck, unequal, iid", World { unequal: 1.2, ..own(0) }, 0.07, 0.92),
             ("common, iid", common(Luck::CommonIid), 0.06, 0.94),
             ("common, seed x axis 0.1", common(Luck::CommonByAxis(0.1)), 0.06, 0.94),

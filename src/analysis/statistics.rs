@@ -169,6 +169,14 @@ pub fn holm_in_family(p_values: &[f64], size: usize) -> Vec<f64> {
     adjusted
 }
 
+/// How many decimals a mean has: those of its uncertainty, and no fewer than show it to four digits or to thousandths, so that
+/// a wide interval does not round it away.
+pub fn decimals_for_mean(mean: f64, uncertainty: Option<f64>) -> usize {
+    let size = mean.abs().max(uncertainty.unwrap_or_default());
+    let digits = if size >= 1.0 && size.is_finite() { (3.0 - size.log10().floor()).max(0.0) as usize } else { 3 };
+    uncertainty.map_or(digits, |uncertainty| decimals_for(uncertainty).max(digits))
+}
+
 /// How many decimals show two significant digits of `uncertainty`, between 0 and 6.
 pub fn decimals_for(uncertainty: f64) -> usize {
     if uncertainty <= 0.0 || !uncertainty.is_finite() {
@@ -189,6 +197,23 @@ mod tests {
     }
 
     /// Against the figures of Newcombe 1998, table I.
+    /// `6.3 ± 1.9` would hide the difference between 6.346 and 6.326.
+    #[test]
+    fn a_wide_interval_does_not_round_a_mean_away() {
+        let check = |mean: f64, half: Option<f64>, expected: &str| {
+            assert_eq!(format!("{mean:.0$}", decimals_for_mean(mean, half)), expected, "{mean} {half:?}");
+        };
+        check(6.346, Some(1.9), "6.346");
+        check(4.6551, Some(0.064), "4.655");
+        check(0.492, Some(0.1), "0.492");
+        check(0.02012, Some(0.34), "0.020");
+        check(0.0249, Some(0.0078), "0.0249");
+        check(-345.678, Some(23.0), "-345.7");
+        check(561_167.2, Some(1_200.0), "561167");
+        check(4.63149, None, "4.631");
+        check(0.0, None, "0.000");
+    }
+
     #[test]
     fn wilson_intervals_are_the_published_ones() {
         for (hits, n, low, high) in

@@ -10,7 +10,7 @@ use super::comparison::{Cell, CellKey, Comparison, Goal, RunState};
 use super::effect::{Effect, Verdict};
 use super::means::Means;
 use super::shrinkage::{Shrunken, shrink_winner};
-use super::statistics::{Estimate, decimals_for};
+use super::statistics::{Estimate, decimals_for, decimals_for_mean};
 use super::verdicts::Verdicts;
 use crate::types::{MetricName, RunId, Seed};
 
@@ -196,13 +196,13 @@ fn tied_sentence(best: &CellKey, cells: &[CellKey]) -> String {
     format!("These runs cannot tell it from {named}{more} ({CORRECTED}).")
 }
 
-/// `4.812 ± 0.031`: a mean with the half-width of its 95 % interval, both to two digits of the latter. Without an
-/// interval, the mean alone.
+/// `4.812 ± 0.031`: a mean with the half-width of its 95 % interval, the latter to two digits and the mean to no fewer, nor
+/// rounded away by a wide one: `6.346 ± 1.9`. Without an interval, the mean alone.
 pub fn plus_minus(estimate: &Estimate) -> String {
     match estimate.interval.map(|interval| interval.half_width()) {
         Some(half) => {
-            let decimals = decimals_for(half);
-            format!("{:.decimals$} ± {half:.decimals$}", estimate.mean)
+            let (decimals, of_half) = (decimals_for_mean(estimate.mean, Some(half)), decimals_for(half));
+            format!("{:.decimals$} ± {half:.of_half$}", estimate.mean)
         }
         None => format!("{:.3}", estimate.mean),
     }
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn the_statement_ends_with_what_the_runs_support() {
         let comparison = fixture::sweep();
-        insta::assert_snapshot!(summarize(&comparison).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.655 ± 0.064 (n=3), 0.02 ± 0.34 below nsp=random. These runs cannot tell it from nsp=random (5 % over the whole report).");
+        insta::assert_snapshot!(summarize(&comparison).statement(), @"size=mini mask_ratio=0.30 nsp=off best: valid/mlm_loss 4.655 ± 0.064 (n=3), 0.019 ± 0.34 below nsp=random. These runs cannot tell it from nsp=random (5 % over the whole report).");
 
         let summary = summarize(&comparison);
         let moved = summary.shrunken.unwrap();

@@ -121,10 +121,9 @@ impl Context {
         }
     }
 
-    /// Where an experiment's comparison is written unless the command line says otherwise: a folder below the store,
-    /// whatever the experiment is called.
-    pub fn report_folder(&self, name: &str, out: Option<&Path>) -> PathBuf {
-        out.map_or_else(|| self.runs.join("reports").join(plain_name(name)), Path::to_owned)
+    /// Where the reports of an experiment are kept: a folder below the store, whatever the experiment is called.
+    pub fn report_folder(&self, name: &str) -> PathBuf {
+        self.runs.join("reports").join(plain_name(name))
     }
 }
 

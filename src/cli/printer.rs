@@ -6,6 +6,10 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::args::{Colour, Global};
+use super::table::{cut, wrapped};
+
+/// Columns before the text of a status line.
+const INDENT: usize = 13;
 
 /// Where words go, and how they look.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +61,17 @@ impl Printer {
         let _ = writeln!(io::stdout().lock(), "{text}");
     }
 
+    /// Prints sentences as a result, broken between words where they are wider than the terminal.
+    pub fn prose(&self, text: &str) {
+        self.data(terminal_width().map_or_else(|| text.to_owned(), |width| wrapped(text, width)));
+    }
+
+    /// Prints lines as a result, each cut where it is wider than the terminal.
+    pub fn lines(&self, text: &str) {
+        let Some(width) = terminal_width() else { return self.data(text) };
+        self.data(text.lines().map(|line| cut(line, width)).collect::<Vec<_>>().join("\n"));
+    }
+
     /// Prints a JSON document.
     pub fn json(&self, value: &impl Serialize) {
         let mut out = io::stdout().lock();
@@ -78,6 +93,11 @@ impl Printer {
 
     /// A line with a verb in front, as cargo has it: `    Finished 3 runs`.
     pub fn status(&self, style: Style, verb: &str, text: impl Display) {
+        let text = text.to_string();
+        let text = match width_of(Stream::Err) {
+            Some(width) if width > INDENT => wrapped(&text, width - INDENT).replace('\n', &format!("\n{:INDENT$}", "")),
+            _ => text,
+        };
         self.say(format!("{} {text}", self.paint(Stream::Err, style, &format!("{verb:>12}"))));
     }
 
@@ -106,9 +126,22 @@ impl Printer {
     }
 }
 
-/// The columns of the terminal that results are printed on; none where they go elsewhere.
+/// The columns of the terminal that results are printed on, or those that `COLUMNS` names; none where results go elsewhere.
 pub fn terminal_width() -> Option<usize> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(terminal_size::Width(columns), _)| usize::from(columns))
+    width_of(Stream::Out)
+}
+
+fn width_of(stream: Stream) -> Option<usize> {
+    let terminal = match stream {
+        Stream::Out => terminal_size::terminal_size_of(io::stdout()),
+        Stream::Err => terminal_size::terminal_size_of(io::stderr()),
+    };
+    terminal.map(|(columns, _)| usize::from(columns.0)).or_else(named_width)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn named_width() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]

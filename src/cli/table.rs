@@ -69,7 +69,7 @@ fn fit(widths: &mut [usize], is_text: &[bool], room: usize) {
 }
 
 /// The text, cut to so many visible characters. What is coloured is short, and left alone.
-fn cut(text: &str, width: usize) -> Cow<'_, str> {
+pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
     if visible_width(text) <= width || text.contains('\u{1b}') {
         return Cow::Borrowed(text);
     }
@@ -84,8 +84,26 @@ fn cut(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{kept}…"))
 }
 
+/// The text in lines of so many columns, broken between words; a longer word has a line of its own.
+pub fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && visible_width(&line) + 1 + visible_width(word) > width {
+                lines.push(std::mem::take(&mut line));
+            } else if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
 /// Columns that a text takes on a terminal, its colours left out.
-fn visible_width(text: &str) -> usize {
+pub fn visible_width(text: &str) -> usize {
     let mut plain = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\u{1b}') {
@@ -133,6 +151,14 @@ mod tests {
         let columns = [("run", Align::Left), ("n", Align::Right), ("cell", Align::Left)];
         let text = table_within(Some(40), &columns, [["abcdefgh".to_owned(), "12".to_owned(), long]]);
         assert!(text.lines().all(|line| visible_width(line) <= 40) && text.contains("abcdefgh  12  a cell"), "{text}");
+    }
+
+    #[test]
+    fn sentences_break_between_words() {
+        assert_eq!(wrapped("one two  three\nfour", 8), "one two \nthree\nfour");
+        assert_eq!(wrapped("마스크 비율 값", 11), "마스크 비율\n값");
+        assert_eq!(wrapped("\u{1b}[1mone two\u{1b}[0m three", 13), "\u{1b}[1mone two\u{1b}[0m three");
+        assert_eq!(wrapped("a/very/long/path here", 8), "a/very/long/path\nhere");
     }
 
     #[test]

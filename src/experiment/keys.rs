@@ -14,7 +14,7 @@ use super::presets;
 use super::value::Kind::{Betas, Bool, Choice, Float, FloatOrOff, Integer, Masking, Seeds, Text, Words};
 use super::value::{self, Kind, Value};
 use crate::suggest;
-use crate::types::metrics;
+use crate::types::metrics::{self, Basis};
 
 /// One key of the experiment file.
 #[derive(Debug)]
@@ -88,6 +88,19 @@ pub fn redraws_luck(name: &str) -> bool {
             matches!(name, "train.batch_size" | "train.gradient_accumulation_steps" | "train.seq_len" | "train.seed")
         }
         _ => false,
+    }
+}
+
+/// What metrics of held-out data are means over, as far as the key or leaf of this name decides it.
+pub fn basis(name: &str) -> Option<Basis> {
+    match name.split_once('.')? {
+        ("data", _) => Some(Basis::Texts),
+        ("tokenizer", leaf) => (leaf != "dictionary").then_some(Basis::Tokens),
+        ("finetune", leaf) => {
+            let of_examples = ["data", "data_hash", "test", "test_hash", "valid_fraction", "label_column", "task"];
+            of_examples.contains(&leaf).then_some(Basis::Examples)
+        }
+        _ => None,
     }
 }
 
@@ -183,7 +196,8 @@ macro_rules! figures {
     ($first:literal $(, $name:literal)*) => {
         /// The figures that a comparison draws: learning curves, final metric by axis, importance of axes, paired effects,
         /// marginal means and interactions, Pareto fronts, parallel coordinates, learning rate by step, final metric by
-        /// parameters, by time.
+        /// parameters, by time; slices with a fit, two axes at once, paired seeds, scaling law, train and valid together, how
+        /// a search went, the sweep over time.
         pub const FIGURES: &[&str] = &[$first $(, $name)*];
 
         /// All of them, as TOML.
@@ -191,7 +205,25 @@ macro_rules! figures {
     };
 }
 
-figures!["curves", "axes", "importance", "effects", "means", "pareto", "parallel", "schedules", "parameters", "time"];
+figures![
+    "curves",
+    "axes",
+    "importance",
+    "effects",
+    "means",
+    "pareto",
+    "parallel",
+    "schedules",
+    "parameters",
+    "time",
+    "slices",
+    "heatmap",
+    "paired",
+    "scaling",
+    "gap",
+    "search",
+    "timeline"
+];
 
 const SECTIONS: &[&str] = &[
     "experiment",
@@ -530,6 +562,8 @@ const REPORT: &[Key] = &[
     key("report.figures", Words(FIGURES), EVERY_FIGURE, "The figures that a comparison draws"),
     without_default("report.colour_by", Text, "The axis that is told by colour; the first one when not given"),
     without_default("report.negligible", Float(ANY), "The smallest difference of the metric that is of interest: what is surely smaller is called negligible"),
+    key("report.title", Bool, "true", "Whether figures carry title, explanation and caption; captions.md has them in either case"),
+    key("report.width", one_of(&["page", "column"]), "'page'", "What the figures are made for: the text width of a page, 6.5 inches, or one of two columns, 3.3 inches"),
     without_default("report.x", Text, "The axis of the figures of final values; every axis has one when not given"),
 ];
 

@@ -144,6 +144,10 @@ pub struct Report {
     pub x: Option<&'static Key>,
     /// The smallest difference of the metric that is of interest.
     pub negligible: Option<f64>,
+    /// Whether figures carry title, explanation and caption.
+    pub has_words: bool,
+    /// Whether figures are for one of two columns, and not for the width of a page.
+    pub is_column: bool,
 }
 
 /// As it is written in a file.

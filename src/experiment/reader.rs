@@ -371,6 +371,8 @@ impl Reader {
             colour_by: self.named_axis("report.colour_by"),
             x: self.named_axis("report.x"),
             negligible: self.text("report.negligible").parse().ok(),
+            has_words: self.text("report.title") == "true",
+            is_column: self.text("report.width") == "column",
         };
         let baseline = self.baseline_axes();
         self.axes.retain(|axis| !axis.values.is_empty());

@@ -1,4 +1,4 @@
-//! What a run will cost: parameters, tokens, floating-point operations and disk.
+//! What a run will cost: parameters, positions, floating-point operations and disk.
 //!
 //! Operations are counted as in Hoffmann et al. 2022 ("Training compute-optimal large language models", appendix F):
 //! matrix products only, 2 m n k operations for an m x k by k x n product, and a backward pass costs two forward passes.
@@ -24,8 +24,9 @@ pub struct Estimate {
     pub parameters: ParameterCount,
     /// Optimizer steps; unknown for a run of epochs, whose length hangs on the corpus, and none where nothing is trained.
     pub steps: Option<u64>,
-    /// Tokens through the model in training, at full sequences.
-    pub tokens: Option<u64>,
+    /// Positions through the model in training: steps x sequences x their full length, padding included. Real tokens, which
+    /// `train/tokens` counts, are fewer.
+    pub positions: Option<u64>,
     /// Floating-point operations of training, forward and backward.
     pub flops: Option<f64>,
     /// One checkpoint: weights and both moments of AdamW, 4 bytes each.
@@ -44,7 +45,7 @@ pub fn estimate(spec: &RunSpec) -> Estimate {
     Estimate {
         parameters,
         steps: planned.map(|(_, steps)| steps),
-        tokens: planned.map(|(train, steps)| steps * train.positions_a_step()),
+        positions: planned.map(|(train, steps)| steps * train.positions_a_step()),
         flops: planned.map(|(_, steps)| training_flops(spec, steps)),
         checkpoint_bytes,
         disk_bytes: checkpoint_bytes * (keep_checkpoints + 1),
@@ -158,7 +159,7 @@ mod tests {
             "model.preset = \"aiffel-1m\"\ntokenizer.vocab_size = 8007\nobjective.nsp = \"swap\"\n[train]\nsteps = 2000\nbatch_size = 64\n",
         );
         let cost = estimate(&spec);
-        assert_eq!((cost.steps, cost.tokens), (Some(2000), Some(2000 * 64 * 128)));
+        assert_eq!((cost.steps, cost.positions), (Some(2000), Some(2000 * 64 * 128)));
         assert_eq!(cost.checkpoint_bytes, 12 * 1_052_256);
         assert_eq!(cost.disk_bytes, 3 * cost.checkpoint_bytes);
         assert_eq!(cost.flops, Some(3.0 * flops_by_matrix(&spec) * 128_000.0));
@@ -167,6 +168,6 @@ mod tests {
     #[test]
     fn epochs_need_the_length_of_the_corpus() {
         let unknown = estimate(&spec("train.epochs = 1.5\ntrain.batch_size = 10"));
-        assert_eq!((unknown.steps, unknown.tokens, unknown.flops), (None, None, None));
+        assert_eq!((unknown.steps, unknown.positions, unknown.flops), (None, None, None));
     }
 }

@@ -1,5 +1,7 @@
 //! A figure as plain data: what is drawn and in which role, in the units of the measurement; nothing about pixels.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 /// The width of every figure: the text width of a journal page, 6.5 inches.
@@ -10,7 +12,9 @@ pub const HEIGHT_PT: f64 = 288.0;
 /// One figure: a grid of panels with a title above and a caption below.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figure {
-    /// The stem of its file name, unique in a report: `learning-curves`.
+    /// Which of the kinds that `report.figures` names it is: `curves`.
+    pub kind: &'static str,
+    /// The stem of its file name, unique in a report: `curves-valid-mlm_loss`.
     pub name: String,
     pub title: String,
     /// How to read the encoding: which axis is colour, dash and panel.
@@ -33,6 +37,55 @@ pub struct Panel {
     pub marks: Vec<Mark>,
     /// Texts on the right of the panel, each at the height of what it names.
     pub labels: Vec<Label>,
+    /// Whose some of the marks and labels are.
+    pub owned: Vec<Owned>,
+}
+
+/// How many marks and labels a panel had: what is drawn since can be given to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    marks: usize,
+    labels: usize,
+}
+
+impl Panel {
+    /// What there is so far.
+    pub fn so_far(&self) -> Since {
+        Since { marks: self.marks.len(), labels: self.labels.len() }
+    }
+
+    /// Says whose everything is that was drawn since.
+    pub fn give(&mut self, since: Since, owner: Owner) {
+        let (marks, labels) = (since.marks..self.marks.len(), since.labels..self.labels.len());
+        self.owned.push(Owned { marks, labels, owner });
+    }
+
+    /// Whose the mark at this place is.
+    pub(super) fn owner_of_mark(&self, place: usize) -> Option<&Owner> {
+        self.owned.iter().find(|owned| owned.marks.contains(&place)).map(|owned| &owned.owner)
+    }
+
+    /// Whose the label at this place is.
+    pub(super) fn owner_of_label(&self, place: usize) -> Option<&Owner> {
+        self.owned.iter().find(|owned| owned.labels.contains(&place)).map(|owned| &owned.owner)
+    }
+}
+
+/// Marks and labels of one owner, by their places in the panel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Owned {
+    pub marks: Range<usize>,
+    pub labels: Range<usize>,
+    pub owner: Owner,
+}
+
+/// Whose a mark is: by this a page finds the same run, or the same value of an axis, in another figure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Owner {
+    /// A run, by its id.
+    Run(String),
+    /// Runs that have these values of axes in common.
+    Settings(Vec<(String, String)>),
 }
 
 /// An axis of a panel.
@@ -116,6 +169,15 @@ pub enum Mark {
     /// A reference line over the whole height.
     Zero {
         x: f64,
+    },
+    /// A filled rectangle with words in its middle, in an ink that stands out from it.
+    Tile {
+        centre: (f64, f64),
+        width: f64,
+        height: f64,
+        colour: Colour,
+        text: String,
+        ink: Ink,
     },
 }
 

@@ -6,8 +6,12 @@
 
 mod marks;
 
-use super::figure::{Colour, Figure, Ink, Panel, PlotAxis, Scale, WIDTH_PT};
+use std::ops::Range;
+
+use super::figure::{Colour, Figure, Ink, Owner, Panel, PlotAxis, Scale};
 use super::labels::{room, spread};
+use super::narrow::narrowed;
+use super::page::Page;
 use super::text::{Fonts, wrap};
 use super::theme::size;
 
@@ -19,8 +23,8 @@ const LEAST_FRAME: f64 = 64.0;
 /// Between a frame and its tick texts or labels.
 const TICK_GAP: f64 = 4.0;
 const LABEL_GAP: f64 = 9.0;
-/// The widest tick text or label, as a share of the page; what is wider ends in an ellipsis.
-const WIDEST_TEXT: f64 = 0.36;
+/// The widest label, as a share of the page; what is wider ends in an ellipsis.
+const WIDEST_LABEL: f64 = 0.36;
 
 /// Shapes in points; y points down.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +33,8 @@ pub struct Scene {
     pub height: f64,
     /// In drawing order.
     pub shapes: Vec<Shape>,
+    /// Whose some of the shapes are, by their places, in order and apart from each other.
+    pub owned: Vec<(Range<usize>, Owner)>,
 }
 
 /// Something with a place on the page.
@@ -70,33 +76,42 @@ pub struct Frame {
     pub bottom: f64,
 }
 
-/// The shapes of `figure`.
-pub fn lay_out(figure: &Figure, fonts: &Fonts<'_>) -> Scene {
-    let inner = WIDTH_PT - 2.0 * MARGIN;
-    let mut shapes = Vec::new();
+/// The shapes of `figure` on `page`.
+pub fn lay_out(figure: &Figure, page: &Page, fonts: &Fonts<'_>) -> Scene {
+    if page.is_narrow() { arranged(&narrowed(figure, page, fonts), page, fonts) } else { arranged(figure, page, fonts) }
+}
+
+fn arranged(figure: &Figure, page: &Page, fonts: &Fonts<'_>) -> Scene {
+    let inner = page.width - 2.0 * MARGIN;
+    let words = |text: &str, size: f64, bold: bool| {
+        if page.has_words { wrap(fonts, text, size, bold, inner) } else { Vec::new() }
+    };
+    let (mut shapes, mut owned) = (Vec::new(), Vec::new());
     let mut top = MARGIN;
     for (text, size, bold, ink) in
         [(&figure.title, size::TITLE, true, Ink::Text), (&figure.subtitle, size::SUBTITLE, false, Ink::Muted)]
     {
-        for line in wrap(fonts, text, size, bold, inner) {
+        for line in words(text, size, bold) {
             top += size * LEADING;
             shapes.push(line_of_text((MARGIN, top - 0.3 * size), line, size, bold, ink));
         }
     }
-    let caption = wrap(fonts, &figure.caption, size::CAPTION, false, inner);
+    let caption = words(&figure.caption, size::CAPTION, false);
     let caption_height = caption.len() as f64 * size::CAPTION * LEADING;
-    let grid = Grid::measure(figure, fonts);
-    let height = figure.height.max(top + grid.least_height() + caption_height + 2.0 * MARGIN);
+    let grid = Grid::measure(figure, page, fonts);
+    // A narrow page has more lines of words: they make it higher, and not its frames lower.
+    let given = if page.is_narrow() { figure.height + top + caption_height } else { figure.height };
+    let height = given.max(top + grid.least_height() + caption_height + 2.0 * MARGIN);
     let caption_top = height - MARGIN + 2.0 - caption_height;
     for (i, line) in caption.into_iter().enumerate() {
         let baseline = caption_top + (i as f64 + 0.76) * size::CAPTION * LEADING;
         shapes.push(line_of_text((MARGIN, baseline), line, size::CAPTION, false, Ink::Muted));
     }
-    let area = Frame { left: MARGIN, top: top + 2.0, right: WIDTH_PT - MARGIN, bottom: caption_top - 5.0 };
+    let area = Frame { left: MARGIN, top: top + 2.0, right: page.width - MARGIN, bottom: caption_top - 5.0 };
     for (i, panel) in figure.panels.iter().enumerate() {
-        grid.draw_panel(i, panel, area, fonts, &mut shapes);
+        grid.draw_panel(i, panel, (area, fonts), &mut shapes, &mut owned);
     }
-    Scene { width: WIDTH_PT, height, shapes }
+    Scene { width: page.width, height, shapes, owned }
 }
 
 /// How the page is divided among the panels.
@@ -109,6 +124,8 @@ struct Grid {
     /// Above each row: the panel titles.
     panel_title: f64,
     widest_label: f64,
+    widest_tick: f64,
+    label_height: f64,
     /// Room for tick texts left of each column and for labels right of it.
     left: Vec<f64>,
     right: Vec<f64>,
@@ -119,18 +136,20 @@ struct Grid {
 }
 
 impl Grid {
-    fn measure(figure: &Figure, fonts: &Fonts<'_>) -> Self {
+    fn measure(figure: &Figure, page: &Page, fonts: &Fonts<'_>) -> Self {
         let panels = figure.panels.len().max(1);
         let columns = figure.columns.clamp(1, panels);
         let in_column = |column: usize| figure.panels.iter().skip(column).step_by(columns);
-        let widest_label = WIDEST_TEXT * WIDTH_PT / columns as f64;
+        let widest_label = WIDEST_LABEL * page.width / columns as f64;
+        let widest_tick = page.widest_tick() * page.width;
         let tick_width = |panel: &Panel| {
             let lines = panel.y.ticks.iter().flat_map(|tick| tick.text.lines());
             let widths = lines.map(|line| fonts.width(line, size::TICK, false));
-            widths.fold(0.0, f64::max).min(WIDEST_TEXT * WIDTH_PT)
+            widths.fold(0.0, f64::max).min(widest_tick)
         };
         let label_width = |panel: &Panel| {
-            let widths = panel.labels.iter().map(|label| fonts.width(&label.text, size::LABEL, false));
+            let lines = panel.labels.iter().flat_map(|label| label.text.lines());
+            let widths = lines.map(|line| fonts.width(line, size::LABEL, false));
             widths.fold(0.0, f64::max).min(widest_label)
         };
         let widest = |column: usize, width: &dyn Fn(&Panel) -> f64| in_column(column).map(width).fold(0.0, f64::max);
@@ -143,15 +162,23 @@ impl Grid {
         let (left, right) = (left.collect::<Vec<_>>(), right.collect::<Vec<_>>());
         let has = |text: &dyn Fn(&Panel) -> &str| figure.panels.iter().any(|panel| !text(panel).is_empty());
         let most_labels = figure.panels.iter().map(|panel| panel.labels.len()).max().unwrap_or(0);
-        let y_label = if has(&|panel| &panel.y.label) { size::AXIS * LEADING + 2.0 } else { 0.0 };
-        let x_label = if has(&|panel| &panel.x.label) { size::AXIS * LEADING } else { 0.0 };
+        let lines = |text: &dyn Fn(&Panel) -> &str| {
+            figure.panels.iter().map(|panel| text(panel).lines().count()).max().unwrap_or(0) as f64
+        };
+        let y_label = if has(&|panel| &panel.y.label) {
+            lines(&|panel| &panel.y.label) * size::AXIS * LEADING + 2.0
+        } else {
+            0.0
+        };
+        let x_label = lines(&|panel| &panel.x.label) * size::AXIS * LEADING;
+        let label_height = lines_of_labels(&figure.panels) as f64 * size::LABEL * LEADING;
         let has_own_x = (0..columns).any(|column| {
             let mut axes = in_column(column).map(|panel| &panel.x);
             let first = axes.next();
             axes.any(|axis| Some(axis) != first)
         });
         let gutters = left.iter().chain(&right).sum::<f64>();
-        let frame_width = (WIDTH_PT - 2.0 * MARGIN - y_label - gutters) / columns as f64;
+        let frame_width = (page.width - 2.0 * MARGIN - y_label - gutters) / columns as f64;
         let title_width = |i: usize| frame_width + right[i % columns] - 3.0;
         let title_lines = figure.panels.iter().enumerate();
         let title_lines =
@@ -167,9 +194,11 @@ impl Grid {
             left,
             right,
             widest_label,
+            widest_tick,
+            label_height,
             below: TICK_GAP + size::TICK * LEADING + x_label,
             has_own_x,
-            least_frame: LEAST_FRAME.max(room(most_labels, size::LABEL * LEADING)),
+            least_frame: LEAST_FRAME.max(room(most_labels, label_height)),
         }
     }
 
@@ -197,7 +226,14 @@ impl Grid {
         Frame { left, top, right: left + width, bottom: top + height }
     }
 
-    fn draw_panel(&self, index: usize, panel: &Panel, area: Frame, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+    fn draw_panel(
+        &self,
+        index: usize,
+        panel: &Panel,
+        (area, fonts): (Frame, &Fonts<'_>),
+        shapes: &mut Vec<Shape>,
+        owned: &mut Vec<(Range<usize>, Owner)>,
+    ) {
         let frame = self.frame(index, area);
         let map = Map { frame, x: &panel.x, y: &panel.y };
         // A title may stand over the labels of its panel, not over the next panel.
@@ -209,36 +245,59 @@ impl Grid {
             shapes.push(line_of_text(at, line, size::PANEL, true, Ink::Text));
         }
         let is_first_column = index.is_multiple_of(self.columns);
-        draw_y_axis(&map, is_first_column, fonts, shapes);
-        if is_first_column && !panel.y.label.is_empty() {
-            let at = (area.left + size::AXIS * 0.8, (frame.top + frame.bottom) / 2.0);
-            shapes.push(Shape::Text(Text { upright: true, anchor: Anchor::Middle, ..axis_title(at, &panel.y.label) }));
+        draw_y_axis(&map, is_first_column.then_some(self.widest_tick), fonts, shapes);
+        for (i, line) in panel.y.label.lines().enumerate().filter(|_| is_first_column) {
+            let at = (area.left + size::AXIS * (0.8 + LEADING * i as f64), (frame.top + frame.bottom) / 2.0);
+            shapes.push(Shape::Text(Text { upright: true, anchor: Anchor::Middle, ..axis_title(at, line) }));
         }
         let is_lowest = self.has_own_x || index + self.columns >= self.panels;
-        draw_x_axis(&map, is_lowest, fonts, shapes);
-        if is_lowest && !panel.x.label.is_empty() {
-            let at = ((frame.left + frame.right) / 2.0, frame.bottom + self.below - 2.0);
-            shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..axis_title(at, &panel.x.label) }));
+        let text_end = is_lowest.then_some(area.right + MARGIN);
+        draw_x_axis(&map, text_end, fonts, shapes);
+        for (i, line) in panel.x.label.lines().rev().enumerate().filter(|_| is_lowest) {
+            let half = fonts.width(line, size::AXIS, false) / 2.0 + 2.0;
+            let middle = ((frame.left + frame.right) / 2.0).min(area.right + MARGIN - half).max(half);
+            let at = (middle, frame.bottom + self.below - 2.0 - i as f64 * size::AXIS * LEADING);
+            shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..axis_title(at, line) }));
         }
-        for mark in &panel.marks {
+        let mut own = |range: Range<usize>, owner: Option<&Owner>| owned.extend(owner.map(|o| (range, o.clone())));
+        for (i, mark) in panel.marks.iter().enumerate() {
+            let from = shapes.len();
             marks::draw(mark, &map, fonts, shapes);
+            own(from..shapes.len(), panel.owner_of_mark(i));
         }
-        self.draw_labels(panel, &map, fonts, shapes);
+        for (i, shape_range) in self.draw_labels(panel, &map, fonts, shapes).into_iter().enumerate() {
+            own(shape_range, panel.owner_of_label(i));
+        }
     }
 
-    fn draw_labels(&self, panel: &Panel, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+    /// Draws the labels; returns the places of the shapes of each.
+    fn draw_labels(
+        &self,
+        panel: &Panel,
+        map: &Map<'_>,
+        fonts: &Fonts<'_>,
+        shapes: &mut Vec<Shape>,
+    ) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
         let frame = map.frame;
         let wanted = panel.labels.iter().map(|label| map.y(label.y).clamp(frame.top, frame.bottom)).collect::<Vec<_>>();
-        let placed = spread(&wanted, size::LABEL * LEADING, frame.top, frame.bottom);
+        let placed = spread(&wanted, self.label_height, frame.top, frame.bottom);
         for ((label, wanted), y) in panel.labels.iter().zip(wanted).zip(placed) {
-            let x = frame.right + LABEL_GAP;
+            let (x, from) = (frame.right + LABEL_GAP, shapes.len());
             if (y - wanted).abs() > 2.0 {
                 let points = vec![(frame.right + 1.5, wanted), (x - 1.5, y)];
                 shapes.push(Shape::Path { points, width: 0.6, colour: Colour::pale(label.colour.ink) });
             }
-            let text = fonts.fit(&label.text, size::LABEL, false, self.widest_label);
-            shapes.push(line_of_text((x, y + 0.36 * size::LABEL), text, size::LABEL, false, label.colour.ink));
+            let lines = label.text.lines().collect::<Vec<_>>();
+            for (i, line) in lines.iter().enumerate() {
+                let below = (i as f64 - (lines.len() - 1) as f64 / 2.0) * LEADING;
+                let text = fonts.fit(line, size::LABEL, false, self.widest_label);
+                let at = (x, y + (0.36 + below) * size::LABEL);
+                shapes.push(line_of_text(at, text, size::LABEL, false, label.colour.ink));
+            }
+            places.push(from..shapes.len());
         }
+        places
     }
 }
 
@@ -263,6 +322,12 @@ impl Map<'_> {
     }
 }
 
+/// The lines of the longest label.
+fn lines_of_labels(panels: &[Panel]) -> usize {
+    let labels = panels.iter().flat_map(|panel| &panel.labels);
+    labels.map(|label| label.text.lines().count()).max().unwrap_or(1).max(1)
+}
+
 fn share(axis: &PlotAxis, value: f64) -> f64 {
     match axis.scale {
         Scale::Linear => (value - axis.low) / (axis.high - axis.low),
@@ -270,24 +335,27 @@ fn share(axis: &PlotAxis, value: f64) -> f64 {
     }
 }
 
-fn draw_y_axis(map: &Map<'_>, with_text: bool, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+/// With texts no wider than `widest`, or without any.
+fn draw_y_axis(map: &Map<'_>, widest: Option<f64>, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
     let frame = map.frame;
     for tick in &map.y.ticks {
         let y = map.y(tick.at);
         if map.y.grid {
             shapes.push(rule((frame.left, y), (frame.right, y), 0.6, Ink::Grid));
         }
-        let lines = tick.text.lines().filter(|_| with_text).collect::<Vec<_>>();
+        let Some(widest) = widest else { continue };
+        let lines = tick.text.lines().collect::<Vec<_>>();
         for (i, line) in lines.iter().enumerate() {
             let below = i as f64 - (lines.len() - 1) as f64 / 2.0;
             let at = (frame.left - TICK_GAP, y + (0.36 + 1.2 * below) * size::TICK);
-            let line = fonts.fit(line, size::TICK, false, WIDEST_TEXT * WIDTH_PT);
+            let line = fonts.fit(line, size::TICK, false, widest);
             shapes.push(Shape::Text(Text { anchor: Anchor::End, ..tick_text(at, &line) }));
         }
     }
 }
 
-fn draw_x_axis(map: &Map<'_>, with_text: bool, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
+/// With texts that end before `text_end`, or without any.
+fn draw_x_axis(map: &Map<'_>, text_end: Option<f64>, fonts: &Fonts<'_>, shapes: &mut Vec<Shape>) {
     let frame = map.frame;
     let mut clear_from = f64::NEG_INFINITY;
     for tick in &map.x.ticks {
@@ -297,7 +365,9 @@ fn draw_x_axis(map: &Map<'_>, with_text: bool, fonts: &Fonts<'_>, shapes: &mut V
         }
         shapes.push(rule((x, frame.bottom), (x, frame.bottom + 2.5), 0.7, Ink::Muted));
         let half = fonts.width(&tick.text, size::TICK, false) / 2.0;
-        if with_text && x - half >= clear_from {
+        let Some(end) = text_end else { continue };
+        let x = x.min(end - half - 2.0).max(half + 2.0);
+        if x - half >= clear_from {
             clear_from = x + half + 3.0;
             let at = (x, frame.bottom + TICK_GAP + 0.8 * size::TICK);
             shapes.push(Shape::Text(Text { anchor: Anchor::Middle, ..tick_text(at, &tick.text) }));
@@ -350,11 +420,17 @@ mod tests {
         Frame { left: x - before, top: y - 0.73 * text.size, right: x - before + width, bottom: y }
     }
 
+    fn every_scene(fonts: &Fonts<'_>) -> Vec<(Figure, Scene)> {
+        let bare = Page { has_words: false, ..Page::COLUMN };
+        let pages = [Page::REPORT, Page::COLUMN, bare];
+        let on_each = |figure: Figure| pages.map(|page| (figure.clone(), lay_out(&figure, &page, fonts)));
+        every_figure().into_iter().flat_map(on_each).collect()
+    }
+
     #[test]
     fn no_text_is_clipped_and_no_two_texts_overlap() {
         let fonts = Fonts::new(None);
-        for figure in every_figure() {
-            let scene = lay_out(&figure, &fonts);
+        for (figure, scene) in every_scene(&fonts) {
             let texts = scene.shapes.iter().filter_map(|shape| match shape {
                 Shape::Text(text) => Some((text.text.clone(), bounds(text, &fonts))),
                 _ => None,
@@ -374,8 +450,7 @@ mod tests {
     #[test]
     fn everything_drawn_is_on_the_page() {
         let fonts = Fonts::new(None);
-        for figure in every_figure() {
-            let scene = lay_out(&figure, &fonts);
+        for (figure, scene) in every_scene(&fonts) {
             let on_page = |&(x, y): &(f64, f64)| (0.0..=scene.width).contains(&x) && (0.0..=scene.height).contains(&y);
             for shape in &scene.shapes {
                 let fine = match shape {

@@ -1,8 +1,10 @@
-//! Rendering: a figure becomes the bytes of an SVG or a PNG. The same figure gives the same bytes on every machine.
+//! Rendering: a figure on its page becomes the bytes of an SVG, a PNG or a PDF, all of one scene. The same figure gives the
+//! same bytes on every machine.
 //!
 //! plotters draws on whole units, so an SVG is drawn at ten units to the point and scaled by its view box, and a PNG at
 //! three times its size and averaged down, which also smooths every edge. Text in an SVG stays text. In a PNG it is drawn
-//! from the outlines of the embedded font at the final size, because plotters' own text ignores side bearings.
+//! from the outlines of the embedded font at the final size, because plotters' own text ignores side bearings. A PDF is written
+//! without plotters (`pdf`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,11 +15,13 @@ use plotters::style::{FontFamily, FontStyle, FontTransform, IntoFont, TextStyle}
 
 use super::figure::{Colour, Figure, Ink};
 use super::layout::{Anchor, Scene, Shape, Text, lay_out};
-use super::text::{ExtraFont, FONT_FAMILY, Fonts};
+use super::page::Page;
+use super::pdf::{NotEmbedded, pdf};
+use super::text::{FONT_FAMILY, Fonts};
 use super::theme::Theme;
 
 /// SVG units a point.
-const SVG_UNITS: f64 = 10.0;
+pub(super) const SVG_UNITS: f64 = 10.0;
 /// PNG pixels a point: twice the 96 to the inch of a screen.
 const PNG_PIXELS: f64 = 2.0 * 96.0 / 72.0;
 /// A PNG is drawn so many times larger in each direction, then averaged.
@@ -36,8 +40,8 @@ pub struct Png {
 /// Characters of a figure that no font has; each run of them is drawn as one question mark.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the embedded font lacks {} of the characters in `{figure}` (such as `{}`): they are `?` in the PNG. The SVG has \
-     them; for the PNG, give a font file that has them",
+    "the embedded fonts lack {} of the characters in `{figure}` (such as `{}`): they are `?` in PNG and PDF. The SVG has \
+     them; for the others, give a font file that has them",
     characters.len(),
     characters.iter().take(6).collect::<String>()
 )]
@@ -53,27 +57,70 @@ pub enum RenderError {
     Draw { figure: String, reason: String },
     #[error("cannot encode the figure `{figure}` as PNG: {source}")]
     Encode { figure: String, source: png::EncodingError },
+    #[error("cannot write the figure `{figure}` as PDF: {source}")]
+    Embed { figure: String, source: NotEmbedded },
 }
 
-/// The figure as an SVG document in light colours, which turn dark where the reader's screen prefers that.
+/// The figure of a report as an SVG document: see [`Picture::svg`].
 pub fn render_svg(figure: &Figure) -> Result<String, RenderError> {
-    let scene = lay_out(figure, &Fonts::new(None));
-    let units = |points: f64| (points * SVG_UNITS).round() as u32;
-    let mut drawn = String::new();
-    let mut backend = SVGBackend::with_string(&mut drawn, (units(scene.width), units(scene.height)));
-    let mut pen = Pen { backend: &mut backend, theme: &Theme::LIGHT, scale: SVG_UNITS, joins: Joins::Native };
-    let failed = |reason: String| RenderError::Draw { figure: figure.name.clone(), reason };
-    pen.background(&scene).map_err(failed)?;
-    for shape in &scene.shapes {
-        match shape {
-            Shape::Text(text) => pen.svg_text(text).map_err(failed)?,
-            other => pen.shape(other).map_err(failed)?,
-        }
+    Picture::new(figure, &Page::REPORT, &Fonts::new(None)).svg()
+}
+
+/// A figure laid out on its page, to be written in any format.
+pub struct Picture<'a> {
+    figure: &'a Figure,
+    scene: Scene,
+    fonts: &'a Fonts<'a>,
+}
+
+impl<'a> Picture<'a> {
+    pub fn new(figure: &'a Figure, page: &Page, fonts: &'a Fonts<'a>) -> Self {
+        Self { figure, scene: lay_out(figure, page, fonts), fonts }
     }
-    backend.present().map_err(|error| failed(error.to_string()))?;
-    drop(backend);
-    let body = drawn.split_once('\n').map_or("", |(_, body)| body);
-    Ok(svg_head(figure, &scene) + body)
+
+    /// An SVG document in light colours, which turn dark where the reader's screen prefers that.
+    pub fn svg(&self) -> Result<String, RenderError> {
+        let Self { figure, scene, .. } = self;
+        let units = |points: f64| (points * SVG_UNITS).round() as u32;
+        let mut drawn = String::new();
+        let mut backend = SVGBackend::with_string(&mut drawn, (units(scene.width), units(scene.height)));
+        let mut pen = Pen { backend: &mut backend, theme: &Theme::LIGHT, scale: SVG_UNITS, joins: Joins::Native };
+        let failed = |reason: String| RenderError::Draw { figure: figure.name.clone(), reason };
+        pen.background(scene).map_err(failed)?;
+        for shape in &scene.shapes {
+            match shape {
+                Shape::Text(text) => pen.svg_text(text).map_err(failed)?,
+                other => pen.shape(other).map_err(failed)?,
+            }
+        }
+        backend.present().map_err(|error| failed(error.to_string()))?;
+        drop(backend);
+        let body = drawn.split_once('\n').map_or("", |(_, body)| body);
+        Ok(svg_head(figure, scene) + body)
+    }
+
+    /// A PNG in `theme`.
+    pub fn png(&self, theme: &Theme) -> Result<Png, RenderError> {
+        let Self { figure, scene, fonts } = self;
+        let size = |points: f64| (points * PNG_PIXELS).round() as usize;
+        let (width, height) = (size(scene.width), size(scene.height));
+        let mut canvas = Canvas { width, height, pixels: draw_shapes(scene, theme, width, height, &figure.name)? };
+        let mut characters = BTreeSet::new();
+        for shape in &scene.shapes {
+            if let Shape::Text(text) = shape {
+                canvas.text(text, fonts, theme, &mut characters);
+            }
+        }
+        let bytes = canvas.encode().map_err(|source| RenderError::Encode { figure: figure.name.clone(), source })?;
+        let missing = (!characters.is_empty()).then(|| MissingGlyphs { figure: figure.name.clone(), characters });
+        Ok(Png { bytes, missing })
+    }
+
+    /// A PDF of one page in light colours, with its fonts inside.
+    pub fn pdf(&self) -> Result<Vec<u8>, RenderError> {
+        let Self { figure, scene, fonts } = self;
+        pdf(scene, &figure.title, fonts).map_err(|source| RenderError::Embed { figure: figure.name.clone(), source })
+    }
 }
 
 /// Our own opening tag: a physical size, round joins, a title for screen readers, and the dark theme as a style sheet.
@@ -94,7 +141,7 @@ fn svg_head(figure: &Figure, scene: &Scene) -> String {
 }
 
 /// The dark value of each light value in the scene, as plotters writes them.
-fn theme_map(scene: &Scene) -> BTreeMap<String, String> {
+pub(super) fn theme_map(scene: &Scene) -> BTreeMap<String, String> {
     let colours = scene.shapes.iter().map(|shape| match shape {
         Shape::Path { colour, .. } | Shape::Area { colour, .. } | Shape::Disc { colour, .. } => *colour,
         Shape::Text(text) => text.colour,
@@ -104,26 +151,25 @@ fn theme_map(scene: &Scene) -> BTreeMap<String, String> {
     colours.map(|colour| (hex(Theme::LIGHT.rgb(colour)), hex(Theme::DARK.rgb(colour)))).collect()
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The figure as a PNG in `theme`. `extra` has the characters that the embedded font lacks, such as Hangul.
-pub fn render_png(figure: &Figure, theme: &Theme, extra: Option<&ExtraFont>) -> Result<Png, RenderError> {
-    let fonts = Fonts::new(extra);
-    let scene = lay_out(figure, &fonts);
-    let size = |points: f64| (points * PNG_PIXELS).round() as usize;
-    let (width, height) = (size(scene.width), size(scene.height));
-    let mut canvas = Canvas { width, height, pixels: draw_shapes(&scene, theme, width, height, &figure.name)? };
-    let mut characters = BTreeSet::new();
-    for shape in &scene.shapes {
-        if let Shape::Text(text) = shape {
-            canvas.text(text, &fonts, theme, &mut characters);
+/// Some shapes of a figure as elements of an SVG in light colours.
+pub(super) fn svg_elements(figure: &Figure, shapes: &[Shape]) -> Result<String, RenderError> {
+    let mut drawn = String::new();
+    let mut backend = SVGBackend::with_string(&mut drawn, (1, 1));
+    let mut pen = Pen { backend: &mut backend, theme: &Theme::LIGHT, scale: SVG_UNITS, joins: Joins::Native };
+    let failed = |reason: String| RenderError::Draw { figure: figure.name.clone(), reason };
+    for shape in shapes {
+        match shape {
+            Shape::Text(text) => pen.svg_text(text).map_err(failed)?,
+            other => pen.shape(other).map_err(failed)?,
         }
     }
-    let bytes = canvas.encode().map_err(|source| RenderError::Encode { figure: figure.name.clone(), source })?;
-    let missing = (!characters.is_empty()).then(|| MissingGlyphs { figure: figure.name.clone(), characters });
-    Ok(Png { bytes, missing })
+    backend.present().map_err(|error| failed(error.to_string()))?;
+    drop(backend);
+    Ok(drawn.split_once('\n').map_or("", |(_, body)| body).replace("</svg>", ""))
 }
 
 /// Everything but text, drawn large and averaged down.
@@ -349,20 +395,27 @@ mod tests {
 
     #[test]
     fn a_png_decodes_and_says_what_it_could_not_draw() {
-        let figure = &every_figure()[0];
-        let png = render_png(figure, &Theme::LIGHT, None).unwrap();
+        let mut figure = every_figure().remove(0);
+        figure.title += " 漢字";
+        let fonts = Fonts::new(None);
+        let picture = Picture::new(&figure, &Page::REPORT, &fonts);
+        let png = picture.png(&Theme::LIGHT).unwrap();
         let decoder = png::Decoder::new(std::io::Cursor::new(&png.bytes));
         let reader = decoder.read_info().unwrap();
         assert_eq!(reader.info().width, 1248);
-        assert!(png.missing.as_ref().unwrap().characters.contains(&'마'), "the title is Korean");
-        let again = render_png(figure, &Theme::LIGHT, None).unwrap();
+        assert_eq!(
+            png.missing.as_ref().unwrap().characters,
+            "漢字".chars().collect(),
+            "the rest of the title is Korean"
+        );
+        let again = picture.png(&Theme::LIGHT).unwrap();
         assert!(png.bytes == again.bytes, "the same figure gives the same bytes");
     }
 
     #[test]
     fn the_notice_says_what_to_do() {
         let notice = MissingGlyphs { figure: "forest".to_owned(), characters: "마스크".chars().collect() };
-        insta::assert_snapshot!(notice, @"the embedded font lacks 3 of the characters in `forest` (such as `마스크`): they are `?` in the PNG. The SVG has them; for the PNG, give a font file that has them");
+        insta::assert_snapshot!(notice, @"the embedded fonts lack 3 of the characters in `forest` (such as `마스크`): they are `?` in PNG and PDF. The SVG has them; for the others, give a font file that has them");
     }
 
     #[test]

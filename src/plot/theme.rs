@@ -1,8 +1,9 @@
 //! Light and dark as data: the value of every role, and the sizes of type.
 //!
 //! Categories are Okabe & Ito's palette (2008) without its yellow, which cannot be seen on white; ramps run from light to
-//! dark along viridis and a warm counterpart, cut off before they fade into the background. On a dark ground the same
-//! hues are lifted, and the ramps run the other way, so that "more" is always further from the background.
+//! dark along viridis and a warm counterpart, cut off before they fade into the background. On a dark ground every
+//! place keeps its hue and changes its lightness, so that "more" is always further from the background and a value is called by
+//! the same colour on paper and on a screen.
 
 use super::figure::{Colour, Ink};
 
@@ -62,8 +63,8 @@ impl Theme {
             [0xFF, 0xFF, 0xFF],
         ],
         ramps: [
-            [[0x4B, 0x74, 0xB0], [0x2C, 0xA3, 0x9A], [0x6C, 0xCC, 0x60], [0xE6, 0xE0, 0x3C]],
-            [[0xB8, 0x4A, 0x2A], [0xE2, 0x76, 0x3C], [0xF6, 0xAE, 0x66], [0xFC, 0xE4, 0xB4]],
+            [[0x21, 0x8F, 0x5C], [0x35, 0xA9, 0xAF], [0x8E, 0xA4, 0xEC], [0xEB, 0xA8, 0xFA]],
+            [[0xB0, 0x6A, 0x22], [0xE0, 0x6E, 0x3A], [0xF5, 0x8A, 0x76], [0xFF, 0xBC, 0xB4]],
             [[0x3B, 0x74, 0xB4], [0x5C, 0x9E, 0xDC], [0x93, 0xC6, 0xF0], [0xD6, 0xEC, 0xFC]],
         ],
     };
@@ -149,6 +150,28 @@ mod tests {
                 let before = seen.insert(theme.rgb(role), role);
                 assert!(before.is_none(), "{role:?} looks like {before:?}");
             }
+        }
+    }
+
+    /// In degrees; of a grey nothing can be said.
+    fn hue([r, g, b]: Rgb) -> Option<f64> {
+        let [r, g, b] = [r, g, b].map(f64::from);
+        let (high, low) = (r.max(g).max(b), r.min(g).min(b));
+        let turn = match high - low {
+            span if span < 20.0 => return None,
+            span if high == r => (g - b) / span,
+            span if high == g => 2.0 + (b - r) / span,
+            span => 4.0 + (r - g) / span,
+        };
+        Some((60.0 * turn).rem_euclid(360.0))
+    }
+
+    #[test]
+    fn a_role_has_one_hue_in_both_themes() {
+        for role in every_role().into_iter().filter(|role| matches!(role.ink, Ink::Category(_) | Ink::Ramp { .. })) {
+            let (Some(light), Some(dark)) = (hue(Theme::LIGHT.rgb(role)), hue(Theme::DARK.rgb(role))) else { continue };
+            let apart = (light - dark).abs();
+            assert!(apart.min(360.0 - apart) < 25.0, "{role:?}: {light:.0} and {dark:.0} degrees");
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::find::{find_id, is_meant, unknown_word};
 use super::{ReportError, spelling};
+use crate::analysis::statistics::mean;
 use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
 use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count, training_flops};
@@ -15,8 +16,10 @@ use crate::types::metrics::{self, Goal, KnownFloor};
 use crate::types::{MetricName, Seed};
 
 mod document;
+mod parts;
 
 pub use document::document;
+pub use parts::{Part, forewarning, parts};
 
 /// Reads the runs of a plan; a cell that nothing ran yet is there as planned.
 ///
@@ -39,6 +42,7 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
                     reason: None,
                     parameters: parameter_count(&planned.spec).total(),
                     elapsed_secs: 0.0,
+                    sessions: Vec::new(),
                     tokens: 0,
                     flops: 0.0,
                     series: BTreeMap::new(),
@@ -47,7 +51,7 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
             });
         }
     }
-    let floors = floors(&runs);
+    let floors = facts_into_floors(&runs);
     let baseline = plan.baseline.map(|index| cell_axes(plan, &plan.cells[index]));
     Ok(Comparison {
         experiment: experiment.name.clone(),
@@ -117,7 +121,7 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
         metric: metric.clone(),
         goal: Goal::usual(metric.as_str()),
         axes,
-        floors: floors(&runs),
+        floors: facts_into_floors(&runs),
         runs,
         baseline: None,
         negligible: None,
@@ -128,15 +132,11 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
 
 /// Why values of `metric` cannot be compared between these runs: they are counted in other tokens, or on other texts.
 fn incomparable(stored: &[StoredRun], metric: &MetricName) -> Option<String> {
+    // A file may lie elsewhere and be the same: its hash says so.
+    let is_path = |key: &str| matches!(key, "data.corpus" | "finetune.data" | "finetune.test");
     let is_measure_of = |key: &str| {
-        let of_task = matches!(key, "finetune.data_hash" | "finetune.test_hash" | "finetune.valid_fraction");
-        let of_text = matches!(key, "data.corpus_hash" | "data.valid_fraction") || key.starts_with("tokenizer.");
-        let is_pretrained = stored.iter().all(|run| run.planned().is_ok_and(|spec| spec.task().is_none()));
-        (if is_pretrained { of_text } else { of_task }) && key != "tokenizer.dictionary"
+        keys::basis(key).is_some_and(|b| !metrics::is_comparable_across(metric.as_str(), b)) && !is_path(key)
     };
-    if !["valid/", "test/"].iter().any(|part| metric.as_str().starts_with(part)) {
-        return None;
-    }
     let measures = |run: &StoredRun| {
         let leaves = run.subject.settings().into_iter().filter(|(key, _)| is_measure_of(key));
         leaves.collect::<BTreeMap<_, _>>()
@@ -261,6 +261,7 @@ pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
         reason: history.reason().map(str::to_owned),
         parameters,
         elapsed_secs: run.history.working_secs(),
+        sessions: run.history.sessions().collect(),
         tokens,
         flops,
         series: history.all_measured().map(|(name, series)| (name.clone(), points(series))).collect(),
@@ -287,30 +288,54 @@ fn axis(axis: &PlanAxis) -> Axis {
         kind,
         also: Vec::new(),
         redraws_luck: keys::redraws_luck(axis.key),
+        basis: keys::basis(axis.key),
     }
 }
 
 /// What costs no learning, from the facts that the runs measured: the mean over the runs that have the fact. Runs on
 /// different data or tokenizers have different floors; then there is none for all of them.
-fn floors(runs: &[RunData]) -> Vec<Floor> {
+fn facts_into_floors(runs: &[RunData]) -> Vec<Floor> {
     let floor = |known: &&KnownFloor| {
-        let values: Vec<f64> = runs.iter().filter_map(|run| run.facts.get(known.fact)?.as_f64()).collect();
+        let values = facts(runs, known.fact);
         const AGREEMENT: f64 = 0.05;
         let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
         if high - low > AGREEMENT {
             return None;
         }
-        let value = values.iter().sum::<f64>() / values.len() as f64;
-        value.is_finite().then(|| Floor {
-            metric: known.metric.metric_name(),
-            label: known.label.into(),
-            value,
-            explanation: known.explanation.into(),
-        })
+        let value = mean(&values).filter(|value| value.is_finite())?;
+        let questions = mean(&facts(runs, known.questions)).filter(|n| *n > 0.0);
+        let spread = match known.spread {
+            Some(fact) => mean(&facts(runs, fact)),
+            None => Some((value * (1.0 - value)).max(0.0).sqrt()),
+        };
+        let error = questions.zip(spread).map(|(n, spread)| TWO_SIDED_95 * spread / n.sqrt());
+        let coarse = questions.zip(error).filter(|(_, error)| known.metric.is_loss() && *error > FINE);
+        let coarse = coarse.map(|(n, error)| {
+            format!(
+                " An evaluation asks for {n:.0} tokens, and so knows a loss to ± {error:.3} for other held-out text; cells \
+                 that answer the same questions are compared more closely. ± {FINE} takes some {:.0} times as many \
+                 (`train.eval_instances`).",
+                (error / FINE).powi(2).ceil()
+            )
+        });
+        let explanation = known.explanation.to_owned() + &coarse.unwrap_or_default();
+        let metric = known.metric.metric_name();
+        Some(Floor { metric, label: known.label.into(), value, error, explanation })
     };
     let mut floors: Vec<Floor> = metrics::FLOORS.iter().filter_map(floor).collect();
     floors.extend(floors_of_tasks(runs));
     floors
+}
+
+/// The 97.5 % quantile of the normal distribution.
+const TWO_SIDED_95: f64 = 1.96;
+
+/// An evaluation that knows a loss no closer says so.
+const FINE: f64 = 0.02;
+
+/// The numbers that runs recorded as this fact.
+fn facts(runs: &[RunData], name: &str) -> Vec<f64> {
+    runs.iter().filter_map(|run| run.facts.get(name)?.as_f64()).collect()
 }
 
 /// The floors that the runs name themselves, for the data that they are judged by: only where all runs have the same.
@@ -319,7 +344,11 @@ fn floors_of_tasks(runs: &[RunData]) -> Vec<Floor> {
     let Some(first) = said.next().filter(|first| said.all(|other| other == *first)) else { return Vec::new() };
     let read: Vec<TaskFloor> = serde_json::from_value(first.clone()).unwrap_or_default();
     let floor = |TaskFloor { metric, label, value, explanation }| {
-        Some(Floor { metric: metric.parse().ok()?, label, value, explanation })
+        let side = metric.split_once('/').filter(|(_, name)| *name == "accuracy").map(|(side, _)| side);
+        let examples = side.and_then(|side| mean(&facts(runs, &format!("{side}_examples"))));
+        let error =
+            examples.filter(|n| *n > 0.0).map(|n| TWO_SIDED_95 * (value * (1.0 - value)).max(0.0).sqrt() / n.sqrt());
+        Some(Floor { metric: metric.parse().ok()?, label, value, error, explanation })
     };
     read.into_iter().filter_map(floor).collect()
 }

@@ -1,59 +1,189 @@
-//! What runs will take, from what runs in the store took.
+//! What runs will take: from what like runs in the store took, or from a speed that was tried on this machine.
+//!
+//! ```text
+//! time of a run = steps x operations of a step / speed  +  evaluations x operations of one / speed  +  start-up
+//! ```
+//!
+//! The speed is that of the training steps alone, so that a smoke test of few steps predicts hours; the start-up is what a
+//! run took beyond its steps and evaluations. Speeds hold for a shape: the model, the positions of a batch and the threads.
 
 use std::collections::BTreeMap;
 
-use crate::plan::{RunSpec, estimate};
-use crate::store::{Index, RunQuery, RunState, Store, StoreError};
+use crate::plan::{RunSpec, estimate, training_flops};
+use crate::store::{History, Index, RunQuery, RunState, Store, StoreError, StoredRun};
+use crate::types::metrics;
 
 /// Newest finished runs that are looked at.
-const LOOKED_AT: usize = 64;
+const LOOKED_AT: usize = 32;
+/// Seconds before the first step, where no run tells.
+const START_UP: f64 = 0.3;
+/// Factor within which parameters and positions are alike: NSP's head makes two sizes of one preset.
+const LIKE: f64 = 1.05;
 
-/// Floating-point operations a second that finished runs reached, by parameter count.
+/// Speeds of training on this machine, in floating-point operations a second.
 #[derive(Clone, Debug, Default)]
 pub struct Speeds {
-    by_size: BTreeMap<u64, Vec<f64>>,
+    threads: usize,
+    /// Of finished runs of any shape, newest first.
+    finished: Vec<Sample>,
+    /// Tried on this machine.
+    tried: Vec<(Shape, f64)>,
+}
+
+/// What the speed of training hangs on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Shape {
+    parameters: f64,
+    /// Of one forward pass.
+    positions: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Sample {
+    shape: Shape,
+    threads: usize,
+    speed: f64,
+    start_up: f64,
 }
 
 /// How long a run will take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
     pub secs: f64,
-    /// Finished runs that it rests on.
-    pub runs: usize,
-    /// Whether those runs are of the same size; a speed of another size is a rough guide.
-    pub same_size: bool,
+    pub basis: Basis,
+}
+
+/// What a prediction rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// So many finished runs of its shape.
+    LikeRuns(usize),
+    /// Steps of its shape that were tried.
+    Tried,
+    /// The nearest of other shapes: a rough guide.
+    OtherShapes,
 }
 
 impl Speeds {
-    /// Reads the speeds of the newest finished runs.
-    pub fn read(store: &Store) -> Result<Self, StoreError> {
+    /// Reads the speeds of the newest finished runs; predictions are for runs of so many threads.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn read(store: &Store, threads: usize) -> Result<Self, StoreError> {
         let query = RunQuery { states: vec![RunState::Finished], limit: Some(LOOKED_AT), ..RunQuery::default() };
-        let mut speeds = Self::default();
+        let mut finished = Vec::new();
         for row in Index::open(store)?.query(&query)? {
-            let (Some(started), Some(ended)) = (row.started_at, row.ended_at) else { continue };
-            let Ok(spec) = store.run(&row.id)?.read_spec() else { continue };
-            let cost = estimate(&spec);
-            let secs = ended.secs_since(started);
-            if let (Some(flops), true) = (cost.flops, secs > 0.0) {
-                speeds.by_size.entry(cost.parameters.total()).or_default().push(flops / secs);
-            }
+            // A damaged run tells nothing, and is named by other commands.
+            finished.extend(store.load(&row.id).ok().and_then(|run| Sample::of(&run)));
         }
-        Ok(speeds)
+        Ok(Self { threads, finished, tried: Vec::new() })
     }
 
-    /// Predicts from the runs whose size is nearest; absent where nothing was ever finished.
-    pub fn predict(&self, spec: &RunSpec) -> Option<Prediction> {
-        let cost = estimate(spec);
-        let size = cost.parameters.total();
-        let distance = |other: &u64| (*other as f64 / size as f64).ln().abs();
-        let (&nearest, speeds) = self.by_size.iter().min_by(|a, b| distance(a.0).total_cmp(&distance(b.0)))?;
-        let mut speeds = speeds.clone();
-        speeds.sort_by(f64::total_cmp);
-        let median = speeds[speeds.len() / 2];
-        // NSP's head makes two sizes of one preset.
-        let same_size = distance(&nearest) < 0.05;
-        Some(Prediction { secs: cost.flops? / median, runs: speeds.len(), same_size })
+    /// Speeds of a machine on which nothing is finished.
+    pub fn unknown(threads: usize) -> Self {
+        Self { threads, ..Self::default() }
     }
+
+    /// Lets `speed` measure those of `specs` whose shape no finished run has, every shape once, at most so many.
+    pub fn try_others<'a>(
+        &mut self,
+        specs: impl Iterator<Item = &'a RunSpec>,
+        most: usize,
+        mut speed: impl FnMut(&RunSpec) -> Option<f64>,
+    ) {
+        for spec in specs {
+            let Some(shape) = Shape::of(spec) else { continue };
+            let is_known =
+                self.like(shape).next().is_some() || self.tried.iter().any(|(tried, _)| tried.is_like(shape));
+            if !is_known && self.tried.len() < most {
+                self.tried.extend(speed(spec).map(|speed| (shape, speed)));
+            }
+        }
+    }
+
+    /// Predicts from like runs, then from like steps, then from the nearest of either; absent where nothing is known.
+    pub fn predict(&self, spec: &RunSpec) -> Option<Prediction> {
+        let shape = Shape::of(spec)?;
+        let flops = estimate(spec).flops? + evaluation_flops(spec);
+        let like = self.like(shape).map(|sample| sample.speed).collect::<Vec<_>>();
+        let all = || {
+            let finished = self.finished.iter().map(|sample| (sample.shape, sample.speed));
+            finished.chain(self.tried.iter().copied())
+        };
+        let nearest = || all().min_by(|a, b| a.0.distance(shape).total_cmp(&b.0.distance(shape)));
+        let (speed, basis) = match median(like.clone()) {
+            Some(speed) => (speed, Basis::LikeRuns(like.len())),
+            None => match self.tried.iter().find(|(tried, _)| tried.is_like(shape)) {
+                Some((_, speed)) => (*speed, Basis::Tried),
+                None => (nearest()?.1, Basis::OtherShapes),
+            },
+        };
+        let start_up = median(self.finished.iter().map(|sample| sample.start_up).collect()).unwrap_or(START_UP);
+        Some(Prediction { secs: flops / speed + start_up, basis })
+    }
+
+    fn like(&self, shape: Shape) -> impl Iterator<Item = &Sample> {
+        self.finished.iter().filter(move |sample| sample.threads == self.threads && sample.shape.is_like(shape))
+    }
+}
+
+impl Shape {
+    fn of(spec: &RunSpec) -> Option<Self> {
+        let train = &spec.training()?.train;
+        let positions = (train.batch_size * train.seq_len) as f64;
+        Some(Self { parameters: estimate(spec).parameters.total() as f64, positions })
+    }
+
+    /// By how many factors of e they differ.
+    fn distance(self, other: Self) -> f64 {
+        (self.parameters / other.parameters).ln().abs() + (self.positions / other.positions).ln().abs()
+    }
+
+    fn is_like(self, other: Self) -> bool {
+        self.distance(other) < LIKE.ln()
+    }
+}
+
+impl Sample {
+    fn of(run: &StoredRun) -> Option<Self> {
+        let spec = run.planned().ok()?;
+        let step_secs = secs_of_steps(&run.history)?;
+        let speed = training_flops(spec, run.history.last_step().0) / step_secs;
+        let rest = run.history.working_secs() - step_secs;
+        let execution = run.history.facts.get("execution")?;
+        let threads = execution.get("machine")?.get("threads")?.as_u64()?;
+        let start_up = (rest - evaluation_flops(spec) / speed).max(0.0);
+        let is_told = speed.is_finite() && speed > 0.0;
+        is_told.then_some(Self { shape: Shape::of(spec)?, threads: threads as usize, speed, start_up })
+    }
+}
+
+/// What all training steps took, by their tokens and speeds.
+fn secs_of_steps(history: &History) -> Option<f64> {
+    let tokens = history.series(&metrics::TOKENS.metric_name());
+    let speeds = history.series(&metrics::SPEED.metric_name());
+    let by_step = speeds.iter().map(|point| (point.step, point.value)).collect::<BTreeMap<_, _>>();
+    let (mut before, mut secs) = (0.0, 0.0);
+    for point in tokens {
+        let speed = by_step.get(&point.step).copied().filter(|speed| *speed > 0.0)?;
+        secs += (point.value - before) / speed;
+        before = point.value;
+    }
+    (secs > 0.0).then_some(secs)
+}
+
+/// Operations of all evaluations of a run: forward passes over its held-out instances.
+fn evaluation_flops(spec: &RunSpec) -> f64 {
+    let Some(training) = spec.training() else { return 0.0 };
+    let train = &training.train;
+    let evaluations = train.planned_steps().map_or(0, |steps| steps.div_ceil(train.eval_every.max(1)));
+    let forward = training_flops(spec, 1) / 3.0 / train.sequences_a_step() as f64;
+    forward * train.eval_instances as f64 * evaluations as f64
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 #[cfg(test)]
@@ -65,19 +195,43 @@ mod tests {
         testing::tasks(extra).remove(0).spec
     }
 
-    /// The median speed of the nearest size, and a word on whether that is this size.
+    fn sample(spec: &RunSpec, threads: usize, speed: f64, start_up: f64) -> Sample {
+        Sample { shape: Shape::of(spec).unwrap(), threads, speed, start_up }
+    }
+
+    /// The median of like runs; a smoke test of few steps predicts many, and its start-up is not multiplied.
     #[test]
-    fn the_nearest_size_speaks() {
-        let (small, large) = (spec(""), spec("[sweep.grid]\n\"model.num_hidden_layers\" = [8]\n"));
-        let cost = |spec: &RunSpec| estimate(spec);
-        let mut speeds = Speeds::default();
-        assert_eq!(speeds.predict(&small), None);
-        speeds.by_size.insert(cost(&small).parameters.total(), vec![4e9, 1e9, 2e9]);
-        let secs = cost(&small).flops.unwrap() / 2e9;
-        assert_eq!(speeds.predict(&small), Some(Prediction { secs, runs: 3, same_size: true }));
-        let guess = speeds.predict(&large).unwrap();
-        assert!(!guess.same_size && (guess.secs - cost(&large).flops.unwrap() / 2e9).abs() < 1e-9);
-        speeds.by_size.insert(cost(&large).parameters.total(), vec![8e9]);
-        assert_eq!(speeds.predict(&large).map(|guess| (guess.runs, guess.same_size)), Some((1, true)));
+    fn like_runs_speak() {
+        let (short, long) = (spec(""), spec("[sweep.grid]\n\"train.steps\" = [4000]\n"));
+        let mut speeds = Speeds::unknown(1);
+        assert_eq!(speeds.predict(&short), None);
+        speeds.finished = [4e9, 1e9, 2e9].map(|speed| sample(&short, 1, speed, 5.0)).to_vec();
+        speeds.finished.push(sample(&short, 2, 1e12, 5.0));
+        let work = |spec: &RunSpec| estimate(spec).flops.unwrap() + evaluation_flops(spec);
+        let basis = Basis::LikeRuns(3);
+        assert_eq!(speeds.predict(&short), Some(Prediction { secs: work(&short) / 2e9 + 5.0, basis }));
+        assert_eq!(speeds.predict(&long), Some(Prediction { secs: work(&long) / 2e9 + 5.0, basis }));
+        assert!(work(&long) / work(&short) > 90.0);
+    }
+
+    /// Shapes that nothing finished has are tried, each once; what is beyond the number follows the nearest.
+    #[test]
+    fn other_shapes_are_tried() {
+        let layers = |n: usize| spec(&format!("[sweep.grid]\n\"model.num_hidden_layers\" = [{n}]\n"));
+        let specs = [spec(""), layers(4), layers(4), layers(8), layers(16)];
+        let mut speeds = Speeds::unknown(1);
+        speeds.finished = vec![sample(&specs[0], 1, 1e9, 0.0)];
+        let mut tried = 0;
+        speeds.try_others(specs.iter(), 2, |_| {
+            tried += 1;
+            Some(tried as f64 * 1e10)
+        });
+        assert_eq!(tried, 2);
+        let basis = specs.each_ref().map(|spec| speeds.predict(spec).unwrap().basis);
+        use Basis::{LikeRuns, OtherShapes, Tried};
+        assert_eq!(basis, [LikeRuns(1), Tried, Tried, Tried, OtherShapes]);
+        let last = speeds.predict(&specs[4]).unwrap();
+        let expected = (estimate(&specs[4]).flops.unwrap() + evaluation_flops(&specs[4])) / 2e10;
+        assert!((last.secs - expected).abs() < 1e-9);
     }
 }

@@ -1,10 +1,13 @@
 //! Report: what the program knows, as values that a command prints and a server sends, each with one spelling.
 //!
-//! [`comparison`] joins a plan or a query with the store; [`drawing`] writes its figures and its page; [`listing`],
-//! [`record`], [`difference`], [`planned`] and [`explanation`] are the answers of the commands that look, [`find`] is
-//! how runs are named, and [`estimate`] how long they will take. Nothing here knows a terminal or a clock. Field names are stable: fields are added, and
-//! none changes its meaning.
+//! [`comparison`] joins a plan or a query with the store; [`answer`] says in sentences what it came to; [`drawing`] writes
+//! its figures and its [`page`], [`tables`] and [`captions`] what a paper takes beside them, and [`kept`] keeps what was
+//! drawn before; [`listing`], [`record`], [`difference`], [`planned`] and [`explanation`] are the answers of the commands
+//! that look, [`find`] is how runs are named, and [`estimate`] how long they will take. Nothing here knows a terminal or a
+//! clock. Field names are stable: fields are added, and none changes its meaning.
 
+pub mod answer;
+pub mod captions;
 pub mod comparison;
 pub mod difference;
 pub mod drawing;
@@ -12,10 +15,14 @@ mod error;
 pub mod estimate;
 pub mod explanation;
 pub mod find;
+pub mod floors;
+pub mod kept;
 pub mod listing;
+pub mod page;
 pub mod planned;
 pub mod record;
 pub mod spelling;
+pub mod tables;
 mod wanted;
 
 pub use error::ReportError;

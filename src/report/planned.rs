@@ -19,14 +19,19 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// Reads the states and the speeds of all runs.
+    /// Nothing, on a machine of so many threads.
+    pub fn nothing(threads: usize) -> Self {
+        Self { states: BTreeMap::new(), speeds: Speeds::unknown(threads) }
+    }
+
+    /// Reads the states of all runs, and the speeds of those of so many threads.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn read(store: &Store) -> Result<Self, StoreError> {
+    pub fn read(store: &Store, threads: usize) -> Result<Self, StoreError> {
         let rows = Index::open(store)?.query(&RunQuery::default())?;
         let states = nearest_to_finished(rows).into_iter().map(|(hash, row)| (hash, row.state)).collect();
-        Ok(Self { states, speeds: Speeds::read(store)? })
+        Ok(Self { states, speeds: Speeds::read(store, threads)? })
     }
 
     /// How far a specification is; nothing where it has no run.
@@ -79,6 +84,7 @@ pub struct PlannedCell {
     pub label: String,
     pub parameters: Option<u64>,
     pub steps: Option<u64>,
+    /// Positions at full sequences, under the name that this format has for them.
     pub tokens: Option<u64>,
     pub flops: Option<f64>,
     pub disk_bytes: Option<u64>,
@@ -128,7 +134,7 @@ impl PlannedCell {
             label: cell.label.clone(),
             parameters: cost.map(|c| c.parameters.total()),
             steps: cost.and_then(|c| c.steps),
-            tokens: cost.and_then(|c| c.tokens),
+            tokens: cost.and_then(|c| c.positions),
             flops: cost.and_then(|c| c.flops),
             disk_bytes: cost.map(|c| c.disk_bytes),
             runs: cell.runs.iter().map(seed).collect(),

@@ -1,6 +1,8 @@
-//! One way to print a setting, wherever it comes from: `0.0003` is `3e-4` in a table, a figure and an answer alike.
+//! One way to print a setting, wherever it comes from: `0.0003` is `3e-4` in a table, a figure and an answer alike; and one for
+//! a moment on a page.
 
 use crate::experiment::Value;
+use crate::types::Timestamp;
 
 /// A setting of a specification, whose floats are in canonical form (`1.5e-1`), as a person would write it.
 pub fn setting(canonical: &str) -> String {
@@ -21,11 +23,44 @@ pub fn axis_value(value: &serde_json::Value) -> String {
     }
 }
 
+/// A moment to the minute, `2026-01-31 09:30 UTC`.
+pub fn minute(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{} {} UTC", &text[..10], &text[11..16])
+}
+
+/// A p-value: three decimals, or that it is smaller.
+pub fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// `-1,234.50` with a true minus sign.
+pub fn decimal(value: f64, decimals: usize) -> String {
+    let digits = format!("{:.decimals$}", value.abs());
+    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+    let groups = whole.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect::<Vec<_>>();
+    let sign = if value < 0.0 && digits.bytes().any(|b| (b'1'..=b'9').contains(&b)) { "\u{2212}" } else { "" };
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{}{point}{fraction}", groups.join(","))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_moment_is_told_to_the_minute() {
+        let at: Timestamp = "2026-01-31T09:30:59.250Z".parse().unwrap();
+        assert_eq!(minute(at), "2026-01-31 09:30 UTC");
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_rounded() {
+        let spelled = [decimal(-1_234.5, 2), decimal(999.6, 0), decimal(1e6, 0), decimal(-0.001, 2), p_value(0.000_2)];
+        assert_eq!(spelled, ["\u{2212}1,234.50", "1,000", "1,000,000", "0.00", "< 0.001"]);
+    }
 
     #[test]
     fn a_number_is_spelled_alike_everywhere() {

@@ -67,6 +67,8 @@ fn trained(plan: &Plan) -> (tempfile::TempDir, Store, Vec<RunId>) {
                 Event::State { state: RunState::Running, reason: None, at: at(begin + 1_000) },
                 Event::Resumed { step: Step(0), at: at(begin + 1_000) },
                 Event::Fact { name: "unigram_entropy".into(), value: json!(5.5) },
+                Event::Fact { name: "unigram_spread".into(), value: json!(2.0) },
+                Event::Fact { name: "valid_masked_tokens".into(), value: json!(1600) },
                 Event::Step { step: Step(1), chain: ChainDigest(1), metrics: metric("train/loss", 9.0) },
                 Event::Step { step: Step(2), chain: ChainDigest(2), metrics: metric("train/loss", f64::NAN) },
                 Event::Warning { text: "a warning".into() },
@@ -177,7 +179,9 @@ fn a_record_has_specification_provenance_and_every_value() {
         }
       },
       "facts": {
-        "unigram_entropy": 5.5
+        "unigram_entropy": 5.5,
+        "unigram_spread": 2.0,
+        "valid_masked_tokens": 1600
       },
       "warnings": [
         "a warning"
@@ -255,7 +259,7 @@ fn a_difference_has_settings_metrics_and_provenance() {
 fn a_plan_says_what_it_costs_and_what_is_there() {
     let (experiment, plan) = planned();
     let (_folder, store, ids) = trained(&plan);
-    let existing = Existing::read(&store).unwrap();
+    let existing = Existing::read(&store, 1).unwrap();
     let report = PlanReport::of(&experiment, &plan, &existing);
     assert_snapshot!(shown(&report, &ids, &["/cells/0"]), @r#"
     {
@@ -281,14 +285,14 @@ fn a_plan_says_what_it_costs_and_what_is_there() {
               "seed": 0,
               "spec_hash": "...",
               "state": "finished",
-              "seconds": 4.0
+              "seconds": null
             },
             {
               "replicate": 1,
               "seed": 1,
               "spec_hash": "...",
               "state": "failed",
-              "seconds": 4.0
+              "seconds": null
             }
           ]
         }
@@ -434,12 +438,13 @@ fn a_comparison_says_in_numbers_what_the_tables_say() {
         {
           "metric": "valid/mlm_loss",
           "label": "unigram entropy",
-          "value": 5.5
+          "value": 5.5,
+          "plus_minus": 0.098
         }
       ],
       "statement": "...",
       "cautions": [
-        "No cell is better than unigram entropy (5.5000), which costs no learning: differences are between failures."
+        "No cell is better than unigram entropy (5.500 ± 0.098), which costs no learning: differences are between failures."
       ],
       "luck": "Luck: all cells share 2 seeds, so that only whole seeds are independent (1 degree of freedom).",
       "winner": "...",

@@ -2,22 +2,7 @@
 
 use crate::experiment::{Experiment, Key};
 use crate::plot::charts::Choice;
-
-/// How the names of each kind of figure begin; kinds are those of `report.figures`.
-const KINDS: [(&str, &str); 12] = [
-    ("curves-", "curves"),
-    ("final-by-", "axes"),
-    ("importance", "importance"),
-    ("effects", "effects"),
-    ("against-baseline", "effects"),
-    ("marginal-means", "means"),
-    ("interactions", "means"),
-    ("pareto-", "pareto"),
-    ("parallel-coordinates", "parallel"),
-    ("schedules", "schedules"),
-    ("loss-by-parameters", "parameters"),
-    ("loss-by-time", "time"),
-];
+use crate::plot::{Figure, Page};
 
 /// What a comparison draws.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +13,8 @@ pub struct Wanted {
     x: Option<String>,
     /// The axis that is told by colour.
     pub choice: Choice,
+    /// What the figures are drawn for; the report itself is always as wide as a page.
+    pub page: Page,
 }
 
 impl Wanted {
@@ -39,6 +26,7 @@ impl Wanted {
             figures: Some(report.figures.clone()),
             x: label(report.x),
             choice: Choice { colour: label(report.colour_by), panel: None },
+            page: Page { has_words: report.has_words, ..if report.is_column { Page::COLUMN } else { Page::REPORT } },
         }
     }
 
@@ -47,18 +35,12 @@ impl Wanted {
         Self::default()
     }
 
-    /// Whether the figure of this name is drawn.
-    pub fn has(&self, name: &str) -> bool {
-        let kind = kind(name);
-        let is_asked = self.figures.as_ref().zip(kind).is_none_or(|(asked, kind)| asked.iter().any(|one| one == kind));
-        let axis = name.strip_prefix("final-by-");
+    /// Whether this figure is drawn.
+    pub fn has(&self, figure: &Figure) -> bool {
+        let is_asked = self.figures.as_ref().is_none_or(|asked| asked.iter().any(|kind| kind == figure.kind));
+        let axis = figure.name.strip_prefix("final-by-");
         is_asked && axis.zip(self.x.as_deref()).is_none_or(|(axis, x)| axis == x)
     }
-}
-
-/// The kind of a figure.
-fn kind(name: &str) -> Option<&'static str> {
-    KINDS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, kind)| *kind)
 }
 
 #[cfg(test)]
@@ -87,28 +69,30 @@ mod tests {
         )
     }
 
-    /// The names of all figures of a sweep over four axes.
-    fn names() -> Vec<String> {
+    /// All figures of a sweep over four axes.
+    fn figures() -> Vec<Figure> {
         let axes = ["mask_ratio", "nsp", "size", "schedule"];
         let axes = axes.map(|name| fixture::axis(name, &["a", "b"], AxisKind::Category)).to_vec();
-        let figures = standard_figures(&fixture::sweep_over("all", axes, 2), &Choice::default());
-        figures.into_iter().map(|figure| figure.name).collect()
+        standard_figures(&fixture::sweep_over("all", axes, 2), &Choice::default())
     }
 
     #[test]
     fn every_figure_is_of_a_kind_and_every_kind_has_a_figure() {
-        let names = names();
-        let kinds = names.iter().map(|name| kind(name).unwrap_or_else(|| panic!("{name} is of no kind")));
-        let kinds = kinds.collect::<std::collections::BTreeSet<_>>();
+        let mut figures = figures();
+        // What only other sweeps have: drawn cells, more values, models of many sizes.
+        figures.extend(standard_figures(&fixture::drawn(24), &Choice::default()));
+        figures.extend(standard_figures(&fixture::sized(5), &Choice::default()));
+        let kinds = figures.iter().map(|figure| figure.kind).collect::<std::collections::BTreeSet<_>>();
         assert_eq!(kinds, keys::FIGURES.iter().copied().collect());
-        assert!(names.iter().all(|name| wanted("").has(name) && Wanted::everything().has(name)));
+        assert!(figures.iter().all(|figure| wanted("").has(figure) && Wanted::everything().has(figure)));
     }
 
     #[test]
     fn a_file_says_which_figures_it_wants() {
         let drawn = |report: &str| {
             let wanted = wanted(report);
-            names().into_iter().filter(|name| wanted.has(name)).collect::<Vec<_>>().join(" ")
+            let names = figures().into_iter().filter(|figure| wanted.has(figure)).map(|figure| figure.name);
+            names.collect::<Vec<_>>().join(" ")
         };
         let texts = [
             drawn("figures = ['axes', 'effects']"),
@@ -120,6 +104,13 @@ mod tests {
         final-by-nsp
         importance marginal-means interactions pareto-parameters pareto-compute pareto-time parallel-coordinates
         ");
+    }
+
+    #[test]
+    fn a_file_says_what_its_figures_are_for() {
+        assert_eq!(wanted("").page, Page::REPORT);
+        assert_eq!(wanted("width = 'column'").page, Page::COLUMN);
+        assert_eq!(wanted("width = 'column'\ntitle = false").page, Page { has_words: false, ..Page::COLUMN });
     }
 
     #[test]

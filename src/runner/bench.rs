@@ -10,11 +10,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::{Stopwatch, monotonic_secs};
-use crate::plan::{self, CorpusFacts, CorpusFormat, DeviceKind, RunSpec, estimate};
-use crate::trainer::device::{self, DeviceError};
+use crate::plan::{self, CorpusFacts, CorpusFormat, DeviceKind, RunSpec, estimate, training_flops};
+use crate::trainer::device::{self, Device, DeviceError};
 use crate::trainer::kernels::profile::{self, Pass};
 use crate::trainer::kernels::{Compute, Squares, pool};
-use crate::trainer::model::parameters::{self, Weights};
+use crate::trainer::model::parameters::{self, Parameter, Weights};
 use crate::trainer::model::{BertForPreTraining, Tokens};
 use crate::trainer::optimizer::Optimizer;
 use crate::trainer::pretraining::batch::Batch;
@@ -129,12 +129,7 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
     }
     pool::clear();
     reset_peak_memory();
-    let mut model = BertForPreTraining::new(&spec, &device);
-    if options.composed {
-        model = model.computed_by(Compute::Composed);
-    }
-    let mut weights = model.parameters();
-    let mut optimizer = Optimizer::new(spec.optimizer(), &weights);
+    let mut trial = Trial::new(&spec, options.composed, device);
     let (mut secs, mut cpu_secs, mut laps, mut loss) = (Vec::new(), Vec::new(), Laps::default(), f64::NAN);
     for t in 0..WARMUP + options.steps {
         if t == WARMUP {
@@ -142,15 +137,7 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
             profile::take();
         }
         let (whole, cpu_before) = (Stopwatch::start(), cpu_secs_of_this_process());
-        let batch = laps.lap("batch", || random_batch(&spec, t as u64));
-        let (losses, gradients) =
-            laps.lap("forward and backward", || forward_backward(&model, &spec, &batch, t as u64, &device));
-        laps.lap("optimizer", || optimizer.step(&mut weights, &gradients, spec.optimizer().lr));
-        model = laps.lap("weights to the model", || {
-            parameters::recycle(gradients);
-            model.with_parameters(&weights, &device)
-        });
-        loss = losses.total;
+        loss = trial.step(t as u64, &mut laps);
         secs.push(whole.elapsed_secs());
         cpu_secs.extend(cpu_secs_of_this_process().zip(cpu_before).map(|(after, before)| after - before));
     }
@@ -163,7 +150,7 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
     Ok(Measurement {
         shape: shape.name,
         device: options.device.name(),
-        path: if model.bert.compute == Compute::Kernels { "kernels" } else { "composed" },
+        path: if trial.model.bert.compute == Compute::Kernels { "kernels" } else { "composed" },
         threads: rayon::current_num_threads(),
         parameters: cost.parameters.total(),
         batch_size: spec.train().batch_size,
@@ -177,6 +164,74 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
         loss_bits: format!("{:08x}", (loss as f32).to_bits()),
         parts: if options.profile { laps.parts(options.steps) } else { Vec::new() },
     })
+}
+
+/// Floating-point operations a second that training of `spec` reaches on this machine, by a few steps on random tokens: what
+/// to expect before anything was trained. A step that would take long is tried with fewer sequences. Nothing is known where
+/// nothing is pretrained, where the device is not there, and of models that would fill the memory.
+pub fn training_speed(spec: &RunSpec) -> Option<f64> {
+    /// Of one step: a fraction of a second.
+    const FLOPS: f64 = 3e10;
+    const STEPS: usize = 5;
+    const SECS: f64 = 0.5;
+    const PARAMETERS: u64 = 200_000_000;
+    let cost = estimate(spec);
+    if spec.pretraining().is_none() || cost.parameters.total() > PARAMETERS {
+        return None;
+    }
+    let mut spec = spec.clone();
+    let train = &mut spec.training_mut()?.train;
+    train.gradient_accumulation_steps = 1;
+    let whole = training_flops(&spec, 1);
+    let train = &mut spec.training_mut()?.train;
+    let share = (FLOPS / whole).min(1.0);
+    train.batch_size = ((train.batch_size as f64 * share).ceil() as usize).max(1);
+    let device = device::open_for_training(spec.train()).ok()?;
+    let (mut trial, whole, mut secs) = (Trial::new(&spec, false, device), Stopwatch::start(), Vec::new());
+    for t in 0..WARMUP + STEPS {
+        let step = Stopwatch::start();
+        trial.step(t as u64, &mut Laps::default());
+        secs.push(step.elapsed_secs());
+        if t >= WARMUP && whole.elapsed_secs() > SECS {
+            break;
+        }
+    }
+    let secs = sorted(secs.split_off(WARMUP));
+    Some(training_flops(&spec, 1) / secs[secs.len() / 2])
+}
+
+/// A model in training on random tokens.
+struct Trial<'a> {
+    spec: &'a RunSpec,
+    device: Device,
+    model: BertForPreTraining,
+    weights: Vec<Parameter>,
+    optimizer: Optimizer,
+}
+
+impl<'a> Trial<'a> {
+    fn new(spec: &'a RunSpec, composed: bool, device: Device) -> Self {
+        let mut model = BertForPreTraining::new(spec, &device);
+        if composed {
+            model = model.computed_by(Compute::Composed);
+        }
+        let weights = model.parameters();
+        let optimizer = Optimizer::new(spec.optimizer(), &weights);
+        Self { spec, device, model, weights, optimizer }
+    }
+
+    /// One whole training step; the loss.
+    fn step(&mut self, t: u64, laps: &mut Laps) -> f64 {
+        let Self { spec, device, model, weights, optimizer } = self;
+        let batch = laps.lap("batch", || random_batch(spec, t));
+        let (losses, gradients) = laps.lap("forward and backward", || forward_backward(model, spec, &batch, t, device));
+        laps.lap("optimizer", || optimizer.step(weights, &gradients, spec.optimizer().lr));
+        *model = laps.lap("weights to the model", || {
+            parameters::recycle(gradients);
+            model.clone().with_parameters(weights, device)
+        });
+        losses.total
+    }
 }
 
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {
@@ -217,13 +272,14 @@ fn spec(shape: &Shape, options: &Options) -> RunSpec {
     plan.cells[0].runs[0].spec.clone()
 }
 
-/// Random tokens in full sequences, two segments each, 15 % of the rows masked.
+/// Random tokens in full sequences, two segments each, as many of the rows masked as the objective asks for.
 fn random_batch(spec: &RunSpec, step: u64) -> Batch {
     let (b, s, v) = (spec.train().batch_size, spec.train().seq_len, spec.tokenizer.vocab_size as u32);
     let mut draws = Stream::new(Seed(1), Purpose::Pair, step, 0).draws();
     let ids: Vec<u32> = (0..b * s).map(|_| 5 + draws.below(v - 5)).collect();
     let segments = (0..b * s).map(|i| u32::from(i % s >= s / 2)).collect();
-    let m = b * s * 15 / 100;
+    let m = ((b * s) as f64 * spec.objective().mask_ratio) as usize;
+    let m = m.max(1);
     let rows: Vec<i32> = (0..m).map(|i| (i * b * s / m) as i32).collect();
     Batch {
         labels: rows.iter().map(|&row| ids[row as usize] as i32).collect(),
@@ -279,6 +335,7 @@ fn peak_memory_mib() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runner::testing;
 
     /// The benchmark measures the work that it says: full sequences, and the operations of the closed form.
     #[test]
@@ -303,5 +360,17 @@ mod tests {
         assert!(found.gflops > 0.0 && found.share_of_peak.is_some());
         let parts: Vec<&str> = found.parts.iter().map(|part| part.part.as_str()).collect();
         assert!(parts.contains(&"attention, backward") && parts.contains(&"optimizer"), "{parts:?}");
+    }
+
+    /// A speed is that of the machine, whatever the number of sequences, and nobody waits for it.
+    #[test]
+    fn a_speed_is_tried_without_training() {
+        let planned = |extra: &str| testing::tasks(extra).remove(0).spec;
+        let watch = Stopwatch::start();
+        for extra in ["", "[objective]\nnsp = \"off\"\nmask_ratio = 0.5\n", "batch_size = 4096\n"] {
+            let speed = training_speed(&planned(extra)).expect("flex is always there");
+            assert!(speed > 1e7 && speed < 1e14, "{extra}: {speed}");
+        }
+        assert!(watch.elapsed_secs() < 60.0);
     }
 }

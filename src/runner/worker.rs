@@ -151,8 +151,10 @@ impl Run {
         record_data(&data, recorder)?;
         recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
         self.adopt(spec, recorder)?;
-        let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
-        let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
+        let PreparedData { tokenizer, train: train_side, valid, .. } = &data;
+        let (specials, continues, characters) =
+            (tokenizer.special_ids(), tokenizer.continuations(), tokenizer.characters());
+        let corpus = Corpus { train: train_side, valid, specials, continues: &continues, characters: &characters };
         Ok(train(spec, &Pretraining::new(spec, &corpus)?, &self.dir.checkpoints_path(), recorder)?)
     }
 
@@ -243,7 +245,9 @@ fn record_data(data: &PreparedData, recorder: &mut StoreRecorder) -> Result<(), 
     recorder.append(&fact("tokenizer_hash", json!(data.tokenizer_hash)))?;
     recorder.append(&fact("train_data", side(&data.stats.train)))?;
     recorder.append(&fact("valid_data", side(&data.stats.valid)))?;
-    recorder.append(&fact(metrics::UNIGRAM_ENTROPY.fact, json!(unigram_entropy(&data.valid))))
+    let (entropy, spread) = unigram_entropy(&data.valid);
+    recorder.append(&fact(metrics::UNIGRAM_ENTROPY.fact, json!(entropy)))?;
+    recorder.append(&fact(metrics::UNIGRAM_SPREAD, json!(spread)))
 }
 
 fn fact(name: &str, value: serde_json::Value) -> Event {

@@ -160,8 +160,13 @@ impl History {
     /// Seconds that the run was being worked on: from each start to the end that followed it. A start without an end (a
     /// killed worker) counts for nothing.
     pub fn working_secs(&self) -> f64 {
+        self.sessions().map(|(from, to)| to.secs_since(from)).sum()
+    }
+
+    /// From when to when the run was being worked on.
+    pub fn sessions(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         let pairs = self.states.windows(2).filter(|pair| pair[0].state == RunState::Running);
-        pairs.filter(|pair| pair[1].state != RunState::Running).map(|pair| pair[1].at.secs_since(pair[0].at)).sum()
+        pairs.filter(|pair| pair[1].state != RunState::Running).map(|pair| (pair[0].at, pair[1].at))
     }
 
     /// The last training step that was recorded.

@@ -5,7 +5,8 @@
 
 use std::cmp::Ordering;
 
-use burn::tensor::{Device, Tensor};
+pub use burn::tensor::Device;
+use burn::tensor::Tensor;
 
 use super::kernels::isa::InstructionSet;
 use crate::plan::{DeviceKind, Isa, NUMERICS, NormPosition, RunSpec, TrainSpec};

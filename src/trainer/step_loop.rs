@@ -388,7 +388,8 @@ mod tests {
     #[test]
     fn accumulated_gradients_are_the_mean_over_the_batches_of_a_step() {
         let documents = Toy::random(20, 3);
-        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        let corpus =
+            Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[], characters: &[] };
         let device = Device::flex().autodiff();
         let spec = tiny_spec();
         let model = BertForPreTraining::new(&spec, &device);
@@ -511,7 +512,8 @@ mod tests {
     fn what_is_planned_is_what_a_run_computes() {
         // Every sequence is full: one document of one sentence that fills the sequence but for its special tokens.
         let documents = Toy((0..12).map(|d| vec![vec![5 + d; tiny_spec().train().seq_len - 2]]).collect());
-        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        let corpus =
+            Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[], characters: &[] };
         let lengths = [TrainLength::Steps(2), TrainLength::Epochs(1.2)];
         for (length, accumulation) in lengths.into_iter().flat_map(|length| [(length, 1), (length, 3)]) {
             let mut spec = tiny_spec();
@@ -532,7 +534,7 @@ mod tests {
             };
             let planned = with(TrainSpec { length: TrainLength::Steps(steps), ..spec.train().clone() });
             let recorded = kept.steps.last().unwrap().iter().find(|(metric, _)| **metric == metrics::TOKENS).unwrap().1;
-            assert_eq!(planned.tokens, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
+            assert_eq!(planned.positions, Some(recorded as u64), "{length:?}, accumulation {accumulation}");
             let one = TrainSpec {
                 length: TrainLength::Steps(1),
                 batch_size: 1,
@@ -549,7 +551,8 @@ mod tests {
     #[test]
     fn pretraining_records_its_part_of_the_table() {
         let documents = Toy::random(20, 3);
-        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        let corpus =
+            Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[], characters: &[] };
         for nsp in [Nsp::Off, Nsp::Random] {
             let mut spec = tiny_spec();
             spec.objective_mut().nsp = nsp;

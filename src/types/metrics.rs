@@ -48,6 +48,17 @@ pub struct Judged {
     pub test: Metric,
 }
 
+/// What a metric of held-out data is a mean over: where two runs differ in it, their values cannot be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// The tokens of the held-out text.
+    Tokens,
+    /// The held-out text itself.
+    Texts,
+    /// The labelled examples of a task.
+    Examples,
+}
+
 /// Which direction of a metric is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -66,6 +77,11 @@ pub struct KnownFloor {
     pub label: &'static str,
     /// What it is, in a sentence.
     pub explanation: &'static str,
+    /// The fact that counts what an evaluation asks: the metric is known to what a sample of so many tells.
+    pub questions: &'static str,
+    /// The fact that is the standard deviation of one answer's score; absent for a share of right answers, where the share
+    /// says it.
+    pub spread: Option<&'static str>,
 }
 
 macro_rules! metrics {
@@ -123,6 +139,8 @@ metrics! {
             "valid/accuracy_kept", "validation accuracy where the token was kept", "share", Maximize, Pretraining;
         NSP_ACCURACY = "valid/nsp_accuracy", "validation NSP accuracy", "share", Maximize, Pairs;
         PERPLEXITY = "valid/perplexity", "validation perplexity", "", Minimize, Pretraining;
+        BITS_PER_CHARACTER =
+            "valid/bits_per_character", "validation MLM loss by characters", "bits/character", Minimize, Pretraining;
         TRAIN_LOSS = "train/loss", "training loss", "nats", Minimize, Training;
         TRAIN_MLM_LOSS = "train/mlm_loss", "training MLM loss", "nats/token", Minimize, Pretraining;
         TRAIN_NSP_LOSS = "train/nsp_loss", "training NSP loss", "nats/pair", Minimize, Pairs;
@@ -147,6 +165,13 @@ metrics! {
     }
 }
 
+/// The fact that counts the masked tokens of an evaluation.
+pub const VALID_MASKED_TOKENS: &str = "valid_masked_tokens";
+/// The fact that counts the pairs of an evaluation.
+pub const VALID_PAIRS: &str = "valid_pairs";
+/// The fact that is the standard deviation of a token's loss for who knows nothing but the tokens' frequencies.
+pub const UNIGRAM_SPREAD: &str = "unigram_spread";
+
 /// The floors that every run of pretraining measures.
 pub static FLOORS: [&KnownFloor; 4] = [&UNIGRAM_ENTROPY, &NEIGHBOURS, &BAG_OF_WORDS, &LENGTHS];
 
@@ -155,6 +180,8 @@ pub static UNIGRAM_ENTROPY: KnownFloor = KnownFloor {
     metric: &VALID_MLM_LOSS,
     label: "unigram entropy",
     explanation: "The loss of knowing nothing but how often each token of the held-out text occurs.",
+    questions: VALID_MASKED_TOKENS,
+    spread: Some(UNIGRAM_SPREAD),
 };
 
 pub static NEIGHBOURS: KnownFloor = KnownFloor {
@@ -162,6 +189,8 @@ pub static NEIGHBOURS: KnownFloor = KnownFloor {
     metric: &MASKED_ACCURACY,
     label: "two neighbours",
     explanation: "Counting which tokens stood between the same two neighbours: what a model without wider context knows.",
+    questions: VALID_MASKED_TOKENS,
+    spread: None,
 };
 
 pub static BAG_OF_WORDS: KnownFloor = KnownFloor {
@@ -169,6 +198,8 @@ pub static BAG_OF_WORDS: KnownFloor = KnownFloor {
     metric: &NSP_ACCURACY,
     label: "bag of words of B",
     explanation: "Naive Bayes on the words of B alone: what negatives give away by their words.",
+    questions: VALID_PAIRS,
+    spread: None,
 };
 
 pub static LENGTHS: KnownFloor = KnownFloor {
@@ -176,6 +207,8 @@ pub static LENGTHS: KnownFloor = KnownFloor {
     metric: &NSP_ACCURACY,
     label: "lengths alone",
     explanation: "The better guess for each pair of lengths: what negatives give away by their length.",
+    questions: VALID_PAIRS,
+    spread: None,
 };
 
 /// All metrics, in the order of the table.
@@ -209,6 +242,19 @@ pub fn deciding_by_stage() -> impl Iterator<Item = &'static Metric> {
 /// Whether two executions of one spec must agree bit for bit on the metric of this name: on all but what the clock says.
 pub fn is_deterministic(name: &str) -> bool {
     !name.starts_with("time/")
+}
+
+/// Whether values of the metric of this name can be compared between runs that differ in this basis.
+pub fn is_comparable_across(name: &str, basis: Basis) -> bool {
+    if !["valid/", "test/"].iter().any(|group| name.starts_with(group)) {
+        return true;
+    }
+    let is_of_task = find(name).is_some_and(|metric| matches!(metric.source, Source::Tasks(_)));
+    match basis {
+        Basis::Examples => !is_of_task,
+        Basis::Texts => is_of_task,
+        Basis::Tokens => is_of_task || name == BITS_PER_CHARACTER.name,
+    }
 }
 
 impl Metric {
@@ -323,6 +369,15 @@ mod tests {
         }
         assert_eq!((Goal::usual("eval/f1"), Goal::usual("eval/cost")), (Goal::Maximize, Goal::Minimize));
         assert_eq!(Goal::Minimize.best([2.0, 1.0, 3.0]), Some(1.0));
+    }
+
+    #[test]
+    fn what_is_a_mean_over_other_things_is_not_compared() {
+        let across = |name: &str| [Basis::Tokens, Basis::Texts, Basis::Examples].map(|b| is_comparable_across(name, b));
+        assert_eq!(across("valid/mlm_loss"), [false, false, true]);
+        assert_eq!(across("valid/bits_per_character"), [true, false, true]);
+        assert_eq!(across("test/accuracy"), [true, true, false]);
+        assert_eq!(across("time/tokens_per_s"), [true; 3]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::Workbench;
+use crate::support::{Workbench, without_durations};
 
 /// Four cells of two seeds, twenty steps each.
 const SWEEP: &str = r#"[sweep.grid]
@@ -25,16 +25,16 @@ const COMPARE: &str = "compare tiny.toml --set train.steps=20";
 #[test]
 fn a_plan_says_what_it_amounts_to_and_trains_nothing() {
     let workbench = Workbench::tiny(SWEEP);
-    assert_snapshot!(workbench.scrub(&workbench.stdout("plan tiny.toml")), @r"
+    assert_snapshot!(without_durations(&workbench.stdout("plan tiny.toml")), @r"
     tiny
 
-    mask_ratio  nsp     parameters  steps  tokens  FLOPs  time a run  finished
-    0.15        off         43,588     40   10.2k   915M           ?       0/2
-    0.15        random      44,710     40   10.2k   860M           ?       0/2
-    0.3         off         43,588     40   10.2k  1.14G           ?       0/2
-    0.3         random      44,710     40   10.2k  1.15G           ?       0/2
+    mask_ratio  nsp  parameters  steps  positions  FLOPs  time a run  finished
+    0.15  off  43,588  40  10.2k  915M  [TIME]  0/2
+    0.15  random  44,710  40  10.2k  860M  [TIME]  0/2
+    0.3  off  43,588  40  10.2k  1.14G  [TIME]  0/2
+    0.3  random  44,710  40  10.2k  1.15G  [TIME]  0/2
 
-    grid 2 x 2 = 4 cells x 2 seeds = 8 runs; 0 finished, 8 to run; how long that takes is not known before the first run is finished
+    grid 2 x 2 = 4 cells x 2 seeds = 8 runs; 0 finished, 8 to run, about [TIME] one after another (from steps that were tried just now)
     ");
     assert!(!workbench.path("runs").exists(), "planning writes nothing");
     let plan = workbench.json("plan tiny.toml --json", "ablate-plan-1");
@@ -56,16 +56,16 @@ fn the_known_presets_have_the_known_sizes() {
     let cells = plan["cells"].as_array().unwrap();
     let parameters: Vec<&Value> = cells.iter().map(|cell| &cell["parameters"]).collect();
     assert_eq!(parameters, [&json!(1_052_256), &json!(1_257_600), &json!(4_551_936), &json!(10_804_736)]);
-    assert_snapshot!(workbench.stdout("plan sizes.toml"), @r"
+    assert_snapshot!(without_durations(&workbench.stdout("plan sizes.toml")), @r"
     sizes
 
-    preset        parameters  steps  tokens  FLOPs  time a run  finished
-    aiffel-1m      1,052,256  1,000   4.10M  11.0T           ?       0/1
-    aiffel-1.26m   1,257,600  1,000   4.10M  9.38T           ?       0/1
-    aiffel-4m      4,551,936  1,000   4.10M  70.3T           ?       0/1
-    aiffel-10m    10,804,736  1,000   4.10M   179T           ?       0/1
+    preset  parameters  steps  positions  FLOPs  time a run  finished
+    aiffel-1m  1,052,256  1,000  4.10M  11.0T  [TIME]  0/1
+    aiffel-1.26m  1,257,600  1,000  4.10M  9.38T  [TIME]  0/1
+    aiffel-4m  4,551,936  1,000  4.10M  70.3T  [TIME]  0/1
+    aiffel-10m  10,804,736  1,000  4.10M  179T  [TIME]  0/1
 
-    grid 4 = 4 cells x 1 seed = 4 runs; 0 finished, 4 to run; how long that takes is not known before the first run is finished
+    grid 4 = 4 cells x 1 seed = 4 runs; 0 finished, 4 to run, about [TIME] one after another (from steps that were tried just now)
     ");
 }
 
@@ -200,18 +200,73 @@ fn a_corpus_is_looked_up_beside_the_file_and_then_under_the_data_root() {
     }
 }
 
-/// Figures of an earlier comparison would be taken for current, but a folder that a person named holds other things.
+/// Reports of a name are kept, the newest is `latest`, and what others put beside them stays.
 #[test]
-fn a_comparison_removes_its_own_stale_figures_and_nothing_else() {
-    let workbench = Workbench::tiny("");
-    workbench.stdout("run tiny.toml --set train.steps=2");
-    for folder in ["runs/reports/tiny", "mine"] {
+fn reports_are_kept_and_foreign_files_stay() {
+    let workbench = Workbench::tiny(SWEEP);
+    workbench.stdout(RUN);
+    let shelf = workbench.path("runs/reports/tiny");
+    let kept = || {
+        let entries = fs::read_dir(&shelf).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        entries.filter(|name| name.starts_with("20")).collect::<BTreeSet<_>>()
+    };
+    let page = || fs::read_to_string(shelf.join("latest/report.html")).unwrap();
+    let (first, first_page) = (kept(), page());
+    assert_eq!(first.len(), 1, "{first:?}");
+    for folder in ["runs/reports/tiny", "runs/reports/tiny/latest", "mine"] {
         fs::create_dir_all(workbench.path(folder)).unwrap();
         fs::write(workbench.path(&format!("{folder}/logo.svg")), "<svg/>").unwrap();
     }
-    workbench.stdout("compare tiny.toml --set train.steps=2");
-    workbench.stdout("compare tiny.toml --set train.steps=2 --out mine");
-    assert!(!workbench.path("runs/reports/tiny/logo.svg").exists() && workbench.path("mine/logo.svg").exists());
+    workbench.stdout(COMPARE);
+    assert_eq!(kept(), first, "the same runs are the same report");
+    workbench.stdout(&format!("{COMPARE} --metric valid/masked_accuracy"));
+    assert_eq!(kept().len(), 2);
+    assert!(page() != first_page && page().contains("valid/masked_accuracy"));
+    let index = fs::read_to_string(shelf.join("index.html")).unwrap();
+    kept().iter().for_each(|name| assert!(index.contains(&format!("{name}/report.html")), "{name}: {index}"));
+    workbench.stdout(&format!("{COMPARE} --out mine"));
+    for kept in ["runs/reports/tiny/logo.svg", "mine/logo.svg"] {
+        assert!(workbench.path(kept).exists(), "{kept}");
+    }
+    assert!(shelf.join(first.first().unwrap()).join("logo.svg").exists());
+    // The links of a report lead to the folders of its runs, wherever it lies.
+    for (folder, way) in [("runs/reports/tiny/latest", "../../.."), ("mine", "../runs")] {
+        let page = fs::read_to_string(workbench.path(folder).join("report.html")).unwrap();
+        let run = workbench.run_folders()[0].file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(page.contains(&format!("href=\"{way}/{run}/\"")), "{folder}");
+    }
+}
+
+/// A terminal of 80 columns is wide enough for what is printed without being asked for.
+#[test]
+fn lines_fit_a_terminal_of_80_columns() {
+    let workbench = Workbench::tiny(SWEEP);
+    for line in [RUN, COMPARE, "list", "show latest", "plan tiny.toml --set train.steps=20"] {
+        let words = line.split_whitespace().collect::<Vec<_>>();
+        let output = workbench.command(&words).env("COLUMNS", "80").output().unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert!(output.status.success(), "{line}: {}", said[1]);
+        let folder = workbench.path("").display().to_string();
+        let wide = said
+            .iter()
+            .flat_map(|text| text.lines())
+            .filter(|said| said.chars().count() > 80 && !said.contains(&folder));
+        assert_eq!(wide.collect::<Vec<_>>(), [""; 0], "{line}");
+    }
+}
+
+/// `run` ends with its answer; the tables are a flag away.
+#[test]
+fn the_answer_comes_before_the_tables() {
+    let workbench = Workbench::tiny(SWEEP);
+    let run = workbench.run(RUN);
+    assert!(run.stdout.contains("of 4 cells") && run.stdout.contains("effect on"), "{}", run.stdout);
+    assert!(run.stdout.lines().count() <= 12, "{}", run.stdout);
+    for part in ["reports/tiny/latest/report.html", "--tables", "ablate list tiny", "ablate show "] {
+        assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
+    }
+    let tables = workbench.stdout(&format!("{COMPARE} --tables"));
+    assert!(tables.contains("share of variance") && tables.contains("Luck:"), "{tables}");
 }
 
 #[test]

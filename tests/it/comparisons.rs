@@ -103,3 +103,28 @@ fn reproductions_are_left_out_and_said_to_be() {
     let json: Value = serde_json::from_str(&output.stdout).unwrap();
     assert!(json["cells"].as_array().unwrap().iter().all(|cell| cell["seeds"].as_array().unwrap().len() == 2));
 }
+
+/// Tokenizers have other tokens: each is shown by itself, and all of them together by the character.
+#[test]
+fn tokenizers_are_compared_by_the_character_alone() {
+    let grid = "[sweep.grid]\n\"tokenizer.vocab_size\" = [850, 900]\n\"objective.mask_ratio\" = [0.15, 0.3]\n";
+    let workbench = Workbench::tiny(grid);
+    let said = workbench.run("run tiny.toml --set train.steps=10").stderr;
+    assert!(said.contains("`valid/mlm_loss` is a mean over other tokens for each value of `vocab_size`"), "{said}");
+    let apart = workbench.json("compare tiny.toml --set train.steps=10 --json", "ablate-comparison-parts-1");
+    let parts = apart["parts"].as_array().unwrap();
+    assert_eq!(parts.len(), 2);
+    for part in parts {
+        assert_eq!(names(&part["axes"]), "\"mask_ratio\" [\"0.15\",\"0.3\"] with []");
+        assert_eq!(part["cells"].as_array().unwrap().len(), 2);
+        assert!(part["floors"].as_array().unwrap().iter().all(|floor| floor["plus_minus"].as_f64().unwrap() > 0.0));
+    }
+    let together = "compare tiny.toml --set train.steps=10 --metric valid/bits_per_character --json";
+    let together = workbench.json(together, "ablate-comparison-2");
+    assert_eq!(together["cells"].as_array().unwrap().len(), 4);
+    assert!(together["cells"].as_array().unwrap().iter().all(|cell| cell["mean"].as_f64().unwrap() > 0.0));
+    let by_query = "compare tiny --metric valid/bits_per_character --json";
+    assert_eq!(workbench.json(by_query, "ablate-comparison-2")["cells"].as_array().unwrap().len(), 4);
+    let refused = workbench.run("compare tiny");
+    assert!(refused.code == Some(2) && refused.stderr.contains("cannot be compared"), "{}", refused.stderr);
+}

@@ -95,6 +95,6 @@ fn a_comparison_shows_what_was_stopped() {
     workbench.run("run tiny.toml --jobs 2");
     let table = workbench.run("compare tiny.toml");
     assert!(table.stdout.contains("stopped"), "{}", table.stdout);
-    let report = std::fs::read_to_string(workbench.path("runs/reports/tiny/report.html")).unwrap();
+    let report = std::fs::read_to_string(workbench.path("runs/reports/tiny/latest/report.html")).unwrap();
     assert!(report.contains("stopped at rung 0, step 10"), "the report gives the reason");
 }

@@ -169,7 +169,8 @@ impl Drawn {
     fn by(spec: &RunSpec, sources: &DataSources) -> Self {
         let data = corpora::prepare(spec, sources).unwrap();
         let (specials, continues) = (data.tokenizer.special_ids(), data.tokenizer.continuations());
-        let corpus = Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues };
+        let corpus =
+            Corpus { train: &data.train, valid: &data.valid, specials, continues: &continues, characters: &[] };
         let stage = Pretraining::new(spec, &corpus).unwrap();
         let model = stage.start(&device::open(DeviceKind::Flex).unwrap());
         let draws = |value: &f32| f64::from(*value) / spec.model.initializer_range;

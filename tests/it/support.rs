@@ -73,7 +73,7 @@ impl Workbench {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ablate"));
         command.args(arguments).current_dir(self.folder.path());
-        for variable in ["ABLATE_RUNS", "ABLATE_DATA", "ABLATE_FONT", "RAYON_NUM_THREADS"] {
+        for variable in ["ABLATE_RUNS", "ABLATE_DATA", "ABLATE_FONT", "RAYON_NUM_THREADS", "COLUMNS"] {
             command.env_remove(variable);
         }
         command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -135,6 +135,32 @@ impl Workbench {
         }
         text.lines().map(|line| format!("{}\n", scrub_times(line).trim_end())).collect()
     }
+}
+
+/// Without how long things take here: durations become `[TIME]`, and what a column is wide with them no longer shows.
+pub fn without_durations(text: &str) -> String {
+    let is_number = |word: &&str| word.trim_start_matches('~').parse::<f64>().is_ok();
+    let is_unit = |word: &&str| ["s", "min", "h", "d"].contains(word);
+    let cell = |cell: &str| {
+        let words = cell.split(' ').collect::<Vec<_>>();
+        let mut kept: Vec<&str> = Vec::new();
+        let mut i = 0;
+        while i < words.len() {
+            if is_number(&words[i]) && words.get(i + 1).is_some_and(is_unit) {
+                kept.extend((kept.last() != Some(&"[TIME]")).then_some("[TIME]"));
+                i += 2;
+            } else {
+                kept.push(words[i]);
+                i += 1;
+            }
+        }
+        kept.join(" ")
+    };
+    let line = |line: &str| {
+        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(cell);
+        cells.collect::<Vec<_>>().join("  ")
+    };
+    text.lines().map(|text| line(text) + "\n").collect()
 }
 
 /// Waits for the end of a command.

@@ -1,25 +1,31 @@
 //! `ablate compare`: tables, figures and a report over the runs of an experiment, or over any runs.
 
+mod ending;
 mod tables;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::analysis::{Comparison, summarize};
+use crate::analysis::{Comparison, RunState, Summary, summarize};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::{Value, json};
 
 use crate::cli::args::{ExperimentFile, Json};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
-use crate::cli::printer::Style;
+use crate::cli::printer::{Stream, Style};
 use crate::clock;
+use crate::experiment::Source;
 use crate::report::Wanted;
-use crate::report::comparison::{self, Found};
+use crate::report::answer::Answer;
+use crate::report::comparison::{self, Found, Part};
 use crate::report::drawing::{self, Drawn};
+use crate::report::kept::{self, Entry};
+use crate::report::page::Record;
 use crate::runner::provenance::Program;
 use crate::store::{Index, Store};
-use crate::types::MetricName;
 use crate::types::metrics::{self, Goal};
+use crate::types::{ContentHash, MetricName};
 
 /// What `ablate compare` takes.
 #[derive(Debug, clap::Args)]
@@ -36,10 +42,13 @@ pub struct Arguments {
     /// Which way is better [default: the experiment's, or what is usual for the metric]
     #[arg(long, value_parser = goals())]
     pub goal: Option<Goal>,
-    /// Where figures and report are written [default: reports/NAME in the store]
+    /// Where figures and report are written [default: a folder of its own in reports/NAME of the store]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
+    /// Print every table, not the answer alone
+    #[arg(long)]
+    pub tables: bool,
+    /// A TrueType or OpenType font for PNG and PDF files: for Hangul in place of the built-in one, and for what that lacks
     #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
     pub font: Option<PathBuf>,
     #[command(flatten)]
@@ -60,22 +69,68 @@ pub struct Drawing<'a> {
     pub out: Option<&'a Path>,
     /// A font for what the built-in one lacks.
     pub font: Option<&'a Path>,
-    /// Whether the tables are printed as JSON.
-    pub json: bool,
+    /// What is printed.
+    pub print: Print,
+}
+
+/// What a comparison prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Print {
+    /// The answer, the effects of the axes, and what to do next.
+    Answer,
+    /// Every table.
+    Tables,
+    /// All of it for a program.
+    Json,
+}
+
+impl Print {
+    /// What is printed where every table was asked for, or JSON, or neither.
+    pub fn asked(tables: bool, json: bool) -> Self {
+        match (json, tables) {
+            (true, _) => Self::Json,
+            (false, true) => Self::Tables,
+            (false, false) => Self::Answer,
+        }
+    }
+}
+
+/// What is compared: how it is called, where it comes from, how it is asked for again.
+struct Subject<'a> {
+    /// The name of its folder of reports.
+    name: &'a str,
+    wanted: Wanted,
+    files: Vec<Source>,
+    sets: &'a [String],
+    /// The words behind `compare`.
+    words: Vec<String>,
+}
+
+impl<'a> Subject<'a> {
+    fn of(loaded: &'a Loaded, file: &Path, sets: &'a [String]) -> Self {
+        let with = sets.iter().flat_map(|set| ["--set".to_owned(), set.clone()]);
+        Self {
+            name: &loaded.experiment.name,
+            wanted: Wanted::of(&loaded.experiment),
+            files: loaded.experiment.source.iter().cloned().collect(),
+            sets,
+            words: [file.display().to_string()].into_iter().chain(with).collect(),
+        }
+    }
 }
 
 /// Compares the runs that an experiment file plans, or those that a query finds.
 pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
-    let drawing =
-        Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: arguments.json.wanted };
+    let print = Print::asked(arguments.tables, arguments.json.wanted);
+    let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), print };
     match file_of(arguments)? {
         Some(file) => {
-            let loaded = context.load(&ExperimentFile { file, sets: arguments.sets.clone() })?;
+            let loaded = context.load(&ExperimentFile { file: file.clone(), sets: arguments.sets.clone() })?;
             let store = context.existing_store()?;
             context.say_unreadable(&Index::open(&store)?);
             let mut comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, &store)?;
             decide(&mut comparison, arguments)?;
-            show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, &drawing)
+            show(context, comparison, &store, &Subject::of(&loaded, &file, &arguments.sets), &drawing)
         }
         None => {
             let store = context.existing_store()?;
@@ -84,16 +139,23 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
                 comparison::of_query(&arguments.what, &metric_of(arguments), &store)?;
             decide(&mut comparison, arguments)?;
             say_left_out(context, reproductions, repeated);
-            show(context, &comparison, &Wanted::everything(), &folder_name(&comparison.experiment), &drawing)
+            let (name, words) = (folder_name(&comparison.experiment), arguments.what.clone());
+            let subject = Subject { name: &name, wanted: Wanted::everything(), files: Vec::new(), sets: &[], words };
+            show(context, comparison, &store, &subject, &drawing)
         }
     }
 }
 
-/// Prints the tables of an experiment's comparison and writes figures and report.
-pub fn draw(context: &Context, loaded: &Loaded, store: &Store, drawing: &Drawing) -> Result<(), CliError> {
+/// Writes figures and report of an experiment's comparison, and prints what it came to.
+pub fn draw(
+    context: &Context,
+    (loaded, file): (&Loaded, &ExperimentFile),
+    store: &Store,
+    drawing: &Drawing,
+) -> Result<(), CliError> {
     context.say_unreadable(&Index::open(store)?);
     let comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, store)?;
-    show(context, &comparison, &Wanted::of(&loaded.experiment), &loaded.experiment.name, drawing)
+    show(context, comparison, store, &Subject::of(loaded, &file.file, &file.sets), drawing)
 }
 
 /// The experiment file, where the arguments name one: a single word that is a file, or ends as one.
@@ -145,8 +207,13 @@ fn decide(comparison: &mut Comparison, arguments: &Arguments) -> Result<(), CliE
 
 /// The folder of a query's report: what was typed, without what a path would stumble over.
 fn folder_name(query: &str) -> String {
+    format!("query {}", folder_name_of_part(query))
+}
+
+/// The folder of a part of a comparison, beside those of the others.
+fn folder_name_of_part(name: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "=._,-".contains(c) { c } else { '-' };
-    format!("query {}", query.chars().map(plain).take(LONGEST_NAME).collect::<String>())
+    name.chars().map(plain).take(LONGEST_NAME).collect()
 }
 
 fn say_left_out(context: &Context, reproductions: usize, repeated: usize) {
@@ -157,36 +224,85 @@ fn say_left_out(context: &Context, reproductions: usize, repeated: usize) {
     }
 }
 
-/// Prints the tables and writes figures and report.
+/// Writes figures and report, and prints what they came to: of each part, where values cannot be compared throughout.
 fn show(
     context: &Context,
-    comparison: &Comparison,
-    wanted: &Wanted,
-    name: &str,
+    comparison: Comparison,
+    store: &Store,
+    subject: &Subject<'_>,
     drawing: &Drawing,
 ) -> Result<(), CliError> {
+    let parts = comparison::parts(comparison);
+    let mut documents = Vec::new();
+    for Part { name, comparison } in &parts {
+        if !name.is_empty() && drawing.print != Print::Json {
+            context.printer.data(format!("\n{}\n", context.printer.paint(Stream::Out, Style::Strong, name)));
+        }
+        documents.extend(show_part(context, (name, comparison), store, subject, drawing)?);
+    }
+    match documents.len() {
+        0 => {}
+        1 if parts.len() == 1 => context.printer.json(&documents[0]),
+        _ => context.printer.json(&json!({ "format": "ablate-comparison-parts-1", "parts": documents })),
+    }
+    Ok(())
+}
+
+/// Shows one part, whose name is empty where it is the whole; gives its document where one is asked for.
+fn show_part(
+    context: &Context,
+    (name, comparison): (&str, &Comparison),
+    store: &Store,
+    subject: &Subject<'_>,
+    drawing: &Drawing,
+) -> Result<Option<Value>, CliError> {
     let summary = summarize(comparison);
-    let folder = context.report_folder(name, drawing.out);
-    let drawn = drawing::draw(
-        comparison,
-        &drawing::Drawing {
-            folder: &folder,
-            // In a folder that a person named may be figures of others.
-            owns_folder: drawing.out.is_none(),
-            font: drawing.font,
-            wanted,
-            provenance: &provenance(&comparison.experiment),
-        },
-    )?;
+    let answer = Answer::of(comparison, &summary);
+    let now = clock::now();
+    let mut record = Record {
+        files: subject.files.clone(),
+        sets: subject.sets.to_vec(),
+        command: context.command.clone(),
+        program: program(),
+        drawn_at: Some(now),
+        ..Record::default()
+    };
+    record.ask_runs(comparison, store);
+    let of_part = |folder: PathBuf| if name.is_empty() { folder } else { folder.join(folder_name_of_part(name)) };
+    let shelf = of_part(context.report_folder(subject.name));
+    let folder = match drawing.out {
+        Some(out) => of_part(out.to_owned()),
+        None => kept::folder_of(&shelf, content(comparison, &summary, &record), now),
+    };
+    record.lead_to(store.root(), &folder);
+    let (font, wanted) = (drawing.font, &subject.wanted);
+    let drawn = drawing::draw(comparison, &drawing::Drawing { folder: &folder, font, wanted, record: &record })?;
     let Drawn { report, missing } = drawn;
     say_missing(context, &missing);
-    if drawing.json {
-        context.printer.json(&comparison::document(comparison, &summary, &report));
-    } else {
-        tables::print(context, comparison, &summary);
+    let mut shown = report.clone();
+    if drawing.out.is_none() {
+        let finished = comparison.runs.iter().filter(|run| run.state == RunState::Finished).count();
+        let counts = [finished, comparison.runs.len()];
+        kept::keep(&shelf, &folder, &Entry::new(&comparison.experiment, now, &answer.headline, counts))?;
+        shown = shelf.join("latest").join("report.html");
     }
-    context.printer.status(Style::Good, "Drawn", report.display());
-    Ok(())
+    match drawing.print {
+        Print::Json => {}
+        Print::Tables => tables::print(context, comparison, &summary),
+        Print::Answer => ending::print(context, &answer),
+    }
+    context.printer.status(Style::Good, "Drawn", shown.display());
+    if drawing.print == Print::Answer {
+        ending::say_next(context, comparison, &summary, &subject.words);
+    }
+    Ok((drawing.print == Print::Json).then(|| comparison::document(comparison, &summary, &report)))
+}
+
+/// What a report says, as a hash: its numbers, its files and the program that draws it.
+fn content(comparison: &Comparison, summary: &Summary, record: &Record) -> ContentHash {
+    let mut text = comparison::document(comparison, summary, Path::new("")).to_string();
+    record.hash_into(&mut text);
+    ContentHash::of(text.as_bytes())
 }
 
 /// Says once which characters the PNG files could not show.
@@ -194,24 +310,18 @@ fn say_missing(context: &Context, missing: &BTreeSet<char>) {
     if !missing.is_empty() {
         let some: String = missing.iter().take(8).collect();
         let text = format!(
-            "the built-in font lacks some characters (such as {some}): they are `?` in the PNG files, and \
+            "the built-in fonts lack some characters (such as {some}): they are `?` in PNG and PDF files, and \
                             complete in the SVG files and the report; --font FILE names a font that has them"
         );
         context.printer.status(Style::Caution, "Note", text);
     }
 }
 
-fn provenance(experiment: &str) -> Vec<(String, String)> {
+/// `ablate 0.1.0 (0123456789ab with changes)`.
+fn program() -> String {
     let Program { version, commit, dirty, .. } = Program::this();
-    let commit = if dirty { format!("{commit} with changes") } else { commit };
-    [
-        ("experiment", experiment.to_owned()),
-        ("program", format!("ablate {version}")),
-        ("commit", commit),
-        ("drawn", clock::now().to_string()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    let commit = commit.get(..12).unwrap_or(&commit);
+    format!("ablate {version} ({commit}{})", if dirty { " with changes" } else { "" })
 }
 
 #[cfg(test)]
@@ -221,7 +331,16 @@ mod tests {
     fn arguments(what: &[&str], sets: &[&str]) -> Arguments {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let (what, sets) = (owned(what), owned(sets));
-        Arguments { what, sets, metric: None, goal: None, out: None, font: None, json: Json { wanted: false } }
+        Arguments {
+            what,
+            sets,
+            metric: None,
+            goal: None,
+            out: None,
+            tables: false,
+            font: None,
+            json: Json { wanted: false },
+        }
     }
 
     #[test]

@@ -74,8 +74,26 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         ("seed", Align::Right),
         ("cell", Align::Left),
     ];
-    let rows = listing.runs.iter().map(|run| cells(context, run, &prefixes, metric.is_some(), is_narrow));
-    context.printer.data(table(&columns, rows));
+    // A narrow terminal has no room for what is the same in all rows, nor for the names of the axes.
+    let experiments = listing.runs.iter().map(|run| &run.experiment).collect::<BTreeSet<_>>();
+    let is_all_done = listing.runs.iter().all(|run| run.total_steps.is_none_or(|total| total == run.steps_done.0));
+    let is_shown = |name: &str| match name {
+        "took" | "experiment" => !is_narrow,
+        "steps" => !(is_narrow && is_all_done),
+        _ => true,
+    };
+    let rows = listing.runs.iter().map(|run| {
+        let mut cells = cells(context, run, &prefixes, metric.is_some(), is_narrow);
+        if let (true, Some(experiment), Some(cell)) =
+            (is_narrow && experiments.len() > 1, &run.experiment, cells.last_mut())
+        {
+            *cell = format!("{experiment}: {cell}");
+        }
+        let shown = cells.into_iter().zip(&columns).filter(|(_, (name, _))| is_shown(name));
+        shown.map(|(cell, _)| cell).collect::<Vec<_>>()
+    });
+    let shown = columns.iter().copied().filter(|(name, _)| is_shown(name)).collect::<Vec<_>>();
+    context.printer.data(table(&shown, rows));
     Ok(())
 }
 
@@ -119,14 +137,17 @@ fn cells(
         row.seed.map_or_else(|| "-".into(), |seed| seed.to_string()),
         match &row.reproduces {
             Some(original) => format!("reproduces {original}"),
-            None => cell(row),
+            None => cell(row, is_narrow),
         },
     ]
 }
 
-/// `mask_ratio=0.3 nsp=off`.
-fn cell(row: &ListedRun) -> String {
+/// `mask_ratio=0.3 nsp=off`, or without the names of the axes.
+fn cell(row: &ListedRun, is_narrow: bool) -> String {
     let part = |(key, value): (&String, &serde_json::Value)| {
+        if is_narrow {
+            return spelling::axis_value(value);
+        }
         let name = key.strip_suffix(".kind").unwrap_or_else(|| key.rsplit('.').next().unwrap_or(key));
         format!("{name}={}", spelling::axis_value(value))
     };

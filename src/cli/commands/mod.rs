@@ -4,6 +4,7 @@
 
 mod bench;
 mod compare;
+mod demo;
 mod diff;
 mod doctor;
 mod explain;
@@ -41,6 +42,8 @@ pub struct Arguments {
 /// What the program is asked to do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// A first answer in half a minute: a small experiment, written to demo.toml and run
+    Demo(demo::Arguments),
     /// Show what an experiment file amounts to, without training
     Plan(plan::Arguments),
     /// Train what is missing of an experiment and draw the comparison
@@ -84,6 +87,7 @@ impl Command {
     /// Does it.
     pub fn execute(&self, context: &Context) -> Result<(), CliError> {
         match self {
+            Self::Demo(arguments) => demo::demo(context, arguments),
             Self::Plan(arguments) => plan::plan(context, arguments),
             Self::Run(arguments) => run::run(context, arguments),
             Self::List(arguments) => list::list(context, arguments),

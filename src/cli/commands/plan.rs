@@ -5,11 +5,15 @@ use crate::cli::commands::explain::explain;
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::format;
-use crate::cli::printer::{Stream, Style};
+use crate::cli::printer::{Stream, Style, terminal_width};
 use crate::cli::table::{Align, table};
 use crate::experiment::Value;
 use crate::plan::{PlannedRun, Savings};
+use crate::report::comparison::forewarning;
+use crate::report::estimate::Basis;
 use crate::report::planned::{Existing, PlanReport, cost};
+use crate::runner::bench::training_speed;
+use crate::runner::provenance::cores;
 use crate::store::{RunState, Store};
 
 /// What `ablate plan` takes.
@@ -27,6 +31,12 @@ pub struct Arguments {
     pub json: Json,
 }
 
+/// Shapes of which a few steps are tried where no finished run tells their speed; each takes about a second.
+const TRIED: usize = 4;
+
+/// Columns of a terminal from which on each axis has a column of its own.
+const WIDE: usize = 100;
+
 /// Cells that are shown unless all are asked for.
 const ROWS: usize = 200;
 
@@ -36,8 +46,14 @@ pub fn plan(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         return explain(context, &context.read(&arguments.experiment)?, key, arguments.json.wanted);
     }
     let loaded = context.load(&arguments.experiment)?;
-    let existing =
-        if context.runs.exists() { Existing::read(&Store::open(&context.runs)?)? } else { Existing::default() };
+    let mut existing = match context.runs.exists() {
+        true => Existing::read(&Store::open(&context.runs)?, cores())?,
+        false => Existing::nothing(cores()),
+    };
+    let runs = loaded.plan.runs();
+    let missing = runs.iter().filter(|run| existing.state(run.hash) != Some(RunState::Finished));
+    let missing = missing.map(|run| &run.spec).collect::<Vec<_>>();
+    existing.speeds.try_others(missing.into_iter(), TRIED, training_speed);
     if arguments.json.wanted {
         context.printer.json(&PlanReport::of(&loaded.experiment, &loaded.plan, &existing));
     } else {
@@ -51,16 +67,21 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
     let printer = &context.printer;
     printer.data(printer.paint(Stream::Out, Style::Strong, &experiment.name));
     if !experiment.question.is_empty() {
-        printer.data(&experiment.question);
+        printer.prose(&experiment.question);
     }
-    let mut columns: Vec<(&str, Align)> = plan.axes.iter().map(|axis| (axis.label.as_str(), Align::Left)).collect();
+    let is_narrow = terminal_width().is_some_and(|width| width < WIDE);
+    let labels = plan.axes.iter().map(|axis| axis.label.as_str()).collect::<Vec<_>>();
+    let together = labels.join(" ");
+    let mut columns: Vec<(&str, Align)> = labels.iter().map(|label| (*label, Align::Left)).collect();
     if columns.is_empty() {
         columns.push(("cell", Align::Left));
+    } else if is_narrow {
+        columns = vec![(&together, Align::Left)];
     }
     columns.extend([
         ("parameters", Align::Right),
         ("steps", Align::Right),
-        ("tokens", Align::Right),
+        ("positions", Align::Right),
         ("FLOPs", Align::Right),
         ("time a run", Align::Right),
         ("finished", Align::Right),
@@ -71,6 +92,8 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
         let mut row: Vec<String> = plan.values(cell).map(|(_, value)| shown(value)).collect();
         if row.is_empty() {
             row.push("all".into());
+        } else if is_narrow {
+            row = vec![row.join(" ")];
         }
         let cost = cost(cell);
         let known = |value: Option<String>| value.unwrap_or_else(|| "?".into());
@@ -78,9 +101,11 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
         row.extend([
             known(cost.map(|c| format::thousands(c.parameters.total()))),
             known(cost.and_then(|c| c.steps).map(format::thousands)),
-            known(cost.and_then(|c| c.tokens).map(|tokens| format::si(tokens as f64))),
+            known(cost.and_then(|c| c.positions).map(|positions| format::si(positions as f64))),
             known(cost.and_then(|c| c.flops).map(format::si)),
-            known(time.map(|p| format!("{}{}", if p.same_size { "" } else { "~" }, format::duration(p.secs)))),
+            known(time.map(|p| {
+                format!("{}{}", if p.basis == Basis::OtherShapes { "~" } else { "" }, format::duration(p.secs))
+            })),
             existing.of(cell),
         ]);
         row
@@ -89,7 +114,10 @@ fn print(context: &Context, loaded: &Loaded, existing: &Existing, rows: usize) {
     if shown < plan.cells.len() {
         printer.data(format!("the first {shown} of {} cells; `--all` shows every one\n", plan.cells.len()));
     }
-    printer.data(arithmetic(loaded, existing));
+    printer.prose(&arithmetic(loaded, existing));
+    if let Some(text) = forewarning(plan, &experiment.metric) {
+        printer.status(Style::Caution, "Note", text);
+    }
 }
 
 /// The cells and their arithmetic, the seeds, the runs, and what of them is done.
@@ -125,14 +153,18 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
         return text;
     }
     let secs = format::duration(predictions.iter().map(|p| p.secs).sum());
-    match predictions.iter().map(|p| p.runs).max() {
-        Some(n) if predictions.iter().all(|p| p.same_size) => {
-            text.push_str(&format!(", about {secs} one after another (from {})", plural(n, "similar run")));
-        }
-        Some(n) => {
-            text.push_str(&format!(", roughly {secs} one after another (from {} of other sizes)", plural(n, "run")));
-        }
+    let runs = predictions.iter().map(|p| if let Basis::LikeRuns(n) = p.basis { n } else { 0 }).max().unwrap_or(0);
+    match predictions.iter().map(|p| p.basis).max() {
         None => text.push_str("; how long that takes is not known before the first run is finished"),
+        Some(Basis::LikeRuns(_)) => {
+            text.push_str(&format!(", about {secs} one after another (from {})", plural(runs, "like run")));
+        }
+        Some(Basis::Tried) => {
+            text.push_str(&format!(", about {secs} one after another (from steps that were tried just now)"));
+        }
+        Some(Basis::OtherShapes) => {
+            text.push_str(&format!(", roughly {secs} one after another (from models or batches of other sizes)"));
+        }
     }
     text
 }

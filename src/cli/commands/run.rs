@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::cli::args::ExperimentFile;
-use crate::cli::commands::compare::{Drawing, draw};
+use crate::cli::commands::compare::{Drawing, Print, draw};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
+use crate::report::comparison::forewarning;
 use crate::runner::execute::{Options, TaskOutcome, execute};
 use crate::runner::launch::LocalProcesses;
 use crate::runner::provenance::cores;
@@ -36,12 +37,23 @@ pub struct Arguments {
     /// Train every run to its end, whatever [sweep.halving] says
     #[arg(long)]
     pub no_halving: bool,
-    /// Where the comparison is written [default: reports/NAME in the store]
+    /// Where the comparison is written [default: a folder of its own in reports/NAME of the store]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// A TrueType font with the glyphs that the built-in one lacks, such as Hangul, for PNG files
+    /// Print every table at the end, not the answer alone
+    #[arg(long)]
+    pub tables: bool,
+    /// A TrueType or OpenType font for PNG and PDF files: for Hangul in place of the built-in one, and for what that lacks
     #[arg(long, value_name = "FILE", env = "ABLATE_FONT")]
     pub font: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// So many runs of a file at a time, and nothing else out of the ordinary.
+    pub fn of(experiment: ExperimentFile, jobs: Jobs) -> Self {
+        let (threads, out, font) = (None, None, None);
+        Self { experiment, jobs, threads, retry: false, no_sharing: false, no_halving: false, out, tables: false, font }
+    }
 }
 
 /// How many runs are executed at a time.
@@ -77,6 +89,9 @@ impl FromStr for Jobs {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let loaded = context.load(&arguments.experiment)?;
     let sources = context.sources_of(&loaded)?;
+    if let Some(text) = forewarning(&loaded.plan, &loaded.experiment.metric) {
+        context.printer.status(Style::Caution, "Note", text);
+    }
     let tasks = sweep::tasks(&loaded.experiment.name, &loaded.experiment.metric, &loaded.plan);
     sweep::prepare(&loaded.plan, &sources, &mut |corpus| say_prepared(context, corpus))?;
     let options = Options {
@@ -100,8 +115,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     }
     // Drawing has no step to stop at: from here on the first signal ends the program.
     stop.request();
-    let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), json: false };
-    draw(context, &loaded, &sources.store, &drawing)?;
+    let print = Print::asked(arguments.tables, false);
+    let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), print };
+    draw(context, (&loaded, &arguments.experiment), &sources.store, &drawing)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
 }
 

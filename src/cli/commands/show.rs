@@ -37,19 +37,21 @@ fn print(context: &Context, run: &StoredRun) {
     let printer = &context.printer;
     let section = |title: &str, text: &str| {
         if !text.is_empty() {
-            printer.data(format!("\n{}\n{text}", printer.paint(Stream::Out, Style::Strong, title)));
+            printer.data(format!("\n{}", printer.paint(Stream::Out, Style::Strong, title)));
+            printer.lines(text);
         }
     };
     let now = clock::now();
     let at = |moment: Option<crate::types::Timestamp>| moment.map_or_else(|| "-".into(), |at| format::moment(at, now));
     let reason = run.history.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
     let id = printer.paint(Stream::Out, Style::Id, run.id.as_str());
-    printer.data(format!("run {id}  {}{reason}", run.state));
+    printer.prose(&format!("run {id}  {}{reason}", run.state));
     match &run.subject {
         Subject::Planned(spec) => printer.data(format!("spec {}", spec.hash())),
         Subject::Logged(logged) => printer.data(format!("logged by {}", logged.by)),
     }
-    printer.data(format!("started {}, ended {}", at(run.history.started_at()), at(run.history.ended_at())));
+    let (started, ended) = (at(run.history.started_at()), at(run.history.ended_at()));
+    printer.prose(&format!("started {started}, ended {ended}"));
     printer.data(format!("folder {}", run.dir.path().display()));
 
     let columns = [

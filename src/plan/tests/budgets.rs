@@ -35,7 +35,7 @@ fn a_budget_pays_for_every_accumulated_batch() {
             "train.budget = {{ tokens = 1e5 }}\ntrain.batch_size = 2\ntrain.gradient_accumulation_steps = {accumulation}\n"
         );
         let cost = estimate(&spec(&rest));
-        assert_eq!((cost.steps, cost.tokens), (Some(steps), Some(steps * accumulation * 2 * 128)));
+        assert_eq!((cost.steps, cost.positions), (Some(steps), Some(steps * accumulation * 2 * 128)));
         let alone = estimate(&spec(&format!("train.batch_size = 1\ntrain.steps = {}", steps * accumulation * 2)));
         assert_eq!(cost.flops, alone.flops, "the same sequences cost the same");
     }

@@ -107,8 +107,8 @@ fn an_argument_fixes_an_axis() {
     let experiment = experiment(QUICKSTART, &["objective.nsp=random"]);
     insta::assert_snapshot!(explained(&experiment, "objective.nsp"), @r"
     default | off | - | 0 of 8
-    [sweep.grid] | off | x.toml:46:20 | 0 of 8
-    [sweep.grid] | random | x.toml:46:27 | 0 of 8
+    [sweep.grid] | off | x.toml:51:20 | 0 of 8
+    [sweep.grid] | random | x.toml:51:27 | 0 of 8
     --set | random | --set objective.nsp=random | 8 of 8
     ");
 }

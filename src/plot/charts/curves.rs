@@ -9,7 +9,7 @@ use super::encoding::{Choice, Encoding, Group, empty_panel, metric_label, seed_c
 use crate::analysis::series::{BandPoint, band, decimate, mean_curve, smooth};
 use crate::analysis::statistics::quantile;
 use crate::analysis::{Axis, Comparison, Cost, Point, RunData, RunState};
-use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Label, Mark, Panel, PlotAxis, Stroke};
+use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Label, Mark, Owner, Panel, PlotAxis, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, si};
 use crate::types::MetricName;
@@ -29,6 +29,7 @@ struct Drawn {
     /// From steps to what the x axis shows.
     per_step: f64,
     state: RunState,
+    owner: Owner,
 }
 
 /// Whether curves are smoothed. The caption always says so.
@@ -101,7 +102,10 @@ pub fn learning_curves(
             Smoothing::Average(weight) => smooth(&points, weight),
         }
     };
-    let drawn = |run: &RunData| Some(Drawn { points: curve(run), per_step: along.per_step(run)?, state: run.state });
+    let drawn = |run: &RunData| {
+        let per_step = along.per_step(run)?;
+        Some(Drawn { points: curve(run), per_step, state: run.state, owner: Owner::run(run) })
+    };
     let all = comparison.runs.iter().filter_map(&drawn).collect::<Vec<_>>();
     let (x, y, is_cut) = ranges(&all, along, metric)?;
     let mut ended_early = 0;
@@ -118,14 +122,21 @@ pub fn learning_curves(
             let seeds = group.cells.iter().map(|cell| cell.outcomes(metric).len()).filter(|&n| n > 0);
             counts.extend(seeds);
             members.push(runs.iter().filter(|run| run.state == RunState::Finished && !run.points.is_empty()).count());
-            means.extend(middle_of_group(group, &runs, &mut panel));
+            let since = panel.so_far();
+            means.extend(middle_of_group(group, &runs, &mut panel).map(|line| (line, group.owner())));
+            panel.give(since, group.owner());
         }
-        panel.marks.extend(means);
+        for (line, owner) in means {
+            let since = panel.so_far();
+            panel.marks.push(line);
+            panel.give(since, owner);
+        }
         panel
     });
     let panels = panels.collect::<Vec<_>>();
     let rows = panels.len().div_ceil(encoding.columns());
     Some(Figure {
+        kind: "curves",
         name: match along {
             Along::Steps => format!("curves-{}", metric.as_str().replace('/', "-")),
             Along::Tokens => format!("curves-{}-by-tokens", metric.as_str().replace('/', "-")),
@@ -218,6 +229,7 @@ fn draw_replicates(group: &Group<'_>, runs: &[Drawn], panel: &mut Panel) -> usiz
     let finished = runs.iter().filter(|run| run.state == RunState::Finished).count();
     let mut ended = 0;
     for run in runs {
+        let since = panel.so_far();
         let is_told = run.state == RunState::Finished && (runs.len() == 1 || finished >= LEAST_BAND);
         if !is_told {
             let stroke = Stroke { colour: group.pale(), width: 0.7, dash: Dash::Solid };
@@ -229,6 +241,7 @@ fn draw_replicates(group: &Group<'_>, runs: &[Drawn], panel: &mut Panel) -> usiz
             panel.marks.push(Mark::Cross { at, colour: group.colour() });
             ended += 1;
         }
+        panel.give(since, run.owner.clone());
     }
     ended
 }
@@ -329,6 +342,7 @@ pub fn schedules(comparison: &Comparison, metric: &MetricName) -> Option<Figure>
     }
     let names = super::encoding::names(&axes);
     Some(Figure {
+        kind: "schedules",
         name: "schedules".to_owned(),
         title: format!("{}: learning rate", comparison.experiment),
         subtitle: if names.is_empty() {

@@ -156,7 +156,7 @@ fn title_of(key: &[(String, String)]) -> String {
 
 /// A panel without content yet.
 pub(super) fn empty_panel(title: String, x: PlotAxis, y: PlotAxis) -> Panel {
-    Panel { title, x, y, marks: Vec::new(), labels: Vec::new() }
+    Panel { title, x, y, marks: Vec::new(), labels: Vec::new(), owned: Vec::new() }
 }
 
 /// `n = 3 seeds`, or `n = 2 to 3 seeds` where runs are missing.

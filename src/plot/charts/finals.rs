@@ -4,7 +4,7 @@ use super::curves::{extent, height_for};
 use super::encoding::{Choice, Encoding, Group, empty_panel, metric_label, names, seed_count};
 use crate::analysis::statistics::Estimate;
 use crate::analysis::{Axis, Comparison, Floor, Means};
-use crate::plot::figure::{Colour, Figure, Ink, Label, Mark, Panel, PlotAxis, Stroke};
+use crate::plot::figure::{Colour, Figure, Ink, Label, Mark, Owner, Panel, PlotAxis, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, named_axis};
 
@@ -21,6 +21,7 @@ struct Column {
     ink: Ink,
     values: Vec<f64>,
     estimate: Estimate,
+    owner: Owner,
 }
 
 /// The final values of the comparison's metric against `axis`, in lines by the other axes. Absent where the axis has
@@ -55,6 +56,7 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
     let panels = panels.collect::<Vec<_>>();
     let rows = panels.len().div_ceil(encoding.columns());
     Some(Figure {
+        kind: "axes",
         name: format!("final-by-{}", axis.name),
         title: format!("{}: final {} by {}", comparison.experiment, quantity(comparison), axis.name),
         subtitle: encoding.explanation(),
@@ -100,7 +102,8 @@ fn columns_of(comparison: &Comparison, axis: &Axis, group: &Group<'_>, dodge: f6
         let cells = group.cells.iter().filter(|cell| cell.key.value(&axis.name) == Some(value)).collect::<Vec<_>>();
         let values = cells.iter().flat_map(|cell| cell.outcomes(&comparison.metric).into_values()).collect::<Vec<_>>();
         let estimate = if let [only] = cells[..] { means.of_cell(&only.key)? } else { Estimate::of(&values)? };
-        Some(Column { index: i, x: i as f64 + dodge, ink: group.ink, values, estimate })
+        let owner = Owner::cells(cells.into_iter().copied());
+        Some(Column { index: i, x: i as f64 + dodge, ink: group.ink, values, estimate, owner })
     };
     axis.values.iter().enumerate().filter_map(at_value).collect()
 }
@@ -108,16 +111,21 @@ fn columns_of(comparison: &Comparison, axis: &Axis, group: &Group<'_>, dodge: f6
 fn draw_group(group: &Group<'_>, columns: &[Column], has_bars: bool, panel: &mut Panel) {
     let means = columns.iter().map(|column| (column.x, column.estimate.mean)).collect::<Vec<_>>();
     let stroke = Stroke { colour: group.colour(), width: 1.1, dash: group.dash };
+    let since = panel.so_far();
     if means.len() > 1 {
         panel.marks.push(Mark::Line { points: means, stroke });
     }
+    panel.give(since, group.owner());
     for column in columns {
-        let look = (column.ink, group.filled());
+        let (look, since) = ((column.ink, group.filled()), panel.so_far());
         draw_estimate(look, column.x, &column.values, &column.estimate, has_bars, panel);
+        panel.give(since, column.owner.clone());
     }
+    let since = panel.so_far();
     if let (Some(last), false) = (columns.last(), group.label.is_empty()) {
         panel.labels.push(Label { y: last.estimate.mean, text: group.label.clone(), colour: group.colour() });
     }
+    panel.give(since, group.owner());
 }
 
 /// A cross at the frame where runs of a group have no result, whatever became of them; returns how many those are.

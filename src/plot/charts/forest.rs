@@ -3,7 +3,7 @@
 use super::encoding::metric_label;
 use super::finals::quantity;
 use crate::analysis::{Comparison, Effect, Goal, Verdict, against_baseline, marginal_effects};
-use crate::plot::figure::{Colour, Figure, Ink, Label, Mark, PlotAxis, Scale, Tick};
+use crate::plot::figure::{Colour, Figure, Ink, Label, Mark, Owner, PlotAxis, Scale, Tick};
 use crate::plot::ticks::{linear_axis, signed};
 
 const ROW_PT: f64 = 10.0;
@@ -38,12 +38,16 @@ fn forest(comparison: &Comparison, effects: &[Effect], name: &str, title: String
     for (i, effect) in rows.iter().enumerate() {
         let (y, colour) = (-(i as f64), verdict_colour(effect.verdict));
         let Some(mean) = effect.difference.map(|difference| difference.mean) else { continue };
+        let since = panel.so_far();
         if let Some(interval) = effect.interval() {
             panel.marks.push(Mark::Span { y, low: interval.low, high: interval.high, colour });
         }
         let filled = effect.verdict != Verdict::Inconclusive;
         panel.marks.push(Mark::Dot { at: (mean, y), nudge: 0.0, radius: 2.9, colour, filled });
         panel.labels.push(Label { y, text: row_text(effect), colour });
+        if let Some(axis) = &effect.axis {
+            panel.give(since, Owner::Settings(vec![(axis.clone(), effect.treatment.clone())]));
+        }
     }
     let better = if comparison.goal == Goal::Minimize { "left" } else { "right" };
     let mut caption = format!(
@@ -59,7 +63,16 @@ fn forest(comparison: &Comparison, effects: &[Effect], name: &str, title: String
     let subtitle = subtitle.to_owned();
     let lines = panel.y.ticks.iter().map(|tick| tick.text.lines().count()).max().unwrap_or(1);
     let height = 100.0 + (ROW_PT + LINE_PT * lines as f64) * rows.len() as f64;
-    Some(Figure { name: name.to_owned(), title, subtitle, caption, height, columns: 1, panels: vec![panel] })
+    Some(Figure {
+        kind: "effects",
+        name: name.to_owned(),
+        title,
+        subtitle,
+        caption,
+        height,
+        columns: 1,
+        panels: vec![panel],
+    })
 }
 
 fn row_axis(rows: &[&Effect]) -> PlotAxis {
@@ -149,7 +162,7 @@ mod tests {
         size=mini nsp=random | −0.219 ± 0.041: inconclusive
         size=mini mask_ratio=0.30 | −0.316 ± 0.072: better by size, mask_ratio
         size=mini mask_ratio=0.30
-        nsp=random | −0.31 ± 0.22: inconclusive
+        nsp=random | −0.312 ± 0.22: inconclusive
         ");
     }
 }

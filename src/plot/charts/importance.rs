@@ -39,6 +39,7 @@ pub fn importance_bars(comparison: &Comparison) -> Option<Figure> {
         panel.labels.push(Label { y, text: part.share_in_words() + &word, colour });
     }
     Some(Figure {
+        kind: "importance",
         name: "importance".to_owned(),
         title: format!("{}: what matters for {}", comparison.experiment, quantity(comparison)),
         subtitle: format!("{rows_are} Metric: {}.", metric_label(&comparison.metric)),

@@ -105,6 +105,7 @@ fn draw(
         caption += " A bar that reaches the frame goes on beyond it.";
     }
     Some(Figure {
+        kind: "means",
         name: name.to_owned(),
         title: format!("{}: {what}", comparison.experiment),
         subtitle: subtitle.to_owned(),

@@ -8,23 +8,39 @@ mod curves;
 mod encoding;
 mod finals;
 mod forest;
+mod gap;
+mod heat_map;
 mod importance;
 mod means;
+mod owner;
+mod pairs;
 mod parallel;
 mod pareto;
+mod parts;
 mod scale;
+mod scaling;
 mod scatter;
+mod search;
+mod slices;
+mod timeline;
 
 pub use curves::{Along, Smoothing, learning_curves, schedules};
 pub use encoding::{Choice, metric_label};
 pub use finals::final_by_axis;
 pub use forest::{baseline_forest, marginal_forest};
+pub use gap::train_and_valid;
+pub use heat_map::heat_map;
 pub use importance::importance_bars;
 pub use means::{interactions, marginal_means};
+pub use pairs::paired_seeds;
 pub use parallel::parallel_coordinates;
 pub use pareto::pareto_front;
 pub use scale::final_over_scale;
+pub use scaling::scaling_law;
 pub use scatter::{Abscissa, outcome_against};
+pub use search::{best_so_far, distribution};
+pub use slices::slices;
+pub use timeline::timeline;
 
 use super::figure::Figure;
 use crate::analysis::{Comparison, Cost};
@@ -52,16 +68,24 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
     figures.extend(marginal_means(comparison));
     figures.extend(interactions(comparison));
     figures.extend(baseline_forest(comparison));
+    figures.extend(slices(comparison));
+    figures.extend(heat_map(comparison));
+    figures.extend(paired_seeds(comparison));
+    figures.extend(scaling_law(comparison));
+    figures.extend(train_and_valid(comparison, &watched, choice));
     figures.extend(outcome_against(comparison, Abscissa::Parameters, choice));
     figures.extend(outcome_against(comparison, Abscissa::Seconds, choice));
     figures.extend(Cost::ALL.into_iter().filter_map(|cost| pareto_front(comparison, cost)));
     figures.extend(parallel_coordinates(comparison));
+    figures.extend(best_so_far(comparison));
+    figures.extend(distribution(comparison));
     if let Some(metric) = recorded(&metrics::TRAIN_MLM_LOSS).filter(|metric| *metric != comparison.metric) {
         figures.extend(learning_curves(comparison, &metric, Along::Steps, Smoothing::Average(0.95), choice));
     }
     if let Some(metric) = recorded(&metrics::LEARNING_RATE) {
         figures.extend(schedules(comparison, &metric));
     }
+    figures.extend(timeline(comparison));
     figures
 }
 
@@ -96,6 +120,13 @@ pub(in crate::plot) mod tests {
             fixture::sweep_over("quickstart", vec![size.clone(), two(), nsp.clone(), schedule.clone()], 2),
             fixture::sweep_over("five", vec![size, two(), nsp, schedule, copies], 1),
             fixture::sweep_over("alone", vec![], 2),
+            fixture::drawn(24),
+            fixture::sized(5),
+            fixture::sweep_over(
+                "map",
+                vec![ratio(&["0.10", "0.20", "0.40"]), fixture::axis("nsp", &["off", "random"], AxisKind::Category)],
+                2,
+            ),
         ];
         let mut figures =
             sweeps.iter().flat_map(|sweep| standard_figures(sweep, &Choice::default())).collect::<Vec<_>>();
@@ -123,6 +154,8 @@ pub(in crate::plot) mod tests {
                 "marginal-means",
                 "interactions",
                 "against-baseline",
+                "paired-seeds",
+                "train-and-valid",
                 "loss-by-parameters",
                 "loss-by-time",
                 "pareto-parameters",
@@ -130,6 +163,7 @@ pub(in crate::plot) mod tests {
                 "pareto-time",
                 "curves-train-mlm_loss",
                 "schedules",
+                "timeline",
             ]
         );
     }
@@ -158,7 +192,8 @@ pub(in crate::plot) mod tests {
         let mut comparison = fixture::sweep();
         comparison.runs.iter_mut().for_each(|run| run.state = RunState::Running);
         let figures = standard_figures(&comparison, &Choice::default());
-        assert!(figures.iter().all(|figure| figure.name.starts_with("curves") || figure.name == "schedules"));
+        let of_running = |name: &str| name.starts_with("curves") || ["schedules", "timeline"].contains(&name);
+        assert!(figures.iter().all(|figure| of_running(&figure.name)));
         assert!(!figures.is_empty());
     }
 }

@@ -5,7 +5,7 @@ use super::curves::extent;
 use super::encoding::{empty_panel, metric_label, seed_count};
 use super::finals::quantity;
 use crate::analysis::{CellSummary, Comparison, Summary, summarize};
-use crate::plot::figure::{Colour, Dash, Figure, Ink, Mark, Panel, PlotAxis, Scale, Stroke, Tick};
+use crate::plot::figure::{Colour, Dash, Figure, Ink, Mark, Owner, Panel, PlotAxis, Scale, Stroke, Tick};
 use crate::plot::ticks::linear_axis;
 
 /// From this number of axes on, panels and dashes leave something out.
@@ -52,12 +52,14 @@ pub fn parallel_coordinates(comparison: &Comparison) -> Option<Figure> {
         };
         let colour = Colour::full(ink);
         let end = points[points.len() - 1];
+        let since = panel.so_far();
         let width = if rank == Some(0) { 2.2 } else { 0.9 };
         panel.marks.push(Mark::Line { points, stroke: Stroke { colour, width, dash } });
         if rank.is_none() {
             missing += 1;
             panel.marks.push(Mark::Cross { at: end, colour });
         }
+        panel.give(since, Owner::cell(&cell.key));
     }
     draw_axes(&axes, &scale, &mut panel);
     let counts = summary.cells.iter().filter_map(|cell| Some(cell.estimate?.n)).collect::<Vec<_>>();
@@ -70,6 +72,7 @@ pub fn parallel_coordinates(comparison: &Comparison) -> Option<Figure> {
         caption += &format!(" Dotted, with a cross: no run of the cell finished ({missing}).");
     }
     Some(Figure {
+        kind: "parallel",
         name: "parallel-coordinates".to_owned(),
         title: format!("{}: every cell to its {}", comparison.experiment, quantity(comparison)),
         subtitle: format!("The last axis is the {}.", metric_label(&comparison.metric)),

@@ -4,7 +4,7 @@ use super::curves::extent;
 use super::encoding::empty_panel;
 use super::finals::{quantity, value_axis};
 use crate::analysis::{Candidate, Comparison, Cost, Place, pareto};
-use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Label, Mark, Panel, PlotAxis, Stroke};
+use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Label, Mark, Owner, Panel, PlotAxis, Stroke};
 use crate::plot::ticks::{linear_axis, log_axis};
 
 /// The front over one cost. Absent where no run has finished, and where all cells cost the same.
@@ -28,6 +28,7 @@ pub fn pareto_front(comparison: &Comparison, cost: Cost) -> Option<Figure> {
     let count = |place| candidates.iter().filter(|candidate| candidate.place == place).count();
     let axes = comparison.axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>().join(", ");
     Some(Figure {
+        kind: "pareto",
         name: name.to_owned(),
         title: format!("{}: {} against {words}", comparison.experiment, quantity(comparison)),
         subtitle: format!(
@@ -71,6 +72,7 @@ fn draw_front(comparison: &Comparison, candidates: &[Candidate], panel: &mut Pan
             Place::Open => (Colour::full(Ink::Muted), false),
             Place::Dominated | Place::Missing => (Colour::pale(Ink::Muted), true),
         };
+        let since = panel.so_far();
         let Some(estimate) = candidate.estimate else {
             panel.marks.push(Mark::Cross { at: (candidate.cost, worse), colour: Colour::full(Ink::Muted) });
             continue;
@@ -90,6 +92,7 @@ fn draw_front(comparison: &Comparison, candidates: &[Candidate], panel: &mut Pan
             let values = candidate.key.0.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>();
             panel.labels.push(Label { y: estimate.mean, text: values.join(", "), colour });
         }
+        panel.give(since, Owner::cell(&candidate.key));
     }
 }
 

@@ -4,7 +4,7 @@ use super::curves::extent;
 use super::encoding::{empty_panel, names, seed_count};
 use super::finals::{add_floors, missing_in_words, quantity, value_axis};
 use crate::analysis::{Axis, Comparison, Means};
-use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, Mark, PlotAxis};
+use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, Mark, Owner, PlotAxis};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, log_axis};
 
@@ -40,7 +40,9 @@ pub fn final_over_scale(comparison: &Comparison, axis: &Axis) -> Option<Figure> 
             continue;
         };
         counts.push(estimate.n);
+        let since = panel.so_far();
         super::finals::draw_estimate((ink, true), x, &values, &estimate, true, &mut panel);
+        panel.give(since, Owner::cell(&cell.key));
     }
     let others = comparison.axes.iter().filter(|other| other.name != axis.name && other.values.len() > 1);
     let others = others.collect::<Vec<_>>();
@@ -64,6 +66,7 @@ pub fn final_over_scale(comparison: &Comparison, axis: &Axis) -> Option<Figure> 
         format!("Colour: {} ({}).", axis.name, values.collect::<Vec<_>>().join(", "))
     });
     Some(Figure {
+        kind: "axes",
         name: format!("final-by-{}", axis.name),
         title: format!("{}: final {} over {}", comparison.experiment, quantity(comparison), axis.name),
         subtitle: colours.unwrap_or_default(),
@@ -74,7 +77,7 @@ pub fn final_over_scale(comparison: &Comparison, axis: &Axis) -> Option<Figure> 
     })
 }
 
-fn scale_axis(axis: &Axis, low: f64, high: f64) -> PlotAxis {
+pub(super) fn scale_axis(axis: &Axis, low: f64, high: f64) -> PlotAxis {
     if low > 0.0 && high > WIDE * low {
         let mut scale = log_axis(format!("{} (log scale)", axis.name), low, high);
         scale.ticks.iter_mut().filter(|tick| tick.at < 1.0).for_each(|tick| tick.text = format!("{}", tick.at));

@@ -7,7 +7,7 @@ use super::encoding::{Choice, Encoding, Group, empty_panel, metric_label, names}
 use super::finals::{add_floors, caption, draw_estimate, quantity, value_axis};
 use crate::analysis::statistics::{Estimate, mean};
 use crate::analysis::{Axis, Cell, Comparison, RunData};
-use crate::plot::figure::{Figure, Label, Mark, Panel, PlotAxis, Stroke};
+use crate::plot::figure::{Figure, Label, Mark, Owner, Panel, PlotAxis, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, log_axis};
 use crate::types::MetricName;
@@ -79,9 +79,9 @@ pub fn outcome_against(comparison: &Comparison, abscissa: Abscissa, choice: &Cho
     });
     let panels = panels.collect::<Vec<_>>();
     let rows = panels.len().div_ceil(encoding.columns());
-    let (name, against) = match abscissa {
-        Abscissa::Parameters => ("loss-by-parameters", "model size"),
-        Abscissa::Seconds => ("loss-by-time", "training time"),
+    let (kind, name, against) = match abscissa {
+        Abscissa::Parameters => ("parameters", "loss-by-parameters", "model size"),
+        Abscissa::Seconds => ("time", "loss-by-time", "training time"),
     };
     let caption = match abscissa {
         Abscissa::Parameters => caption(encoding.rest.is_empty(), &counts, is_cut, &names(&encoding.rest)),
@@ -92,6 +92,7 @@ pub fn outcome_against(comparison: &Comparison, abscissa: Abscissa, choice: &Cho
         }
     };
     Some(Figure {
+        kind,
         name: name.to_owned(),
         title: format!("{}: final {} by {against}", comparison.experiment, quantity(comparison)),
         subtitle: dots_instead_of_lines(encoding.explanation(), abscissa),
@@ -141,6 +142,7 @@ fn by_size(comparison: &Comparison, group: &Group<'_>, aside: f64, has_bars: boo
         sizes.filter_map(|(x, values)| Some((aside * x as f64, Estimate::of(&values)?, values))).collect::<Vec<_>>();
     let line = estimates.iter().map(|(x, estimate, _)| (*x, estimate.mean)).collect::<Vec<_>>();
     let stroke = Stroke { colour: group.colour(), width: 1.1, dash: group.dash };
+    let since = panel.so_far();
     panel.marks.push(Mark::Line { points: line, stroke });
     for (x, estimate, values) in &estimates {
         draw_estimate((group.ink, group.filled()), *x, values, estimate, has_bars, panel);
@@ -148,6 +150,7 @@ fn by_size(comparison: &Comparison, group: &Group<'_>, aside: f64, has_bars: boo
     if let (Some((_, estimate, _)), false) = (estimates.last(), group.label.is_empty()) {
         panel.labels.push(Label { y: estimate.mean, text: group.label.clone(), colour: group.colour() });
     }
+    panel.give(since, group.owner());
     estimates.iter().map(|(_, estimate, _)| estimate.n).collect()
 }
 
@@ -159,18 +162,23 @@ fn run_axis(comparison: &Comparison, outcomes: impl Iterator<Item = f64>) -> Opt
 }
 
 fn by_run(comparison: &Comparison, group: &Group<'_>, panel: &mut Panel) {
-    let points = group.cells.iter().flat_map(|cell| runs_of(cell, &comparison.metric)).collect::<Vec<_>>();
-    let dot =
-        |&at: &(f64, f64)| Mark::Dot { at, nudge: 0.0, radius: 2.4, colour: group.colour(), filled: group.filled() };
-    panel.marks.extend(points.iter().map(dot));
-    let height = mean(&points.iter().map(|(_, y)| *y).collect::<Vec<_>>());
+    let runs = group.cells.iter().flat_map(|cell| runs_of(cell, &comparison.metric)).collect::<Vec<_>>();
+    for (run, at) in &runs {
+        let since = panel.so_far();
+        let (colour, filled) = (group.colour(), group.filled());
+        panel.marks.push(Mark::Dot { at: *at, nudge: 0.0, radius: 2.4, colour, filled });
+        panel.give(since, Owner::run(run));
+    }
+    let height = mean(&runs.iter().map(|(_, (_, y))| *y).collect::<Vec<_>>());
+    let since = panel.so_far();
     if let (Some(y), false) = (height, group.label.is_empty()) {
         panel.labels.push(Label { y, text: group.label.clone(), colour: group.colour() });
     }
+    panel.give(since, group.owner());
 }
 
-fn runs_of(cell: &Cell<'_>, metric: &MetricName) -> Vec<(f64, f64)> {
-    cell.runs.iter().filter_map(|run| Some((run.elapsed_secs, run.outcome(metric)?))).collect()
+fn runs_of<'a>(cell: &Cell<'a>, metric: &MetricName) -> Vec<(&'a RunData, (f64, f64))> {
+    cell.runs.iter().filter_map(|run| Some((*run, (run.elapsed_secs, run.outcome(metric)?)))).collect()
 }
 
 #[cfg(test)]

@@ -69,6 +69,22 @@ pub fn draw(mark: &Mark, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shap
                 upright: false,
             }));
         }
+        Mark::Tile { centre: (x, y), width, height, colour, text, ink } => {
+            let corner = |right: f64, up: f64| clamp(map.at((x + right * width / 2.0, y + up * height / 2.0)), frame);
+            let points = vec![corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)];
+            let (across, centre) = (points[1].0 - points[0].0, map.at((*x, *y)));
+            shapes.push(Shape::Area { points, colour: *colour, opacity: 1.0 });
+            let text = fonts.fit(text, size::TICK, false, across - 2.0);
+            shapes.push(Shape::Text(Text {
+                at: (centre.0, centre.1 + 0.36 * size::TICK),
+                text,
+                size: size::TICK,
+                bold: false,
+                anchor: Anchor::Middle,
+                colour: Colour::full(*ink),
+                upright: false,
+            }));
+        }
         Mark::Zero { x } => {
             let x = map.x(*x);
             shapes.push(rule((x, frame.top), (x, frame.bottom), 0.9, Ink::Muted));

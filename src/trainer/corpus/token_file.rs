@@ -259,7 +259,8 @@ impl<'a> Tokens<'a> {
 /// `p(v)` the share of token `v` among all tokens of `valid`.
 ///
 /// No predictor that ignores context can have a lower loss on these tokens, not even one that knew their frequencies.
-pub fn unigram_entropy(valid: &TokenFile) -> f64 {
+/// Beside it stands the standard deviation of `-ln p(v)` over the tokens: a mean over n of them is off by some `sd / sqrt(n)`.
+pub fn unigram_entropy(valid: &TokenFile) -> (f64, f64) {
     let mut counts = Vec::new();
     for id in valid.tokens().iter() {
         let id = id as usize;
@@ -270,7 +271,9 @@ pub fn unigram_entropy(valid: &TokenFile) -> f64 {
     }
     let total = valid.total_tokens() as f64;
     let shares = counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / total);
-    -shares.map(|p| p * p.ln()).sum::<f64>()
+    let entropy = -shares.clone().map(|p| p * p.ln()).sum::<f64>();
+    let variance = shares.map(|p| p * (p.ln() + entropy).powi(2)).sum::<f64>();
+    (entropy, variance.sqrt())
 }
 
 /// Writes a token file as a stream: memory does not grow with it.
@@ -473,8 +476,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let entropy =
             |sentence: Vec<u32>| unigram_entropy(&write(&folder.path().join("t.tok"), 100, &[vec![sentence]]));
-        assert!((entropy((0..64).collect()) - 64f64.ln()).abs() < 1e-12);
-        assert!((entropy(vec![7, 7, 7, 9]) - (0.75 * (4f64 / 3.0).ln() + 0.25 * 4f64.ln())).abs() < 1e-12);
-        assert_eq!(entropy(vec![7, 7]), 0.0);
+        let check = |sentence: Vec<u32>, mean: f64| {
+            let surprise = |id: &u32| {
+                let share = sentence.iter().filter(|other| *other == id).count() as f64 / sentence.len() as f64;
+                (share.ln() + mean).powi(2)
+            };
+            let spread = (sentence.iter().map(surprise).sum::<f64>() / sentence.len() as f64).sqrt();
+            let found = entropy(sentence.clone());
+            assert!((found.0 - mean).abs() < 1e-12 && (found.1 - spread).abs() < 1e-7, "{found:?}");
+        };
+        check((0..64).collect(), 64f64.ln());
+        check(vec![7, 7, 7, 9], 0.75 * (4f64 / 3.0).ln() + 0.25 * 4f64.ln());
+        check(vec![7, 7], 0.0);
     }
 }

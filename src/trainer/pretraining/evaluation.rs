@@ -3,6 +3,17 @@
 //! The valid instances are the same for every run on a corpus, tokenizer and sequence length, whatever the run trains
 //! with: MLM is measured on packed full sentences under one fixed 15 % mask, so that runs with and without NSP and with
 //! any mask ratio answer the same questions. NSP is measured on fixed pairs, for models that have the head.
+//!
+//! A loss in nats a token means something else under every tokenizer. `valid/bits_per_character` is the same loss by the
+//! characters that the hidden tokens stand for, white space left out:
+//!
+//! ```text
+//! sum of cross-entropies / (ln 2 * sum of characters)
+//! ```
+//!
+//! It has the same unit for all tokenizers over the same held-out texts. It is no likelihood of the text, and no compression:
+//! every token is predicted from both sides, with 15 % hidden. What is hidden at once is longer where tokens are, so that of
+//! two models that know as much, the one with the smaller tokens has the easier questions.
 
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
@@ -26,14 +37,25 @@ const VALID_SEED: Seed = Seed(0x0076_616c_6964);
 pub struct ValidSet {
     mlm: Vec<Batch>,
     nsp: Vec<Batch>,
+    /// Characters that the masked tokens stand for.
+    characters: u64,
 }
 
 impl ValidSet {
-    /// The first `train.eval_instances` of the valid documents, in a fixed order.
-    pub fn new<D: TokenDocuments + ?Sized>(documents: &D, specials: SpecialIds, spec: &RunSpec) -> Self {
+    /// The first `train.eval_instances` of the valid documents, in a fixed order. `characters` has for each id how many it
+    /// stands for; an id that it lacks stands for one.
+    pub fn new<D: TokenDocuments + ?Sized>(
+        documents: &D,
+        specials: SpecialIds,
+        characters: &[u8],
+        spec: &RunSpec,
+    ) -> Self {
         let batches = |nsp| fixed_batches(documents, specials, spec, nsp);
         let nsp = if spec.objective().nsp == Nsp::Off { Vec::new() } else { batches(spec.objective().nsp) };
-        Self { mlm: batches(Nsp::Off), nsp }
+        let mlm = batches(Nsp::Off);
+        let of_label = |&label: &i32| characters.get(label as usize).map_or(1, |&n| u64::from(n));
+        let characters = mlm.iter().flat_map(|batch| &batch.labels).map(of_label).sum();
+        Self { mlm, nsp, characters }
     }
 
     /// Masked tokens that an evaluation predicts.
@@ -70,6 +92,7 @@ impl ValidSet {
         let mut found: Vec<Measurement> = vec![
             (&metrics::VALID_MLM_LOSS, mlm.loss()),
             (&metrics::PERPLEXITY, libm::exp(mlm.loss())),
+            (&metrics::BITS_PER_CHARACTER, mlm.bits() / self.characters.max(1) as f64),
             (&metrics::MASKED_ACCURACY, mlm.accuracy(|_| true)),
             (&metrics::ACCURACY_MASK, mlm.accuracy(|shown| shown == Some(Shown::Mask))),
             (&metrics::ACCURACY_RANDOM, mlm.accuracy(|shown| shown == Some(Shown::Random))),
@@ -153,6 +176,11 @@ impl Tally {
         self.scores.iter().map(|(score, _)| score.loss).sum::<f64>() / self.scores.len() as f64
     }
 
+    /// The sum of cross-entropies in bits.
+    fn bits(&self) -> f64 {
+        self.scores.iter().map(|(score, _)| score.loss).sum::<f64>() / std::f64::consts::LN_2
+    }
+
     /// The share of right guesses among the predictions that `select` chooses; NaN when it chooses none.
     fn accuracy(&self, select: impl Fn(Option<Shown>) -> bool) -> f64 {
         let (mut right, mut all) = (0u32, 0u32);
@@ -183,6 +211,8 @@ mod tests {
         let row: Vec<f32> = (0..8007).map(|i| ((i * 7919) % 1009) as f32 / 100.0 - 5.0).collect();
         let total: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
         assert!((score(&row, 17).loss - (total.ln() - f64::from(row[17]))).abs() < 1e-6);
+        let tally = Tally { scores: vec![(Score { loss: 8f64.ln(), correct: false }, None); 4] };
+        assert!((tally.bits() - 12.0).abs() < 1e-12, "four guesses among eight are three bits each");
         let huge = score(&[1e30, -1e30], 0);
         assert_eq!(huge, Score { loss: 0.0, correct: true });
     }

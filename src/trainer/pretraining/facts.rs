@@ -15,6 +15,7 @@ use super::masking::{MaskSpec, Shown};
 use crate::plan::{Nsp, ObjectiveSpec, RunSpec};
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::recorder::{RecordError, Recorder};
+use crate::types::metrics;
 
 /// Train instances that are measured.
 const SAMPLE: u64 = 2048;
@@ -38,7 +39,7 @@ pub fn record<D: TokenDocuments + ?Sized>(
     let rates = Rates::of(&sample, batches.specials.first_ordinary, spec.objective().mask_ratio);
     recorder.fact("train_instances", json!(instances.len()))?;
     recorder.fact("skipped_documents", json!(instances.skipped_documents()))?;
-    recorder.fact("valid_masked_tokens", json!(valid.masked_tokens()))?;
+    recorder.fact(metrics::VALID_MASKED_TOKENS, json!(valid.masked_tokens()))?;
     recorder.fact("valid_mask_ratio", json!(MaskSpec::EVALUATION.ratio))?;
     recorder.fact("mask_rate", json!(rates.masked))?;
     recorder.fact("mask_token_rate", json!(rates.mask_token))?;
@@ -48,6 +49,8 @@ pub fn record<D: TokenDocuments + ?Sized>(
     let mut warnings = rates.warnings(spec.objective());
     warnings.extend(beyond_vocabulary(&sample, spec.tokenizer.vocab_size));
     if spec.objective().nsp != Nsp::Off {
+        let judged = valid.pairs().iter().map(|batch| batch.nsp_labels.len()).sum::<usize>();
+        recorder.fact(metrics::VALID_PAIRS, json!(judged))?;
         let negatives = sample.nsp_labels.iter().sum::<i32>();
         recorder.fact("nsp_negative_rate", json!(f64::from(negatives) / sample.nsp_labels.len() as f64))?;
         let pairs: Vec<Instance> =

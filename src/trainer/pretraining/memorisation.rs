@@ -199,7 +199,8 @@ mod tests {
         spec.train_mut().seq_len = 10;
         (spec.model.hidden_dropout_prob, spec.model.attention_probs_dropout_prob) = (0.0, 0.0);
         spec.objective_mut().mask_ratio = 0.3;
-        let corpus = Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[] };
+        let corpus =
+            Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[], characters: &[] };
         let stage = Pretraining::new(&spec, &corpus).unwrap();
         let device = Device::flex().autodiff();
         let mut model = BertForPreTraining::new(&spec, &device);

@@ -38,6 +38,8 @@ pub struct Corpus<'a, D: ?Sized> {
     pub specials: SpecialIds,
     /// Of each id, whether it continues the word of the token before it.
     pub continues: &'a [bool],
+    /// Of each id, how many characters of text it stands for.
+    pub characters: &'a [u8],
 }
 
 /// The stage: train instances, masked anew as the specification says, and the fixed questions of its evaluations.
@@ -56,7 +58,7 @@ impl<'a, D: TokenDocuments + ?Sized> Pretraining<'a, D> {
     pub fn new(spec: &'a RunSpec, corpus: &Corpus<'a, D>) -> Result<Self, TrainError> {
         check_documents(spec, corpus.train.documents(), corpus.valid.documents())?;
         let batches = train_batches(spec, corpus)?;
-        let valid = ValidSet::new(corpus.valid, corpus.specials, spec);
+        let valid = ValidSet::new(corpus.valid, corpus.specials, corpus.characters, spec);
         if valid.masked_tokens() == 0 {
             let fix = "raise data.valid_fraction or use a larger corpus";
             return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train().seq_len, fix });

@@ -68,6 +68,15 @@ impl Convention {
         }
     }
 
+    /// The characters of text that an ordinary token stands for, its mark left out.
+    pub(super) fn characters(self, token: &str) -> usize {
+        match self {
+            Self::Bert if self.is_continuation(token) => token.chars().count() - CONTINUATION.len(),
+            Self::Bert => token.chars().count(),
+            Self::SentencePiece => token.chars().filter(|&c| c != WORD_START).count(),
+        }
+    }
+
     /// A word of plain letters as the model of this family sees it.
     pub(super) fn plain_word(self, word: &str) -> String {
         match self {

@@ -304,6 +304,16 @@ impl Tokenizer {
         (0..self.vocab_size() as u32).map(|id| self.is_continuation(id)).collect()
     }
 
+    /// How many characters of text each id stands for, white space and marks left out; at most 255. `[UNK]` counts as one
+    /// character, whatever it hides: by the character, a tokenizer gains nothing by words that it does not know.
+    pub fn characters(&self) -> Vec<u8> {
+        let count = |id| match self.token(id) {
+            Some(token) if !self.is_special(id) => self.convention().characters(token).min(255) as u8,
+            _ => 1,
+        };
+        (0..self.vocab_size() as u32).map(count).collect()
+    }
+
     /// Whether the id is a special token's.
     pub fn is_special(&self, id: u32) -> bool {
         id < self.special_ids().first_ordinary

@@ -89,6 +89,24 @@ fn words_are_known_by_their_marks() {
     }
 }
 
+/// By every tokenizer the characters of a text are those that stand in it.
+#[test]
+fn characters_are_those_of_the_text() {
+    for kind in KINDS {
+        let tokenizer = train(kind, false);
+        let characters = tokenizer.characters();
+        for text in TEXT {
+            let ids = tokenizer.encode(text);
+            if ids.contains(&UNK) {
+                continue;
+            }
+            let found = ids.iter().map(|&id| usize::from(characters[id as usize])).sum::<usize>();
+            assert_eq!(found, text.chars().filter(|c| !c.is_whitespace()).count(), "{kind:?}: {text}");
+        }
+        assert_eq!(characters[UNK as usize], 1);
+    }
+}
+
 #[test]
 fn json_is_the_same_after_a_round_trip_and_says_what_it_is() {
     for kind in KINDS {

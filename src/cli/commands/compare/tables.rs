@@ -22,7 +22,7 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
         ("", Align::Left),
     ]);
     for caution in cautions(comparison) {
-        printer.data(format!("! {caution}"));
+        printer.prose(&format!("! {caution}"));
     }
     for axis in comparison.axes.iter().filter(|axis| !axis.also.is_empty()) {
         printer.data(format!("{} stands for what changes with it: {}", axis.name, axis.also.join(", ")));
@@ -53,13 +53,13 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
     for floor in &comparison.floors {
         let reached = comparison.runs.iter().filter_map(|run| run.outcome(&floor.metric));
         let best = Goal::usual(floor.metric.as_str()).best(reached);
-        let (metric, value) = (&floor.metric, format::metric(Some(floor.value)));
+        let (metric, value) = (&floor.metric, floor.in_words());
         printer.data(format!("{metric}: {value} by {}, {} by the best run", floor.label, format::metric(best)));
     }
-    printer.data(luck_in_words(comparison));
-    printer.data(summary.statement());
+    printer.prose(&luck_in_words(comparison));
+    printer.prose(&summary.statement());
     if let Some(text) = summary.rerun_statement() {
-        printer.data(text);
+        printer.prose(&text);
     }
 }
 
@@ -75,9 +75,10 @@ fn print_importance(context: &Context, comparison: &Comparison) {
                 let p = p.map_or_else(|| "-".into(), |p| if p < 1e-4 { "< 0.0001".into() } else { format!("{p:.4}") });
                 vec![part.name.clone(), part.share_in_words(), p, part.word().to_owned()]
             });
-            printer.data(format!("{}\n{} {}\n", table(&columns, rows), found.basis(), found.statement()));
+            printer.data(table(&columns, rows));
+            printer.prose(&format!("{} {}\n", found.basis(), found.statement()));
         }
         Err(NoImportance::NoAxis) => {}
-        Err(why) => printer.data(format!("{why}\n")),
+        Err(why) => printer.prose(&format!("{why}\n")),
     }
 }

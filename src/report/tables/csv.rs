@@ -1,0 +1,91 @@
+//! A table as CSV (RFC 4180): names first, numbers with every digit, and no text that a spreadsheet would run.
+
+use super::{Entry, Reader, Table};
+
+/// The table for programs.
+pub fn csv(table: &Table) -> String {
+    let places = table.columns_for(Reader::Program);
+    let mut lines = vec![places.iter().map(|&i| quoted(&table.columns[i].name)).collect::<Vec<_>>()];
+    lines.extend(table.rows.iter().map(|row| places.iter().map(|&i| field(&row[i])).collect()));
+    lines.iter().map(|fields| fields.join(",") + "\r\n").collect()
+}
+
+fn field(entry: &Entry) -> String {
+    match entry {
+        Entry::Text(text) => quoted(&harmless(text)),
+        Entry::Number(value, _) => value.to_string(),
+        Entry::Missing => String::new(),
+    }
+}
+
+/// Text that begins as a formula does gets an apostrophe, which spreadsheets hide (OWASP, "CSV injection").
+fn harmless(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|']);
+    if is_formula { format!("'{text}") } else { text.to_owned() }
+}
+
+fn quoted(text: &str) -> String {
+    let is_plain = !text.contains([',', '"', '\r', '\n']) && text.trim() == text;
+    if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::analysis::fixture;
+    use crate::report::tables::{Column, tables};
+
+    /// RFC 4180, read character by character.
+    fn parse(text: &str) -> Vec<Vec<String>> {
+        let (mut rows, mut row, mut field) = (Vec::new(), Vec::new(), String::new());
+        let mut rest = text.chars().peekable();
+        let mut is_quoted = false;
+        while let Some(c) = rest.next() {
+            match (c, is_quoted) {
+                ('"', true) if rest.peek() == Some(&'"') => field.extend(rest.next()),
+                ('"', _) => is_quoted = !is_quoted,
+                (',', false) => row.push(std::mem::take(&mut field)),
+                ('\r', false) => {
+                    assert_eq!(rest.next(), Some('\n'));
+                    row.push(std::mem::take(&mut field));
+                    rows.push(std::mem::take(&mut row));
+                }
+                (c, _) => field.push(c),
+            }
+        }
+        assert!(row.is_empty() && field.is_empty() && !is_quoted);
+        rows
+    }
+
+    fn table(rows: Vec<Vec<Entry>>) -> Table {
+        let columns = ["a", "b"].map(|name| Column { name: name.to_owned(), is_number: false, reader: Reader::Both });
+        Table { name: "table", title: String::new(), columns: columns.into(), rows }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(texts in prop::collection::vec(("[-=+@,'\" \r\n\ta-c한]{0,8}", any::<f64>()), 1..6)) {
+            let rows = texts.iter().map(|(text, value)| vec![Entry::text(text), Entry::Number(*value, String::new())]);
+            let read = parse(&csv(&table(rows.collect())));
+            prop_assert_eq!(read.len(), texts.len() + 1);
+            for (row, (text, value)) in read[1..].iter().zip(&texts) {
+                let told = row[0].strip_prefix('\'').filter(|_| harmless(text) != *text).unwrap_or(&row[0]);
+                prop_assert_eq!(told, text);
+                prop_assert!(!row[0].starts_with(['=', '+', '-', '@', '\t', '\r']));
+                let number = row[1].parse::<f64>().unwrap();
+                prop_assert!(number == *value || value.is_nan());
+            }
+        }
+    }
+
+    #[test]
+    fn effects_as_csv() {
+        let tables = tables(&fixture::sweep());
+        let table = tables.iter().find(|table| table.name == "effects").unwrap();
+        let text = csv(table);
+        assert_eq!(parse(&text).len(), 4);
+        insta::assert_snapshot!(text.lines().next().unwrap(), @"effect,difference,low_95,high_95,settings,p_corrected,verdict,note");
+    }
+}
