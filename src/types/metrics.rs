@@ -246,6 +246,12 @@ pub fn is_deterministic(name: &str) -> bool {
     !name.starts_with("time/") && name != BITS_PER_CHARACTER.name
 }
 
+/// Whether the metric of this name is in the digest chain: every deterministic one that the first programs recorded. One that came
+/// later is left out, or no older run would come out the same again; [`BITS_PER_CHARACTER`] follows from the loss, which is in it.
+pub fn is_in_chain(name: &str) -> bool {
+    is_deterministic(name) && name != BITS_PER_CHARACTER.name
+}
+
 /// Whether values of the metric of this name can be compared between runs that differ in this basis.
 pub fn is_comparable_across(name: &str, basis: Basis) -> bool {
     if !["valid/", "test/"].iter().any(|group| name.starts_with(group)) {
