@@ -248,7 +248,7 @@ impl Chain {
     pub fn extend_named<'n>(&mut self, step: Step, metrics: impl IntoIterator<Item = (&'n str, f64)>) {
         let mut hasher = ContentHasher::new();
         hasher.update(self.0.as_bytes()).update(&step.0.to_le_bytes());
-        for (name, value) in metrics.into_iter().filter(|(name, _)| metrics::is_in_chain(name)) {
+        for (name, value) in metrics.into_iter().filter(|(name, _)| metrics::is_deterministic(name)) {
             hasher.update(name.as_bytes()).update(&[0]).update(&value.to_bits().to_le_bytes());
         }
         self.0 = hasher.finish();
