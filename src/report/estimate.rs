@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The speed is that of the training steps alone, so that a smoke test of few steps predicts hours; the start-up is what a
-//! run took beyond its steps and evaluations. Speeds hold for a shape: the model, the positions of a batch and the threads.
+//! run took beyond its steps and evaluations. Speeds hold for a machine, a
+//! number of threads and a shape: the model, and the positions of a batch.
 
 use std::collections::BTreeMap;
 
@@ -23,14 +24,21 @@ const LIKE: f64 = 1.05;
 /// Speeds of training on this machine, in floating-point operations a second.
 #[derive(Clone, Debug, Default)]
 pub struct Speeds {
-    threads: usize,
+    here: Here,
     /// Of finished runs of any shape, newest first.
     finished: Vec<Sample>,
     /// Tried on this machine.
     tried: Vec<(Shape, f64)>,
 }
 
-/// What the speed of training hangs on.
+/// Where runs are predicted for: other machines and other numbers of threads have speeds of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Here {
+    pub host: String,
+    pub threads: usize,
+}
+
+/// What the speed of training hangs on beside the machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Shape {
     parameters: f64,
@@ -38,10 +46,10 @@ struct Shape {
     positions: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Sample {
     shape: Shape,
-    threads: usize,
+    at: Here,
     speed: f64,
     start_up: f64,
 }
@@ -65,23 +73,23 @@ pub enum Basis {
 }
 
 impl Speeds {
-    /// Reads the speeds of the newest finished runs; predictions are for runs of so many threads.
+    /// Reads the speeds of the newest finished runs; predictions are for runs here.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn read(store: &Store, threads: usize) -> Result<Self, StoreError> {
+    pub fn read(store: &Store, here: Here) -> Result<Self, StoreError> {
         let query = RunQuery { states: vec![RunState::Finished], limit: Some(LOOKED_AT), ..RunQuery::default() };
         let mut finished = Vec::new();
         for row in Index::open(store)?.query(&query)? {
             // A damaged run tells nothing, and is named by other commands.
             finished.extend(store.load(&row.id).ok().and_then(|run| Sample::of(&run)));
         }
-        Ok(Self { threads, finished, tried: Vec::new() })
+        Ok(Self { here, finished, tried: Vec::new() })
     }
 
     /// Speeds of a machine on which nothing is finished.
-    pub fn unknown(threads: usize) -> Self {
-        Self { threads, ..Self::default() }
+    pub fn unknown(here: Here) -> Self {
+        Self { here, ..Self::default() }
     }
 
     /// Lets `speed` measure those of `specs` whose shape no finished run has, every shape once, at most so many.
@@ -123,7 +131,7 @@ impl Speeds {
     }
 
     fn like(&self, shape: Shape) -> impl Iterator<Item = &Sample> {
-        self.finished.iter().filter(move |sample| sample.threads == self.threads && sample.shape.is_like(shape))
+        self.finished.iter().filter(move |sample| sample.at == self.here && sample.shape.is_like(shape))
     }
 }
 
@@ -151,10 +159,12 @@ impl Sample {
         let speed = training_flops(spec, run.history.last_step().0) / step_secs;
         let rest = run.history.working_secs() - step_secs;
         let execution = run.history.facts.get("execution")?;
-        let threads = execution.get("machine")?.get("threads")?.as_u64()?;
+        let machine = execution.get("machine")?;
+        let threads = machine.get("threads")?.as_u64()? as usize;
+        let at = Here { host: machine.get("host")?.as_str()?.to_owned(), threads };
         let start_up = (rest - evaluation_flops(spec) / speed).max(0.0);
         let is_told = speed.is_finite() && speed > 0.0;
-        is_told.then_some(Self { shape: Shape::of(spec)?, threads: threads as usize, speed, start_up })
+        is_told.then_some(Self { shape: Shape::of(spec)?, at, speed, start_up })
     }
 }
 
@@ -195,18 +205,24 @@ mod tests {
         testing::tasks(extra).remove(0).spec
     }
 
+    fn here(threads: usize) -> Here {
+        Here { host: "mine".to_owned(), threads }
+    }
+
     fn sample(spec: &RunSpec, threads: usize, speed: f64, start_up: f64) -> Sample {
-        Sample { shape: Shape::of(spec).unwrap(), threads, speed, start_up }
+        Sample { shape: Shape::of(spec).unwrap(), at: here(threads), speed, start_up }
     }
 
     /// The median of like runs; a smoke test of few steps predicts many, and its start-up is not multiplied.
     #[test]
     fn like_runs_speak() {
         let (short, long) = (spec(""), spec("[sweep.grid]\n\"train.steps\" = [4000]\n"));
-        let mut speeds = Speeds::unknown(1);
+        let mut speeds = Speeds::unknown(here(1));
         assert_eq!(speeds.predict(&short), None);
         speeds.finished = [4e9, 1e9, 2e9].map(|speed| sample(&short, 1, speed, 5.0)).to_vec();
         speeds.finished.push(sample(&short, 2, 1e12, 5.0));
+        let at = Here { host: "other".to_owned(), threads: 1 };
+        speeds.finished.push(Sample { at, ..sample(&short, 1, 1e12, 5.0) });
         let work = |spec: &RunSpec| estimate(spec).flops.unwrap() + evaluation_flops(spec);
         let basis = Basis::LikeRuns(3);
         assert_eq!(speeds.predict(&short), Some(Prediction { secs: work(&short) / 2e9 + 5.0, basis }));
@@ -219,7 +235,7 @@ mod tests {
     fn other_shapes_are_tried() {
         let layers = |n: usize| spec(&format!("[sweep.grid]\n\"model.num_hidden_layers\" = [{n}]\n"));
         let specs = [spec(""), layers(4), layers(4), layers(8), layers(16)];
-        let mut speeds = Speeds::unknown(1);
+        let mut speeds = Speeds::unknown(here(1));
         speeds.finished = vec![sample(&specs[0], 1, 1e9, 0.0)];
         let mut tried = 0;
         speeds.try_others(specs.iter(), 2, |_| {

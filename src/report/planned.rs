@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::estimate::Speeds;
+use super::estimate::{Here, Speeds};
 use crate::experiment::Experiment;
 use crate::plan::{Cell, Estimate, Plan, PlannedRun, estimate};
 use crate::store::{Index, RunQuery, RunState, Store, StoreError, nearest_to_finished};
@@ -19,19 +19,19 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// Nothing, on a machine of so many threads.
-    pub fn nothing(threads: usize) -> Self {
-        Self { states: BTreeMap::new(), speeds: Speeds::unknown(threads) }
+    /// Nothing, here.
+    pub fn nothing(here: Here) -> Self {
+        Self { states: BTreeMap::new(), speeds: Speeds::unknown(here) }
     }
 
-    /// Reads the states of all runs, and the speeds of those of so many threads.
+    /// Reads the states of all runs, and the speeds of those here.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn read(store: &Store, threads: usize) -> Result<Self, StoreError> {
+    pub fn read(store: &Store, here: Here) -> Result<Self, StoreError> {
         let rows = Index::open(store)?.query(&RunQuery::default())?;
         let states = nearest_to_finished(rows).into_iter().map(|(hash, row)| (hash, row.state)).collect();
-        Ok(Self { states, speeds: Speeds::read(store, threads)? })
+        Ok(Self { states, speeds: Speeds::read(store, here)? })
     }
 
     /// How far a specification is; nothing where it has no run.

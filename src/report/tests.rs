@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::comparison::{document, of_plan, of_query};
 use super::difference::{Difference, ProvenanceDifference};
+use super::estimate::Here;
 use super::explanation::ExplanationReport;
 use super::find::find_id;
 use super::listing::Listing;
@@ -259,7 +260,7 @@ fn a_difference_has_settings_metrics_and_provenance() {
 fn a_plan_says_what_it_costs_and_what_is_there() {
     let (experiment, plan) = planned();
     let (_folder, store, ids) = trained(&plan);
-    let existing = Existing::read(&store, 1).unwrap();
+    let existing = Existing::read(&store, Here::default()).unwrap();
     let report = PlanReport::of(&experiment, &plan, &existing);
     assert_snapshot!(shown(&report, &ids, &["/cells/0"]), @r#"
     {

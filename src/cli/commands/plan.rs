@@ -10,10 +10,10 @@ use crate::cli::table::{Align, table};
 use crate::experiment::Value;
 use crate::plan::{PlannedRun, Savings};
 use crate::report::comparison::forewarning;
-use crate::report::estimate::Basis;
+use crate::report::estimate::{Basis, Here};
 use crate::report::planned::{Existing, PlanReport, cost};
 use crate::runner::bench::training_speed;
-use crate::runner::provenance::cores;
+use crate::runner::provenance::{Machine, cores};
 use crate::store::{RunState, Store};
 
 /// What `ablate plan` takes.
@@ -46,9 +46,10 @@ pub fn plan(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         return explain(context, &context.read(&arguments.experiment)?, key, arguments.json.wanted);
     }
     let loaded = context.load(&arguments.experiment)?;
+    let here = Here { host: Machine::this(cores(), "").host, threads: cores() };
     let mut existing = match context.runs.exists() {
-        true => Existing::read(&Store::open(&context.runs)?, cores())?,
-        false => Existing::nothing(cores()),
+        true => Existing::read(&Store::open(&context.runs)?, here)?,
+        false => Existing::nothing(here),
     };
     let runs = loaded.plan.runs();
     let missing = runs.iter().filter(|run| existing.state(run.hash) != Some(RunState::Finished));
