@@ -239,7 +239,7 @@ impl Chain {
         self.0
     }
 
-    /// Adds what was recorded at `step`: names and bits, the clock's metrics left out.
+    /// Adds what was recorded at `step`: names and bits, but for what is not in the chain.
     pub fn extend(&mut self, step: Step, metrics: &[metrics::Measurement]) {
         self.extend_named(step, metrics.iter().map(|(metric, value)| (metric.name(), *value)));
     }
@@ -248,7 +248,7 @@ impl Chain {
     pub fn extend_named<'n>(&mut self, step: Step, metrics: impl IntoIterator<Item = (&'n str, f64)>) {
         let mut hasher = ContentHasher::new();
         hasher.update(self.0.as_bytes()).update(&step.0.to_le_bytes());
-        for (name, value) in metrics.into_iter().filter(|(name, _)| metrics::is_deterministic(name)) {
+        for (name, value) in metrics.into_iter().filter(|(name, _)| metrics::is_in_chain(name)) {
             hasher.update(name.as_bytes()).update(&[0]).update(&value.to_bits().to_le_bytes());
         }
         self.0 = hasher.finish();
@@ -355,6 +355,20 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-01-31T09:30:00.250Z");
         assert_eq!(moment.to_string().parse(), Ok(moment));
         assert_eq!(Timestamp::from_unix_millis(i64::MAX).to_string().len(), moment.to_string().len());
+    }
+
+    /// Runs that were recorded before a metric was known have the chain of those recorded since.
+    #[test]
+    fn a_metric_that_came_later_is_not_in_the_chain() {
+        let chain = |metrics: &[(&str, f64)]| {
+            let mut chain = Chain::start(SpecHash(ContentHash::of(b"spec")));
+            chain.extend_named(Step(3), metrics.iter().copied());
+            chain.hash()
+        };
+        let (loss, later) = (("valid/mlm_loss", 2.0), ("valid/bits_per_character", 1.0));
+        assert_eq!(chain(&[loss, later]), chain(&[loss]));
+        assert_ne!(chain(&[("valid/mlm_loss", 2.5), later]), chain(&[loss]));
+        assert_eq!(chain(&[("time/tokens_per_s", 9.0), loss]), chain(&[loss]));
     }
 
     #[test]

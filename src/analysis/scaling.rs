@@ -106,10 +106,12 @@ impl ScalingLaw {
         (mean, Interval { low: ends.0, high: ends.1 })
     }
 
-    /// Whether the exponent is bounded from above and below.
-    pub fn is_bounded(&self) -> bool {
-        let edge = |line: Option<&Line>| line.map(|line| line.exponent);
-        edge(self.lines.first()) != Some(self.interval.low) && edge(self.lines.last()) != Some(self.interval.high)
+    /// The ends of the interval of the exponent; absent where smaller, or greater, ones would do as well.
+    pub fn ends(&self) -> [Option<f64>; 2] {
+        let edges = [self.lines.first(), self.lines.last()];
+        let is_edge = |i: usize, end: f64| edges[i].is_some_and(|line| line.exponent == end);
+        let Interval { low, high } = self.interval;
+        [Some(low).filter(|&low| !is_edge(0, low)), Some(high).filter(|&high| !is_edge(1, high))]
     }
 }
 
@@ -130,6 +132,7 @@ mod tests {
         let found = ScalingLaw::fit(&points).unwrap();
         assert!((found.exponent - 0.3).abs() < 0.003 && (found.floor - 3.0).abs() < 0.02, "{found:?}");
         assert!((found.at(1e19).0 - law(1e19)).abs() < 0.02);
+        assert!(found.ends().iter().all(|end| end.is_some_and(|end| (end - 0.3).abs() < 0.01)), "{:?}", found.ends());
     }
 
     /// Simulated laws, three runs of each size: the intervals of the exponent and of the loss at twice the largest compute

@@ -205,24 +205,10 @@ macro_rules! figures {
     };
 }
 
+#[rustfmt::skip]
 figures![
-    "curves",
-    "axes",
-    "importance",
-    "effects",
-    "means",
-    "pareto",
-    "parallel",
-    "schedules",
-    "parameters",
-    "time",
-    "slices",
-    "heatmap",
-    "paired",
-    "scaling",
-    "gap",
-    "search",
-    "timeline"
+    "curves", "axes", "importance", "effects", "means", "pareto", "parallel", "schedules", "parameters", "time",
+    "slices", "heatmap", "paired", "scaling", "gap", "search", "timeline"
 ];
 
 const SECTIONS: &[&str] = &[

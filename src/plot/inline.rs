@@ -32,10 +32,8 @@ pub struct Inline {
 /// # Errors
 /// When it cannot be drawn.
 pub fn render_inline(figure: &Figure) -> Result<Inline, RenderError> {
-    let none = String::new;
-    let height = figure.height - WORDS;
-    let bare = Figure { title: none(), subtitle: none(), caption: none(), height, ..figure.clone() };
-    let mut scene = lay_out(&bare, &Page::REPORT, &Fonts::new(None));
+    let lower = Figure { height: figure.height - WORDS, ..figure.clone() };
+    let mut scene = lay_out(&lower, &Page { has_words: false, ..Page::REPORT }, &Fonts::new(None));
     for shape in &mut scene.shapes {
         if let Shape::Path { points, .. } = shape {
             *points = thinned(points);

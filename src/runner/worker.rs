@@ -340,3 +340,98 @@ impl Recorder for StoreRecorder {
         self.stopwatch.elapsed_secs()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    use super::*;
+    use crate::plan;
+    use crate::runner::testing;
+    use crate::store::{Measured, StoredRun};
+    use crate::types::Timestamp;
+
+    /// A planned run of six steps on `corpus`.
+    fn planned(sources: &DataSources, corpus: &str) -> RunDir {
+        let text = format!(
+            "[experiment]\nname = \"test\"\n[data]\ncorpus = \"{corpus}\"\nvalid_fraction = 0.2\n[tokenizer]\nvocab_size = 80\n\
+             min_frequency = 1\n[model]\npreset = \"nano\"\n[train]\nsteps = 6\nbatch_size = 4\nseq_len = 32\neval_every = 3\n\
+             eval_instances = 8\ncheckpoint_every = 4\n"
+        );
+        let alone = &mut |_: &str, _: &str| Err("stands on no file".to_owned());
+        let experiment = plan::read(&text, "test.toml", &[], alone).unwrap_or_else(|e| panic!("{e:?}"));
+        let plan = plan::plan(&experiment, |corpus| corpora::look_up(corpus, &sources.search));
+        let spec = testing::tasks_of(&plan.unwrap_or_else(|e| panic!("{e:?}"))).remove(0).spec;
+        let now = Timestamp::from_unix_millis(1_000);
+        let provenance = Provenance::new(&spec, 1, &[], None, now);
+        sources.store.create_planned(&spec, &provenance.to_json(), now).unwrap()
+    }
+
+    fn write_corpus(sources: &DataSources) {
+        fs::create_dir_all(&sources.search.data_root).unwrap();
+        let sentence =
+            |i: usize| format!("the {} sees a {} .", ["cat", "dog", "bird"][i % 3], ["tree", "house"][i % 2]);
+        let document = |d: usize| (d..d + 6).map(sentence).collect::<Vec<_>>().join(" ");
+        let documents: Vec<String> = (0..40).map(|d| format!("{} {d}", document(d))).collect();
+        fs::write(sources.search.data_root.join("c.txt"), documents.join("\n\n")).unwrap();
+    }
+
+    fn work_on(sources: &DataSources, run: &RunDir, until: Option<u64>) -> Ending {
+        let (runs, data_root) = (sources.store.root().to_owned(), sources.search.data_root.clone());
+        work(&Order { runs, run: run.id().clone(), data_root, until, tethered: false }).unwrap()
+    }
+
+    /// The bits of a metric by step.
+    type Bits = Vec<(i64, u64)>;
+
+    /// Everything that is under the bitwise promise.
+    fn results(run: &StoredRun) -> (BTreeMap<String, Bits>, Vec<String>) {
+        let bits = |points: Vec<Measured>| points.iter().map(|point| (point.step, point.value.to_bits())).collect();
+        let all = run.history.all_measured().filter(|(name, _)| metrics::is_deterministic(name.as_str()));
+        let series = all.map(|(name, points)| (name.to_string(), bits(points)));
+        let ends = ["final_chain", "final_weights"].map(|fact| run.history.facts[fact].to_string());
+        (series.collect(), ends.to_vec())
+    }
+
+    /// Stopped wherever it was, a run ends with the bits of one that nobody stopped, and its log says how it came there.
+    #[test]
+    fn a_run_in_pieces_is_the_run_in_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = testing::sources(folder.path());
+        write_corpus(&sources);
+        let [whole, pieces] = [(); 2].map(|()| planned(&sources, "c.txt"));
+        assert_eq!(work_on(&sources, &whole, None), Ending::Finished);
+        for (until, expected) in [(Some(2), Ending::Stopped), (Some(5), Ending::Stopped), (None, Ending::Finished)] {
+            assert_eq!(work_on(&sources, &pieces, until), expected);
+        }
+        let [whole, pieces] = [whole, pieces].map(|run| sources.store.load(run.id()).unwrap());
+        assert_eq!(results(&whole), results(&pieces));
+        assert_eq!((whole.state, pieces.state), (RunState::Finished, RunState::Finished));
+        assert_eq!(whole.history.facts["total_steps"], 6);
+        assert_eq!(Execution::all_of(&whole.dir).unwrap().len(), 1);
+        assert_eq!(Execution::all_of(&pieces.dir).unwrap().len(), 3, "each time that it was begun or resumed");
+    }
+
+    /// What keeps a run from working is its own failure, with the reason in its log; what keeps a worker from knowing its run is
+    /// an error of the worker.
+    #[test]
+    fn a_failure_is_recorded_where_it_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = testing::sources(folder.path());
+        write_corpus(&sources);
+        let run = planned(&sources, "c.txt");
+        fs::remove_file(sources.search.data_root.join("c.txt")).unwrap();
+        let Ending::Failed { reason } = work_on(&sources, &run, None) else { panic!("it has no corpus") };
+        assert!(reason.contains("c.txt"), "{reason}");
+        let stored = sources.store.load(run.id()).unwrap();
+        assert_eq!((stored.state, stored.history.reason()), (RunState::Failed, Some(reason.as_str())));
+
+        let spec = testing::tasks("").remove(0).spec;
+        let now = Timestamp::from_unix_millis(1_000);
+        let strange = sources.store.create_planned(&spec, &json!({ "schema": 1 }), now).unwrap();
+        let (runs, data_root) = (sources.store.root().to_owned(), sources.search.data_root.clone());
+        let order = Order { runs, run: strange.id().clone(), data_root, until: None, tethered: false };
+        assert!(matches!(work(&order), Err(WorkerError::Provenance { run, .. }) if run == *strange.id()));
+    }
+}

@@ -239,9 +239,17 @@ pub fn deciding_by_stage() -> impl Iterator<Item = &'static Metric> {
     DECIDING.iter().map(|(_, metric)| *metric).chain([&VALID_MLM_LOSS])
 }
 
-/// Whether two executions of one spec must agree bit for bit on the metric of this name: on all but what the clock says.
+/// Whether two executions of one spec are held to agree bit for bit on the metric of this name: on all but what the clock
+/// says, and but the loss by characters. That is the loss in another unit, and earlier programs did not record it: chains
+/// of digests go on as theirs did, and what they trained is reproduced.
 pub fn is_deterministic(name: &str) -> bool {
-    !name.starts_with("time/")
+    !name.starts_with("time/") && name != BITS_PER_CHARACTER.name
+}
+
+/// Whether the metric of this name is in the digest chain: every deterministic one that the first programs recorded. One that came
+/// later is left out, or no older run would come out the same again; [`BITS_PER_CHARACTER`] follows from the loss, which is in it.
+pub fn is_in_chain(name: &str) -> bool {
+    is_deterministic(name) && name != BITS_PER_CHARACTER.name
 }
 
 /// Whether values of the metric of this name can be compared between runs that differ in this basis.

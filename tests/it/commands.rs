@@ -140,7 +140,11 @@ fn a_comparison_is_tables_figures_and_one_page_that_opens_offline() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     let with = |ending: &str| -> Vec<&str> { names.iter().filter_map(|name| name.strip_suffix(ending)).collect() };
-    assert!(with(".svg").len() >= 5 && with(".svg") == with(".png"), "{names:?}");
+    assert!(with(".svg").len() >= 5 && with(".svg") == with(".png") && with(".pdf") == with(".png"), "{names:?}");
+    let captions = fs::read_to_string(workbench.path("figures/captions.md")).unwrap();
+    assert!(with(".png").iter().all(|name| captions.contains(&format!("\n## {name}\n"))), "{captions}");
+    let effects = fs::read_to_string(workbench.path("figures/tables/effects.csv")).unwrap();
+    assert_eq!(effects.lines().count(), 1 + comparison["effects"].as_array().unwrap().len());
     assert!(names.contains("report.html") && names.iter().all(|name| !name.starts_with('.')), "{names:?}");
     for name in with(".png") {
         let png = fs::read(workbench.path(&format!("figures/{name}.png"))).unwrap();

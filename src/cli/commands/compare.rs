@@ -289,7 +289,7 @@ fn show_part(
     match drawing.print {
         Print::Json => {}
         Print::Tables => tables::print(context, comparison, &summary),
-        Print::Answer => ending::print(context, &answer),
+        Print::Answer => ending::print(context, comparison, &answer),
     }
     context.printer.status(Style::Good, "Drawn", shown.display());
     if drawing.print == Print::Answer {

@@ -91,9 +91,12 @@ fn nearest(sizes: &[u64], size: u64) -> Option<&u64> {
 
 /// The law in a sentence.
 fn in_words(law: &ScalingLaw) -> String {
-    let (low, high) = (law.interval.low, law.interval.high);
-    let range =
-        if law.is_bounded() { format!("95 %: {low:.2} to {high:.2}") } else { "not bounded by these runs".to_owned() };
+    let range = match law.ends() {
+        [Some(low), Some(high)] => format!("95 %: {low:.2} to {high:.2}"),
+        [Some(low), None] => format!("95 %: from {low:.2} on"),
+        [None, Some(high)] => format!("95 %: up to {high:.2}"),
+        [None, None] => "not bounded by these runs".to_owned(),
+    };
     format!("Loss = {:.2} + a C^\u{2212}\u{3b1}, with \u{3b1} = {:.2} ({range}).", law.floor, law.exponent)
 }
 

@@ -56,7 +56,7 @@ impl<'a> Drawn<'a> {
                 figcaption {
                     b { "Figure " (i + 1) ". " } (figure.caption)
                     span.files {
-                        a href={ (figure.name) ".svg" } { "SVG" } " " a href={ (figure.name) ".png" } { "PNG" }
+                        @for format in ["svg", "png", "pdf"] { a href={ (figure.name) "." (format) } { (format.to_uppercase()) } " " }
                         button.enlarge type="button" hidden { "Enlarge" }
                     }
                 }

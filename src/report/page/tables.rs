@@ -18,32 +18,40 @@ const NOTHING: &str = "\u{2013}";
 /// What a table of effects is about.
 pub(super) struct About {
     id: &'static str,
+    /// The name of its file.
+    file: &'static str,
     caption: &'static str,
 }
 
 pub(super) const EFFECTS: About = About {
     id: "effects",
+    file: "effects",
     caption: "Mean difference between two values of an axis over the settings of all others. Its scatter is that between \
               independent seeds, whatever a seed does to several cells at once; p is Student's, corrected over the whole report.",
 };
 
 pub(super) const BASELINE: About = About {
     id: "baseline",
+    file: "against-baseline",
     caption: "Every cell against the baseline; rows name what differs from it. \u{201c}By\u{201d} an axis: the cells' own runs \
               cannot tell, the effect of the axis can.",
 };
 
 pub(super) const RIVALS: About = About {
     id: "rivals",
+    file: "against-best",
     caption: "Every cell against the best, in order of rank; rows name what differs from it. p is corrected over all pairs of \
               cells, because the best was chosen by its outcome.",
 };
 
-/// A table that scrolls by itself where it is wider than the page; `head` and `body` are rows.
-fn table(section: &str, caption: &Markup, head: &Markup, body: &Markup) -> Markup {
+/// A table that scrolls by itself where it is wider than the page; `head` and `body` are rows, `file` lies beside the page.
+fn table((section, file): (&str, &str), caption: &Markup, head: &Markup, body: &Markup) -> Markup {
     html! {
         div.wide role="region" aria-labelledby={ (section) "-title" } tabindex="0" {
             table.sortable { caption { span { (caption) } } thead { tr { (head) } } tbody { (body) } }
+        }
+        p.files {
+            a href={ "tables/" (file) ".csv" } { "CSV" } " " a href={ "tables/" (file) ".tex" } { "LaTeX" }
         }
     }
 }
@@ -94,7 +102,7 @@ pub(super) fn cells(comparison: &Comparison, summary: &Summary) -> Markup {
             }
         }
     };
-    table("cells", &caption, &head, &body)
+    table(("cells", "cells"), &caption, &head, &body)
 }
 
 /// Two digits of the typical interval and no less than three decimals.
@@ -143,7 +151,7 @@ pub(super) fn effects(about: &About, effects: &[Effect]) -> Option<Markup> {
             }
         }
     };
-    (!effects.is_empty()).then(|| table(about.id, &html! { (about.caption) }, &head, &body))
+    (!effects.is_empty()).then(|| table((about.id, about.file), &html! { (about.caption) }, &head, &body))
 }
 
 fn p_cell(p: Option<f64>) -> Markup {
@@ -189,7 +197,7 @@ pub(super) fn importance(table_of: &Result<Importance, NoImportance>) -> Option<
         (number_column("p (corrected)")) (column("verdict"))
     };
     let body = html! { @for part in &found.parts { (row(part)) } };
-    Some(table("importance", &html! { (found.explanation()) " " (found.basis()) }, &head, &body))
+    Some(table(("importance", "importance"), &html! { (found.explanation()) " " (found.basis()) }, &head, &body))
 }
 
 /// Every run, the best first.
@@ -213,7 +221,7 @@ pub(super) fn runs(comparison: &Comparison, record: &Record) -> Markup {
         (column("spec"))
     };
     let body = html! { @for run in runs { (run_row(comparison, run, record)) } };
-    table("runs", &caption, &head, &body)
+    table(("runs", "runs"), &caption, &head, &body)
 }
 
 fn run_row(comparison: &Comparison, run: &RunData, record: &Record) -> Markup {

@@ -1,6 +1,6 @@
 //! The last words of `run` and `compare`: the answer in a sentence, one small table, and what to do next.
 
-use crate::analysis::{Comparison, Effect, Summary};
+use crate::analysis::{Comparison, Effect, RunState, Summary};
 use crate::cli::context::Context;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table, visible_width};
@@ -14,12 +14,15 @@ const COLUMNS: usize = 80;
 const INDENT: usize = 13;
 
 /// Prints what a reader has to know first, the answer, and the largest effects.
-pub(super) fn print(context: &Context, answer: &Answer) {
+pub(super) fn print(context: &Context, comparison: &Comparison, answer: &Answer) {
     let printer = &context.printer;
     for caution in &answer.cautions {
         printer.prose(&format!("! {caution}"));
     }
     printer.prose(&printer.paint(Stream::Out, Style::Strong, &answer.headline));
+    if comparison.runs.iter().any(|run| run.state != RunState::Finished) {
+        printer.prose(&answer.how_sure);
+    }
     let known = answer.effects.iter().filter(|effect| effect.difference.is_some()).collect::<Vec<_>>();
     let row = |effect: &&Effect| vec![effect.name(), effect.size().unwrap_or_else(|| "-".into()), effect.word()];
     let rows = known.iter().take(ROWS).map(row);
