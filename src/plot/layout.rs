@@ -27,8 +27,8 @@ const LEAST_FRAME: f64 = 64.0;
 /// Between a frame and its tick texts or labels.
 const TICK_GAP: f64 = 4.0;
 const LABEL_GAP: f64 = 9.0;
-/// The longest name of a y axis that surely has one line, and the lines that one has at most.
-const SHORT_Y_LABEL: f64 = 190.0;
+/// What words and ticks take of the height of a figure, at least; and the lines that the name of a y axis has at most.
+const AROUND_FRAMES: f64 = 110.0;
 const MOST_Y_LINES: usize = 2;
 /// The widest label, as a share of the page; what is wider ends in an ellipsis.
 const WIDEST_LABEL: f64 = 0.36;
@@ -180,14 +180,16 @@ impl Grid {
         let lines = |text: &dyn Fn(&Panel) -> &str| {
             figure.panels.iter().map(|panel| text(panel).lines().count()).max().unwrap_or(0) as f64
         };
+        let has_one_y = in_column(0).all(|panel| panel.y.label == figure.panels[0].y.label);
         // Two lines where a long name meets a low figure.
+        let rows = if has_one_y { 1 } else { panels.div_ceil(columns) };
+        let short = (figure.height - AROUND_FRAMES).max(LEAST_FRAME) / rows as f64;
         let lines_of = |label: &str| {
-            label.lines().map(|line| if fonts.width(line, size::AXIS, false) > SHORT_Y_LABEL { 2 } else { 1 }).sum()
+            label.lines().map(|line| if fonts.width(line, size::AXIS, false) > short { 2 } else { 1 }).sum()
         };
         let y_lines = figure.panels.iter().map(|panel| lines_of(&panel.y.label)).max().unwrap_or(1usize);
         let y_lines = y_lines.clamp(1, MOST_Y_LINES) as f64;
         let y_label = if has(&|panel| &panel.y.label) { y_lines * size::AXIS * LEADING + 2.0 } else { 0.0 };
-        let has_one_y = in_column(0).all(|panel| panel.y.label == figure.panels[0].y.label);
         let tick_lines = figure.panels.iter().flat_map(|panel| &panel.x.ticks);
         let tick_lines = tick_lines.map(|tick| tick.text.lines().count()).max().unwrap_or(1).max(1) as f64;
         let x_label = lines(&|panel| &panel.x.label) * size::AXIS * LEADING;

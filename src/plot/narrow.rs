@@ -3,7 +3,7 @@
 //! A row of a forest plot has its numbers under its name, so that the middle stays wide enough to be read; everywhere else
 //! labels stay at the right, broken between words. Nothing is left out.
 
-use super::figure::{Figure, Label, Panel, PlotAxis};
+use super::figure::{Figure, Label, Mark, Panel, PlotAxis};
 use super::page::Page;
 use super::text::{Fonts, wrap};
 use super::theme::size;
@@ -29,7 +29,7 @@ pub fn narrowed(figure: &Figure, page: &Page, fonts: &Fonts<'_>) -> Figure {
         if is_rows(panel) {
             join_rows(panel);
         }
-        most_lines = most_lines.max(arrange(panel, page, fonts));
+        most_lines = most_lines.max(arrange(panel, page, figure.columns, fonts));
     }
     let rows = figure.panels.len().div_ceil(figure.columns.max(1));
     figure.height = if has_rows {
@@ -64,7 +64,7 @@ fn join_rows(panel: &mut Panel) {
 }
 
 /// Breaks texts into lines; returns the lines of the longest tick of the y axis.
-fn arrange(panel: &mut Panel, page: &Page, fonts: &Fonts<'_>) -> usize {
+fn arrange(panel: &mut Panel, page: &Page, columns: usize, fonts: &Fonts<'_>) -> usize {
     let break_at = |text: &str, size: f64, width: f64| {
         let lines = text.lines().flat_map(|line| wrap(fonts, line, size, false, width));
         lines.collect::<Vec<_>>().join("\n")
@@ -72,11 +72,21 @@ fn arrange(panel: &mut Panel, page: &Page, fonts: &Fonts<'_>) -> usize {
     for tick in &mut panel.y.ticks {
         tick.text = break_at(&tick.text, size::TICK, page.widest_tick() * page.width - 2.0);
     }
+    // Values on parallel axes end before the next axis, whose place is one further on.
+    if panel.y.ticks.is_empty() {
+        let apart = (page.width - AROUND_PT / 2.0) / (panel.x.high - panel.x.low).max(1.0);
+        for mark in &mut panel.marks {
+            if let Mark::Note { text, .. } = mark {
+                *text = fonts.fit(text, size::TICK, false, apart - 6.0);
+            }
+        }
+    }
     for Label { text, .. } in &mut panel.labels {
         *text = break_at(text, size::LABEL, WIDEST_LABEL * page.width);
     }
     let title = |axis: &mut PlotAxis, width: f64| axis.label = break_at(&axis.label, size::AXIS, width);
-    title(&mut panel.x, WIDEST_TITLE * page.width);
+    // Titles of neighbours stand side by side.
+    title(&mut panel.x, WIDEST_TITLE * page.width / columns.max(1) as f64);
     title(&mut panel.y, LONGEST_TITLE);
     panel.y.ticks.iter().map(|tick| tick.text.lines().count()).max().unwrap_or(1)
 }
