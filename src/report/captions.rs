@@ -35,12 +35,12 @@ mod tests {
         let text = captions(&comparison, &figures);
         assert!(figures.iter().all(|figure| text.contains(&figure.caption) && text.contains(&figure.name)));
         figures.truncate(1);
-        insta::assert_snapshot!(captions(&comparison, &figures), @"
+        insta::assert_snapshot!(captions(&comparison, &figures), @r"
         # Figures of 마스크 비율 mask-ratio
 
-        ## curves-valid-mlm_loss
+        ## effects
 
-        **마스크 비율 mask-ratio: validation MLM loss.** Colour: mask_ratio. Line: nsp (off solid, random dashed). Panels: size. Bold: mean over finished runs, n = 2 to 3 seeds; thin: single runs. A cross marks where a run ended early (1); it is not in the bold line. The first values run off the top.
+        **마스크 비율 mask-ratio: what each axis does to validation MLM loss.** Each row: mean difference between two values of an axis, over the settings of all others. Bars: 95 % interval of the difference (Student's t, by the design of the seeds). Verdicts at 5 % over the whole report.
         ");
     }
 }
