@@ -5,8 +5,11 @@
 //! setting is one line in the table and one field of the run's specification, of the same name. Names are Hugging Face's
 //! `BertConfig` names where it has one.
 
+mod roles;
+
 use std::sync::LazyLock;
 
+pub use roles::{BOOKKEEPING, basis, redraws_luck};
 use toml::de::DeValue;
 
 use super::number::Bounds;
@@ -14,7 +17,7 @@ use super::presets;
 use super::value::Kind::{Betas, Bool, Choice, Float, FloatOrOff, Integer, Masking, Seeds, Text, Words};
 use super::value::{self, Kind, Value};
 use crate::suggest;
-use crate::types::metrics::{self, Basis};
+use crate::types::metrics;
 
 /// One key of the experiment file.
 #[derive(Debug)]
@@ -53,64 +56,6 @@ pub fn is_setting(name: &str) -> bool {
     let section = name.split_once('.').map_or(name, |(section, _)| section);
     !matches!(section, "experiment" | "sweep" | "report")
 }
-
-/// Keys of a section that re-draws luck which share it all the same: their values meet the same draws. A dropout
-/// probability is another threshold for the same uniform numbers, the initial range another factor of the same normal
-/// ones, and what starts as a constant (biases, normalisations) draws nothing.
-const SHARING: [&str; 13] = [
-    "model.hidden_act",
-    "model.hidden_dropout_prob",
-    "model.attention_probs_dropout_prob",
-    "model.initializer_range",
-    "model.layer_norm_eps",
-    "model.norm_position",
-    "model.embedding_layer_norm",
-    "model.mlm_head_bias",
-    "model.nsp_head_bias",
-    "objective.mlm_weight",
-    "objective.mlm_mean",
-    "objective.nsp_weight",
-    "objective.nsp_double_softmax",
-];
-
-/// Whether another value of the key re-draws what chance decides in a run: the text, the initial weights, the batches, the
-/// masks. The others (schedule, optimizer, steps, heads over one pretraining) share it, so that their values meet the same
-/// luck under one seed.
-///
-/// That is so for leaves of a specification as for keys. The seeds of replicates are derived from the leaves of which it
-/// is true (`plan::luck`): another answer here gives a sweep other runs. A test holds it against what the trainer draws.
-/// Fine-tuning over a pretraining has that one's luck, whatever its own settings are.
-pub fn redraws_luck(name: &str) -> bool {
-    let section = name.split_once('.').map_or(name, |(section, _)| section);
-    match section {
-        "data" | "tokenizer" | "model" | "objective" => !SHARING.contains(&name),
-        "train" => {
-            matches!(name, "train.batch_size" | "train.gradient_accumulation_steps" | "train.seq_len" | "train.seed")
-        }
-        _ => false,
-    }
-}
-
-/// What metrics of held-out data are means over, as far as the key or leaf of this name decides it.
-pub fn basis(name: &str) -> Option<Basis> {
-    match name.split_once('.')? {
-        ("data", _) => Some(Basis::Texts),
-        ("tokenizer", leaf) => (leaf != "dictionary").then_some(Basis::Tokens),
-        ("finetune", leaf) => {
-            let of_examples = ["data", "data_hash", "test", "test_hash", "valid_fraction", "label_column", "task"];
-            of_examples.contains(&leaf).then_some(Basis::Examples)
-        }
-        _ => None,
-    }
-}
-
-/// Keys that say what is kept of a run and when, and nothing of how it comes out.
-pub const BOOKKEEPING: [&str; 4] = [
-    "train.checkpoint_every",
-    "train.keep_checkpoints",
-    "finetune.train.checkpoint_every",
-    "finetune.train.keep_checkpoints",
-];
 
 /// All keys, in the order of the table.
 pub fn all() -> impl Iterator<Item = &'static Key> {

@@ -104,7 +104,7 @@ fn cells_share_their_pretraining_and_learn_the_classes() {
     let workbench = workbench(&extra.replace("optimizer.lr = 2e-3\n", ""));
     let planned = workbench.stdout("plan tiny.toml");
     assert!(planned.contains("4 cells x 1 seed, each after its pretraining, shared -1 = 5 runs"), "{planned}");
-    let compared = workbench.stdout("run tiny.toml --threads 1");
+    let compared = workbench.stdout("run tiny.toml --threads 1 --tables");
     for floor in ["the most frequent class", "character naive Bayes"] {
         assert!(compared.contains(floor), "{compared}");
     }

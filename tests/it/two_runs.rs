@@ -5,7 +5,8 @@ use crate::support::{Workbench, finish};
 #[test]
 fn two_runs_of_one_file_share_the_work() {
     let workbench = Workbench::tiny("[sweep.replicates]\nseeds = 4\n");
-    let both = [workbench.start("run tiny.toml --threads 1"), workbench.start("run tiny.toml --threads 1")];
+    let both =
+        [workbench.start("run tiny.toml --threads 1 --tables"), workbench.start("run tiny.toml --threads 1 --tables")];
     for output in both.map(finish) {
         assert_eq!(output.code, Some(0), "{}", output.stderr);
         assert!(output.stdout.contains("(n=4)"), "{}", output.stdout);
