@@ -190,7 +190,7 @@ mod tests {
         let key = comparison.cells()[0].key.clone();
         let means = Means::of(&comparison);
         assert_eq!(means.against_each_other(&[vec![key.clone()]]), [means.of_cell(&key).unwrap().interval]);
-        assert_eq!(means.of_cells(&[key.clone()]), means.of_cell(&key));
+        assert_eq!(means.of_cells(std::slice::from_ref(&key)), means.of_cell(&key));
         comparison.runs.retain(|run| run.seed == crate::types::Seed(1));
         let parts = ["off", "random"].map(|value| cells_with(&comparison, "nsp", value)).to_vec();
         assert_eq!(Means::of(&comparison).against_each_other(&parts), [None, None]);

@@ -117,8 +117,11 @@ fn for_every_figure(check: impl Fn(&str, &Comparison, &Figure)) {
     }
 }
 
+/// Coordinates, as far as a mark has them.
+type Place = (Option<f64>, Option<f64>);
+
 /// All places of a mark, and whether they are the ends of an interval.
-fn places(mark: &Mark) -> (Vec<(Option<f64>, Option<f64>)>, bool) {
+fn places(mark: &Mark) -> (Vec<Place>, bool) {
     let both = |points: &[(f64, f64)]| points.iter().map(|&(x, y)| (Some(x), Some(y))).collect::<Vec<_>>();
     match mark {
         Mark::Line { points, .. } => (both(points), false),
