@@ -4,6 +4,7 @@
 //! wrong, 130 the person interrupted it.
 
 mod args;
+mod columns;
 mod commands;
 mod context;
 mod error;

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::args::{Colour, Global};
-use super::table::{cut, wrapped};
+use super::columns::{cut, wrapped};
 
 /// Columns before the text of a status line.
 const INDENT: usize = 13;

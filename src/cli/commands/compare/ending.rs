@@ -1,9 +1,10 @@
 //! The last words of `run` and `compare`: the answer in a sentence, one small table, and what to do next.
 
 use crate::analysis::{Comparison, Effect, RunState, Summary};
+use crate::cli::columns::visible_width;
 use crate::cli::context::Context;
 use crate::cli::printer::{Stream, Style};
-use crate::cli::table::{Align, table, visible_width};
+use crate::cli::table::{Align, table};
 use crate::report::answer::Answer;
 
 /// Rows of the table.
