@@ -172,8 +172,8 @@ pub fn measure(shape: &Shape, options: &Options, peak: f64) -> Result<Measuremen
 pub fn training_speed(spec: &RunSpec) -> Option<f64> {
     /// Of one step: a fraction of a second.
     const FLOPS: f64 = 3e10;
-    const STEPS: usize = 5;
-    const SECS: f64 = 0.5;
+    const STEPS: usize = 30;
+    const SECS: f64 = 0.4;
     const PARAMETERS: u64 = 200_000_000;
     let cost = estimate(spec);
     if spec.pretraining().is_none() || cost.parameters.total() > PARAMETERS {
