@@ -234,7 +234,7 @@ static TABLE: &[&[Key]] = &[
 const EXPERIMENT: &[Key] = &[
     without_default("experiment.name", Text, "What the experiment is called in lists and reports; required"),
     without_default("experiment.question", Text, "The question that it is to answer, in a sentence"),
-    key("experiment.metric", one_of(metrics::NAMES), "'valid/mlm_loss'", "The metric that decides"),
+    key("experiment.metric", one_of(metrics::NAMES), "'valid/mlm_loss_mask'", "The metric that decides"),
     without_default("experiment.goal", one_of(&["minimize", "maximize"]), "Which way is better; follows from the metric when not given"),
 ];
 

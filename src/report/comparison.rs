@@ -53,17 +53,18 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
     }
     let floors = facts_into_floors(&runs);
     let baseline = plan.baseline.map(|index| cell_axes(plan, &plan.cells[index]));
+    let (metric, caution) = recorded(&experiment.metric, &runs);
     Ok(Comparison {
         experiment: experiment.name.clone(),
         question: experiment.question.clone(),
-        metric: experiment.metric.clone(),
+        metric,
         goal: experiment.goal,
         axes: plan.axes.iter().map(axis).collect(),
         runs,
         baseline,
         floors,
         negligible: experiment.report.negligible,
-        cautions: Vec::new(),
+        cautions: caution.into_iter().collect(),
     })
 }
 
@@ -115,19 +116,36 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
     if axes.is_empty() {
         return Err(ReportError::NoComparison(one_cell(&text, &stored, reproductions)));
     }
+    let (metric, caution) = recorded(metric, &runs);
     let comparison = Comparison {
         experiment: text.clone(),
         question: format!("Runs that match `{text}`; the axes are the settings that differ between them."),
-        metric: metric.clone(),
         goal: Goal::usual(metric.as_str()),
+        metric,
         axes,
         floors: facts_into_floors(&runs),
         runs,
         baseline: None,
         negligible: None,
-        cautions: Vec::new(),
+        cautions: caution.into_iter().collect(),
     };
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
+}
+
+/// The metric that decides: the one that is wanted, but where it is a part of the MLM loss that some runs are too old for, the
+/// whole; and what is to be said of that.
+fn recorded(wanted: &MetricName, runs: &[RunData]) -> (MetricName, Option<String>) {
+    let (whole, part) = (metrics::VALID_MLM_LOSS.metric_name(), metrics::MLM_LOSS_MASK.metric_name());
+    let is_older = |run: &&RunData| run.series.contains_key(&whole) && !run.series.contains_key(&part);
+    let older = runs.iter().filter(is_older).count();
+    if *wanted != part || older == 0 {
+        return (wanted.clone(), None);
+    }
+    let said = format!(
+        "{older} of these runs were trained before `{part}` was recorded, so all are compared by `{whole}`, of which a fifth is \
+         about tokens that are shown: what lies above its copy floor shows no trace of context."
+    );
+    (whole, Some(said))
 }
 
 /// Why values of `metric` cannot be compared between these runs: they are counted in other tokens, or on other texts.
@@ -300,6 +318,9 @@ fn facts_into_floors(runs: &[RunData]) -> Vec<Floor> {
         const AGREEMENT: f64 = 0.05;
         let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
         if high - low > AGREEMENT {
+            return None;
+        }
+        if known.unless.is_some_and(|stricter| !facts(runs, stricter).is_empty()) {
             return None;
         }
         let value = mean(&values).filter(|value| value.is_finite())?;

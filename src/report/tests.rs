@@ -441,10 +441,17 @@ fn a_comparison_says_in_numbers_what_the_tables_say() {
           "label": "unigram entropy",
           "value": 5.5,
           "plus_minus": 0.098
+        },
+        {
+          "metric": "valid/mlm_loss_mask",
+          "label": "unigram entropy",
+          "value": 5.5,
+          "plus_minus": null
         }
       ],
       "statement": "...",
       "cautions": [
+        "4 of these runs were trained before `valid/mlm_loss_mask` was recorded, so all are compared by `valid/mlm_loss`, of which a fifth is about tokens that are shown: what lies above its copy floor shows no trace of context.",
         "No cell is better than unigram entropy (5.500 ± 0.098), which costs no learning: differences are between failures."
       ],
       "luck": "Luck: all cells share 2 seeds, so that only whole seeds are independent (1 degree of freedom).",

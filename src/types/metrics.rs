@@ -79,6 +79,8 @@ pub struct KnownFloor {
     pub explanation: &'static str,
     /// The fact that counts what an evaluation asks: the metric is known to what a sample of so many tells.
     pub questions: &'static str,
+    /// A fact of a stricter floor for the same metric: with it, this one says nothing. Older runs lack it.
+    pub unless: Option<&'static str>,
     /// The fact that is the standard deviation of one answer's score; absent for a share of right answers, where the share
     /// says it.
     pub spread: Option<&'static str>,
@@ -130,6 +132,12 @@ pub const TASKS: &[&str] = &["classify", "ner"];
 metrics! {
     training {
         VALID_MLM_LOSS = "valid/mlm_loss", "validation MLM loss", "nats/token", Minimize, Pretraining;
+        MLM_LOSS_MASK =
+            "valid/mlm_loss_mask", "validation MLM loss where [MASK] stands", "nats/token", Minimize, Pretraining;
+        MLM_LOSS_RANDOM =
+            "valid/mlm_loss_random", "validation MLM loss where a random token stands", "nats/token", Minimize, Pretraining;
+        MLM_LOSS_KEPT =
+            "valid/mlm_loss_kept", "validation MLM loss where the token was kept", "nats/token", Minimize, Pretraining;
         VALID_NSP_LOSS = "valid/nsp_loss", "validation NSP loss", "nats/pair", Minimize, Pairs;
         MASKED_ACCURACY = "valid/masked_accuracy", "validation masked-token accuracy", "share", Maximize, Pretraining;
         ACCURACY_MASK = "valid/accuracy_mask", "validation accuracy where [MASK] stands", "share", Maximize, Pretraining;
@@ -167,13 +175,30 @@ metrics! {
 
 /// The fact that counts the masked tokens of an evaluation.
 pub const VALID_MASKED_TOKENS: &str = "valid_masked_tokens";
+/// The fact that counts those of them behind `[MASK]`.
+pub const VALID_MASK_TOKENS: &str = "valid_mask_tokens";
 /// The fact that counts the pairs of an evaluation.
 pub const VALID_PAIRS: &str = "valid_pairs";
 /// The fact that is the standard deviation of a token's loss for who knows nothing but the tokens' frequencies.
 pub const UNIGRAM_SPREAD: &str = "unigram_spread";
 
-/// The floors that every run of pretraining measures.
-pub static FLOORS: [&KnownFloor; 4] = [&UNIGRAM_ENTROPY, &NEIGHBOURS, &BAG_OF_WORDS, &LENGTHS];
+/// The fact that is the standard deviation of a token's loss for who copies what is shown.
+pub const COPY_SPREAD: &str = "copy_spread";
+/// The fact that is the standard deviation of a token's loss for who counts its two neighbours.
+pub const NEIGHBOURS_SPREAD: &str = "mlm_loss_mask_neighbours_spread";
+
+/// The floors of pretraining: what costs no learning, each held against the metric that it bounds.
+pub static FLOORS: [&KnownFloor; 9] = [
+    &UNIGRAM_ENTROPY,
+    &COPYING,
+    &UNIGRAM_BEHIND_MASK,
+    &NEIGHBOURS_LOSS,
+    &NEIGHBOURS,
+    &COPYING_AND_NEIGHBOURS,
+    &NEIGHBOURS_BEHIND_MASK,
+    &BAG_OF_WORDS,
+    &LENGTHS,
+];
 
 pub static UNIGRAM_ENTROPY: KnownFloor = KnownFloor {
     fact: "unigram_entropy",
@@ -181,7 +206,39 @@ pub static UNIGRAM_ENTROPY: KnownFloor = KnownFloor {
     label: "unigram entropy",
     explanation: "The loss of knowing nothing but how often each token of the held-out text occurs.",
     questions: VALID_MASKED_TOKENS,
+    unless: Some(COPYING.fact),
     spread: Some(UNIGRAM_SPREAD),
+};
+
+pub static COPYING: KnownFloor = KnownFloor {
+    fact: "copy_loss",
+    metric: &VALID_MLM_LOSS,
+    label: "copying",
+    explanation: "The best loss without any context: who knows the frequencies of the held-out tokens, repeats what is shown \
+                  where that is likely to be the answer (a tenth of the questions shows it), and guesses elsewhere.",
+    questions: VALID_MASKED_TOKENS,
+    unless: None,
+    spread: Some(COPY_SPREAD),
+};
+
+pub static UNIGRAM_BEHIND_MASK: KnownFloor = KnownFloor {
+    fact: "unigram_entropy",
+    metric: &MLM_LOSS_MASK,
+    label: "unigram entropy",
+    explanation: "The best loss without any context: who knows nothing but how often each token of the held-out text occurs.",
+    questions: VALID_MASK_TOKENS,
+    unless: None,
+    spread: Some(UNIGRAM_SPREAD),
+};
+
+pub static NEIGHBOURS_LOSS: KnownFloor = KnownFloor {
+    fact: "mlm_loss_mask_neighbours",
+    metric: &MLM_LOSS_MASK,
+    label: "two neighbours",
+    explanation: "The loss of counting which tokens stood between the same two neighbours, beside either, and anywhere.",
+    questions: VALID_MASK_TOKENS,
+    unless: None,
+    spread: Some(NEIGHBOURS_SPREAD),
 };
 
 pub static NEIGHBOURS: KnownFloor = KnownFloor {
@@ -190,6 +247,28 @@ pub static NEIGHBOURS: KnownFloor = KnownFloor {
     label: "two neighbours",
     explanation: "Counting which tokens stood between the same two neighbours: what a model without wider context knows.",
     questions: VALID_MASKED_TOKENS,
+    unless: Some(COPYING_AND_NEIGHBOURS.fact),
+    spread: None,
+};
+
+pub static COPYING_AND_NEIGHBOURS: KnownFloor = KnownFloor {
+    fact: "masked_accuracy_neighbours",
+    metric: &MASKED_ACCURACY,
+    label: "two neighbours",
+    explanation: "Counting which tokens stood between the same two neighbours where [MASK] stands, and repeating what is shown \
+                  elsewhere: what a model without wider context knows.",
+    questions: VALID_MASKED_TOKENS,
+    unless: None,
+    spread: None,
+};
+
+pub static NEIGHBOURS_BEHIND_MASK: KnownFloor = KnownFloor {
+    fact: "accuracy_mask_neighbours",
+    metric: &ACCURACY_MASK,
+    label: "two neighbours",
+    explanation: "Counting which tokens stood between the same two neighbours: what a model without wider context knows.",
+    questions: VALID_MASK_TOKENS,
+    unless: None,
     spread: None,
 };
 
@@ -199,6 +278,7 @@ pub static BAG_OF_WORDS: KnownFloor = KnownFloor {
     label: "bag of words of B",
     explanation: "Naive Bayes on the words of B alone: what negatives give away by their words.",
     questions: VALID_PAIRS,
+    unless: None,
     spread: None,
 };
 
@@ -208,6 +288,7 @@ pub static LENGTHS: KnownFloor = KnownFloor {
     label: "lengths alone",
     explanation: "The better guess for each pair of lengths: what negatives give away by their length.",
     questions: VALID_PAIRS,
+    unless: None,
     spread: None,
 };
 
@@ -231,19 +312,22 @@ const DECIDING: &[(&str, &Metric)] = &[("classify", &ACCURACY.valid), ("ner", &E
 
 /// The metric that decides unless an experiment names one: of pretraining, or of fine-tuning for a task.
 pub fn deciding(task: Option<&str>) -> &'static Metric {
-    DECIDING.iter().find(|(name, _)| task == Some(name)).map_or(&VALID_MLM_LOSS, |(_, metric)| metric)
+    DECIDING.iter().find(|(name, _)| task == Some(name)).map_or(&MLM_LOSS_MASK, |(_, metric)| metric)
 }
 
 /// The metrics that usually decide, of every stage: a run records one of them.
 pub fn deciding_by_stage() -> impl Iterator<Item = &'static Metric> {
-    DECIDING.iter().map(|(_, metric)| *metric).chain([&VALID_MLM_LOSS])
+    DECIDING.iter().map(|(_, metric)| *metric).chain([&MLM_LOSS_MASK, &VALID_MLM_LOSS])
 }
 
+/// What came after the first stored runs: parts of the loss, and the loss in another unit. Earlier programs did not record
+/// them: with them in the digest chain, none of their runs would come out the same again.
+static LATER: [&Metric; 4] = [&BITS_PER_CHARACTER, &MLM_LOSS_MASK, &MLM_LOSS_RANDOM, &MLM_LOSS_KEPT];
+
 /// Whether two executions of one spec are held to agree bit for bit on the metric of this name, and the digest chain covers
-/// it: on all but what the clock says, and but the loss by characters. That is the loss in another unit, and earlier
-/// programs did not record it: with it in the chain, none of their runs would come out the same again.
+/// it: on all but what the clock says, and but what earlier programs did not record beside the same loss.
 pub fn is_deterministic(name: &str) -> bool {
-    !name.starts_with("time/") && name != BITS_PER_CHARACTER.name
+    !name.starts_with("time/") && LATER.iter().all(|later| later.name != name)
 }
 
 /// Whether values of the metric of this name can be compared between runs that differ in this basis.
@@ -367,7 +451,7 @@ mod tests {
             let is_score = ["accuracy", "f1", "tokens"].iter().any(|word| metric.name.contains(word))
                 || *metric == REAL_TOKEN_SHARE;
             assert_eq!(metric.goal == Goal::Maximize, is_score, "{}", metric.name);
-            assert_eq!(metric.is_loss(), metric.name.ends_with("loss"), "{}", metric.name);
+            assert_eq!(metric.is_loss(), metric.name.contains("loss"), "{}", metric.name);
         }
         assert_eq!((Goal::usual("eval/f1"), Goal::usual("eval/cost")), (Goal::Maximize, Goal::Minimize));
         assert_eq!(Goal::Minimize.best([2.0, 1.0, 3.0]), Some(1.0));
@@ -388,12 +472,14 @@ mod tests {
             assert!(of_task(task).any(|metric| metric == deciding(Some(task))), "{task}");
             assert_eq!(of_task(task).filter(|metric| metric.is_criterion()).count(), 1);
         }
-        assert_eq!(deciding(None), &VALID_MLM_LOSS);
+        assert_eq!(deciding(None), &MLM_LOSS_MASK);
     }
 
     #[test]
     fn metrics_are_named_with_their_units() {
-        let labels: Vec<String> = all().take(3).chain(of_task("ner").skip(1).take(1)).map(Metric::to_string).collect();
+        let of_pretraining = [&VALID_MLM_LOSS, &VALID_NSP_LOSS, &MASKED_ACCURACY];
+        let labels: Vec<String> =
+            of_pretraining.into_iter().chain(of_task("ner").skip(1).take(1)).map(Metric::to_string).collect();
         insta::assert_snapshot!(labels.join("\n"), @"
         validation MLM loss (nats/token)
         validation NSP loss (nats/pair)

@@ -36,7 +36,7 @@ pub struct Arguments {
     /// Override a key of the file, as in --set train.steps=500
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
-    /// The metric that decides [default: the experiment's; valid/mlm_loss for a query]
+    /// The metric that decides [default: the experiment's; valid/mlm_loss_mask for a query]
     #[arg(long, value_name = "METRIC")]
     pub metric: Option<MetricName>,
     /// Which way is better [default: the experiment's, or what is usual for the metric]
@@ -370,6 +370,6 @@ mod tests {
 
     #[test]
     fn the_usual_metric_is_a_key_with_a_default() {
-        assert_eq!(metric_of(&arguments(&["x"], &[])).as_str(), "valid/mlm_loss");
+        assert_eq!(metric_of(&arguments(&["x"], &[])).as_str(), "valid/mlm_loss_mask");
     }
 }

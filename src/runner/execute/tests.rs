@@ -255,9 +255,9 @@ fn halving_trains_the_best_on_and_says_why_the_others_stopped() {
     3 at step 20: 0.002
     1 starts from 20
     1 finished
-    0 stopped: stopped at rung 0, step 10: valid/mlm_loss 0.0040 is number 4 of 4, and the best 2 continue
-    2 stopped: stopped at rung 0, step 10: valid/mlm_loss 0.0030 is number 3 of 4, and the best 2 continue
-    3 stopped: stopped at rung 1, step 20: valid/mlm_loss 0.0020 is number 2 of 2, and the best 1 continue
+    0 stopped: stopped at rung 0, step 10: valid/mlm_loss_mask 0.0040 is number 4 of 4, and the best 2 continue
+    2 stopped: stopped at rung 0, step 10: valid/mlm_loss_mask 0.0030 is number 3 of 4, and the best 2 continue
+    3 stopped: stopped at rung 1, step 20: valid/mlm_loss_mask 0.0020 is number 2 of 2, and the best 1 continue
     ");
     let mut again = FakeLauncher::new(1, by_rate);
     assert_eq!(bench.execute(&mut again).outcomes.len(), 4);

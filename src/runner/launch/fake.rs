@@ -112,11 +112,12 @@ pub fn perform(run: &RunDir, until: Option<u64>, act: Act, is_stopped: bool) -> 
         Act::IsKilled(steps) => (begin.0 + steps, 1.0),
         Act::Fails(_) | Act::Crashes(_) | Act::IsNot => (begin.0, 1.0),
     };
-    let metrics = |name: &str| Metrics(vec![(name.parse().expect("a metric"), loss)]);
+    let metrics = |names: &[&str]| Metrics(names.iter().map(|name| (name.parse().expect("a metric"), loss)).collect());
     for step in begin.0 + 1..=end {
-        write(Event::Step { step: Step(step), chain: ChainDigest(step), metrics: metrics("train/loss") });
+        write(Event::Step { step: Step(step), chain: ChainDigest(step), metrics: metrics(&["train/loss"]) });
         if step % spec.train().eval_every == 0 || step == total {
-            write(Event::Evaluation { step: Step(step), metrics: metrics("valid/mlm_loss") });
+            let metrics = metrics(&["valid/mlm_loss", "valid/mlm_loss_mask"]);
+            write(Event::Evaluation { step: Step(step), metrics });
         }
     }
     let ended = Exit::Ended { how: "exit status: 0".to_owned() };

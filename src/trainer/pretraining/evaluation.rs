@@ -63,6 +63,11 @@ impl ValidSet {
         self.mlm.iter().map(|batch| batch.rows.len()).sum()
     }
 
+    /// Those of them behind `[MASK]`.
+    pub fn mask_tokens(&self) -> usize {
+        self.mlm.iter().flat_map(|batch| &batch.shown).filter(|shown| **shown == Shown::Mask).count()
+    }
+
     /// The masked sequences that an evaluation asks about.
     pub fn masked(&self) -> &[Batch] {
         &self.mlm
@@ -93,6 +98,9 @@ impl ValidSet {
             (&metrics::VALID_MLM_LOSS, mlm.loss()),
             (&metrics::PERPLEXITY, libm::exp(mlm.loss())),
             (&metrics::BITS_PER_CHARACTER, mlm.bits() / self.characters.max(1) as f64),
+            (&metrics::MLM_LOSS_MASK, mlm.loss_where(Shown::Mask)),
+            (&metrics::MLM_LOSS_RANDOM, mlm.loss_where(Shown::Random)),
+            (&metrics::MLM_LOSS_KEPT, mlm.loss_where(Shown::Kept)),
             (&metrics::MASKED_ACCURACY, mlm.accuracy(|_| true)),
             (&metrics::ACCURACY_MASK, mlm.accuracy(|shown| shown == Some(Shown::Mask))),
             (&metrics::ACCURACY_RANDOM, mlm.accuracy(|shown| shown == Some(Shown::Random))),
@@ -174,6 +182,13 @@ impl Tally {
     /// Mean cross-entropy, nats a prediction.
     fn loss(&self) -> f64 {
         self.scores.iter().map(|(score, _)| score.loss).sum::<f64>() / self.scores.len() as f64
+    }
+
+    /// Mean cross-entropy of what is shown in this way; NaN where nothing is.
+    fn loss_where(&self, how: Shown) -> f64 {
+        let chosen = self.scores.iter().filter(|(_, shown)| *shown == Some(how));
+        let (sum, n) = chosen.fold((0.0, 0u32), |(sum, n), (score, _)| (sum + score.loss, n + 1));
+        sum / f64::from(n)
     }
 
     /// The sum of cross-entropies in bits.

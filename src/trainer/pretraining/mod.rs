@@ -1,10 +1,11 @@
 //! Pretraining as a stage: masked-language modelling, with or without next-sentence prediction, on the documents of a corpus.
 //!
 //! [`instance`] cuts the corpus into sequences, [`masking`] hides tokens of them, [`batch`] lays them end to end, and
-//! [`evaluation`] asks the model fixed questions. [`facts`], [`probes`] and [`neighbours`] say what an evaluation is to be held
+//! [`evaluation`] asks the model fixed questions. [`facts`], [`probes`], [`copying`] and [`neighbours`] say what an evaluation is to be held
 //! against; [`fill_mask`] and [`memorisation`] look at a trained model.
 
 pub mod batch;
+mod copying;
 pub mod evaluation;
 mod facts;
 pub mod fill_mask;
@@ -17,6 +18,7 @@ mod probes;
 use burn::tensor::{Device, Tensor, activation};
 
 use self::batch::{Batch, Batches};
+use self::copying::Copying;
 use self::evaluation::ValidSet;
 use self::instance::{InstanceSpec, Instances};
 use self::masking::MaskSpec;
@@ -46,6 +48,7 @@ pub struct Corpus<'a, D: ?Sized> {
 pub struct Pretraining<'a, D: ?Sized> {
     spec: &'a RunSpec,
     train: &'a D,
+    held_out: &'a D,
     batches: Batches<'a, D>,
     valid: ValidSet,
 }
@@ -63,7 +66,7 @@ impl<'a, D: TokenDocuments + ?Sized> Pretraining<'a, D> {
             let fix = "raise data.valid_fraction or use a larger corpus";
             return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train().seq_len, fix });
         }
-        Ok(Self { spec, train: corpus.train, batches, valid })
+        Ok(Self { spec, train: corpus.train, held_out: corpus.valid, batches, valid })
     }
 }
 
@@ -85,7 +88,10 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
     }
 
     fn floors(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
-        neighbours::record(self.train, self.valid.masked(), self.spec.tokenizer.vocab_size, recorder)
+        let copying = Copying::on(self.held_out, self.batches.specials, self.spec.tokenizer.vocab_size);
+        copying.record(recorder)?;
+        let (questions, vocab) = (self.valid.masked(), self.spec.tokenizer.vocab_size);
+        neighbours::record(self.train, questions, vocab, copying.accuracy_shown, recorder)
     }
 
     fn batch(&self, index: u64) -> Batch {

@@ -1,8 +1,11 @@
-//! The two-neighbour floor: how often a masked token is guessed from the tokens to its left and right by counting alone.
+//! The two-neighbour floors: how well the token behind a `[MASK]` is guessed from the tokens to its left and right by counting
+//! alone.
 //!
-//! A BERT below it has not learnt context. The guess is the best of an interpolation (Jelinek & Mercer 1980) of how often a
-//! token stood between both neighbours, beside either, and anywhere, on the first train tokens. Only the contexts of the
-//! questions are counted, and of no more tokens than a bound, so the memory is bounded whatever the corpus.
+//! A BERT below them has not learnt context. The guess is the best of an interpolation (Jelinek & Mercer 1980) of how often a
+//! token stood between both neighbours, beside either, and anywhere, on the first train tokens. The loss is that of Witten &
+//! Bell's (1991) smoothing of the same counts: a context that was seen n times with t different tokens weighs n / (n + t), and
+//! what is left goes to the wider context. Only the contexts of the questions are counted, and of no more tokens than a bound,
+//! so the memory is bounded whatever the corpus.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,6 +14,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::batch::Batch;
+use super::masking::Shown;
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::types::metrics;
@@ -23,14 +27,49 @@ const BETWEEN: f64 = 0.6;
 const BESIDE: f64 = 0.35;
 const ANYWHERE: f64 = 0.05;
 
-/// Records the share of the masked tokens of `questions` that counting on `train` gets right.
+/// Records how well counting on `train` guesses the masked tokens of `questions`; what is not behind `[MASK]` is copied, which
+/// is right in `accuracy_shown` of the cases.
 pub fn record<D: TokenDocuments + ?Sized>(
     train: &D,
     questions: &[Batch],
     vocab: usize,
+    accuracy_shown: f64,
     recorder: &mut dyn Recorder,
 ) -> Result<(), RecordError> {
-    recorder.fact(metrics::NEIGHBOURS.fact, json!(accuracy(train, questions, vocab)))
+    let found = Found::of(train, questions, vocab);
+    recorder.fact(metrics::NEIGHBOURS_BEHIND_MASK.fact, json!(found.accuracy))?;
+    recorder.fact(metrics::NEIGHBOURS_LOSS.fact, json!(found.loss))?;
+    recorder.fact(metrics::NEIGHBOURS_SPREAD, json!(found.spread))?;
+    let hidden = found.asked as f64 / questions.iter().map(|batch| batch.rows.len()).sum::<usize>().max(1) as f64;
+    // Where nothing is shown there is nothing to copy, and no accuracy of it.
+    let copied = if hidden < 1.0 { (1.0 - hidden) * accuracy_shown } else { 0.0 };
+    recorder.fact(metrics::COPYING_AND_NEIGHBOURS.fact, json!(hidden * found.accuracy + copied))
+}
+
+/// What counting scores behind `[MASK]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Found {
+    asked: usize,
+    accuracy: f64,
+    /// The mean loss, nats a token, and its standard deviation over tokens.
+    loss: f64,
+    spread: f64,
+}
+
+impl Found {
+    fn of<D: TokenDocuments + ?Sized>(train: &D, questions: &[Batch], vocab: usize) -> Self {
+        let asked: Vec<(u32, u32, u32)> = questions.iter().flat_map(contexts).collect();
+        let neighbours = Neighbours::count(train, &asked, vocab);
+        let score = |&(left, right, token): &(u32, u32, u32)| {
+            (neighbours.guess(left, right) == token, -libm::log(neighbours.probability(left, right, token)))
+        };
+        let scores: Vec<(bool, f64)> = asked.par_iter().map(score).collect();
+        let n = scores.len().max(1) as f64;
+        let loss = scores.iter().map(|(_, loss)| loss).sum::<f64>() / n;
+        let variance = scores.iter().map(|(_, it)| (it - loss) * (it - loss)).sum::<f64>() / n;
+        let accuracy = scores.iter().filter(|(is_right, _)| *is_right).count() as f64 / n;
+        Self { asked: asked.len(), accuracy, loss, spread: variance.sqrt() }
+    }
 }
 
 /// How often tokens were seen in one place, by token.
@@ -45,6 +84,19 @@ impl Seen {
         tokens.sort_unstable();
         let counts = tokens.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u32)).collect();
         Self { counts, all: tokens.len() as u32 }
+    }
+}
+
+impl Seen {
+    /// Witten and Bell's probability of a token here, `wider` being that in the wider context.
+    fn smoothed(&self, token: u32, wider: f64) -> f64 {
+        let (seen, different) = (f64::from(self.all), self.counts.len() as f64);
+        if self.all == 0 {
+            return wider;
+        }
+        let place = self.counts.binary_search_by_key(&token, |(token, _)| *token);
+        let count = place.map_or(0.0, |place| f64::from(self.counts[place].1));
+        (count + different * wider) / (seen + different)
     }
 }
 
@@ -82,19 +134,13 @@ struct Neighbours {
     most_frequent: u32,
 }
 
-fn accuracy<D: TokenDocuments + ?Sized>(train: &D, questions: &[Batch], vocab: usize) -> f64 {
-    let asked: Vec<(u32, u32, u32)> = questions.iter().flat_map(contexts).collect();
-    let neighbours = Neighbours::count(train, &asked, vocab);
-    let is_right = |(left, right, token): &&(u32, u32, u32)| neighbours.guess(*left, *right) == *token;
-    let right = asked.par_iter().filter(is_right).count();
-    right as f64 / asked.len().max(1) as f64
-}
-
-/// Left neighbour, right neighbour and answer of each masked token, as the model sees them.
+/// Left neighbour, right neighbour and answer of each token behind `[MASK]`, as the model sees them.
 fn contexts(batch: &Batch) -> Vec<(u32, u32, u32)> {
     let ids = &batch.tokens.ids;
     let context = |(&row, &label): (&i32, &i32)| (ids[row as usize - 1], ids[row as usize + 1], label as u32);
-    batch.rows.iter().zip(&batch.labels).map(context).collect()
+    let hidden = batch.shown.iter().map(|shown| *shown == Shown::Mask);
+    let asked = batch.rows.iter().zip(&batch.labels).zip(hidden);
+    asked.filter(|(_, is_hidden)| *is_hidden).map(|(it, _)| context(it)).collect()
 }
 
 impl Neighbours {
@@ -127,6 +173,16 @@ impl Neighbours {
             most_frequent: most_frequent.map_or(0, |(id, _)| id),
             anywhere,
         }
+    }
+
+    /// The probability of a token between two others.
+    fn probability(&self, left: u32, right: u32, token: u32) -> f64 {
+        let vocabulary = self.anywhere.len() as f64;
+        let anywhere = (f64::from(self.anywhere[token as usize]) + 1.0) / (f64::from(self.all) + vocabulary);
+        let after = self.after[left as usize].as_ref().map_or(anywhere, |seen| seen.smoothed(token, anywhere));
+        let before = self.before[right as usize].as_ref().map_or(anywhere, |seen| seen.smoothed(token, anywhere));
+        let beside = 0.5 * (after + before);
+        self.between.get(&(left, right)).map_or(beside, |seen| seen.smoothed(token, beside))
     }
 
     /// The best guess between two tokens; of equally good ones the smaller id.
@@ -205,11 +261,28 @@ mod tests {
             (Instance { segments: vec![0; 5], tokens: ids, ..Instance::default() }, vec![masked])
         };
         let right = Batch::collate(&[question([10, 11, 12]), question([10, 20, 13]), question([30, 11, 13])]);
-        assert_eq!(accuracy(&train, &[right], 60), 1.0);
+        let accuracy = |questions: Batch| Found::of(&train, &[questions], 60).accuracy;
+        assert_eq!(accuracy(right), 1.0);
         let wrong = Batch::collate(&[question([10, 20, 12]), question([10, 11, 12])]);
-        assert_eq!(accuracy(&train, &[wrong], 60), 0.5);
+        assert_eq!(accuracy(wrong), 0.5);
         // Where nothing was seen the most frequent token is guessed, of equals the smallest: here all are.
         let unseen = Batch::collate(&[question([40, 10, 41]), question([40, 20, 41])]);
-        assert_eq!(accuracy(&train, &[unseen], 60), 0.5);
+        assert_eq!(accuracy(unseen), 0.5);
+    }
+
+    /// Probabilities of all tokens add up to one, whatever was seen; what is shown as it is, is not asked.
+    #[test]
+    fn probabilities_are_a_distribution_and_copies_are_not_asked() {
+        let train = Toy::random(30, 5);
+        let asked = [(7, 9, 0), (8, 8, 0), (11, 40, 0), (59, 58, 0)];
+        let neighbours = Neighbours::count(&train, &asked, 60);
+        for (left, right, _) in asked {
+            let sum: f64 = (0..60).map(|token| neighbours.probability(left, right, token)).sum();
+            assert!((sum - 1.0).abs() < 1e-9, "{left} {right}: {sum}");
+        }
+        let masked = |position, shown| Masked { position, label: 10, shown };
+        let instance = Instance { segments: vec![0; 4], tokens: vec![2, 4, 10, 3], ..Instance::default() };
+        let batch = Batch::collate(&[(instance, vec![masked(1, Shown::Mask), masked(2, Shown::Kept)])]);
+        assert_eq!(contexts(&batch), [(2, 10, 10)]);
     }
 }
