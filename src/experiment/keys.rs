@@ -274,13 +274,17 @@ const MODEL: &[Key] = &[
     key("model.attention_probs_dropout_prob", Float(DROPOUT), "0.1", "Dropout on attention probabilities"),
     key("model.initializer_range", Float(ANY), "0.02", "Standard deviation of the initial weights"),
     key("model.layer_norm_eps", Float(ANY), "1e-12", "Added to the variance in LayerNorm"),
-    key("model.position_embedding_type", one_of(&["absolute", "sinusoidal"]), "'absolute'", "Learned positions, or sines and cosines"),
+    key("model.position_embedding_type", one_of(&["absolute", "sinusoidal", "rotary"]), "'absolute'", "Learned positions, sines and cosines, or queries and keys turned by their position (RoFormer)"),
     key("model.norm_position", one_of(&["post", "pre"]), "'post'", "LayerNorm after each residual sum (BERT), or before each sublayer"),
     key("model.embedding_layer_norm", Bool, "true", "Whether the embeddings are normalised"),
     key("model.tie_word_embeddings", Bool, "true", "Whether the MLM head projects onto the word embeddings"),
     key("model.mlm_head_transform", Bool, "true", "Whether dense + activation + LayerNorm stand before the MLM projection"),
     key("model.mlm_head_bias", Bool, "true", "Whether the MLM projection has a bias"),
     key("model.nsp_head_bias", Bool, "true", "Whether the NSP classifier has a bias"),
+    later("model.rope_theta", Float(ANY), "10000.0", "The base of the frequencies of rotary positions"),
+    later("model.local_attention", Integer { min: 0, max: 1 << 20 }, "0", "The window of attention, in tokens: half of it to each side (ModernBERT); 0: the whole sequence"),
+    later("model.global_attn_every_n_layers", Integer { min: 0, max: 1024 }, "0", "Of layers with a window, every so many sees the whole sequence, the first among them; 0: none"),
+    later("model.is_gated_act", Bool, "false", "Whether the activation of the feed-forward sublayer gates a second projection (GLU)"),
 ];
 
 #[rustfmt::skip]

@@ -253,6 +253,11 @@ problems! {
         "Every head has the same width, unless `model.attention_head_size` says another one.",
         "model.hidden_size = 100\nmodel.num_attention_heads = 3" =>
         "model.hidden_size = 99\nmodel.num_attention_heads = 3";
+    ODD_HEADS = "odd-heads":
+        "Rotary positions turn pairs of numbers, and an attention head has an odd width.",
+        "The first half of a head is turned together with its second half.",
+        "model.position_embedding_type = \"rotary\"\nmodel.attention_head_size = 5" =>
+        "model.position_embedding_type = \"rotary\"\nmodel.attention_head_size = 6";
     SEQUENCE_TOO_LONG = "sequence-too-long":
         "Sequences are longer than the model has positions for.",
         "The tokens beyond have no embedding of their place.",

@@ -83,6 +83,7 @@ type StageLaw = fn(&Settings<'_>, &str) -> Option<Diagnostic>;
 
 const LAWS: &[Law] = &[
     heads_divide_width,
+    turned_heads_are_even,
     shares_of_the_selected,
     demo_has_a_format,
     words_are_drawn_once,
@@ -118,6 +119,24 @@ fn heads_divide_width(cell: &Settings<'_>) -> Option<Diagnostic> {
         blame(cell, &problem::HEADS_DIVIDE_WIDTH, message, &["model.hidden_size", "model.num_attention_heads"])
             .help(help),
     )
+}
+
+fn turned_heads_are_even(cell: &Settings<'_>) -> Option<Diagnostic> {
+    if cell.text("model.position_embedding_type")? != "rotary" {
+        return None;
+    }
+    let (width, heads) = (cell.integer("model.hidden_size")?, cell.integer("model.num_attention_heads")?);
+    let given = cell.integer("model.attention_head_size");
+    let head = given.unwrap_or(width / heads);
+    if head % 2 == 0 {
+        return None;
+    }
+    let message = format!("rotary positions turn pairs, and an attention head is {head} wide");
+    let keys = match given {
+        Some(_) => &["model.attention_head_size", "model.position_embedding_type"][..],
+        None => &["model.hidden_size", "model.num_attention_heads", "model.position_embedding_type"],
+    };
+    Some(blame(cell, &problem::ODD_HEADS, message, keys).help("give heads of an even width"))
 }
 
 fn sequences_have_positions(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> {

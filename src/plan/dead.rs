@@ -41,6 +41,8 @@ static RULES: &[Rule] = &[
         needs: Needs::OneOf(&["random", "swap"]),
     },
     Rule { keys: &["objective.nsp_negative_documents"], decides: "objective.nsp", needs: Needs::OneOf(&["random"]) },
+    Rule { keys: &["model.rope_theta"], decides: "model.position_embedding_type", needs: Needs::OneOf(&["rotary"]) },
+    Rule { keys: &["model.global_attn_every_n_layers"], decides: "model.local_attention", needs: Needs::Number("32") },
     Rule { keys: &["objective.mask_dice"], decides: "objective.whole_word", needs: Needs::True },
     Rule { keys: &["finetune.lstm_hidden_size"], decides: "finetune.head", needs: Needs::OneOf(&["bilstm_crf"]) },
     Rule {
@@ -107,7 +109,7 @@ impl Needs {
             (Self::OneOf(words), Value::Text(found)) => words.contains(&found.as_str()),
             (Self::Not(word, _), Value::Text(found)) => found != word,
             (Self::True, value) => *value == Value::Bool(true),
-            (Self::Number(_), value) => !matches!(value, Value::Off | Value::Float(0.0)),
+            (Self::Number(_), value) => !matches!(value, Value::Off | Value::Float(0.0) | Value::Integer(0)),
             (Self::OneOf(_) | Self::Not(..), _) => false,
         }
     }

@@ -5,7 +5,7 @@
 //! A forward pass over one sequence is
 //!
 //! ```text
-//! layers x (8 T D A + 4 T^2 A + 4 T D F)     projections, scores and mixing, feed-forward
+//! layers x (8 T D A + 4 T^2 A + 4 T D F)     projections, scores and mixing, feed-forward (6 T D F with a gate)
 //! + 2 M D V (+ 2 M D D with the transform)   the MLM head, on the M masked rows only
 //! + 2 D D + 4 D                              pooler and classifier, with NSP
 //! + 2 D D + 2 D C                            pooler and classifier of C classes, in place of these heads
@@ -73,8 +73,8 @@ fn encoder_flops(spec: &RunSpec, seq_len: usize) -> f64 {
     let model = &spec.model;
     let (t, d) = (seq_len as f64, model.hidden_size as f64);
     let a = (model.num_attention_heads * model.attention_head_size) as f64;
-    let f = model.intermediate_size as f64;
-    let layer = 8.0 * t * d * a + 4.0 * t * t * a + 4.0 * t * d * f;
+    let (f, inner) = (model.intermediate_size as f64, model.inner_size() as f64);
+    let layer = 8.0 * t * d * a + 4.0 * t * t * a + 2.0 * t * d * (f + inner);
     spec.encoder_layers() as f64 * layer
 }
 
@@ -140,11 +140,12 @@ mod tests {
         fn the_closed_form_counts_every_matrix(
             layers in 1usize..5, heads in 1usize..5, width in 1usize..9, feed_forward in 1usize..100,
             length in 8usize..300, ratio in 0.01f64..0.9, is_tied: bool, has_transform: bool, has_pair: bool,
+            is_gated: bool,
         ) {
             let rest = format!(
                 "[model]\nhidden_size = {}\nnum_hidden_layers = {layers}\nnum_attention_heads = {heads}\n\
                  attention_head_size = {}\nintermediate_size = {feed_forward}\ntie_word_embeddings = {is_tied}\n\
-                 mlm_head_transform = {has_transform}\n[objective]\nmask_ratio = {ratio}\nnsp = \"{}\"\n\
+                 mlm_head_transform = {has_transform}\nis_gated_act = {is_gated}\n[objective]\nmask_ratio = {ratio}\nnsp = \"{}\"\n\
                  [train]\nseq_len = {length}\n",
                 heads * width, width + 1, if has_pair { "random" } else { "off" },
             );

@@ -80,7 +80,7 @@ fn embeddings(spec: &RunSpec, list: &mut List) {
 }
 
 fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
-    let (d, f) = (spec.model.hidden_size, spec.model.intermediate_size);
+    let (d, f, w) = (spec.model.hidden_size, spec.model.intermediate_size, spec.model.inner_size());
     let a = spec.model.num_attention_heads * spec.model.attention_head_size;
     let name = |part: &str| format!("bert.encoder.layer.{layer}.{part}");
     for projection in ["query", "key", "value"] {
@@ -88,7 +88,7 @@ fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
     }
     list.linear(&name("attention.output.dense"), d, a);
     list.norm(&name("attention.output.LayerNorm"), d);
-    list.linear(&name("intermediate.dense"), f, d);
+    list.linear(&name("intermediate.dense"), w, d);
     list.linear(&name("output.dense"), d, f);
     list.norm(&name("output.LayerNorm"), d);
 }

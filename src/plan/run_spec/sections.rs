@@ -130,6 +130,32 @@ pub struct ModelSpec {
     pub mlm_head_bias: bool,
     /// Whether the NSP classifier has a bias.
     pub nsp_head_bias: bool,
+    /// The base of the frequencies of rotary positions.
+    #[serde(default = "later::rope_theta")]
+    pub rope_theta: f64,
+    /// The window of attention in tokens, half of it to each side; 0: the whole sequence.
+    #[serde(default = "later::local_attention")]
+    pub local_attention: usize,
+    /// Of layers with a window, every so many sees the whole sequence, the first among them; 0: none.
+    #[serde(default = "later::global_attn_every_n_layers")]
+    pub global_attn_every_n_layers: usize,
+    /// Whether the feed-forward sublayer's activation gates a second projection (Shazeer 2020).
+    #[serde(default = "later::is_gated_act")]
+    pub is_gated_act: bool,
+}
+
+impl ModelSpec {
+    /// How many tokens to each side a token of layer `l` sees; `None`: all.
+    pub fn reach(&self, l: usize) -> Option<usize> {
+        let every = self.global_attn_every_n_layers;
+        let is_global = self.local_attention == 0 || (every > 0 && l.is_multiple_of(every));
+        (!is_global).then_some(self.local_attention / 2)
+    }
+
+    /// What the first projection of the feed-forward sublayer gives.
+    pub fn inner_size(&self) -> usize {
+        if self.is_gated_act { 2 * self.intermediate_size } else { self.intermediate_size }
+    }
 }
 
 /// What kind of model it is.
@@ -158,6 +184,8 @@ pub enum PositionEmbedding {
     Absolute,
     /// The fixed sines and cosines of Vaswani et al. 2017.
     Sinusoidal,
+    /// Queries and keys turned by their position (Su et al. 2021).
+    Rotary,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -465,6 +493,10 @@ mod later {
     }
 
     defaults! {
+        rope_theta: f64 = "model.rope_theta";
+        local_attention: usize = "model.local_attention";
+        global_attn_every_n_layers: usize = "model.global_attn_every_n_layers";
+        is_gated_act: bool = "model.is_gated_act";
         whole_word: bool = "objective.whole_word";
         mask_dice: MaskDice = "objective.mask_dice";
         mask_replacement: bool = "objective.mask_replacement";

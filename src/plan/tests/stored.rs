@@ -120,6 +120,10 @@ fn the_stored_file_reads_like_an_experiment() {
     mlm_head_transform = true
     mlm_head_bias = true
     nsp_head_bias = true
+    rope_theta = 10000.0
+    local_attention = 0
+    global_attn_every_n_layers = 0
+    is_gated_act = false
 
     [objective]
     mask_ratio = 0.15
@@ -227,13 +231,13 @@ fn what_is_no_specification_says_why() {
     let text = spec("").to_toml().expect("TOML");
     let refused = |text: &str| RunSpec::from_toml(text).expect_err("no specification").to_string();
     insta::assert_snapshot!(refused(&text.replace("schema = 2", "schema = 3")), @"the specification has schema 3, and this program reads up to 2: use a newer one");
-    insta::assert_snapshot!(refused(&text.replace("mask_ratio", "mask_ration")), @r"
-    not a run specification: TOML parse error at line 45, column 1
+    insta::assert_snapshot!(refused(&text.replace("mask_ratio", "mask_ration")), @r#"
+    not a run specification: TOML parse error at line 49, column 1
        |
-    45 | [objective]
+    49 | [objective]
        | ^^^^^^^^^^^
     missing field `mask_ratio`
-    ");
+    "#);
     insta::assert_snapshot!(refused(&text.replace("lowercase = false", "lowercase = false\nuppercase = true")), @"the specification has the unknown key `tokenizer.uppercase`: did you mean `tokenizer.lowercase`?");
     insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"sgd\"")), @r#"
     not a run specification: TOML parse error at line 62, column 8

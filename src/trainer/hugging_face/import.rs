@@ -249,6 +249,10 @@ impl<'p> Config<'p> {
             mlm_head_transform: true,
             mlm_head_bias: true,
             nsp_head_bias: true,
+            rope_theta: 10_000.0,
+            local_attention: 0,
+            global_attn_every_n_layers: 0,
+            is_gated_act: false,
         })
     }
 }

@@ -69,6 +69,10 @@ fn check(spec: &RunSpec) -> Result<(), ExportError> {
     };
     of_bert(model.norm_position == NormPosition::Post, "model.norm_position", &"pre", &"post")?;
     of_bert(model.embedding_layer_norm, "model.embedding_layer_norm", &false, &true)?;
+    let is_rotary = model.position_embedding_type == PositionEmbedding::Rotary;
+    of_bert(!is_rotary, "model.position_embedding_type", &"rotary", &"absolute")?;
+    of_bert(model.local_attention == 0, "model.local_attention", &model.local_attention, &0)?;
+    of_bert(!model.is_gated_act, "model.is_gated_act", &true, &false)?;
     match spec.task().map(|task| task.head) {
         Some(HeadKind::Crf) => return Err(ExportError::NoSuchHead("CRF")),
         Some(HeadKind::BilstmCrf) => return Err(ExportError::NoSuchHead("BiLSTM + CRF")),
@@ -209,6 +213,9 @@ mod tests {
             check(&spec).unwrap_err().to_string()
         };
         insta::assert_snapshot!(refused(|spec| spec.model.norm_position = NormPosition::Pre), @"`transformers` has no BERT with `model.norm_position` = pre: its BERT has post");
+        insta::assert_snapshot!(refused(|spec| spec.model.position_embedding_type = PositionEmbedding::Rotary), @"`transformers` has no BERT with `model.position_embedding_type` = rotary: its BERT has absolute");
+        insta::assert_snapshot!(refused(|spec| spec.model.local_attention = 8), @"`transformers` has no BERT with `model.local_attention` = 8: its BERT has 0");
+        insta::assert_snapshot!(refused(|spec| spec.model.is_gated_act = true), @"`transformers` has no BERT with `model.is_gated_act` = true: its BERT has false");
         insta::assert_snapshot!(refused(|spec| spec.model.mlm_head_transform = false), @"`transformers` has no BERT with `model.mlm_head_transform` = false: its BERT has true");
         insta::assert_snapshot!(refused(|spec| spec.model.attention_head_size = 2), @"`transformers` has no BERT with `model.attention_head_size` = 2: its BERT has hidden_size / num_attention_heads");
         assert!(check(&tiny_spec()).is_ok());

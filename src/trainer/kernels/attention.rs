@@ -16,6 +16,7 @@ use super::matrix::{Matrix, MatrixMut};
 use super::operation::Kernel;
 use super::pool::Buffer;
 use super::residual::{FrameRows, Norm, Residual, VectorGradients};
+use super::rotary::{Rotary, Turn};
 use super::shards::{BatchShards, SHARDS, parallel, sum_in_order, together, weight_gradients};
 use crate::trainer::sequences::Sequences;
 
@@ -27,6 +28,10 @@ pub struct Attention {
     pub hidden: usize,
     pub heads: usize,
     pub head_width: usize,
+    /// What turns queries and keys, if anything does.
+    pub rotary: Option<Arc<Rotary>>,
+    /// How many tokens to each side a token sees; absent: all.
+    pub reach: Option<usize>,
     pub probabilities: Mask,
     pub residual: Residual,
 }
@@ -91,6 +96,7 @@ impl Kernel for Attention {
             let mut product = MatrixMut::new(projected, rows, 3 * w);
             product.product(Matrix::new(input, rows, d), Matrix::new(weights, 3 * w, d).t(), false);
             add_bias(projected, &biases);
+            self.turn(range, projected, Turn::Forth);
             let mut dropped = Buffer::new(self.largest_score_matrix(range));
             let (mut projected, mut kept, mut contexts) = (&*projected, kept, &mut *context);
             for sequence in range.clone() {
@@ -145,6 +151,7 @@ impl Kernel for Attention {
                 let slopes = slopes.split_off_mut(..length * 3 * w).expect(rows);
                 self.attend_backward(sequence, (forward, kept), (context, slopes), &mut scratch);
             }
+            self.turn(range, projected, Turn::Back);
             accumulate_rows(&mut sums.1, projected);
             let (projected, weights) = (Matrix::new(projected, rows, 3 * w), Matrix::new(weights, 3 * w, d));
             self.residual.enter_backward(frame, norm, dx, &mut sums.0, |input, accumulate| {
@@ -191,6 +198,16 @@ impl Attention {
         Norm { gain: inputs[9], offset: inputs[10], eps: self.residual.eps }
     }
 
+    /// Turns the queries and keys of some sequences, or their gradients back.
+    fn turn(&self, sequences: &Range<usize>, projected: &mut [f32], turn: Turn) {
+        let Some(rotary) = &self.rotary else { return };
+        let (stride, mut rest) = (3 * self.width(), projected);
+        for sequence in sequences.clone() {
+            let rows = rest.split_off_mut(..self.sequences.length(sequence) * stride);
+            rotary.turn(rows.expect("invariant: a shard's rows"), 2 * self.heads, stride, turn);
+        }
+    }
+
     /// What scores are multiplied with, `1 / sqrt(K)`.
     fn scale(&self) -> f32 {
         1.0 / (self.head_width as f32).sqrt()
@@ -211,13 +228,13 @@ impl Attention {
     /// # Shapes
     /// - projected: `[L, 3 H K]`; kept (the probabilities): `[H, L, L]`; dropped: scratch `[L, L]`; context: `[L, H K]`
     fn attend(&self, sequence: usize, projected: &[f32], kept: &mut [f32], dropped: &mut [f32], context: &mut [f32]) {
-        let (k, w) = (self.head_width, self.width());
+        let (k, w, reach) = (self.head_width, self.width(), self.reach.unwrap_or(usize::MAX));
         let (length, s) = (self.sequences.length(sequence), self.sequences.score_stride(sequence));
         for (head, kept) in kept.chunks_mut((length * s).max(1)).enumerate() {
             let part = |i: usize| Matrix::strided(&projected[i * w + head * k..], length, k, 3 * w);
             MatrixMut::strided(kept, length, length, s).product(part(0), part(1).t(), false);
             let first = self.sequences.first_score(sequence, head, self.heads) as u64;
-            softmax(kept, [length, s], self.scale(), &self.probabilities, first, dropped);
+            softmax(kept, [length, s, reach], self.scale(), &self.probabilities, first, dropped);
             let mut context = MatrixMut::strided(&mut context[head * k..], length, k, w);
             context.product(Matrix::strided(dropped, length, length, s), part(2), false);
         }
@@ -264,21 +281,28 @@ fn concatenate(parts: [&[f32]; 3]) -> Buffer {
 
 vectorised! {
     /// Turns scores in place into probabilities, negative where dropout drops them, and writes what is left of them after
-    /// dropout to `dropped`. `size` is the length of a row and the
-    /// stride between rows; element i of row r is element `first + r stride + i` of the dropout stream.
+    /// dropout to `dropped`. `size` is the length of a row, the stride between
+    /// rows, and how many tokens to each side have a probability at all; element i of row r is element
+    /// `first + r stride + i` of the dropout stream.
     fn softmax(
-        scores: &mut [f32], size: [usize; 2], scale: f32, mask: &Mask, first: u64, dropped: &mut [f32],
+        scores: &mut [f32], size: [usize; 3], scale: f32, mask: &Mask, first: u64, dropped: &mut [f32],
     ) {
-        let [length, stride] = size;
+        let [length, stride, reach] = size;
         let mut index = first;
-        for (row, dropped) in scores.chunks_mut(stride).zip(dropped.chunks_mut(stride)).take(length) {
-            let (row, dropped) = (&mut row[..length], &mut dropped[..length]);
+        let rows = scores.chunks_mut(stride).zip(dropped.chunks_mut(stride)).take(length);
+        for (r, (row, dropped)) in rows.enumerate() {
+            let seen = r.saturating_sub(reach)..length.min(r.saturating_add(reach).saturating_add(1));
+            mask.fill(index, &mut dropped[..length]);
+            for unseen in [0..seen.start, seen.end..length] {
+                row[unseen.clone()].fill(0.0);
+                dropped[unseen].fill(0.0);
+            }
+            let (row, dropped) = (&mut row[seen.clone()], &mut dropped[seen]);
             let largest = max_of(row);
             for value in row.iter_mut() {
                 *value = exp((*value - largest) * scale);
             }
             let inverse = 1.0 / sum_of(row, row, |a, _| a);
-            mask.fill(index, dropped);
             index += stride as u64;
             for (value, dropped) in row.iter_mut().zip(dropped) {
                 let (probability, factor) = (*value * inverse, *dropped);

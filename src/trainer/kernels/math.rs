@@ -83,7 +83,44 @@ pub fn activate_rows(function: Activation, values: &mut [f32], bias: &[f32], der
     }
 }
 
+/// Adds `bias` to each row of `inner`, whose first half is activated and gates the second: their product goes to `active`, its
+/// derivatives by both halves to `derivatives`.
+///
+/// # Shapes
+/// - inner, derivatives: `[rows, 2 F]`; bias: `[2 F]`; active: `[rows, F]`
+pub fn gate_rows(function: Activation, inner: &[f32], bias: &[f32], active: &mut [f32], derivatives: &mut [f32]) {
+    match function {
+        Activation::Gelu => gelu_gate(inner, bias, active, derivatives),
+        Activation::GeluNew => gelu_tanh_gate(inner, bias, active, derivatives),
+        Activation::Relu => relu_gate(inner, bias, active, derivatives),
+    }
+}
+
 vectorised! {
+    fn gelu_gate(inner: &[f32], bias: &[f32], active: &mut [f32], derivatives: &mut [f32]) {
+        map_gate(inner, bias, active, derivatives, gelu);
+    }
+
+    fn gelu_tanh_gate(inner: &[f32], bias: &[f32], active: &mut [f32], derivatives: &mut [f32]) {
+        map_gate(inner, bias, active, derivatives, gelu_tanh);
+    }
+
+    fn relu_gate(inner: &[f32], bias: &[f32], active: &mut [f32], derivatives: &mut [f32]) {
+        map_gate(inner, bias, active, derivatives, relu);
+    }
+
+    /// The gradients of both halves of what [`gate_rows`] read, `[rows, 2 width]`, from that of its product, `[rows, width]`.
+    pub fn gate_backward(active: &[f32], derivatives: &[f32], width: usize, slopes: &mut [f32]) {
+        let rows = active.chunks_exact(width).zip(derivatives.chunks_exact(2 * width));
+        for ((active, derivatives), slopes) in rows.zip(slopes.chunks_exact_mut(2 * width)) {
+            for (slopes, derivatives) in slopes.chunks_exact_mut(width).zip(derivatives.chunks_exact(width)) {
+                for ((slope, derivative), active) in slopes.iter_mut().zip(derivatives).zip(active) {
+                    *slope = active * derivative;
+                }
+            }
+        }
+    }
+
     fn gelu_rows(values: &mut [f32], bias: &[f32], derivatives: &mut [f32]) {
         map_rows(values, bias, derivatives, gelu);
     }
@@ -134,6 +171,30 @@ fn map_rows(values: &mut [f32], bias: &[f32], derivatives: &mut [f32], function:
     for (row, slopes) in values.chunks_exact_mut(bias.len()).zip(derivatives.chunks_exact_mut(bias.len())) {
         for ((value, slope), bias) in row.iter_mut().zip(slopes).zip(bias) {
             (*value, *slope) = function(*value + bias);
+        }
+    }
+}
+
+#[inline(always)]
+fn map_gate(
+    inner: &[f32],
+    bias: &[f32],
+    active: &mut [f32],
+    derivatives: &mut [f32],
+    function: impl Fn(f32) -> (f32, f32),
+) {
+    let width = bias.len() / 2;
+    let (bias, other_bias) = bias.split_at(width);
+    let rows = inner.chunks_exact(2 * width).zip(active.chunks_exact_mut(width));
+    for ((inner, active), derivatives) in rows.zip(derivatives.chunks_exact_mut(2 * width)) {
+        let ((inner, other), (by_inner, by_other)) = (inner.split_at(width), derivatives.split_at_mut(width));
+        let inner = inner.iter().zip(bias).zip(other.iter().zip(other_bias));
+        let outputs = active.iter_mut().zip(by_inner.iter_mut().zip(by_other));
+        for (((inner, bias), (other, other_bias)), (active, (by_inner, by_other))) in inner.zip(outputs) {
+            let ((value, slope), other) = (function(inner + bias), other + other_bias);
+            *active = value * other;
+            *by_inner = slope * other;
+            *by_other = value;
         }
     }
 }

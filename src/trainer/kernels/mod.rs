@@ -21,6 +21,7 @@ pub mod pool;
 pub mod profile;
 mod recurrence;
 mod residual;
+mod rotary;
 mod shards;
 
 use burn::tensor::Device;
@@ -33,6 +34,7 @@ pub use masked_loss::{MaskedLoss, Transform};
 pub use operation::{Between, apply};
 pub use recurrence::{BiLstm, Packing};
 pub use residual::Residual;
+pub use rotary::Rotary;
 pub use shards::SHARDS;
 
 /// How a model's operations are computed.

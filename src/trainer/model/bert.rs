@@ -18,8 +18,8 @@ use super::tokens::{Tokens, int_tensor};
 use super::weights::{
     Attention, Bert, BertForPreTraining, Dense, Embedding, Embeddings, FeedForward, LayerNorm, value,
 };
-use crate::plan::{Activation, ModelSpec, NormPosition};
-use crate::trainer::kernels::{self, Between, Compute, narrow};
+use crate::plan::{Activation, ModelSpec, NormPosition, PositionEmbedding};
+use crate::trainer::kernels::{self, Between, Compute, Rotary, narrow};
 use crate::trainer::sequences::Sequences;
 
 impl Bert {
@@ -49,7 +49,11 @@ impl Embeddings {
             None => {
                 let words = self.word_embeddings.weight.val();
                 let [s, d] = [tokens.sequences.longest(), words.dims()[1]];
-                Tensor::<1>::from_floats(sinusoidal_table(s, d).as_slice(), &words.device()).reshape([s, d])
+                let table = match pass.model.position_embedding_type {
+                    PositionEmbedding::Rotary => vec![0.0; s * d],
+                    PositionEmbedding::Absolute | PositionEmbedding::Sinusoidal => sinusoidal_table(s, d),
+                };
+                Tensor::<1>::from_floats(table.as_slice(), &words.device()).reshape([s, d])
             }
         };
         match pass.compute {
@@ -95,7 +99,8 @@ impl Embeddings {
 }
 
 impl Attention {
-    /// Multi-head self-attention of layer `l` (Vaswani et al. 2017) in its frame: `[R, D]` to `[R, D]`.
+    /// Multi-head self-attention of layer `l` (Vaswani et al. 2017) in its frame: `[R, D]` to `[R, D]`. Positions may turn
+    /// queries and keys (Su et al. 2021), and a token may see its neighbours alone (Beltagy et al. 2020).
     fn forward(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
         match pass.compute {
             Compute::Kernels => self.fused(&hidden, l, pass),
@@ -113,8 +118,11 @@ impl Attention {
             let heads =
                 |projection: &Dense| padding.pad(dense(x.clone(), projection)).reshape([b, s, h, k]).swap_dims(1, 2);
             let (query, key, value) = (heads(&self.query), heads(&self.key), heads(&self.value));
+            let turned = |x: Tensor<4>| pass.rotary().map_or(x.clone(), |rotary| turned(x, rotary));
+            let (query, key) = (turned(query), turned(key));
             // [B, H, S, S]
             let scores = padding.mask(query.matmul(key.transpose()) / (k as f64).sqrt());
+            let scores = padding.within(scores, pass.model.reach(l));
             let probabilities = pass.dropout_of_probabilities(activation::softmax(scores, 3), padding, l);
             let context = probabilities.matmul(value).swap_dims(1, 2).reshape([b, s, h * k]);
             dense(padding.unpad(context), &self.output)
@@ -127,6 +135,8 @@ impl Attention {
             hidden: hidden.dims()[1],
             heads: pass.model.num_attention_heads,
             head_width: pass.model.attention_head_size,
+            rotary: pass.rotary().cloned(),
+            reach: pass.model.reach(l),
             probabilities: pass.mask(pass.model.attention_probs_dropout_prob, sites::probabilities(l)),
             residual: pass.residual(sites::attention(l)),
         };
@@ -140,7 +150,7 @@ impl Attention {
 }
 
 impl FeedForward {
-    /// The two-layer network of layer `l` in its frame: `[R, D]` to `[R, D]`.
+    /// The two-layer network of layer `l`, gated if so asked (Shazeer 2020), in its frame: `[R, D]` to `[R, D]`.
     fn forward(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
         match pass.compute {
             Compute::Kernels => self.fused(&hidden, l, pass),
@@ -151,7 +161,14 @@ impl FeedForward {
 
     fn composed(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
         framed(hidden, &self.layer_norm, sites::feed_forward(l), pass, |x| {
-            dense(activate(dense(x, &self.intermediate), pass.model.hidden_act), &self.output)
+            let inner = dense(x, &self.intermediate);
+            let inner = if pass.model.is_gated_act {
+                let [active, gate] = inner.chunk(2, 1).try_into().expect("invariant: two halves");
+                activate(active, pass.model.hidden_act) * gate
+            } else {
+                activate(inner, pass.model.hidden_act)
+            };
+            dense(inner, &self.output)
         })
     }
 
@@ -161,6 +178,7 @@ impl FeedForward {
             hidden: hidden.dims()[1],
             intermediate: pass.model.intermediate_size,
             activation: pass.model.hidden_act,
+            is_gated: pass.model.is_gated_act,
             residual: pass.residual(sites::feed_forward(l)),
         };
         let mut inputs = vec![hidden.clone().into_dispatch()];
@@ -289,6 +307,16 @@ fn product(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
 /// The mean of each row, with the instruction set that this process is held to: `[R, 1]`.
 fn means_of_rows(x: Tensor<2>) -> Tensor<2> {
     if narrow::is_asked_for(&x) { narrow::means_of_rows(x) } else { x.mean_dim(1) }
+}
+
+/// Each head of `[B, H, S, K]` turned by its position: the halves of a head are the parts of complex numbers.
+fn turned(x: Tensor<4>, rotary: &Rotary) -> Tensor<4> {
+    let [_, _, s, k] = x.dims();
+    let [cosines, sines] =
+        rotary.tables().map(|table| Tensor::<1>::from_floats(table, &x.device()).reshape([1, 1, s, k / 2]));
+    let [a, b] = x.chunk(2, 3).try_into().expect("invariant: two halves");
+    let first = a.clone() * cosines.clone() - b.clone() * sines.clone();
+    Tensor::cat(vec![first, b * cosines + a * sines], 3)
 }
 
 /// The activation function, element by element.

@@ -10,8 +10,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::padding::Padding;
-use crate::plan::ModelSpec;
-use crate::trainer::kernels::{Between, Compute, Mask, Residual};
+use crate::plan::{ModelSpec, PositionEmbedding};
+use crate::trainer::kernels::{Between, Compute, Mask, Residual, Rotary};
 use crate::trainer::rng::{Dropout, Purpose, Stream};
 use crate::trainer::sequences::Sequences;
 use crate::types::Seed;
@@ -80,6 +80,8 @@ pub struct ForwardPass<'a> {
     training: Option<TrainingPass>,
     /// Made when composed attention first asks for it.
     padding: OnceCell<Padding>,
+    /// Made when attention first asks for it.
+    rotary: OnceCell<Option<Arc<Rotary>>>,
 }
 
 impl<'a> ForwardPass<'a> {
@@ -90,12 +92,23 @@ impl<'a> ForwardPass<'a> {
         sequences: &'a Arc<Sequences>,
         training: Option<TrainingPass>,
     ) -> Self {
-        Self { compute, model, sequences, training, padding: OnceCell::new() }
+        Self { compute, model, sequences, training, padding: OnceCell::new(), rotary: OnceCell::new() }
     }
 
     /// The places of the batch when its sequences are padded to the longest.
     pub fn padding(&self, device: &Device) -> &Padding {
         self.padding.get_or_init(|| Padding::new(self.sequences, device))
+    }
+
+    /// What turns queries and keys by their positions, where positions are rotary.
+    pub fn rotary(&self) -> Option<&Arc<Rotary>> {
+        let model = self.model;
+        let make = || {
+            let is_rotary = model.position_embedding_type == PositionEmbedding::Rotary;
+            let new = || Rotary::new(self.sequences.longest(), model.attention_head_size, model.rope_theta);
+            is_rotary.then(|| Arc::new(new()))
+        };
+        self.rotary.get_or_init(make).as_ref()
     }
 
     /// Zeroes elements with probability `p` and scales up the rest, in the row-major order of the elements.

@@ -54,7 +54,7 @@ impl Layer {
                 layer_norm: init.layer_norm(d),
             },
             feed_forward: FeedForward {
-                intermediate: dense("intermediate", model.intermediate_size, d),
+                intermediate: dense("intermediate", model.inner_size(), d),
                 output: dense("output", d, model.intermediate_size),
                 layer_norm: init.layer_norm(d),
             },

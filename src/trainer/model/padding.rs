@@ -91,6 +91,16 @@ impl Padding {
         }
     }
 
+    /// Scores `[B, H, S, S]` with those of keys further than `reach` from their query out of the running.
+    pub fn within(&self, scores: Tensor<4>, reach: Option<usize>) -> Tensor<4> {
+        let Some(reach) = reach else { return scores };
+        let [_, s] = self.shape();
+        let seen = |(i, j): (usize, usize)| if i.abs_diff(j) <= reach { 0.0 } else { MASKED_SCORE };
+        let window: Vec<f32> = (0..s).flat_map(|i| (0..s).map(move |j| (i, j))).map(seen).collect();
+        let window = Tensor::<1>::from_floats(window.as_slice(), &scores.device()).reshape([1, 1, s, s]);
+        scores + window
+    }
+
     /// Puts numbers in the order of the scores of [`Sequences`] at their places, `[B, H, S, S]`; 0 elsewhere.
     pub fn spread_scores(&self, scores: &[f32], heads: usize) -> Vec<f32> {
         let [b, s] = self.shape();

@@ -120,6 +120,17 @@ fn kernels_agree_with_composed_operations() {
         model.hidden_dropout_prob = 0.5;
     });
     agree(|model| {
+        model.position_embedding_type = PositionEmbedding::Rotary;
+        model.is_gated_act = true;
+        model.local_attention = 7;
+        model.global_attn_every_n_layers = 2;
+        model.norm_position = NormPosition::Pre;
+    });
+    agree(|model| {
+        model.local_attention = 2;
+        model.is_gated_act = true;
+    });
+    agree(|model| {
         model.mlm_head_transform = false;
         model.mlm_head_bias = false;
         model.hidden_dropout_prob = 0.0;

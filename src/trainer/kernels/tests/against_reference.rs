@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::dropout::Mask;
 use super::super::operation::Kernel;
 use super::super::residual::Residual;
+use super::super::rotary::Rotary;
 use super::super::{attention, embedding, feed_forward, masked_loss};
 use super::reference::{self, Factors, Frame};
 use crate::plan::{Activation, NormPosition};
@@ -76,23 +77,32 @@ fn check<K: Kernel>(kernel: K, inputs: Vec<Vec<f32>>, reference: impl Fn(&[Vec<f
 #[test]
 fn feed_forward_and_its_gradients() {
     let (sequences, d, f) = (sequences([5, 2, 8]), 6, 9);
-    for (position, activation, p) in [
-        (NormPosition::Post, Activation::Gelu, 0.1),
-        (NormPosition::Pre, Activation::GeluNew, 0.5),
-        (NormPosition::Post, Activation::Relu, 0.0),
+    for (position, activation, is_gated, p) in [
+        (NormPosition::Post, Activation::Gelu, false, 0.1),
+        (NormPosition::Pre, Activation::GeluNew, false, 0.5),
+        (NormPosition::Post, Activation::Relu, false, 0.0),
+        (NormPosition::Pre, Activation::Gelu, true, 0.1),
+        (NormPosition::Post, Activation::GeluNew, true, 0.0),
+        (NormPosition::Pre, Activation::Relu, true, 0.0),
     ] {
+        let w = if is_gated { 2 * f } else { f };
         let frame = Frame { position, eps: EPS, factors: factors(p, 3) };
         let kernel = feed_forward::FeedForward {
             sequences: sequences.clone(),
             hidden: d,
             intermediate: f,
             activation,
+            is_gated,
             residual: Residual { position, eps: EPS as f32, mask: mask(p, 3) },
         };
-        check(kernel, draw(&[sequences.rows() * d, f * d, f, d * f, d, d, d]), |v| {
+        check(kernel, draw(&[sequences.rows() * d, w * d, w, d * f, d, d, d]), |v| {
             reference::framed(&v[0], &v[5], &v[6], frame, |x| {
                 let inner = reference::dense(x, &v[1], &v[2]);
-                let inner: Vec<f64> = inner.iter().map(|&x| reference::activate(x, activation)).collect();
+                let active = |row: &[f64]| -> Vec<f64> {
+                    let gate = |j: usize| if is_gated { row[f + j] } else { 1.0 };
+                    (0..f).map(|j| reference::activate(row[j], activation) * gate(j)).collect()
+                };
+                let inner: Vec<f64> = inner.chunks(w).flat_map(active).collect();
                 reference::dense(&inner, &v[3], &v[4])
             })
         });
@@ -102,10 +112,14 @@ fn feed_forward_and_its_gradients() {
 #[test]
 fn attention_and_its_gradients() {
     // A head width other than D / H, and lengths that are no multiples of the draws of a block.
-    for (position, p, h, k, lengths) in [
-        (NormPosition::Post, 0.2, 2, 3, vec![5, 3, 9]),
-        (NormPosition::Pre, 0.0, 3, 4, vec![5, 5]),
-        (NormPosition::Post, 0.5, 1, 5, vec![1, 4]),
+    for (position, p, h, k, theta, reach, lengths) in [
+        (NormPosition::Post, 0.2, 2, 3, None, None, vec![5, 3, 9]),
+        (NormPosition::Pre, 0.0, 3, 4, None, None, vec![5, 5]),
+        (NormPosition::Post, 0.5, 1, 5, None, None, vec![1, 4]),
+        (NormPosition::Pre, 0.2, 2, 4, Some(100.0), None, vec![5, 3, 9]),
+        (NormPosition::Post, 0.2, 2, 3, None, Some(2), vec![5, 1, 9]),
+        (NormPosition::Pre, 0.0, 2, 2, Some(10.0), Some(1), vec![7, 2]),
+        (NormPosition::Pre, 0.0, 1, 2, None, Some(0), vec![4]),
     ] {
         let (sequences, d, w) = (Arc::new(Sequences::new(lengths)), 6, h * k);
         let frame = Frame { position, eps: EPS, factors: factors(p, 2) };
@@ -114,6 +128,8 @@ fn attention_and_its_gradients() {
             hidden: d,
             heads: h,
             head_width: k,
+            rotary: theta.map(|theta| Arc::new(Rotary::new(sequences.longest(), k, theta))),
+            reach,
             probabilities: mask(p, 1),
             residual: Residual { position, eps: EPS as f32, mask: mask(p, 2) },
         };
@@ -121,8 +137,14 @@ fn attention_and_its_gradients() {
         check(kernel, inputs, |v| {
             reference::framed(&v[0], &v[9], &v[10], frame, |x| {
                 let project = |i: usize| reference::dense(x, &v[i], &v[i + 1]);
-                let projections = [&*project(1), &*project(3), &*project(5)];
-                let context = reference::context(projections, [h, k], &sequences, factors(p, 1));
+                let positions = sequences.positions();
+                let turned = |x: Vec<f64>| match theta {
+                    Some(theta) => reference::turned(&x, &positions, [h, k], theta),
+                    None => x,
+                };
+                let (query, key, value) = (turned(project(1)), turned(project(3)), project(5));
+                let projections = [&*query, &*key, &*value];
+                let context = reference::context(projections, [h, k], &sequences, reach, factors(p, 1));
                 reference::dense(&context, &v[7], &v[8])
             })
         });

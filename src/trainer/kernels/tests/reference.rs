@@ -70,11 +70,26 @@ pub fn framed(x: &[f64], gain: &[f64], offset: &[f64], frame: Frame, f: impl Fn(
     }
 }
 
-/// The context of multi-head attention, H heads of width K: `[R, H K]`.
+/// Rows `[R, H K]` whose heads are turned by the angles of their positions: each pair is a complex number times e^(i angle).
+pub fn turned(x: &[f64], positions: &[u32], [h, k]: [usize; 2], theta: f64) -> Vec<f64> {
+    let mut out = x.to_vec();
+    for (row, &position) in positions.iter().enumerate() {
+        for (head, pair) in (0..h).flat_map(|head| (0..k / 2).map(move |pair| (head, pair))) {
+            let angle = f64::from(position) / theta.powf(2.0 * pair as f64 / k as f64);
+            let (a, b) = (row * h * k + head * k + pair, row * h * k + head * k + pair + k / 2);
+            out[a] = x[a] * angle.cos() - x[b] * angle.sin();
+            out[b] = x[a] * angle.sin() + x[b] * angle.cos();
+        }
+    }
+    out
+}
+
+/// The context of multi-head attention, H heads of width K, where a token sees `reach` others to each side: `[R, H K]`.
 pub fn context(
     [query, key, value]: [&[f64]; 3],
     [h, k]: [usize; 2],
     sequences: &Sequences,
+    reach: Option<usize>,
     factors: Factors,
 ) -> Vec<f64> {
     let w = h * k;
@@ -84,7 +99,8 @@ pub fn context(
         let at = |token: usize, j: usize| (sequences.starts()[sequence] + token) * w + head * k + j;
         for i in 0..length {
             let score = |j: usize| (0..k).map(|c| query[at(i, c)] * key[at(j, c)]).sum::<f64>() / (k as f64).sqrt();
-            let exponentials: Vec<f64> = (0..length).map(|j| score(j).exp()).collect();
+            let sees = |j: usize| reach.is_none_or(|reach| i.abs_diff(j) <= reach);
+            let exponentials: Vec<f64> = (0..length).map(|j| if sees(j) { score(j).exp() } else { 0.0 }).collect();
             let total: f64 = exponentials.iter().sum();
             for (j, e) in exponentials.iter().enumerate() {
                 let p = e / total

@@ -59,6 +59,10 @@ pub fn tiny_spec() -> RunSpec {
         mlm_head_transform: true,
         mlm_head_bias: true,
         nsp_head_bias: true,
+        rope_theta: 10_000.0,
+        local_attention: 0,
+        global_attn_every_n_layers: 0,
+        is_gated_act: false,
     };
     let objective = ObjectiveSpec {
         mask_ratio: 0.2,
@@ -135,6 +139,15 @@ fn variants() -> Vec<(&'static str, RunSpec)> {
             s.model.mlm_head_transform = false;
             s.model.mlm_head_bias = false;
             s.model.hidden_act = Activation::GeluNew;
+        }),
+        variant("ModernBERT: rotary, gated, pre-LN, a window in every second layer", |s| {
+            s.objective_mut().nsp = Nsp::Off;
+            s.model.norm_position = NormPosition::Pre;
+            s.model.position_embedding_type = PositionEmbedding::Rotary;
+            s.model.rope_theta = 100.0;
+            s.model.is_gated_act = true;
+            s.model.local_attention = 4;
+            s.model.global_attn_every_n_layers = 2;
         }),
         variant("no embedding LayerNorm, no dropout", |s| {
             s.model.embedding_layer_norm = false;

@@ -71,6 +71,7 @@ impl<'a> Reference<'a> {
                             let angle = position as f64 / 10_000f64.powf((j / 2 * 2) as f64 / d as f64);
                             if j % 2 == 0 { angle.sin() } else { angle.cos() }
                         }
+                        PositionEmbedding::Rotary => 0.0,
                     };
                     self.at("bert.embeddings.word_embeddings.weight", batch.tokens.ids[i] as usize * d + j)
                         + place
@@ -89,11 +90,11 @@ impl<'a> Reference<'a> {
         for l in 0..model.num_hidden_layers {
             let name = format!("bert.encoder.layer.{l}");
             hidden = self.residual(hidden, &format!("{name}.attention.output.LayerNorm"), 2 + 3 * l, |x| {
-                self.attention(x, batch, &name, 1 + 3 * l)
+                self.attention(x, batch, &name, l)
             });
             hidden = self.residual(hidden, &format!("{name}.output.LayerNorm"), 3 + 3 * l, |x| {
                 let inner = self.dense(x, &format!("{name}.intermediate.dense"));
-                let inner: Rows = inner.iter().map(|row| row.iter().map(|&v| self.activate(v)).collect()).collect();
+                let inner: Rows = inner.iter().map(|row| self.feed(row)).collect();
                 self.dense(&inner, &format!("{name}.output.dense"))
             });
         }
@@ -123,17 +124,48 @@ impl<'a> Reference<'a> {
         self.dense(&pooled, "cls.seq_relationship").remove(0)
     }
 
-    fn attention(&self, x: &Rows, batch: &Batch, name: &str, site: usize) -> Rows {
+    /// What the second projection of the feed-forward network reads.
+    fn feed(&self, row: &[f64]) -> Vec<f64> {
+        let f = self.spec.model.intermediate_size;
+        let gate = |j: usize| if self.spec.model.is_gated_act { row[f + j] } else { 1.0 };
+        (0..f).map(|j| self.activate(row[j]) * gate(j)).collect()
+    }
+
+    /// Rows whose heads are turned by the angles of their positions.
+    fn turned(&self, x: Rows, positions: &[u32]) -> Rows {
         let model = &self.spec.model;
+        let k = model.attention_head_size;
+        if model.position_embedding_type != PositionEmbedding::Rotary {
+            return x;
+        }
+        let turned = |(row, &position): (Vec<f64>, &u32)| {
+            let value = |c: usize| {
+                let (i, pair) = (c % k, c % k % (k / 2));
+                let angle = f64::from(position) * model.rope_theta.powf(-2.0 * pair as f64 / k as f64);
+                let other = if i < k / 2 { -row[c + k / 2] } else { row[c - k / 2] };
+                row[c] * angle.cos() + other * angle.sin()
+            };
+            (0..row.len()).map(value).collect()
+        };
+        x.into_iter().zip(positions).map(turned).collect()
+    }
+
+    fn attention(&self, x: &Rows, batch: &Batch, name: &str, l: usize) -> Rows {
+        let (model, site) = (&self.spec.model, 1 + 3 * l);
         let (sequences, heads, k) = (&batch.tokens.sequences, model.num_attention_heads, model.attention_head_size);
         let project = |part: &str| self.dense(x, &format!("{name}.attention.self.{part}"));
-        let (query, key, value) = (project("query"), project("key"), project("value"));
+        let positions = sequences.positions();
+        let (query, key) = (self.turned(project("query"), &positions), self.turned(project("key"), &positions));
+        let value = project("value");
         let mut context = vec![vec![0.0; heads * k]; x.len()];
         for (b, length) in sequences.lengths().enumerate() {
             let first = sequences.starts()[b];
             for h in 0..heads {
                 for i in 0..length {
                     let score = |j: usize| -> f64 {
+                        if model.reach(l).is_some_and(|reach| i.abs_diff(j) > reach) {
+                            return f64::NEG_INFINITY;
+                        }
                         let dot: f64 = (h * k..h * k + k).map(|c| query[first + i][c] * key[first + j][c]).sum();
                         dot / (k as f64).sqrt()
                     };
