@@ -189,7 +189,7 @@ const INSIDE: Bounds = Bounds::between(0.0, 1.0);
 const SHARE: Bounds = Bounds::closed(0.0, 1.0);
 const DROPOUT: Bounds = Bounds::below(0.0, 1.0);
 const SCHEDULES: Kind = one_of(&["constant", "linear", "cosine", "noam", "wsd", "plateau", "constant_then_noam"]);
-const OPTIMIZERS: Kind = Choice { choices: &["adamw", "adam", "lamb"], planned: &["lion", "sgd", "muon", "adafactor"] };
+const OPTIMIZERS: Kind = Choice { choices: &["adamw", "adam", "lamb", "muon"], planned: &["lion", "sgd", "adafactor"] };
 const EXEMPT: Kind = one_of(&["bias_and_norm", "bias", "nothing"]);
 const COUNT: Kind = Integer { min: 1, max: i64::MAX };
 const SIZE: Kind = Integer { min: 1, max: 1 << 20 };
@@ -355,6 +355,12 @@ macro_rules! stage_keys {
                     one_of(&["global", "per_tensor"]),
                     "'global'",
                     "Whether the norm is of all gradients together, or of each tensor's",
+                ),
+                later(
+                    concat!($stage, "optimizer.momentum"),
+                    Float(Bounds::below(0.0, 1.0)),
+                    "0.95",
+                    "The momentum of muon's hidden matrices",
                 ),
                 key(concat!($stage, "schedule.kind"), SCHEDULES, "'linear'", "The learning rate after the warmup"),
                 key(

@@ -71,7 +71,7 @@ problems! {
     NOT_SUPPORTED_YET = "not-supported-yet":
         "A choice that is known by name, and not there yet.",
         "Another one in its place would be another experiment.",
-        "optimizer.kind = \"muon\"" => "optimizer.kind = \"lamb\"";
+        "optimizer.kind = \"lion\"" => "optimizer.kind = \"lamb\"";
     GIVEN_TWICE = "given-twice":
         "A key or a value is given twice in one place.",
         "Which of them counts would depend on their order.",

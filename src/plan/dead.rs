@@ -59,6 +59,7 @@ static RULES: &[Rule] = &[
 /// Rules about the keys of every stage, without what their names begin with.
 static RULES_OF_STAGES: &[Rule] = &[
     Rule { keys: &["optimizer.clip_scope"], decides: "optimizer.clip_norm", needs: Needs::Number("1.0") },
+    Rule { keys: &["optimizer.momentum"], decides: "optimizer.kind", needs: Needs::OneOf(&["muon"]) },
     Rule { keys: &["optimizer.decay_exempt"], decides: "optimizer.weight_decay", needs: Needs::Number("0.01") },
     Rule {
         keys: &["schedule.plateau_factor", "schedule.plateau_patience", "schedule.plateau_threshold"],

@@ -301,6 +301,9 @@ pub struct OptimizerSpec {
     /// What the norm is of.
     #[serde(default = "later::clip_scope")]
     pub clip_scope: ClipScope,
+    /// The momentum of `muon`'s hidden matrices.
+    #[serde(default = "later::momentum")]
+    pub momentum: f64,
 }
 
 /// Parameters without weight decay.
@@ -334,6 +337,8 @@ pub enum OptimizerKind {
     Adam,
     /// Layerwise adaptive moments (You et al. 2020).
     Lamb,
+    /// Orthogonal updates of hidden matrices (Jordan et al. 2024), AdamW for the rest.
+    Muon,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -506,6 +511,7 @@ mod later {
         nsp_double_softmax: bool = "objective.nsp_double_softmax";
         decay_exempt: DecayExempt = "optimizer.decay_exempt";
         clip_scope: ClipScope = "optimizer.clip_scope";
+        momentum: f64 = "optimizer.momentum";
         gradient_accumulation_steps: usize = "train.gradient_accumulation_steps";
         decay_ratio: f64 = "schedule.decay_ratio";
         plateau_factor: f64 = "schedule.plateau_factor";

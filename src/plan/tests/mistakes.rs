@@ -69,7 +69,7 @@ task = "ner"
     x.toml:15:1: error: unknown key `objective.mask_ration` (did you mean `objective.mask_ratio`?)
     x.toml:17:14: error: `objective.mask_ratio` must be a number more than 0 and less than 1, not the list [0.15, 0.3] (to compare several values, write `"objective.mask_ratio" = [...]` under [sweep.grid])
     x.toml:18:19: error: `objective.mask_token_prob` 0.9 and `objective.random_token_prob` 0.2 add up to more than 1 (the rest of the selected tokens is kept; BERT has 0.8 and 0.1)
-    x.toml:21:8: error: `optimizer.kind = "lion"` is not supported yet (`optimizer.kind` must be "adamw", "adam" or "lamb")
+    x.toml:21:8: error: `optimizer.kind = "lion"` is not supported yet (`optimizer.kind` must be "adamw", "adam", "lamb" or "muon")
     x.toml:23:16: error: `schedule.warmup_ratio` and `schedule.warmup_steps` exclude each other (take one of them out)
     x.toml:26:14: error: `train.batch_size` must be a whole number, at least 1 and at most 1048576, not 0 (`train.batch_size`: Sequences a forward pass; a step learns from gradient_accumulation_steps times as many)
     x.toml:27:14: error: `train.eval_every` must be a whole number, at least 1, not the text "often" (`train.eval_every`: Steps between evaluations)

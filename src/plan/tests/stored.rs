@@ -150,6 +150,7 @@ fn the_stored_file_reads_like_an_experiment() {
     decay_exempt = "bias_and_norm"
     clip_norm = 1.0
     clip_scope = "global"
+    momentum = 0.95
 
     [schedule]
     kind = "linear"
@@ -240,11 +241,11 @@ fn what_is_no_specification_says_why() {
     "#);
     insta::assert_snapshot!(refused(&text.replace("lowercase = false", "lowercase = false\nuppercase = true")), @"the specification has the unknown key `tokenizer.uppercase`: did you mean `tokenizer.lowercase`?");
     insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"sgd\"")), @r#"
-    not a run specification: TOML parse error at line 62, column 8
+    not a run specification: TOML parse error at line 66, column 8
        |
-    62 | kind = "sgd"
+    66 | kind = "sgd"
        |        ^^^^^
-    unknown variant `sgd`, expected one of `adamw`, `adam`, `lamb`
+    unknown variant `sgd`, expected one of `adamw`, `adam`, `lamb`, `muon`
     "#);
     let lacking = text.split("\n[objective]").next().expect("a part").to_owned()
         + "\n[optimizer]"

@@ -1,9 +1,10 @@
-//! The optimizers: AdamW, Adam with L2 and LAMB, and the clipping of gradients before them.
+//! The optimizers: AdamW, Adam with L2, LAMB and Muon, and the clipping of gradients before them.
 //!
 //! State and update live on the host, in one pass (LAMB: two) over each parameter. Chunks of fixed size decide the order
 //! of every sum, never the number of threads, so the bits do not depend on it. What is done to one number is in
 //! [`update`].
 
+mod muon;
 mod update;
 
 #[cfg(test)]
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 
 use super::model::parameters::Parameter;
 use crate::plan::{ClipScope, DecayExempt, OptimizerKind, OptimizerSpec};
+use muon::Muon;
 use update::Update;
 
 /// Elements a task handles; part of the determinism contract, since it shapes the order of sums.
@@ -37,6 +39,7 @@ pub const NO_OPTIMIZER: OptimizerSpec = OptimizerSpec {
     decay_exempt: DecayExempt::Nothing,
     clip_norm: None,
     clip_scope: ClipScope::Global,
+    momentum: 0.0,
 };
 
 /// Running means of a parameter's gradient and of its square.
@@ -73,11 +76,22 @@ impl Optimizer {
         let (parameters, gradients) = (&mut parameters[frozen..], &gradients[frozen..]);
         let norm = global_norm(gradients);
         self.updates += 1;
-        for ((parameter, gradient), moments) in parameters.iter_mut().zip(gradients).zip(&mut self.moments[frozen..]) {
-            let scale = match self.spec.clip_scope {
-                ClipScope::Global => clip(self.spec.clip_norm, norm),
-                ClipScope::PerTensor => clip(self.spec.clip_norm, global_norm(std::slice::from_ref(gradient))),
-            };
+        let is_muon = self.spec.kind == OptimizerKind::Muon;
+        let all = parameters.iter_mut().zip(gradients).zip(&mut self.moments[frozen..]);
+        let (hidden, others): (Vec<_>, Vec<_>) =
+            all.partition(|((parameter, _), _)| is_muon && muon::is_hidden(parameter));
+        let scale_of = |gradient: &Parameter| match self.spec.clip_scope {
+            ClipScope::Global => clip(self.spec.clip_norm, norm),
+            ClipScope::PerTensor => clip(self.spec.clip_norm, global_norm(std::slice::from_ref(gradient))),
+        };
+        hidden.into_par_iter().for_each(|((parameter, gradient), moments)| {
+            let is_decayed = decays(parameter, self.spec.decay_exempt);
+            let weight_decay = if is_decayed { self.spec.weight_decay } else { 0.0 };
+            let muon = Muon { momentum: self.spec.momentum, lr, clip: scale_of(gradient), weight_decay };
+            muon.apply(parameter, &gradient.values, &mut moments.first);
+        });
+        for ((parameter, gradient), moments) in others {
+            let scale = scale_of(gradient);
             let is_decayed = decays(parameter, self.spec.decay_exempt);
             let update = Update::new(&self.spec, self.updates, lr, scale, is_decayed);
             if self.spec.kind == OptimizerKind::Lamb {

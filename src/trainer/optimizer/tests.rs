@@ -12,6 +12,7 @@ fn spec(kind: OptimizerKind, clip_norm: Option<f64>) -> OptimizerSpec {
         decay_exempt: DecayExempt::BiasAndNorm,
         clip_norm,
         clip_scope: ClipScope::Global,
+        momentum: 0.95,
     }
 }
 
@@ -139,4 +140,49 @@ fn bits_do_not_depend_on_threads() {
         assert_eq!(run(1), run(2), "{kind:?}");
         assert_eq!(run(1), run(3), "{kind:?}");
     }
+}
+
+/// Muon in f64: momentum, Nesterov's look ahead, five rounds of the quintic written element by element, decay, and AdamW for what
+/// is no hidden matrix.
+#[test]
+fn muon_moves_hidden_matrices_along_orthogonal_directions() {
+    let spec = OptimizerSpec { weight_decay: 0.1, lr: 0.02, ..spec(OptimizerKind::Muon, None) };
+    let names = ["bert.encoder.layer.0.intermediate.dense.weight", "bert.embeddings.word_embeddings.weight"];
+    let (rows, columns) = (2, 3);
+    let start = [0.7, -0.4, 0.05, 0.3, 0.2, -0.6];
+    let gradients: Vec<Vec<f64>> =
+        (0..5).map(|t| (0..6).map(|i| f64::from((t * 5 + i * i * 3) % 11 - 5) / 4.0).collect()).collect();
+    let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+    let both = |values: &[f32]| names.map(|name| parameter(name, &[rows, columns], values)).to_vec();
+    let mut parameters = both(&narrow(&start));
+    let mut optimizer = Optimizer::new(&spec, &parameters);
+    gradients.iter().for_each(|gradient| {
+        optimizer.step(&mut parameters, &both(&narrow(gradient)), spec.lr);
+    });
+
+    let times = |a: &[f64], [m, k]: [usize; 2], b: &[f64], n: usize| -> Vec<f64> {
+        (0..m * n).map(|i| (0..k).map(|j| a[i / n * k + j] * b[j * n + i % n]).sum()).collect()
+    };
+    let (mut w, mut m) = (start.to_vec(), vec![0.0; 6]);
+    for gradient in &gradients {
+        m.iter_mut().zip(gradient).for_each(|(m, g)| *m = 0.95 * *m + g);
+        let ahead: Vec<f64> = m.iter().zip(gradient).map(|(m, g)| g + 0.95 * m).collect();
+        let norm = ahead.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let mut x: Vec<f64> = ahead.iter().map(|v| v / norm).collect();
+        for _ in 0..5 {
+            let transposed: Vec<f64> = (0..6).map(|i| x[i % rows * columns + i / rows]).collect();
+            let gram = times(&x, [rows, columns], &transposed, rows);
+            let cubic = times(&gram, [rows, rows], &x, columns);
+            let quintic = times(&gram, [rows, rows], &cubic, columns);
+            x = (0..6).map(|i| 3.4445 * x[i] - 4.775 * cubic[i] + 2.0315 * quintic[i]).collect();
+        }
+        let step = spec.lr * 0.2 * 3f64.sqrt();
+        w.iter_mut().zip(&x).for_each(|(w, x)| *w = *w * (1.0 - spec.lr * spec.weight_decay) - step * x);
+    }
+    let close = |found: &[f32], expected: &[f64]| {
+        found.iter().zip(expected).for_each(|(a, b)| assert!((f64::from(*a) - b).abs() < 1e-5, "{a}, not {b}"));
+    };
+    close(&parameters[0].values, &w);
+    let adamw = OptimizerSpec { kind: OptimizerKind::Adamw, ..spec.clone() };
+    close(&parameters[1].values, &reference(&adamw, &start, &gradients, 0.1, true));
 }

@@ -34,7 +34,7 @@ impl Update {
         let [beta1, beta2] = spec.betas;
         let correction = |beta: f64| 1.0 - libm::pow(beta, t as f64);
         let decay = if decays { spec.weight_decay } else { 0.0 };
-        let is_decoupled = spec.kind == OptimizerKind::Adamw;
+        let is_decoupled = matches!(spec.kind, OptimizerKind::Adamw | OptimizerKind::Muon);
         Self {
             clip: clip as f32,
             betas: [beta1 as f32, beta2 as f32],

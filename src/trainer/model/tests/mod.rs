@@ -90,6 +90,7 @@ pub fn tiny_spec() -> RunSpec {
         decay_exempt: DecayExempt::BiasAndNorm,
         clip_norm: Some(1.0),
         clip_scope: ClipScope::Global,
+        momentum: 0.95,
     };
     let schedule = ScheduleSpec {
         kind: ScheduleKind::Linear,
