@@ -188,7 +188,8 @@ const FROM_ZERO: Bounds = Bounds::below(0.0, f64::INFINITY);
 const INSIDE: Bounds = Bounds::between(0.0, 1.0);
 const SHARE: Bounds = Bounds::closed(0.0, 1.0);
 const DROPOUT: Bounds = Bounds::below(0.0, 1.0);
-const SCHEDULES: Kind = one_of(&["constant", "linear", "cosine", "noam", "wsd", "plateau", "constant_then_noam"]);
+const SCHEDULES: Kind =
+    one_of(&["constant", "linear", "cosine", "noam", "wsd", "one_cycle", "plateau", "constant_then_noam"]);
 const OPTIMIZERS: Kind = Choice { choices: &["adamw", "adam", "lamb", "muon"], planned: &["lion", "sgd", "adafactor"] };
 const EXEMPT: Kind = one_of(&["bias_and_norm", "bias", "nothing"]);
 const COUNT: Kind = Integer { min: 1, max: i64::MAX };
@@ -284,6 +285,7 @@ const MODEL: &[Key] = &[
     later("model.rope_theta", Float(ANY), "10000.0", "The base of the frequencies of rotary positions"),
     later("model.local_attention", Integer { min: 0, max: 1 << 20 }, "0", "The window of attention, in tokens: half of it to each side (ModernBERT); 0: the whole sequence"),
     later("model.global_attn_every_n_layers", Integer { min: 0, max: 1024 }, "0", "Of layers with a window, every so many sees the whole sequence, the first among them; 0: none"),
+    later("model.mlm_bias_init", one_of(&["zeros", "unigram"]), "'zeros'", "Whether the bias of the MLM projection starts at 0, or at the logarithm of how often each token occurs in the train text"),
     later("model.is_gated_act", Bool, "false", "Whether the activation of the feed-forward sublayer gates a second projection (GLU)"),
 ];
 

@@ -41,6 +41,7 @@ static RULES: &[Rule] = &[
         needs: Needs::OneOf(&["random", "swap"]),
     },
     Rule { keys: &["objective.nsp_negative_documents"], decides: "objective.nsp", needs: Needs::OneOf(&["random"]) },
+    Rule { keys: &["model.mlm_bias_init"], decides: "model.mlm_head_bias", needs: Needs::True },
     Rule { keys: &["model.rope_theta"], decides: "model.position_embedding_type", needs: Needs::OneOf(&["rotary"]) },
     Rule { keys: &["model.global_attn_every_n_layers"], decides: "model.local_attention", needs: Needs::Number("32") },
     Rule { keys: &["objective.mask_dice"], decides: "objective.whole_word", needs: Needs::True },

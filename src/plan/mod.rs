@@ -27,9 +27,9 @@ pub use look_up::LookUp;
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef};
 pub use run_spec::{
-    Activation, Answers, Architecture, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Encoder,
-    FinetuneSpec, HeadKind, ImportSpec, Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS, NormPosition, Nsp,
-    ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, PretrainSpec, Role, RunSpec, SPEC_SCHEMA,
+    Activation, Answers, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind,
+    Encoder, FinetuneSpec, HeadKind, ImportSpec, Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS, NormPosition,
+    Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, PretrainSpec, Role, RunSpec, SPEC_SCHEMA,
     ScheduleKind, ScheduleSpec, Schema, SpecError, StageSpec, Start, Task, TaskSpec, TokenizerKind, TokenizerSpec,
     TrainLength, TrainSpec, Training, Warmup,
 };

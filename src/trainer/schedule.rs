@@ -37,6 +37,8 @@ impl Schedule {
     /// - cosine: `(1 + cos(pi x)) / 2` (Loshchilov & Hutter 2017, without restarts)
     /// - noam: `sqrt(w / u)` (Vaswani et al. 2017, section 5.3, scaled so that its peak is 1)
     /// - wsd: `min(1, (n - u) / d)` (warmup, stable, decay: Hu et al. 2024, "MiniCPM", with a linear decay)
+    /// - one_cycle: cosines from 1 / 25 to 1 at `t = w - 1` and on to 1 / 250,000 at the last step (Smith & Topin 2019,
+    ///   "Super-convergence", with the shape and the ends of PyTorch's `OneCycleLR`)
     /// - plateau: 1, times [`Plateau::scale`]
     /// - constant_then_noam: 1 while `t < w`, then `min(t^-0.5, t w^-1.5) / sqrt(hidden_size)`: what long8v/torch_study
     ///   calls `WarmupConstantSchedule`, as it was coded. It is no warmup, and the rate falls at once at step `w`.
@@ -45,18 +47,36 @@ impl Schedule {
         if self.kind == ScheduleKind::ConstantThenNoam {
             return self.constant_then_noam(t as f64);
         }
+        if self.kind == ScheduleKind::OneCycle {
+            return self.one_cycle(t as f64);
+        }
         if u < w {
             return u / w;
         }
         let x = if n > w { ((u - w) / (n - w)).min(1.0) } else { 0.0 };
         match self.kind {
-            ScheduleKind::Constant | ScheduleKind::Plateau | ScheduleKind::ConstantThenNoam => 1.0,
+            ScheduleKind::Constant
+            | ScheduleKind::Plateau
+            | ScheduleKind::ConstantThenNoam
+            | ScheduleKind::OneCycle => 1.0,
             ScheduleKind::Linear => 1.0 - x,
             ScheduleKind::Cosine => (1.0 + libm::cos(std::f64::consts::PI * x)) / 2.0,
             ScheduleKind::Noam => (w.max(1.0) / u).sqrt(),
             ScheduleKind::Wsd if self.decay > 0 => ((n - u).max(0.0) / self.decay as f64).min(1.0),
             ScheduleKind::Wsd => 1.0,
         }
+    }
+
+    fn one_cycle(&self, t: f64) -> f64 {
+        const FIRST: f64 = 1.0 / 25.0;
+        const LAST: f64 = FIRST / 1e4;
+        let (peak, end) = (self.warmup as f64 - 1.0, self.steps as f64 - 1.0);
+        let between = |from: f64, to: f64, x: f64| to + (from - to) * (1.0 + libm::cos(std::f64::consts::PI * x)) / 2.0;
+        if t < peak {
+            return between(FIRST, 1.0, t / peak);
+        }
+        let peak = peak.max(0.0);
+        if end > peak { between(1.0, LAST, ((t - peak) / (end - peak)).min(1.0)) } else { 1.0 }
     }
 
     fn constant_then_noam(&self, t: f64) -> f64 {
@@ -117,7 +137,8 @@ mod tests {
     use super::*;
     use crate::trainer::model::tests::tiny_spec;
 
-    const KINDS: [ScheduleKind; 7] = [
+    const KINDS: [ScheduleKind; 8] = [
+        ScheduleKind::OneCycle,
         ScheduleKind::Constant,
         ScheduleKind::Linear,
         ScheduleKind::Cosine,
@@ -155,6 +176,11 @@ mod tests {
         check(ScheduleKind::Noam, [0.1, 0.2, 0.9, 1.0, noam(11.0), noam(60.0), noam(104.0), noam(110.0)]);
         // A tenth of 110 steps is the decay: 11 steps from 100 on.
         check(ScheduleKind::Wsd, [0.1, 0.2, 0.9, 1.0, 1.0, 1.0, 6.0 / 11.0, 0.0]);
+        // torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=110, pct_start=10/110).
+        let up = |x: f64| 0.04 + 0.96 * (1.0 - (std::f64::consts::PI * x).cos()) / 2.0;
+        let down = |t: f64| 4e-6 + (1.0 - 4e-6) * (1.0 + (std::f64::consts::PI * (t - 9.0) / 100.0).cos()) / 2.0;
+        let cycle = [0.04, up(1.0 / 9.0), up(8.0 / 9.0), 1.0, down(10.0), down(59.0), down(103.0), 4e-6];
+        check(ScheduleKind::OneCycle, cycle);
         let late = |t: f64| t.powf(-0.5) / 16.0;
         check(ScheduleKind::ConstantThenNoam, [1.0, 1.0, 1.0, 1.0, late(10.0), late(59.0), late(103.0), late(109.0)]);
     }

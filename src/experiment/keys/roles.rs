@@ -6,7 +6,7 @@ use crate::types::metrics::Basis;
 /// Keys of a section that re-draws luck which share it all the same: their values meet the same draws. A dropout
 /// probability is another threshold for the same uniform numbers, the initial range another factor of the same normal
 /// ones, and what starts as a constant (biases, normalisations) draws nothing.
-const SHARING: [&str; 16] = [
+const SHARING: [&str; 17] = [
     "model.hidden_act",
     "model.hidden_dropout_prob",
     "model.attention_probs_dropout_prob",
@@ -16,6 +16,7 @@ const SHARING: [&str; 16] = [
     "model.embedding_layer_norm",
     "model.mlm_head_bias",
     "model.nsp_head_bias",
+    "model.mlm_bias_init",
     "model.rope_theta",
     "model.local_attention",
     "model.global_attn_every_n_layers",

@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 pub(super) use canonical::canonical_lines;
 pub use leaves::SpecError;
 pub use sections::{
-    Activation, Architecture, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa, MaskDice,
-    Masking, MlmMean, ModelSpec, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding,
-    ScheduleKind, ScheduleSpec, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
+    Activation, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa,
+    MaskDice, Masking, MlmMean, ModelSpec, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec,
+    PositionEmbedding, ScheduleKind, ScheduleSpec, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
 };
 pub use task::{Answers, Encoder, HeadKind, Start, Task, TaskSpec};
 

@@ -139,6 +139,9 @@ pub struct ModelSpec {
     /// Of layers with a window, every so many sees the whole sequence, the first among them; 0: none.
     #[serde(default = "later::global_attn_every_n_layers")]
     pub global_attn_every_n_layers: usize,
+    /// Where the bias of the MLM projection starts.
+    #[serde(default = "later::mlm_bias_init")]
+    pub mlm_bias_init: BiasInit,
     /// Whether the feed-forward sublayer's activation gates a second projection (Shazeer 2020).
     #[serde(default = "later::is_gated_act")]
     pub is_gated_act: bool,
@@ -156,6 +159,15 @@ impl ModelSpec {
     pub fn inner_size(&self) -> usize {
         if self.is_gated_act { 2 * self.intermediate_size } else { self.intermediate_size }
     }
+}
+
+/// Where a bias starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BiasInit {
+    Zeros,
+    /// At the logarithm of the shares of the tokens in the train text, so that the first guess is the unigram one.
+    Unigram,
 }
 
 /// What kind of model it is.
@@ -369,6 +381,8 @@ pub enum ScheduleKind {
     Noam,
     /// Warmup, stable, decay (Hu et al. 2024).
     Wsd,
+    /// Up and down again in cosines (Smith & Topin 2019), as PyTorch's `OneCycleLR`.
+    OneCycle,
     /// PyTorch's `ReduceLROnPlateau` on the valid loss.
     Plateau,
     /// What long8v/torch_study calls `WarmupConstantSchedule`: the whole rate at once, then Noam's formula unscaled.
@@ -380,7 +394,7 @@ impl ScheduleKind {
     pub fn looks_ahead(self) -> bool {
         match self {
             Self::Constant | Self::Noam | Self::Plateau | Self::ConstantThenNoam => false,
-            Self::Linear | Self::Cosine | Self::Wsd => true,
+            Self::Linear | Self::Cosine | Self::Wsd | Self::OneCycle => true,
         }
     }
 }
@@ -483,7 +497,7 @@ pub enum Isa {
 /// The defaults of settings that came after the first schema, as the key table has them: what a specification means that
 /// was stored before.
 mod later {
-    use super::{ClipScope, DecayExempt, MaskDice, MlmMean, Value, keys};
+    use super::{BiasInit, ClipScope, DecayExempt, MaskDice, MlmMean, Value, keys};
 
     fn default<T: serde::de::DeserializeOwned>(key: &str) -> T {
         let value = keys::find(key).and_then(keys::Key::default_value).and_then(|value| value.to_json());
@@ -501,6 +515,7 @@ mod later {
         rope_theta: f64 = "model.rope_theta";
         local_attention: usize = "model.local_attention";
         global_attn_every_n_layers: usize = "model.global_attn_every_n_layers";
+        mlm_bias_init: BiasInit = "model.mlm_bias_init";
         is_gated_act: bool = "model.is_gated_act";
         whole_word: bool = "objective.whole_word";
         mask_dice: MaskDice = "objective.mask_dice";

@@ -123,6 +123,7 @@ fn the_stored_file_reads_like_an_experiment() {
     rope_theta = 10000.0
     local_attention = 0
     global_attn_every_n_layers = 0
+    mlm_bias_init = "zeros"
     is_gated_act = false
 
     [objective]
@@ -233,17 +234,17 @@ fn what_is_no_specification_says_why() {
     let refused = |text: &str| RunSpec::from_toml(text).expect_err("no specification").to_string();
     insta::assert_snapshot!(refused(&text.replace("schema = 2", "schema = 3")), @"the specification has schema 3, and this program reads up to 2: use a newer one");
     insta::assert_snapshot!(refused(&text.replace("mask_ratio", "mask_ration")), @r#"
-    not a run specification: TOML parse error at line 49, column 1
+    not a run specification: TOML parse error at line 50, column 1
        |
-    49 | [objective]
+    50 | [objective]
        | ^^^^^^^^^^^
     missing field `mask_ratio`
     "#);
     insta::assert_snapshot!(refused(&text.replace("lowercase = false", "lowercase = false\nuppercase = true")), @"the specification has the unknown key `tokenizer.uppercase`: did you mean `tokenizer.lowercase`?");
     insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"sgd\"")), @r#"
-    not a run specification: TOML parse error at line 66, column 8
+    not a run specification: TOML parse error at line 67, column 8
        |
-    66 | kind = "sgd"
+    67 | kind = "sgd"
        |        ^^^^^
     unknown variant `sgd`, expected one of `adamw`, `adam`, `lamb`, `muon`
     "#);

@@ -12,7 +12,8 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use crate::plan::{
-    Activation, Architecture, ImportSpec, ModelSpec, NormPosition, PositionEmbedding, RunSpec, StageSpec, TokenizerSpec,
+    Activation, Architecture, BiasInit, ImportSpec, ModelSpec, NormPosition, PositionEmbedding, RunSpec, StageSpec,
+    TokenizerSpec,
 };
 use crate::trainer::model::BertForPreTraining;
 use crate::trainer::model::parameters::{Parameter, Weights};
@@ -252,6 +253,7 @@ impl<'p> Config<'p> {
             rope_theta: 10_000.0,
             local_attention: 0,
             global_attn_every_n_layers: 0,
+            mlm_bias_init: BiasInit::Zeros,
             is_gated_act: false,
         })
     }

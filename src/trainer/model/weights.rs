@@ -7,7 +7,7 @@
 
 use burn::backend::DispatchTensor;
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use crate::trainer::kernels::Compute;
 
@@ -114,6 +114,14 @@ impl BertForPreTraining {
     /// The same weights, computed in another way.
     pub fn computed_by(mut self, compute: Compute) -> Self {
         self.bert.compute = compute;
+        self
+    }
+}
+
+impl BertForPreTraining {
+    /// The model with another bias of the MLM projection, where it has one.
+    pub fn with_mlm_bias(mut self, bias: &[f32], device: &Device) -> Self {
+        self.mlm.bias = self.mlm.bias.map(|_| Param::from_tensor(Tensor::from_floats(bias, device)));
         self
     }
 }

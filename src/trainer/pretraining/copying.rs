@@ -16,6 +16,7 @@
 use serde_json::json;
 
 use super::masking::MaskSpec;
+use super::unigrams;
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::trainer::tokenizer::SpecialIds;
@@ -35,15 +36,8 @@ pub struct Copying {
 impl Copying {
     /// What copying scores on evaluations of `held_out`, under a vocabulary of `vocab`.
     pub fn on<D: TokenDocuments + ?Sized>(held_out: &D, specials: SpecialIds, vocab: usize) -> Self {
-        let first = specials.first_ordinary;
-        let (mut counts, mut sentence) = (vec![0u64; vocab - first as usize], Vec::new());
-        for number in (0..held_out.documents()).flat_map(|document| held_out.sentences(document)) {
-            sentence.clear();
-            held_out.read_sentence(number, &mut sentence);
-            let ordinary = sentence.iter().filter_map(|&token| token.checked_sub(first));
-            ordinary.for_each(|token| counts[token as usize] += 1);
-        }
-        Self::of(&counts, MaskSpec::EVALUATION)
+        let counts = unigrams::counts(held_out, vocab);
+        Self::of(&counts[specials.first_ordinary as usize..], MaskSpec::EVALUATION)
     }
 
     /// Records the floor of the loss.

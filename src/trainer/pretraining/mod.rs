@@ -1,7 +1,7 @@
 //! Pretraining as a stage: masked-language modelling, with or without next-sentence prediction, on the documents of a corpus.
 //!
 //! [`instance`] cuts the corpus into sequences, [`masking`] hides tokens of them, [`batch`] lays them end to end, and
-//! [`evaluation`] asks the model fixed questions. [`facts`], [`probes`], [`copying`] and [`neighbours`] say what an evaluation is to be held
+//! [`evaluation`] asks the model fixed questions. [`unigrams`] counts what the text is made of. [`facts`], [`probes`], [`copying`] and [`neighbours`] say what an evaluation is to be held
 //! against; [`fill_mask`] and [`memorisation`] look at a trained model.
 
 pub mod batch;
@@ -14,6 +14,7 @@ pub mod masking;
 pub mod memorisation;
 mod neighbours;
 mod probes;
+mod unigrams;
 
 use burn::tensor::{Device, Tensor, activation};
 
@@ -30,7 +31,7 @@ use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::model::int_tensor;
 use crate::trainer::tokenizer::SpecialIds;
 
-use crate::plan::{MlmMean, Nsp, RunSpec};
+use crate::plan::{BiasInit, MlmMean, Nsp, RunSpec};
 use crate::types::metrics::{self, Metric};
 
 /// What a run trains on: both sides of a tokenized corpus.
@@ -79,7 +80,15 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
     }
 
     fn start(&self, device: &Device) -> BertForPreTraining {
-        BertForPreTraining::new(self.spec, device)
+        let model = BertForPreTraining::new(self.spec, device);
+        match self.spec.model.mlm_bias_init {
+            BiasInit::Zeros => model,
+            BiasInit::Unigram => {
+                let (first, vocab) = (self.batches.specials.first_ordinary, self.spec.tokenizer.vocab_size);
+                let bias = unigrams::log_shares(&unigrams::counts(self.train, vocab), first);
+                model.with_mlm_bias(&bias, device)
+            }
+        }
     }
 
     fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {

@@ -62,6 +62,7 @@ pub fn tiny_spec() -> RunSpec {
         rope_theta: 10_000.0,
         local_attention: 0,
         global_attn_every_n_layers: 0,
+        mlm_bias_init: BiasInit::Zeros,
         is_gated_act: false,
     };
     let objective = ObjectiveSpec {
