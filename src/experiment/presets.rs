@@ -4,6 +4,10 @@
 //! heads, which are the defaults of the key table. `aiffel-*` are the models of the AIFFEL mini-BERT course and of its
 //! students: no transform and no biases in the heads, no dropout on attention. With a vocabulary of 8,007 they have
 //! 1,052,256, 4,551,936, 10,804,736 and 1,257,600 parameters. `nano` and `micro` are ours, for sweeps of minutes.
+//!
+//! `modern-*` are ours too: the layer of ModernBERT (Warner et al. 2024: rotary positions, gated feed-forward networks, LayerNorm
+//! before each sublayer, attention to a window), without dropout and with initial weights for their width. At these sizes and
+//! budgets BERT's layer learns to copy what is shown and little else; these learn context (`experiments/README.md`).
 
 use std::sync::LazyLock;
 
@@ -56,6 +60,7 @@ struct Shape {
 enum Heads {
     Bert,
     Aiffel,
+    Modern,
 }
 
 const fn shape(
@@ -82,6 +87,11 @@ const fn aiffel(name: &'static str, hidden: i64, layers: i64, heads: i64, feed_f
     Shape { intermediate_size: feed_forward, ..shape(name, Heads::Aiffel, hidden, layers, heads, positions) }
 }
 
+/// Twice as wide inside as outside: a gate makes three matrices of two.
+const fn modern(name: &'static str, hidden: i64, layers: i64, heads: i64, positions: i64) -> Shape {
+    Shape { intermediate_size: 2 * hidden, ..shape(name, Heads::Modern, hidden, layers, heads, positions) }
+}
+
 const SHAPES: &[Shape] = &[
     Shape { intermediate_size: 64, ..shape("nano", Heads::Bert, 32, 1, 2, 128) },
     Shape { intermediate_size: 128, ..shape("micro", Heads::Bert, 64, 2, 4, 128) },
@@ -94,12 +104,22 @@ const SHAPES: &[Shape] = &[
     shape("bert-small", Heads::Bert, 512, 4, 8, 512),
     shape("bert-medium", Heads::Bert, 512, 8, 8, 512),
     shape("bert-base", Heads::Bert, 768, 12, 12, 512),
+    modern("modern-nano", 32, 2, 2, 128),
+    modern("modern-micro", 64, 2, 4, 128),
+    modern("modern-tiny", 128, 2, 4, 512),
+    modern("modern-mini", 256, 4, 4, 512),
+    modern("modern-small", 512, 4, 8, 512),
 ];
 
 impl Shape {
     fn preset(&self) -> Preset {
         let size = |value| Some(Value::Integer(value));
         let of_aiffel = |value| matches!(self.heads, Heads::Aiffel).then_some(value);
+        let of_modern = |value| matches!(self.heads, Heads::Modern).then_some(value);
+        let no_dropout = || of_modern(Value::Float(0.0));
+        // 0.05 at width 128, as wide models have less of it.
+        let range = 0.05 * (128.0 / self.hidden_size as f64).sqrt();
+        let word = |word: &str| of_modern(Value::Text(word.to_owned()));
         let settings = [
             ("model.hidden_size", size(self.hidden_size)),
             ("model.num_hidden_layers", size(self.num_hidden_layers)),
@@ -108,7 +128,14 @@ impl Shape {
             ("model.intermediate_size", size(self.intermediate_size)),
             ("model.max_position_embeddings", size(self.max_position_embeddings)),
             ("model.hidden_act", of_aiffel(Value::Text("gelu_new".to_owned()))),
-            ("model.attention_probs_dropout_prob", of_aiffel(Value::Float(0.0))),
+            ("model.hidden_dropout_prob", no_dropout()),
+            ("model.attention_probs_dropout_prob", of_aiffel(Value::Float(0.0)).or_else(no_dropout)),
+            ("model.initializer_range", of_modern(Value::Float((range * 1000.0).round() / 1000.0))),
+            ("model.position_embedding_type", word("rotary")),
+            ("model.norm_position", word("pre")),
+            ("model.rope_theta", of_modern(Value::Float(1000.0))),
+            ("model.local_attention", of_modern(Value::Integer(8))),
+            ("model.is_gated_act", of_modern(Value::Bool(true))),
             ("model.mlm_head_transform", of_aiffel(Value::Bool(false))),
             ("model.mlm_head_bias", of_aiffel(Value::Bool(false))),
             ("model.nsp_head_bias", of_aiffel(Value::Bool(false))),
