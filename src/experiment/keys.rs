@@ -467,6 +467,7 @@ const FINETUNE: &[Key] = &[
     key("finetune.encoder", one_of(&["trained", "frozen", "embeddings"]), "'trained'", "Whether the encoder learns with the head, stays as it is, or is left out but for its embeddings"),
     key("finetune.head", one_of(&["linear", "crf", "bilstm_crf"]), "'linear'", "What stands on the encoder"),
     key("finetune.lstm_hidden_size", SIZE, "128", "Width of each direction of the LSTM of bilstm_crf"),
+    later("finetune.pooling", one_of(&["cls", "mean", "max"]), "'cls'", "What classify reads of a text: its first token, the mean over its tokens, or the largest value of each feature"),
 ];
 
 #[rustfmt::skip]

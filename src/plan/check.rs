@@ -173,12 +173,12 @@ fn head_fits_task(cell: &Settings<'_>) -> Option<Diagnostic> {
             blame(cell, &problem::HEAD_DOES_NOT_FIT, message, &keys).help("take \"linear\", or the task \"ner\""),
         );
     }
-    (encoder == "embeddings").then(|| {
+    (encoder == "embeddings" && cell.text("finetune.pooling")? == "cls").then(|| {
         let message =
             "`finetune.encoder` embeddings leaves a text's class to the embedding of [CLS], which is always the same";
         let keys = ["finetune.encoder", "finetune.task"];
         blame(cell, &problem::HEAD_DOES_NOT_FIT, message.to_owned(), &keys)
-            .help("take \"trained\" or \"frozen\"; the floor without an encoder is naive Bayes")
+            .help("take `pooling = \"mean\"` or \"max\" with it; the floor without an encoder is naive Bayes")
     })
 }
 

@@ -449,7 +449,8 @@ pub enum Isa {
 
 /// The defaults of settings that came after the first schema, as the key table has them: what a specification means that
 /// was stored before.
-mod later {
+pub(super) mod later {
+    use super::super::task::Pooling;
     use super::{ClipScope, DecayExempt, MaskDice, MlmMean, Value, keys};
 
     fn default<T: serde::de::DeserializeOwned>(key: &str) -> T {
@@ -460,7 +461,7 @@ mod later {
 
     macro_rules! defaults {
         ($($name:ident: $type:ty = $key:literal;)*) => {
-            $(pub(super) fn $name() -> $type { default($key) })*
+            $(pub(in super::super) fn $name() -> $type { default($key) })*
         };
     }
 
@@ -479,5 +480,6 @@ mod later {
         plateau_factor: f64 = "schedule.plateau_factor";
         plateau_patience: u64 = "schedule.plateau_patience";
         plateau_threshold: f64 = "schedule.plateau_threshold";
+        pooling: Pooling = "finetune.pooling";
     }
 }

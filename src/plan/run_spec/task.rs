@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::sections::later;
 use crate::experiment::Settings;
 use crate::types::ContentHash;
 use crate::types::metrics::{self, Metric};
@@ -32,6 +33,9 @@ pub struct TaskSpec {
     pub head: HeadKind,
     /// Width of each direction of the LSTM, where the head has one.
     pub lstm_hidden_size: usize,
+    /// What the pooler reads, where texts are classified.
+    #[serde(default = "later::pooling")]
+    pub pooling: Pooling,
 }
 
 /// What a model is fine-tuned for.
@@ -47,7 +51,7 @@ pub enum Task {
 /// What is answered of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
-    /// A class, from the pooled first token.
+    /// A class, from what is pooled of the tokens.
     Class,
     /// A tag for each token.
     Tags,
@@ -59,6 +63,9 @@ impl Task {
 
     /// The names of those whose examples stand in columns.
     pub const WITH_COLUMNS: &[&str] = &["classify"];
+
+    /// The names of those that answer a text as a whole.
+    pub const OF_WHOLE_TEXTS: &[&str] = &["classify"];
 
     /// The name in experiment files.
     pub fn name(self) -> &'static str {
@@ -114,12 +121,35 @@ pub enum Encoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeadKind {
-    /// A linear layer: on the pooled first token for classes, on each token for tags.
+    /// A linear layer: on what is pooled for classes, on each token for tags.
     Linear,
     /// A linear-chain CRF on the linear layer (Lafferty et al. 2001).
     Crf,
     /// A bidirectional LSTM below them (Huang et al. 2015).
     BilstmCrf,
+}
+
+/// What the pooler reads of a text's tokens, the special ones among them (Reimers & Gurevych 2019, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// The first token, `[CLS]` (Devlin et al. 2019).
+    Cls,
+    /// The mean over all.
+    Mean,
+    /// The largest value of each feature.
+    Max,
+}
+
+impl Pooling {
+    /// The name in experiment files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cls => "cls",
+            Self::Mean => "mean",
+            Self::Max => "max",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +163,9 @@ mod tests {
         for task in Task::ALL {
             assert_eq!(serde_json::to_value(task).unwrap(), task.name());
             assert!(task.metrics().any(|metric| metric == metrics::deciding(Some(task.name()))));
-            assert!(Task::WITH_COLUMNS.contains(&task.name()) == (task.answers() == Answers::Class));
+            for list in [Task::WITH_COLUMNS, Task::OF_WHOLE_TEXTS] {
+                assert!(list.contains(&task.name()) == (task.answers() == Answers::Class));
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::model::parameters::Parameter;
 use super::model::sinusoidal_table;
 use super::tokenizer::Tokenizer;
-use crate::plan::{Activation, Answers, HeadKind, NormPosition, PositionEmbedding, RunSpec};
+use crate::plan::{Activation, Answers, HeadKind, NormPosition, Pooling, PositionEmbedding, RunSpec};
 
 /// Why a model is none of `transformers`' BERTs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +72,10 @@ fn check(spec: &RunSpec) -> Result<(), ExportError> {
     match spec.task().map(|task| task.head) {
         Some(HeadKind::Crf) => return Err(ExportError::NoSuchHead("CRF")),
         Some(HeadKind::BilstmCrf) => return Err(ExportError::NoSuchHead("BiLSTM + CRF")),
-        Some(HeadKind::Linear) => {}
+        Some(HeadKind::Linear) => {
+            let pooling = spec.task().map_or(Pooling::Cls, |task| task.pooling);
+            of_bert(pooling == Pooling::Cls, "finetune.pooling", &pooling.name(), &Pooling::Cls.name())?;
+        }
         None => of_bert(model.mlm_head_transform, "model.mlm_head_transform", &false, &true)?,
     }
     let width = model.hidden_size / model.num_attention_heads;

@@ -1,10 +1,11 @@
 //! BERT for a task: the body with Hugging Face's heads for classes of texts and for tags of tokens, and with an LSTM and a CRF
 //! on it.
 //!
-//! `BertForSequenceClassification` is pooler -> dropout -> linear on the first token, `BertForTokenClassification` dropout ->
-//! linear on every token. An LSTM stands between encoder and dropout (Huang, Xu & Yu 2015), a CRF behind the linear layer.
+//! `BertForSequenceClassification` is pooler -> dropout -> linear on the first token, or on what else is pooled of all;
+//! `BertForTokenClassification` is dropout -> linear on every token. An LSTM stands between encoder and dropout (Huang, Xu & Yu
+//! 2015), a CRF behind the linear layer.
 //!
-//! Shapes: R rows (tokens of the batch), B sequences, D hidden, C classes or tags.
+//! Shapes: R rows (tokens of the batch), B sequences, S tokens of the longest, D hidden, C classes or tags.
 
 use std::ops::Range;
 
@@ -17,15 +18,16 @@ use super::forward_pass::{TrainingPass, sites};
 use super::initial::Initializer;
 use super::lstm::BiLstm;
 use super::parameters::{Parameter, Weights};
-use super::tokens::Tokens;
+use super::tokens::{Tokens, int_tensor};
 use super::weights::{Bert, Dense};
-use crate::plan::{Answers, Encoder, HeadKind, RunSpec, TaskSpec, parameters};
+use crate::plan::{Answers, Encoder, HeadKind, Pooling, RunSpec, TaskSpec, parameters};
+use crate::trainer::sequences::Sequences;
 
 /// BERT's body, and what stands on it for a task.
 #[derive(Module, Debug)]
 pub struct BertForTask {
     pub bert: Bert,
-    /// Dense + tanh on the first token, where texts are classified.
+    /// Dense + tanh on what is pooled of the tokens, where texts are classified.
     pub pooler: Option<Dense>,
     pub lstm: Option<BiLstm>,
     pub classifier: Dense,
@@ -86,10 +88,10 @@ impl BertForTask {
     /// Logits for each text's classes: `[B, C]`.
     pub fn class_logits(&self, tokens: &Tokens, spec: &RunSpec, training: Option<TrainingPass>) -> Tensor<2> {
         let hidden = self.features(tokens, spec, training);
-        let first = first_rows(hidden, &tokens.sequences);
+        let read = pool(hidden, &tokens.sequences, of_task(spec).pooling);
         let pooled = match &self.pooler {
-            Some(pooler) => dense(first, pooler).tanh(),
-            None => first,
+            Some(pooler) => dense(read, pooler).tanh(),
+            None => read,
         };
         dense(drop(pooled, spec, training), &self.classifier)
     }
@@ -116,6 +118,31 @@ impl BertForTask {
         match of_task(spec).encoder {
             Encoder::Trained | Encoder::Embeddings => self.bert.encode(tokens, &spec.model, training),
             Encoder::Frozen => self.bert.encode(tokens, &spec.model, None).detach(),
+        }
+    }
+}
+
+/// What the pooler reads of each sequence: `[R, D]` to `[B, D]`.
+fn pool(hidden: Tensor<2>, sequences: &Sequences, pooling: Pooling) -> Tensor<2> {
+    let [b, s, d] = [sequences.len(), sequences.longest(), hidden.dims()[1]];
+    // [B, S, D]: beyond its end a sequence repeats its first row, which is no new maximum.
+    let padded = |hidden: Tensor<2>| {
+        let row = |place: usize| match sequences.rows_of(place / s) {
+            rows if place % s < rows.len() => rows.start + place % s,
+            rows => rows.start,
+        };
+        let rows: Vec<i32> = (0..b * s).map(|place| row(place) as i32).collect();
+        let rows = int_tensor(&rows, &hidden.device());
+        hidden.select(0, rows).reshape([b, s, d])
+    };
+    match pooling {
+        Pooling::Cls => first_rows(hidden, sequences),
+        Pooling::Max => padded(hidden).max_dim(1).reshape([b, d]),
+        Pooling::Mean => {
+            let share = |n: usize| (0..s).map(move |i| if i < n { 1.0 / n as f32 } else { 0.0 });
+            let shares: Vec<f32> = sequences.lengths().flat_map(share).collect();
+            let shares = Tensor::<1>::from_floats(shares.as_slice(), &hidden.device()).reshape([b, s, 1]);
+            (padded(hidden) * shares).sum_dim(1).reshape([b, d])
         }
     }
 }
@@ -153,6 +180,8 @@ fn drop(hidden: Tensor<2>, spec: &RunSpec, training: Option<TrainingPass>) -> Te
 mod tests {
     use std::collections::BTreeMap;
 
+    use burn::tensor::TensorData;
+
     use super::*;
     use crate::plan::{FinetuneSpec, StageSpec, Start, Task};
     use crate::trainer::model::BertForPreTraining;
@@ -176,6 +205,7 @@ mod tests {
             encoder,
             head,
             lstm_hidden_size: 5,
+            pooling: Pooling::Cls,
         };
         let training = tiny_spec().training().unwrap().clone();
         let stage = StageSpec::Finetune(Box::new(FinetuneSpec { data: None, task, training }));
@@ -187,6 +217,64 @@ mod tests {
         let heads = [HeadKind::Linear, HeadKind::Crf, HeadKind::BilstmCrf];
         let ner = heads.into_iter().flat_map(|head| encoders.map(|encoder| spec(Task::Ner, head, encoder)));
         ner.chain([spec(Task::Classify, HeadKind::Linear, Encoder::Trained)]).collect()
+    }
+
+    const POOLINGS: [Pooling; 3] = [Pooling::Cls, Pooling::Mean, Pooling::Max];
+
+    /// Pooling by its words, in f64.
+    fn pooled(hidden: &[f64], d: usize, lengths: &[usize], pooling: Pooling) -> Vec<f64> {
+        let (mut rest, mut all) = (hidden, Vec::new());
+        for &length in lengths {
+            let (of_sequence, others) = rest.split_at(length * d);
+            rest = others;
+            all.extend((0..d).map(|column| {
+                let column: Vec<f64> = of_sequence.iter().skip(column).step_by(d).copied().collect();
+                match pooling {
+                    Pooling::Cls => column[0],
+                    Pooling::Mean => column.iter().sum::<f64>() / length as f64,
+                    Pooling::Max => column.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                }
+            }));
+        }
+        all
+    }
+
+    /// Values and gradients against the definition and its central differences, for sequences of unequal and of equal lengths.
+    #[test]
+    fn what_is_pooled_and_its_gradients_follow_the_definition() {
+        /// A power of two, and smaller than the distance of any two values.
+        const STEP: f64 = 1.0 / 1024.0;
+        let (d, device) = (3, Device::flex().autodiff());
+        for (lengths, pooling) in [vec![4, 1, 2], vec![1], vec![3, 3]]
+            .into_iter()
+            .flat_map(|all| POOLINGS.map(|pooling| (all.clone(), pooling)))
+        {
+            let rows: usize = lengths.iter().sum();
+            let mut hidden: Vec<f64> = (0..rows * d).map(|i| ((i * 37 % 101) as f64 - 50.0) / 64.0).collect();
+            let factors: Vec<f64> = (0..lengths.len() * d).map(|i| (i % 5) as f64 / 4.0 - 0.75).collect();
+            let tensor = |values: &[f64], rows: usize| {
+                let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                Tensor::<2>::from_data(TensorData::new(values, [rows, d]), &device)
+            };
+            let x = tensor(&hidden, rows).require_grad();
+            let out = pool(x.clone(), &Sequences::new(lengths.iter().copied()), pooling);
+            let gradients = (out.clone() * tensor(&factors, lengths.len())).sum().backward();
+            let values = |tensor: Tensor<2>| tensor.into_data().try_into_vec::<f32>().unwrap();
+            let expected = pooled(&hidden, d, &lengths, pooling);
+            for (found, expected) in values(out).iter().zip(&expected) {
+                assert!((f64::from(*found) - expected).abs() < 1e-6, "{pooling:?}: {found}, not {expected}");
+            }
+            for (i, found) in values(x.grad(&gradients).unwrap()).into_iter().enumerate() {
+                let mut moved = |by: f64| {
+                    hidden[i] += by;
+                    let all = pooled(&hidden, d, &lengths, pooling);
+                    hidden[i] -= by;
+                    all.iter().zip(&factors).map(|(value, factor)| value * factor).sum::<f64>()
+                };
+                let expected = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+                assert!((f64::from(found) - expected).abs() < 1e-5, "{pooling:?} {i}: {found}, not {expected}");
+            }
+        }
     }
 
     /// The plan's list of parameters is the model's, for every head on every encoder: what is counted is what is trained.
