@@ -468,6 +468,9 @@ const FINETUNE: &[Key] = &[
     key("finetune.head", one_of(&["linear", "crf", "bilstm_crf"]), "'linear'", "What stands on the encoder"),
     key("finetune.lstm_hidden_size", SIZE, "128", "Width of each direction of the LSTM of bilstm_crf"),
     later("finetune.pooling", one_of(&["cls", "mean", "max"]), "'cls'", "What classify reads of a text: its first token, the mean over its tokens, or the largest value of each feature"),
+    without_default("finetune.hidden_dropout_prob", Float(DROPOUT), "Dropout on embeddings and residual branches in fine-tuning; model.hidden_dropout_prob when not given"),
+    without_default("finetune.attention_probs_dropout_prob", Float(DROPOUT), "Dropout on attention probabilities in fine-tuning; model.attention_probs_dropout_prob when not given"),
+    without_default("finetune.classifier_dropout", Float(DROPOUT), "Dropout before the classifier; that on residual branches when not given"),
 ];
 
 #[rustfmt::skip]

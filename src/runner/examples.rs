@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::data_sources::{DataSources, SearchPath};
-use crate::plan::{self, ExamplesFacts, ExamplesRef, HeadKind, Pooling, RunSpec, Start, TaskSpec};
+use crate::plan::{self, ExamplesFacts, ExamplesRef, HeadKind, Pooling, Recipe, RunSpec, Start, TaskSpec};
 use crate::store::{TaskFloor, write_atomic};
 use crate::trainer::corpus::CorpusError;
 use crate::trainer::fine_tuning::examples::{Encoder, Examples, hold_out};
@@ -154,6 +154,7 @@ pub fn floors(stage: &TaskSpec, judged: usize, sources: &DataSources) -> Result<
         head: HeadKind::Linear,
         lstm_hidden_size: 0,
         pooling: Pooling::Cls,
+        recipe: Recipe::default(),
         data: String::new(),
         test: None,
         ..stage.clone()
@@ -239,6 +240,7 @@ mod tests {
             head: HeadKind::Linear,
             lstm_hidden_size: 5,
             pooling: Pooling::Cls,
+            recipe: Recipe::default(),
         }
     }
 

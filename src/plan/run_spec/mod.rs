@@ -7,6 +7,7 @@
 
 mod canonical;
 mod leaves;
+mod recipe;
 mod sections;
 mod task;
 mod v1;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use canonical::canonical_lines;
 pub use leaves::SpecError;
+pub use recipe::Recipe;
 pub use sections::{
     Activation, Architecture, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa, MaskDice,
     Masking, MlmMean, ModelSpec, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::recipe::Recipe;
 use super::sections::later;
 use crate::experiment::Settings;
 use crate::types::ContentHash;
@@ -36,6 +37,8 @@ pub struct TaskSpec {
     /// What the pooler reads, where texts are classified.
     #[serde(default = "later::pooling")]
     pub pooling: Pooling,
+    #[serde(flatten)]
+    pub recipe: Recipe,
 }
 
 /// What a model is fine-tuned for.

@@ -85,7 +85,10 @@ fn check(spec: &RunSpec) -> Result<(), ExportError> {
 }
 
 fn config(spec: &RunSpec) -> Value {
-    let model = &spec.model;
+    let model = match spec.task() {
+        Some(task) => &task.recipe.with_dropout(&spec.model),
+        None => &spec.model,
+    };
     let hidden_act = match model.hidden_act {
         Activation::Gelu => "gelu",
         Activation::GeluNew => "gelu_new",
@@ -94,7 +97,7 @@ fn config(spec: &RunSpec) -> Value {
     let mut config = json!({
         "architectures": [architecture(spec)],
         "attention_probs_dropout_prob": model.attention_probs_dropout_prob,
-        "classifier_dropout": null,
+        "classifier_dropout": spec.task().and_then(|task| task.recipe.classifier_dropout),
         "hidden_act": hidden_act,
         "hidden_dropout_prob": model.hidden_dropout_prob,
         "hidden_size": model.hidden_size,

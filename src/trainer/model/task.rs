@@ -116,7 +116,9 @@ impl BertForTask {
     /// What the encoder makes of the tokens: `[R, D]`.
     fn features(&self, tokens: &Tokens, spec: &RunSpec, training: Option<TrainingPass>) -> Tensor<2> {
         match of_task(spec).encoder {
-            Encoder::Trained | Encoder::Embeddings => self.bert.encode(tokens, &spec.model, training),
+            Encoder::Trained | Encoder::Embeddings => {
+                self.bert.encode(tokens, &of_task(spec).recipe.with_dropout(&spec.model), training)
+            }
             Encoder::Frozen => self.bert.encode(tokens, &spec.model, None).detach(),
         }
     }
@@ -171,7 +173,7 @@ fn of_task(spec: &RunSpec) -> &TaskSpec {
 fn drop(hidden: Tensor<2>, spec: &RunSpec, training: Option<TrainingPass>) -> Tensor<2> {
     let site = sites::classifier(spec.model.num_hidden_layers);
     match training {
-        Some(pass) => pass.dropout(hidden, spec.model.hidden_dropout_prob, site),
+        Some(pass) => pass.dropout(hidden, of_task(spec).recipe.classifier_dropout(&spec.model), site),
         None => hidden,
     }
 }
@@ -183,10 +185,10 @@ mod tests {
     use burn::tensor::TensorData;
 
     use super::*;
-    use crate::plan::{FinetuneSpec, StageSpec, Start, Task};
+    use crate::plan::{FinetuneSpec, Recipe, StageSpec, Start, Task};
     use crate::trainer::model::BertForPreTraining;
     use crate::trainer::model::tests::tiny_spec;
-    use crate::types::ContentHash;
+    use crate::types::{ContentHash, Seed};
 
     /// A stage with this task, head and encoder.
     pub fn spec(task: Task, head: HeadKind, encoder: Encoder) -> RunSpec {
@@ -206,6 +208,7 @@ mod tests {
             head,
             lstm_hidden_size: 5,
             pooling: Pooling::Cls,
+            recipe: Recipe::default(),
         };
         let training = tiny_spec().training().unwrap().clone();
         let stage = StageSpec::Finetune(Box::new(FinetuneSpec { data: None, task, training }));
@@ -291,6 +294,50 @@ mod tests {
             let is_frozen = of_task(&spec).encoder == Encoder::Frozen;
             assert_eq!(frozen > 0, is_frozen);
             assert!(!is_frozen || model[frozen..].iter().all(|its| !its.name.contains("encoder")));
+        }
+    }
+
+    /// What a stage says of dropout is what a model that says it itself has, bit for bit; what it leaves open is the model's.
+    #[test]
+    fn dropout_is_the_stages_own() {
+        let device = Device::flex();
+        let tokens = Tokens {
+            ids: (5..17).collect(),
+            segments: vec![0; 12],
+            sequences: std::sync::Arc::new(Sequences::new([7, 5])),
+        };
+        let training = Some(TrainingPass { seed: Seed(3), step: 4, gradient_checkpointing: false });
+        let logits = |spec: &RunSpec| {
+            let model = BertForTask::new(spec, &device);
+            let logits = model.class_logits(&tokens, spec, training);
+            logits.into_data().try_into_vec::<f32>().unwrap()
+        };
+        let with = |recipe: Recipe, change: fn(&mut RunSpec)| {
+            let mut spec = spec(Task::Classify, HeadKind::Linear, Encoder::Trained);
+            change(&mut spec);
+            let StageSpec::Finetune(stage) = &mut spec.stage else { panic!("a fine-tuning stage") };
+            stage.task.recipe = recipe;
+            logits(&spec)
+        };
+        let own = |hidden, attention, classifier| Recipe {
+            hidden_dropout_prob: hidden,
+            attention_probs_dropout_prob: attention,
+            classifier_dropout: classifier,
+        };
+        let of_model = with(Recipe::default(), |_| {});
+        assert_eq!(with(own(Some(0.1), Some(0.2), Some(0.1)), |_| {}), of_model, "tiny_spec has these");
+        let changed = with(Recipe::default(), |spec| {
+            (spec.model.hidden_dropout_prob, spec.model.attention_probs_dropout_prob) = (0.3, 0.5);
+        });
+        assert_eq!(
+            with(own(Some(0.3), Some(0.5), None), |_| {}),
+            changed,
+            "the classifier follows the residual branches"
+        );
+        let alone = [own(Some(0.3), None, None), own(None, Some(0.5), None), own(None, None, Some(0.9))];
+        for recipe in alone {
+            let found = with(recipe, |_| {});
+            assert!(found != of_model && found != changed);
         }
     }
 
