@@ -471,6 +471,8 @@ const FINETUNE: &[Key] = &[
     without_default("finetune.hidden_dropout_prob", Float(DROPOUT), "Dropout on embeddings and residual branches in fine-tuning; model.hidden_dropout_prob when not given"),
     without_default("finetune.attention_probs_dropout_prob", Float(DROPOUT), "Dropout on attention probabilities in fine-tuning; model.attention_probs_dropout_prob when not given"),
     without_default("finetune.classifier_dropout", Float(DROPOUT), "Dropout before the classifier; that on residual branches when not given"),
+    later("finetune.layer_lr_decay", Float(Bounds::above(0.0, 1.0)), "1.0", "What each layer's learning rate is of that of the layer above it: what stands on the encoder has finetune.optimizer.lr, the embeddings the least"),
+    without_default("finetune.head_lr", Float(ANY), "The peak learning rate of what stands on the encoder; finetune.optimizer.lr when not given"),
 ];
 
 #[rustfmt::skip]

@@ -40,6 +40,11 @@ pub trait Stage: Sync {
         0
     }
 
+    /// What the learning rate of the parameter of this name is multiplied with.
+    fn rate(&self, _parameter: &str) -> f64 {
+        1.0
+    }
+
     /// What is known before the first step: facts and warnings.
     fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError>;
 
@@ -152,7 +157,8 @@ pub fn train<S: Stage>(
             let lr = spec.optimizer().lr * schedule.factor(t) * state.plateau.scale;
 
             let found = accumulate(stage, &model, parts, &ahead, t, &device);
-            let grad_norm = state.optimizer.step_after(stage.frozen(), &mut state.parameters, &found.gradients, lr);
+            let rate = |parameter: &str| lr * stage.rate(parameter);
+            let grad_norm = state.optimizer.step_after(stage.frozen(), &mut state.parameters, &found.gradients, rate);
             parameters::recycle(found.gradients);
             model = model.with_parameters(&state.parameters, &device);
 

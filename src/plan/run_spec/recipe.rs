@@ -4,10 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sections::ModelSpec;
+use super::sections::{ModelSpec, later};
 
 /// How a task is learnt.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     /// Dropout on the embeddings and on both residual branches; absent: the model's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -18,6 +18,25 @@ pub struct Recipe {
     /// Dropout before the classifier; absent: `hidden_dropout_prob`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier_dropout: Option<f64>,
+    /// What each layer's learning rate is of that of the layer above it, in (0, 1].
+    #[serde(default = "later::layer_lr_decay")]
+    pub layer_lr_decay: f64,
+    /// The peak learning rate of what stands on the encoder; absent: the optimizer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_lr: Option<f64>,
+}
+
+impl Default for Recipe {
+    /// That of the runs from before there were recipes.
+    fn default() -> Self {
+        Self {
+            hidden_dropout_prob: None,
+            attention_probs_dropout_prob: None,
+            classifier_dropout: None,
+            layer_lr_decay: later::layer_lr_decay(),
+            head_lr: None,
+        }
+    }
 }
 
 impl Recipe {

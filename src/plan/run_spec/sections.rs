@@ -481,5 +481,6 @@ pub(super) mod later {
         plateau_patience: u64 = "schedule.plateau_patience";
         plateau_threshold: f64 = "schedule.plateau_threshold";
         pooling: Pooling = "finetune.pooling";
+        layer_lr_decay: f64 = "finetune.layer_lr_decay";
     }
 }

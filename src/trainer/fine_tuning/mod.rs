@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::model::TrainingPass;
 use super::model::parameters::{Parameter, Weights};
-use super::model::task::{BertForTask, StartError, frozen_parameters};
+use super::model::task::{BertForTask, StartError, frozen_parameters, rate_of};
 use super::recorder::{RecordError, Recorder};
 use super::step_loop::{Evaluation, Losses, Stage, StepGradients};
 use crate::plan::RunSpec;
@@ -86,6 +86,10 @@ impl Stage for FineTuning<'_> {
 
     fn frozen(&self) -> usize {
         frozen_parameters(self.spec)
+    }
+
+    fn rate(&self, parameter: &str) -> f64 {
+        rate_of(self.spec, parameter)
     }
 
     fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {

@@ -161,6 +161,28 @@ pub fn frozen_parameters(spec: &RunSpec) -> usize {
     }
 }
 
+/// What the learning rate of the parameter of this name is multiplied with.
+///
+/// Each layer's rate is `layer_lr_decay` of that of the layer above it (Sun et al. 2019, section 5.3.4; Clark et al. 2020): with
+/// L layers, what stands on the encoder has the whole rate, or `head_lr`, the top layer the decay, the embeddings its power L + 1.
+pub fn rate_of(spec: &RunSpec, name: &str) -> f64 {
+    let recipe = &of_task(spec).recipe;
+    let layers = spec.encoder_layers();
+    let below = if name.starts_with("bert.embeddings.") {
+        layers + 1
+    } else if let Some(rest) = name.strip_prefix(LAYER) {
+        let layer: usize = rest.split('.').next().and_then(|l| l.parse().ok()).expect("invariant: layers are numbered");
+        layers - layer
+    } else if is_of_body(name) && !name.starts_with(POOLER) {
+        1
+    } else {
+        return recipe.head_lr.map_or(1.0, |lr| lr / spec.optimizer().lr);
+    };
+    libm::pow(recipe.layer_lr_decay, below as f64)
+}
+
+const LAYER: &str = "bert.encoder.layer.";
+
 fn is_of_body(name: &str) -> bool {
     name.starts_with("bert.")
 }
@@ -185,7 +207,7 @@ mod tests {
     use burn::tensor::TensorData;
 
     use super::*;
-    use crate::plan::{FinetuneSpec, Recipe, StageSpec, Start, Task};
+    use crate::plan::{FinetuneSpec, NormPosition, Recipe, StageSpec, Start, Task};
     use crate::trainer::model::BertForPreTraining;
     use crate::trainer::model::tests::tiny_spec;
     use crate::types::{ContentHash, Seed};
@@ -297,6 +319,31 @@ mod tests {
         }
     }
 
+    /// The rates of two layers under a head, by the definition; without a decay all are the optimizer's, bit for bit.
+    #[test]
+    fn each_layer_learns_slower_than_the_one_above() {
+        let rates = |change: fn(&mut RunSpec), recipe: Recipe| {
+            let mut spec = spec(Task::Ner, HeadKind::BilstmCrf, Encoder::Trained);
+            change(&mut spec);
+            let StageSpec::Finetune(stage) = &mut spec.stage else { panic!("a fine-tuning stage") };
+            stage.task.recipe = recipe;
+            let model = BertForTask::new(&spec, &Device::flex()).parameters();
+            model.into_iter().map(|its| (rate_of(&spec, &its.name), its.name)).collect::<Vec<_>>()
+        };
+        assert!(rates(|_| {}, Recipe::default()).iter().all(|(rate, _)| *rate == 1.0));
+        let recipe = Recipe { layer_lr_decay: 0.5, head_lr: Some(4e-3), ..Recipe::default() };
+        let pre_norm = |spec: &mut RunSpec| spec.model.norm_position = NormPosition::Pre;
+        for (rate, name) in rates(pre_norm, recipe) {
+            let expected = match name.as_str() {
+                _ if name.starts_with("bert.embeddings.") => 0.125,
+                _ if name.starts_with("bert.encoder.layer.0.") => 0.25,
+                _ if name.starts_with("bert.encoder.layer.1.") || name.starts_with("bert.encoder.norm.") => 0.5,
+                _ => 4.0,
+            };
+            assert_eq!(rate, expected, "{name}");
+        }
+    }
+
     /// What a stage says of dropout is what a model that says it itself has, bit for bit; what it leaves open is the model's.
     #[test]
     fn dropout_is_the_stages_own() {
@@ -323,6 +370,7 @@ mod tests {
             hidden_dropout_prob: hidden,
             attention_probs_dropout_prob: attention,
             classifier_dropout: classifier,
+            ..Recipe::default()
         };
         let of_model = with(Recipe::default(), |_| {});
         assert_eq!(with(own(Some(0.1), Some(0.2), Some(0.1)), |_| {}), of_model, "tiny_spec has these");

@@ -65,11 +65,18 @@ impl Optimizer {
 
     /// Makes one update of `parameters` at learning rate `lr`; returns the gradients' global L2 norm before clipping.
     pub fn step(&mut self, parameters: &mut [Parameter], gradients: &[Parameter], lr: f64) -> f64 {
-        self.step_after(0, parameters, gradients, lr)
+        self.step_after(0, parameters, gradients, |_| lr)
     }
 
-    /// [`step`](Self::step), with the first `frozen` parameters left as they are.
-    pub fn step_after(&mut self, frozen: usize, parameters: &mut [Parameter], gradients: &[Parameter], lr: f64) -> f64 {
+    /// [`step`](Self::step), with the first `frozen` parameters left as they are, and for each of the others by name a rate of
+    /// its own.
+    pub fn step_after(
+        &mut self,
+        frozen: usize,
+        parameters: &mut [Parameter],
+        gradients: &[Parameter],
+        rate: impl Fn(&str) -> f64,
+    ) -> f64 {
         let (parameters, gradients) = (&mut parameters[frozen..], &gradients[frozen..]);
         let norm = global_norm(gradients);
         self.updates += 1;
@@ -79,7 +86,7 @@ impl Optimizer {
                 ClipScope::PerTensor => clip(self.spec.clip_norm, global_norm(std::slice::from_ref(gradient))),
             };
             let is_decayed = decays(parameter, self.spec.decay_exempt);
-            let update = Update::new(&self.spec, self.updates, lr, scale, is_decayed);
+            let update = Update::new(&self.spec, self.updates, rate(&parameter.name), scale, is_decayed);
             if self.spec.kind == OptimizerKind::Lamb {
                 lamb(&update, is_decayed, &mut parameter.values, &gradient.values, moments);
             } else {
