@@ -473,6 +473,8 @@ const FINETUNE: &[Key] = &[
     without_default("finetune.classifier_dropout", Float(DROPOUT), "Dropout before the classifier; that on residual branches when not given"),
     later("finetune.layer_lr_decay", Float(Bounds::above(0.0, 1.0)), "1.0", "What each layer's learning rate is of that of the layer above it: what stands on the encoder has finetune.optimizer.lr, the embeddings the least"),
     without_default("finetune.head_lr", Float(ANY), "The peak learning rate of what stands on the encoder; finetune.optimizer.lr when not given"),
+    without_default("finetune.early_stopping_patience", COUNT, "Evaluations in a row without a better score of the held-out examples, after which a run ends; at its last step when not given"),
+    later("finetune.load_best_model_at_end", Bool, "false", "Whether the weights of the best held-out score are the model that comes out and is judged, in place of the last ones"),
 ];
 
 #[rustfmt::skip]

@@ -24,6 +24,12 @@ pub struct Recipe {
     /// The peak learning rate of what stands on the encoder; absent: the optimizer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_lr: Option<f64>,
+    /// The run ends after so many evaluations in a row without a new best; absent: at its last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping_patience: Option<u64>,
+    /// Whether the weights of the best evaluation are what the run was for, not the last ones.
+    #[serde(default = "later::load_best_model_at_end")]
+    pub load_best_model_at_end: bool,
 }
 
 impl Default for Recipe {
@@ -35,6 +41,8 @@ impl Default for Recipe {
             classifier_dropout: None,
             layer_lr_decay: later::layer_lr_decay(),
             head_lr: None,
+            early_stopping_patience: None,
+            load_best_model_at_end: later::load_best_model_at_end(),
         }
     }
 }

@@ -482,5 +482,6 @@ pub(super) mod later {
         plateau_threshold: f64 = "schedule.plateau_threshold";
         pooling: Pooling = "finetune.pooling";
         layer_lr_decay: f64 = "finetune.layer_lr_decay";
+        load_best_model_at_end: bool = "finetune.load_best_model_at_end";
     }
 }
