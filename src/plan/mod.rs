@@ -28,7 +28,7 @@ pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef};
 pub use run_spec::{
     Activation, Answers, Architecture, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Encoder,
-    FinetuneSpec, HeadKind, ImportSpec, Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS, NormPosition, Nsp,
+    FinetuneSpec, Fold, HeadKind, ImportSpec, Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS, NormPosition, Nsp,
     ObjectiveSpec, OptimizerKind, OptimizerSpec, Pooling, PositionEmbedding, PretrainSpec, Recipe, Role, RunSpec,
     SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Schema, SpecError, StageSpec, Start, Task, TaskSpec, TokenizerKind,
     TokenizerSpec, TrainLength, TrainSpec, Training, Warmup,

@@ -25,7 +25,7 @@ pub use sections::{
     Masking, MlmMean, ModelSpec, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding,
     ScheduleKind, ScheduleSpec, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
 };
-pub use task::{Answers, Encoder, HeadKind, Pooling, Start, Task, TaskSpec};
+pub use task::{Answers, Encoder, Fold, HeadKind, Pooling, Start, Task, TaskSpec};
 
 use crate::types::{ContentHash, Seed, SpecHash};
 

@@ -30,6 +30,9 @@ pub struct Recipe {
     /// Whether the weights of the best evaluation are what the run was for, not the last ones.
     #[serde(default = "later::load_best_model_at_end")]
     pub load_best_model_at_end: bool,
+    /// The share of the training loss that is a mean over all classes in place of the right one, in [0, 1).
+    #[serde(default = "later::label_smoothing_factor")]
+    pub label_smoothing_factor: f64,
 }
 
 impl Default for Recipe {
@@ -43,6 +46,7 @@ impl Default for Recipe {
             head_lr: None,
             early_stopping_patience: None,
             load_best_model_at_end: later::load_best_model_at_end(),
+            label_smoothing_factor: later::label_smoothing_factor(),
         }
     }
 }

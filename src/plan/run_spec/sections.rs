@@ -483,5 +483,6 @@ pub(super) mod later {
         pooling: Pooling = "finetune.pooling";
         layer_lr_decay: f64 = "finetune.layer_lr_decay";
         load_best_model_at_end: bool = "finetune.load_best_model_at_end";
+        label_smoothing_factor: f64 = "finetune.label_smoothing_factor";
     }
 }

@@ -1,5 +1,8 @@
 //! `TaskSpec`: the part of a run's configuration that says what a model is fine-tuned for, and how it starts.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::recipe::Recipe;
@@ -29,6 +32,12 @@ pub struct TaskSpec {
     pub labels: Vec<String>,
     /// The share of the examples held out, in (0, 1).
     pub valid_fraction: f64,
+    /// The part of the examples that is held out, in place of a share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
+    /// At most so many examples are learnt from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
     pub start: Start,
     pub encoder: Encoder,
     pub head: HeadKind,
@@ -144,6 +153,59 @@ pub enum Pooling {
     Max,
 }
 
+/// One of equal parts of the labelled examples, as `2/5`: what cross-validation holds out in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fold {
+    /// From 1 to `of`.
+    number: u32,
+    of: u32,
+}
+
+/// A text that names no fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a fold is written like 2/5: the second of five parts, of which there are at least two")]
+pub struct NoFold;
+
+impl Fold {
+    /// Whether something is of this part that lies at `place` among all numbers of 64 bits.
+    pub fn holds(self, place: u64) -> bool {
+        let part = (u128::from(place) * u128::from(self.of)) >> u64::BITS;
+        part == u128::from(self.number - 1)
+    }
+}
+
+impl FromStr for Fold {
+    type Err = NoFold;
+
+    fn from_str(text: &str) -> Result<Self, NoFold> {
+        let (number, of) = text.split_once('/').ok_or(NoFold)?;
+        let fold = Self { number: number.parse().map_err(|_| NoFold)?, of: of.parse().map_err(|_| NoFold)? };
+        let is_one = (1..=fold.of).contains(&fold.number) && fold.of > 1 && fold.to_string() == text;
+        if is_one { Ok(fold) } else { Err(NoFold) }
+    }
+}
+
+impl fmt::Display for Fold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl TryFrom<String> for Fold {
+    type Error = NoFold;
+
+    fn try_from(text: String) -> Result<Self, NoFold> {
+        text.parse()
+    }
+}
+
+impl From<Fold> for String {
+    fn from(fold: Fold) -> Self {
+        fold.to_string()
+    }
+}
+
 impl Pooling {
     /// The name in experiment files.
     pub fn name(self) -> &'static str {
@@ -158,6 +220,26 @@ impl Pooling {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every place is of one of the parts, the parts are equally large, and only what is written as one is a fold.
+    #[test]
+    fn folds_are_parts_of_a_whole() {
+        for of in [2, 3, 10] {
+            let folds: Vec<Fold> = (1..=of).map(|number| format!("{number}/{of}").parse().unwrap()).collect();
+            let mut counts = vec![0; folds.len()];
+            for i in 0..9000 {
+                let place = u64::MAX / 9000 * i;
+                let of_place: Vec<usize> = (0..folds.len()).filter(|&f| folds[f].holds(place)).collect();
+                assert_eq!(of_place.len(), 1, "{place}");
+                counts[of_place[0]] += 1;
+            }
+            assert!(counts.iter().all(|count| (9000 / of as usize).abs_diff(*count) <= 1), "{counts:?}");
+            assert!(folds[of as usize - 1].holds(u64::MAX) && folds[0].holds(0));
+        }
+        for text in ["", "1", "0/5", "6/5", "1/1", "1/0", "+1/5", "01/5", "1 / 5", "-1/5", "1/5/5"] {
+            assert_eq!(text.parse::<Fold>(), Err(NoFold), "{text}");
+        }
+    }
 
     /// The names in experiment files, in specifications and in the table of metrics are one list.
     #[test]

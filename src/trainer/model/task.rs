@@ -201,7 +201,7 @@ fn drop(hidden: Tensor<2>, spec: &RunSpec, training: Option<TrainingPass>) -> Te
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::trainer) mod tests {
     use std::collections::BTreeMap;
 
     use burn::tensor::TensorData;
@@ -225,6 +225,8 @@ mod tests {
             label_column: "label".into(),
             labels: ["O", "B-A", "I-A"].map(str::to_owned).to_vec(),
             valid_fraction: 0.1,
+            fold: None,
+            limit: None,
             start: Start::Random,
             encoder,
             head,
