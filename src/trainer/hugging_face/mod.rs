@@ -174,10 +174,10 @@ fn safetensors(spec: &RunSpec, weights: &[Parameter]) -> Result<Vec<u8>, ExportE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Nsp;
-    use crate::trainer::model::BertForPreTraining;
+    use crate::plan::{Encoder, Nsp, Recipe, StageSpec, Task};
     use crate::trainer::model::parameters::Weights;
     use crate::trainer::model::tests::tiny_spec;
+    use crate::trainer::model::{BertForPreTraining, task};
     use burn::tensor::Device;
     use safetensors::SafeTensors;
 
@@ -205,6 +205,29 @@ mod tests {
         assert!(whole.iter().any(|(name, shape)| name == "cls.predictions.decoder.bias" && shape == &[50]));
         let without_pairs = tensors(|spec| spec.objective_mut().nsp = Nsp::Off);
         assert_eq!(whole.len() - without_pairs.len(), 4, "pooler and classifier");
+    }
+
+    /// The configuration says what the model was last trained with: `transformers` goes on from there.
+    #[test]
+    fn the_dropout_of_a_fine_tuned_model_is_its_own() {
+        let mut spec = task::tests::spec(Task::Classify, HeadKind::Linear, Encoder::Trained);
+        let dropouts = |spec: &RunSpec| {
+            let config = config(spec);
+            ["hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"].map(|key| config[key].clone())
+        };
+        assert_eq!(dropouts(&spec), [json!(0.1), json!(0.2), Value::Null]);
+        let StageSpec::Finetune(stage) = &mut spec.stage else { panic!("a fine-tuning stage") };
+        stage.task.recipe = Recipe {
+            hidden_dropout_prob: Some(0.3),
+            attention_probs_dropout_prob: Some(0.0),
+            classifier_dropout: Some(0.5),
+            ..Recipe::default()
+        };
+        assert_eq!(dropouts(&spec), [json!(0.3), json!(0.0), json!(0.5)]);
+        let StageSpec::Finetune(stage) = &mut spec.stage else { panic!("a fine-tuning stage") };
+        stage.task.pooling = Pooling::Max;
+        let refused = check(&spec).unwrap_err().to_string();
+        insta::assert_snapshot!(refused, @"`transformers` has no BERT with `finetune.pooling` = max: its BERT has cls");
     }
 
     #[test]
