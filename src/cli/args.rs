@@ -54,7 +54,7 @@ pub struct Json {
 /// Which of a run's checkpoints is meant.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Checkpoint {
-    /// Take the checkpoint with the lowest valid loss, not the last one
+    /// Take the checkpoint of the best evaluation, not the last one
     #[arg(long)]
     best: bool,
 }

@@ -474,11 +474,22 @@ const FINETUNE: &[Key] = &[
     without_default("finetune.pair_column", Text, "The column that holds a second text"),
     key("finetune.label_column", Text, "'label'", "The column that holds the class"),
     key("finetune.valid_fraction", Float(INSIDE), "0.05", "The share of the labelled examples held out"),
+    without_default("finetune.fold", Text, "The part of the labelled examples held out in place of a share, for cross-validation: '1/5' is the first of five"),
+    without_default("finetune.limit", COUNT, "Labelled examples learnt from, at most: drawn by the seed, fewer of them among more; all when not given"),
     key("finetune.start", one_of(&["pretrained", "random"]), "'pretrained'", "Whether the encoder starts as pretraining left it, or with fresh weights"),
     without_default("finetune.run", Text, "A run of the store to start from, in place of pretraining: an imported model, or any that was trained"),
     key("finetune.encoder", one_of(&["trained", "frozen", "embeddings"]), "'trained'", "Whether the encoder learns with the head, stays as it is, or is left out but for its embeddings"),
     key("finetune.head", one_of(&["linear", "crf", "bilstm_crf"]), "'linear'", "What stands on the encoder"),
     key("finetune.lstm_hidden_size", SIZE, "128", "Width of each direction of the LSTM of bilstm_crf"),
+    later("finetune.pooling", one_of(&["cls", "mean", "max"]), "'cls'", "What classify reads of a text: its first token, the mean over its tokens, or the largest value of each feature"),
+    without_default("finetune.hidden_dropout_prob", Float(DROPOUT), "Dropout on embeddings and residual branches in fine-tuning; model.hidden_dropout_prob when not given"),
+    without_default("finetune.attention_probs_dropout_prob", Float(DROPOUT), "Dropout on attention probabilities in fine-tuning; model.attention_probs_dropout_prob when not given"),
+    without_default("finetune.classifier_dropout", Float(DROPOUT), "Dropout before the classifier; that on residual branches when not given"),
+    later("finetune.layer_lr_decay", Float(Bounds::above(0.0, 1.0)), "1.0", "What each layer's learning rate is of that of the layer above it: what stands on the encoder has finetune.optimizer.lr, the embeddings the least"),
+    without_default("finetune.head_lr", Float(ANY), "The peak learning rate of what stands on the encoder; finetune.optimizer.lr when not given"),
+    without_default("finetune.early_stopping_patience", COUNT, "Evaluations in a row without a better score of the held-out examples, after which a run ends; at its last step when not given"),
+    later("finetune.label_smoothing_factor", Float(DROPOUT), "0.0", "The share of the training loss that is a mean over all classes"),
+    later("finetune.load_best_model_at_end", Bool, "false", "Whether the weights of the best held-out score are the model that comes out and is judged, in place of the last ones"),
 ];
 
 #[rustfmt::skip]

@@ -19,6 +19,11 @@ impl Bounds {
         Self { min, includes_min: false, max, includes_max: false }
     }
 
+    /// More than `min`, at most `max`.
+    pub const fn above(min: f64, max: f64) -> Self {
+        Self { min, includes_min: false, max, includes_max: true }
+    }
+
     /// At least `min`, at most `max`.
     pub const fn closed(min: f64, max: f64) -> Self {
         Self { min, includes_min: true, max, includes_max: true }

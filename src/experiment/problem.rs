@@ -302,6 +302,21 @@ problems! {
         "The format of named entities has no columns.",
         "finetune.task = \"ner\"\nfinetune.data = \"klue-ner.tsv\"\nfinetune.pair_column = \"b\"" =>
         "finetune.task = \"classify\"\nfinetune.data = \"nli.tsv\"\nfinetune.pair_column = \"b\"";
+    BAD_FOLD = "bad-fold":
+        "What is called a part of the examples is none.",
+        "Cross-validation holds out each of some equal parts in turn.",
+        "finetune.task = \"classify\"\nfinetune.data = \"nsmc.tsv\"\nfinetune.fold = \"6/5\"" =>
+        "finetune.task = \"classify\"\nfinetune.data = \"nsmc.tsv\"\nfinetune.fold = \"5/5\"";
+    HELD_OUT_TWICE = "held-out-twice":
+        "Examples are to be held out by a share and by a fold.",
+        "Only one of them can say which examples judge.",
+        "finetune.task = \"classify\"\nfinetune.data = \"nsmc.tsv\"\nfinetune.fold = \"1/5\"\nfinetune.valid_fraction = 0.2" =>
+        "finetune.task = \"classify\"\nfinetune.data = \"nsmc.tsv\"\nfinetune.fold = \"1/5\"";
+    SMOOTHED_PATHS = "smoothed-paths":
+        "The loss of a CRF is to be smoothed over labels.",
+        "A CRF scores the tags of a text together; there is no class to smooth over.",
+        "finetune.task = \"ner\"\nfinetune.data = \"klue-ner.tsv\"\nfinetune.head = \"crf\"\nfinetune.label_smoothing_factor = 0.1" =>
+        "finetune.task = \"ner\"\nfinetune.data = \"klue-ner.tsv\"\nfinetune.label_smoothing_factor = 0.1";
     SET_BY_STORED_RUN = "set-by-stored-run":
         "Fine-tuning starts from a stored run, and the file says what that run has said.",
         "The stored run was trained as it was trained.",

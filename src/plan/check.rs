@@ -6,7 +6,7 @@
 
 use super::dead::DeadAxes;
 use super::expand::expand;
-use super::run_spec::{Answers, Task};
+use super::run_spec::{Answers, Fold, Task};
 use crate::experiment::problem::Problem;
 use crate::experiment::{
     self, Diagnostic, Diagnostics, Draft, Experiment, LoadBase, Place, Point, Setting, Settings, Severity, Value, keys,
@@ -91,6 +91,9 @@ const LAWS: &[Law] = &[
     morphemes_are_found_once,
     head_fits_task,
     text_pairs_are_classified,
+    folds_are_parts,
+    examples_are_held_out_once,
+    smoothing_is_over_classes,
     a_stored_run_is_started_from,
 ];
 
@@ -192,12 +195,12 @@ fn head_fits_task(cell: &Settings<'_>) -> Option<Diagnostic> {
             blame(cell, &problem::HEAD_DOES_NOT_FIT, message, &keys).help("take \"linear\", or the task \"ner\""),
         );
     }
-    (encoder == "embeddings").then(|| {
+    (encoder == "embeddings" && cell.text("finetune.pooling")? == "cls").then(|| {
         let message =
             "`finetune.encoder` embeddings leaves a text's class to the embedding of [CLS], which is always the same";
         let keys = ["finetune.encoder", "finetune.task"];
         blame(cell, &problem::HEAD_DOES_NOT_FIT, message.to_owned(), &keys)
-            .help("take \"trained\" or \"frozen\"; the floor without an encoder is naive Bayes")
+            .help("take `pooling = \"mean\"` or \"max\" with it; the floor without an encoder is naive Bayes")
     })
 }
 
@@ -240,6 +243,33 @@ fn text_pairs_are_classified(cell: &Settings<'_>) -> Option<Diagnostic> {
             )
         }
     }
+}
+
+fn folds_are_parts(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let fold = cell.text("finetune.fold")?;
+    let problem = fold.parse::<Fold>().err()?;
+    let message = format!("`finetune.fold` \"{fold}\" is none");
+    Some(blame(cell, &problem::BAD_FOLD, message, &["finetune.fold"]).help(problem.to_string()))
+}
+
+fn examples_are_held_out_once(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let (fold, fraction) = (cell.text("finetune.fold")?, cell.get("finetune.valid_fraction")?);
+    fraction.place.as_ref()?;
+    let message = format!("`finetune.fold` {fold} and `finetune.valid_fraction` {} exclude each other", fraction.value);
+    let keys = ["finetune.valid_fraction", "finetune.fold"];
+    Some(blame(cell, &problem::HELD_OUT_TWICE, message, &keys).help("take one of them out"))
+}
+
+fn smoothing_is_over_classes(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let (head, factor) = (cell.text("finetune.head")?, cell.float("finetune.label_smoothing_factor")?);
+    if head == "linear" || factor == 0.0 {
+        return None;
+    }
+    let message = format!(
+        "`finetune.label_smoothing_factor` {factor} smooths over classes, and `finetune.head` {head} scores paths"
+    );
+    let keys = ["finetune.label_smoothing_factor", "finetune.head"];
+    Some(blame(cell, &problem::SMOOTHED_PATHS, message, &keys).help("take it out, or take the head \"linear\""))
 }
 
 fn shares_of_the_selected(cell: &Settings<'_>) -> Option<Diagnostic> {

@@ -51,6 +51,13 @@ static RULES: &[Rule] = &[
         decides: "finetune.task",
         needs: Needs::OneOf(Task::WITH_COLUMNS),
     },
+    Rule {
+        keys: &["finetune.attention_probs_dropout_prob"],
+        decides: "finetune.encoder",
+        needs: Needs::OneOf(&["trained"]),
+    },
+    Rule { keys: &["finetune.layer_lr_decay"], decides: "finetune.encoder", needs: Needs::Not("frozen", "trained") },
+    Rule { keys: &["finetune.pooling"], decides: "finetune.task", needs: Needs::OneOf(Task::OF_WHOLE_TEXTS) },
     Rule { keys: &["tokenizer.min_frequency"], decides: "tokenizer.kind", needs: Needs::OneOf(&["wordpiece", "bpe"]) },
     Rule { keys: &["data.demo_documents", "data.demo_seed"], decides: "data.corpus", needs: Needs::OneOf(&["demo"]) },
     Rule { keys: &["data.text_field"], decides: "data.corpus", needs: Needs::Not("demo", "corpus/*.jsonl") },

@@ -18,13 +18,14 @@ use crate::types::{ContentHash, Seed};
 const SEEDS: u64 = 1 << 31;
 
 /// Leaves of fine-tuning that re-draw luck, where it has luck of its own.
-const OF_FINE_TUNING: [&str; 6] = [
+const OF_FINE_TUNING: [&str; 7] = [
     "finetune.task",
     "finetune.data_hash",
     "finetune.text_column",
     "finetune.pair_column",
     "finetune.label_column",
     "finetune.valid_fraction",
+    "finetune.fold",
 ];
 
 /// How a run comes by its seed.

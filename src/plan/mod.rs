@@ -28,10 +28,10 @@ pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef};
 pub use run_spec::{
     Activation, Answers, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind,
-    Encoder, FinetuneSpec, HeadKind, ImportSpec, Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS, NormPosition,
-    Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, PositionEmbedding, PretrainSpec, Role, RunSpec, SPEC_SCHEMA,
-    ScheduleKind, ScheduleSpec, Schema, SpecError, StageSpec, Start, Task, TaskSpec, TokenizerKind, TokenizerSpec,
-    TrainLength, TrainSpec, Training, Warmup,
+    Encoder, FinetuneSpec, Fold, HeadKind, ImportSpec, Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS,
+    NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, Pooling, PositionEmbedding, PretrainSpec, Recipe,
+    Role, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Schema, SpecError, StageSpec, Start, Task, TaskSpec,
+    TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Training, Warmup,
 };
 
 pub use sharing::{Savings, Trajectory, inputs_among, predecessors};

@@ -212,7 +212,10 @@ fn every_setting_reaches_the_specification() {
     }
     // The sections of a fine-tuning stage's own are those of any run.
     let stage = "[finetune]\ntask = \"classify\"\ndata = \"a.tsv\"\n";
-    let its_optional = "test = \"b.tsv\"\npair_column = \"b\"\ntrain.steps = 3\nschedule.warmup_steps = 1\n";
+    let its_optional = "test = \"b.tsv\"\npair_column = \"b\"\ntrain.steps = 3\nschedule.warmup_steps = 1\n\
+                        hidden_dropout_prob = 0.1\nattention_probs_dropout_prob = 0.1\nclassifier_dropout = 0.1\n\
+                        head_lr = 1e-3\nearly_stopping_patience = 2\n\
+                        fold = \"1/5\"\nlimit = 100\n";
     for rest in [stage.to_owned(), format!("{stage}{its_optional}")] {
         let of_stage = |key: String| {
             let key = betas(key);

@@ -4,14 +4,14 @@
 use std::path::PathBuf;
 
 use super::data_sources::{DataSources, SearchPath};
-use crate::plan::{self, ExamplesFacts, ExamplesRef, HeadKind, RunSpec, Start, TaskSpec};
+use crate::plan::{self, ExamplesFacts, ExamplesRef, HeadKind, Pooling, Recipe, RunSpec, Start, TaskSpec};
 use crate::store::{TaskFloor, write_atomic};
 use crate::trainer::corpus::CorpusError;
-use crate::trainer::fine_tuning::examples::{Encoder, Examples, hold_out};
+use crate::trainer::fine_tuning::examples::{Encoder, Examples, hold_out, subset};
 use crate::trainer::fine_tuning::labelled::{Columns, TaskError, floors};
 use crate::trainer::fine_tuning::tasks::{Definition, with_definition};
 use crate::trainer::tokenizer::Tokenizer;
-use crate::types::ContentHash;
+use crate::types::{ContentHash, Seed};
 
 /// Why examples cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +63,9 @@ pub fn prepare(
     tokenizer: &Tokenizer,
     search: &SearchPath,
 ) -> Result<(Examples, Vec<String>), ExamplesError> {
-    let judged = spec.train().eval_instances;
     let encoder = Encoder::new(spec, stage, tokenizer);
-    let (mut examples, notices) = with_definition!(stage.task, D => encoded::<D>(stage, judged, &encoder, search))?;
+    let asked = Asked::of(spec);
+    let (mut examples, notices) = with_definition!(stage.task, D => encoded::<D>(stage, asked, &encoder, search))?;
     // A text of white space alone has no token to learn from.
     examples.train.examples.retain(|example| example.ids.len() > 2);
     Ok((examples, notices))
@@ -73,13 +73,28 @@ pub fn prepare(
 
 fn encoded<D: Definition>(
     stage: &TaskSpec,
-    judged: usize,
+    asked: Asked,
     encoder: &Encoder,
     search: &SearchPath,
 ) -> Result<(Examples, Vec<String>), ExamplesError> {
-    let data = Data::<D>::read(stage, judged, search)?;
+    let data = Data::<D>::read(stage, asked, search)?;
     let side = |texts: &[D::Text]| encoder.side(texts, D::encode);
     Ok((Examples { train: side(&data.train), valid: side(&data.valid), test: side(&data.test) }, data.notices))
+}
+
+/// What of a run beside its stage decides about its examples.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// Held-out examples that an evaluation judges, at most.
+    judged: usize,
+    /// What draws the examples to learn from, where not all are.
+    seed: Seed,
+}
+
+impl Asked {
+    fn of(spec: &RunSpec) -> Self {
+        Self { judged: spec.train().eval_instances, seed: spec.seed() }
+    }
 }
 
 /// All labelled text of a stage.
@@ -106,8 +121,9 @@ impl<D: Definition> Data<D> {
         [("valid", self.valid.as_slice()), ("test", &self.test)].into_iter().flat_map(of_side).collect()
     }
 
-    /// All examples; of those held out, so many as an evaluation judges, spread over the file.
-    fn read(stage: &TaskSpec, judged: usize, search: &SearchPath) -> Result<Self, ExamplesError> {
+    /// All examples; of those to learn from, so many as the stage takes, and of those held out, so many as an evaluation judges,
+    /// spread over the file.
+    fn read(stage: &TaskSpec, asked: Asked, search: &SearchPath) -> Result<Self, ExamplesError> {
         let columns = Columns {
             text: stage.text_column.clone(),
             pair: stage.pair_column.clone(),
@@ -122,12 +138,14 @@ impl<D: Definition> Data<D> {
             }
             Ok::<_, ExamplesError>(texts)
         };
-        let (train, valid) = hold_out(&texts(&stage.data, stage.data_hash)?, stage.valid_fraction, D::content);
+        let all = texts(&stage.data, stage.data_hash)?;
+        let (train, valid) = hold_out(&all, stage.fold, stage.valid_fraction, D::content);
         let test = match (&stage.test, stage.test_hash) {
             (Some(name), Some(hash)) => texts(name, hash)?,
             _ => Vec::new(),
         };
-        Ok(Self { train, valid: spread(valid, judged), test, notices })
+        let train = subset(train, stage.limit, asked.seed);
+        Ok(Self { train, valid: spread(valid, asked.judged), test, notices })
     }
 }
 
@@ -142,29 +160,37 @@ fn spread<T: Clone>(all: Vec<T>, n: usize) -> Vec<T> {
 /// The version of how floors are computed: part of the name of the cached ones.
 const FLOORS_VERSION: u32 = 1;
 
-/// The floors of a run's valid and test examples, `judged` of the valid ones, from the cache if they are there: the data are the same for all runs of a
-/// sweep, and naive Bayes reads all of them.
+/// The floors of a run's valid and test examples, from the cache if they are there: the data are the same for all runs of a
+/// sweep that learn from all of them, and naive Bayes reads as many.
 ///
 /// # Errors
 /// When a file is not there, is not the one that was planned with, or cannot be read.
-pub fn floors(stage: &TaskSpec, judged: usize, sources: &DataSources) -> Result<Vec<TaskFloor>, ExamplesError> {
+pub fn floors(spec: &RunSpec, stage: &TaskSpec, sources: &DataSources) -> Result<Vec<TaskFloor>, ExamplesError> {
+    floors_of(stage, Asked::of(spec), sources)
+}
+
+fn floors_of(stage: &TaskSpec, asked: Asked, sources: &DataSources) -> Result<Vec<TaskFloor>, ExamplesError> {
     let of_data = TaskSpec {
         start: Start::Random,
         encoder: plan::Encoder::Trained,
         head: HeadKind::Linear,
         lstm_hidden_size: 0,
+        pooling: Pooling::Cls,
+        recipe: Recipe::default(),
         data: String::new(),
         test: None,
         ..stage.clone()
     };
-    let name = format!("{FLOORS_VERSION} {judged} {}", serde_json::to_string(&of_data).unwrap_or_default());
+    let seed = stage.limit.map(|_| format!("{} ", asked.seed.0)).unwrap_or_default();
+    let of_data = serde_json::to_string(&of_data).unwrap_or_default();
+    let name = format!("{FLOORS_VERSION} {} {seed}{of_data}", asked.judged);
     let path = sources.cache().join(format!("floors-{}.json", ContentHash::of(name.as_bytes())));
     let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     if let Some(floors) = known {
         return Ok(floors);
     }
     let floors =
-        with_definition!(stage.task, D => Data::<D>::read(stage, judged, &sources.search)?.floors(&stage.labels));
+        with_definition!(stage.task, D => Data::<D>::read(stage, asked, &sources.search)?.floors(&stage.labels));
     // Whoever cannot write it computes it again.
     let _ = write_atomic(&path, |file| Ok(serde_json::to_writer(file, &floors)?));
     Ok(floors)
@@ -233,10 +259,14 @@ mod tests {
             label_column: examples.label_column.clone(),
             labels: facts.labels,
             valid_fraction: 0.25,
+            fold: None,
+            limit: None,
             start: Start::Random,
             encoder: plan::Encoder::Trained,
             head: HeadKind::Linear,
             lstm_hidden_size: 5,
+            pooling: Pooling::Cls,
+            recipe: Recipe::default(),
         }
     }
 
@@ -263,7 +293,8 @@ mod tests {
         let facts = look_up(&examples, &sources.search).unwrap();
         assert_eq!(facts.labels, ["2", "10"]);
         let stage = stage(&examples, facts);
-        let read = |judged| Data::<Classify>::read(&stage, judged, &sources.search);
+        let asked = |judged| Asked { judged, seed: Seed(1) };
+        let read = |judged| Data::<Classify>::read(&stage, asked(judged), &sources.search);
         let data = read(1000).unwrap();
         let texts = |side: &[<Classify as Definition>::Text]| {
             side.iter().map(|example| example.text.clone()).collect::<BTreeSet<_>>()
@@ -275,21 +306,28 @@ mod tests {
             (5, vec!["a.tsv: 1 examples without text are left out".to_owned()])
         );
         assert_eq!(read(2).unwrap().valid.len(), 2);
+        let few = TaskSpec { limit: Some(7), fold: Some("1/2".parse().unwrap()), ..stage.clone() };
+        let few = Data::<Classify>::read(&few, asked(1000), &sources.search).unwrap();
+        let (learnt, held_out) = (texts(&few.train), texts(&few.valid));
+        assert!(learnt.len() == 7 && learnt.is_disjoint(&held_out) && held_out.len() > 10, "{}", held_out.len());
         // A test file has no label that cannot be learnt.
         write(data_root, "c.tsv", [("x".to_owned(), "3")].into_iter());
         let error = look_up(&reference(Task::Classify, "a.tsv", Some("c.tsv")), &sources.search).unwrap_err();
         assert!(error.to_string().contains("`3` is not among those to learn from (2, 10)"), "{error}");
 
         fs::create_dir_all(sources.cache()).unwrap();
-        let known = floors(&stage, 1000, &sources).unwrap();
+        let known = floors_of(&stage, asked(1000), &sources).unwrap();
         let metrics: Vec<&str> = known.iter().map(|floor| floor.metric.as_str()).collect();
         let of_side =
             |side: &str| ["accuracy", "macro_f1", "accuracy", "macro_f1"].map(|leaf| format!("{side}/{leaf}"));
         assert_eq!(metrics, [of_side("valid"), of_side("test")].concat());
         write(data_root, "a.tsv", [("y".to_owned(), "2")].into_iter());
         assert!(matches!(read(1000), Err(ExamplesError::Changed { path, .. }) if path.ends_with("a.tsv")));
-        assert_eq!(floors(&stage, 1000, &sources).unwrap(), known, "the cache has them");
-        assert!(matches!(floors(&stage, 3, &sources), Err(ExamplesError::Changed { .. })), "of others it has not");
+        assert_eq!(floors_of(&stage, asked(1000), &sources).unwrap(), known, "the cache has them");
+        assert!(
+            matches!(floors_of(&stage, asked(3), &sources), Err(ExamplesError::Changed { .. })),
+            "of others it has not"
+        );
     }
 
     /// Tagged text has O first, and no floors but that of finding nothing.
@@ -307,9 +345,10 @@ mod tests {
             (["O", "B-PS", "I-PS"].map(str::to_owned).as_slice(), None)
         );
         let stage = stage(&examples, facts);
-        let data = Data::<Ner>::read(&stage, 1000, &sources.search).unwrap();
+        let asked = Asked { judged: 1000, seed: Seed(1) };
+        let data = Data::<Ner>::read(&stage, asked, &sources.search).unwrap();
         assert_eq!((data.train.len() + data.valid.len(), data.test.len()), (20, 0));
-        let floors = floors(&stage, 1000, &sources).unwrap();
+        let floors = floors_of(&stage, asked, &sources).unwrap();
         assert!(floors.iter().all(|floor| floor.label == "all O" && floor.metric.starts_with("valid/")));
         assert_eq!(floors.iter().map(|floor| floor.value).collect::<Vec<_>>(), [0.5, (2.0 / 3.0) / 2.0, 0.0]);
     }

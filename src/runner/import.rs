@@ -8,7 +8,7 @@ use super::trained::TOKENIZER;
 use crate::clock;
 use crate::plan::parameter_count;
 use crate::store::{Event, Index, RunDir, RunQuery, RunState, Store, StoreError, write_atomic};
-use crate::trainer::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};
+use crate::trainer::checkpoint::{Checkpoint, CheckpointDir, CheckpointError, Choice};
 use crate::trainer::hugging_face::import::{ImportError, Imported, import};
 use crate::trainer::model::parameters::digest;
 use crate::trainer::optimizer::{NO_OPTIMIZER, Optimizer};
@@ -87,6 +87,7 @@ fn write(run: &RunDir, imported: &Imported, parameters: u64, warnings: &[String]
         chain,
         tokens: 0,
         best: f64::INFINITY,
+        choice: Choice::default(),
         plateau: Plateau::default(),
         optimizer: Optimizer::new(&NO_OPTIMIZER, weights),
         parameters: weights.clone(),

@@ -15,9 +15,9 @@ use crate::types::{RunId, Step};
 /// Which of a run's checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The newest.
+    /// What the run was for: the newest, or the best where the run chose it at its end.
     Last,
-    /// The one with the lowest valid loss.
+    /// The one of the best evaluation: with the lowest valid loss, or the best score where a run chooses by that.
     Best,
 }
 
@@ -75,9 +75,13 @@ pub fn load(run: &StoredRun, which: Which, sources: &DataSources) -> Result<Trai
 pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), TrainedError> {
     let folder = CheckpointDir::new(run.dir.checkpoints_path());
     let last = folder.steps().last().map(|&step| folder.path(step));
+    let chose_best = run.planned()?.task().is_some_and(|task| task.recipe.load_best_model_at_end);
+    let best = Some(folder.best_path()).filter(|path| path.exists());
     let path = match which {
+        // The last weights are no stand-in: they are not what was judged.
+        Which::Last if chose_best && run.state == RunState::Finished => best,
         Which::Last => last,
-        Which::Best => Some(folder.best_path()).filter(|path| path.exists()).or(last),
+        Which::Best => best.or(last),
     };
     let path = path.ok_or_else(|| match (run.state, run.id.clone()) {
         (RunState::Finished, run) => TrainedError::CheckpointsGone { run },

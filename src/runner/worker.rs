@@ -181,7 +181,7 @@ impl Run {
             recorder.append(&Event::Warning { text })?;
         }
         recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
-        let floors = examples::floors(stage, spec.train().eval_instances, sources)?;
+        let floors = examples::floors(spec, stage, sources)?;
         recorder.append(&fact(FLOORS_FACT, json!(floors)))?;
         Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
     }

@@ -34,12 +34,23 @@ pub struct Checkpoint {
     pub chain: ContentHash,
     /// Real tokens seen so far.
     pub tokens: u64,
-    /// The lowest valid loss so far, by the criterion of the stage; infinite before the first evaluation.
+    /// The lowest value of the criterion so far, which is negated where more is better; infinite before the first evaluation.
     pub best: f64,
+    /// Where the best is, in a stage that chooses among its weights.
+    pub choice: Choice,
     /// The state of the schedule, where it has one.
     pub plateau: Plateau,
     pub parameters: Vec<Parameter>,
     pub optimizer: Optimizer,
+}
+
+/// The evaluation that chose, as far as a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The step of the best evaluation.
+    pub step: Step,
+    /// Evaluations since then.
+    pub waited: u64,
 }
 
 /// Why a checkpoint cannot be written or used.
@@ -194,6 +205,7 @@ pub fn read(path: &Path, spec: SpecHash, optimizer: &OptimizerSpec) -> Result<Ch
         chain: field("chain")?.parse().map_err(|_| damaged("`chain` is no hash"))?,
         tokens: number("tokens")?,
         best: f64::from_bits(number("best_bits")?),
+        choice: read_choice(metadata.get("choice")).ok_or_else(|| damaged("`choice` is no evaluation"))?,
         plateau: read_plateau(metadata.get("plateau")).ok_or_else(|| damaged("`plateau` is no state of a schedule"))?,
         parameters,
         optimizer: Optimizer::resume(optimizer, number("step")?, moments),
@@ -214,6 +226,13 @@ fn read_plateau(text: Option<&String>) -> Option<Plateau> {
 
 fn plateau_words(plateau: &Plateau) -> [u64; 3] {
     [plateau.scale.to_bits(), plateau.best.to_bits(), plateau.waited]
+}
+
+/// The choice as two numbers; absent where nothing chooses.
+fn read_choice(text: Option<&String>) -> Option<Choice> {
+    let Some(text) = text else { return Some(Choice::default()) };
+    let (step, waited) = text.split_once(' ')?;
+    Some(Choice { step: Step(step.parse().ok()?), waited: waited.parse().ok()? })
 }
 
 type NamedTensor<'a> = (String, &'a [usize], &'a [f32]);
@@ -238,6 +257,9 @@ impl Checkpoint {
         hasher.update(bytemuck::cast_slice(&[self.step.0, self.tokens, self.best.to_bits()]));
         if self.plateau != Plateau::default() {
             hasher.update(bytemuck::cast_slice(&plateau_words(&self.plateau)));
+        }
+        if self.choice != Choice::default() {
+            hasher.update(bytemuck::cast_slice(&[self.choice.step.0, self.choice.waited]));
         }
         for (name, shape, values) in named_tensors(self) {
             hasher.update(name.as_bytes()).update(&[0]);
@@ -269,6 +291,9 @@ fn metadata(checkpoint: &Checkpoint) -> HashMap<String, String> {
     .map(|(key, value)| (key.to_owned(), value))
     .into();
     metadata.extend(plateau);
+    let Choice { step, waited } = checkpoint.choice;
+    metadata
+        .extend((checkpoint.choice != Choice::default()).then(|| ("choice".to_owned(), format!("{step} {waited}"))));
     metadata
 }
 
@@ -298,6 +323,7 @@ mod tests {
             chain: ContentHash::of(b"chain"),
             tokens: 17,
             best: f64::INFINITY,
+            choice: Choice { step: Step(step / 2), waited: 3 },
             plateau: Plateau { scale: 0.1, best: 1.5, waited: step },
             parameters,
             optimizer: Optimizer::resume(&optimizer_spec(), step, moments),
@@ -359,13 +385,13 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_without_state_leaves_nothing_in_the_file() {
+    fn what_has_no_state_leaves_nothing_in_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let dir = CheckpointDir::new(folder.path());
-        let stateless = Checkpoint { plateau: Plateau::default(), ..checkpoint(10) };
+        let stateless = Checkpoint { plateau: Plateau::default(), choice: Choice::default(), ..checkpoint(10) };
         dir.save(&stateless, 1).unwrap();
         let (_, header) = SafeTensors::read_metadata(&fs::read(dir.path(Step(10))).unwrap()).unwrap();
-        assert!(!header.metadata().as_ref().unwrap().contains_key("plateau"));
+        assert!(["plateau", "choice"].iter().all(|key| !header.metadata().as_ref().unwrap().contains_key(*key)));
         assert_eq!(dir.latest(spec_hash(), &optimizer_spec(), &|_, _| true).checkpoint, Some(stateless));
     }
 

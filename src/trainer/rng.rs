@@ -14,6 +14,8 @@ pub enum Purpose {
     Init,
     /// Order of the instances; coordinates: epoch, 0.
     Shuffle,
+    /// Which examples are learnt from, where not all are; coordinates: 0, 0.
+    Subset,
     /// Cutting a document into sentence pairs; coordinates: epoch, instance.
     Pair,
     /// Which tokens are masked and how; coordinates: mask copy, instance.
@@ -31,6 +33,7 @@ impl Purpose {
         match self {
             Self::Init => "init",
             Self::Shuffle => "shuffle",
+            Self::Subset => "subset",
             Self::Pair => "pair",
             Self::Mask => "mask",
             Self::Dropout => "dropout",
@@ -204,8 +207,17 @@ pub struct Permutation {
 impl Permutation {
     /// The order of epoch `epoch` over `n` instances.
     pub fn of_epoch(seed: Seed, epoch: u64, n: usize) -> Self {
+        Self::new(Stream::new(seed, Purpose::Shuffle, epoch, 0), n)
+    }
+
+    /// The order of `n` examples in which a run takes as many as it may learn from.
+    pub fn of_subsets(seed: Seed, n: usize) -> Self {
+        Self::new(Stream::new(seed, Purpose::Subset, 0, 0), n)
+    }
+
+    fn new(stream: Stream, n: usize) -> Self {
         let bits = u64::BITS - (n.max(2) as u64 - 1).leading_zeros();
-        Self { stream: Stream::new(seed, Purpose::Shuffle, epoch, 0), n: n as u64, half_bits: bits.div_ceil(2) }
+        Self { stream, n: n as u64, half_bits: bits.div_ceil(2) }
     }
 
     /// What stands at `position` (below `n`).

@@ -11,15 +11,16 @@ use std::thread::Scope;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use serde_json::json;
 
-use super::checkpoint::{Checkpoint, CheckpointDir, CheckpointError};
+use super::checkpoint::{self, Checkpoint, CheckpointDir, CheckpointError, Choice};
 use super::device::{self, DeviceError};
 use super::model::parameters::{self, Parameter, Weights};
 use super::optimizer::Optimizer;
 use super::recorder::{Chain, RecordError, Recorder};
 use super::schedule::{Plateau, Schedule};
 use crate::plan::RunSpec;
-use crate::types::metrics::{self, Measurement, Metric};
+use crate::types::metrics::{self, Goal, Measurement, Metric};
 use crate::types::{ContentHash, Step};
 
 /// What is trained, and on what: the part of the loop in which stages differ.
@@ -40,6 +41,16 @@ pub trait Stage: Sync {
         0
     }
 
+    /// What the learning rate of the parameter of this name is multiplied with.
+    fn rate(&self, _parameter: &str) -> f64 {
+        1.0
+    }
+
+    /// What chooses among the weights of a run; by itself, nothing does, and the last ones are what it was for.
+    fn selection(&self) -> Selection {
+        Selection::default()
+    }
+
     /// What is known before the first step: facts and warnings.
     fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError>;
 
@@ -57,6 +68,27 @@ pub trait Stage: Sync {
 
     /// What `model` knows about data that it does not train on; it is used without dropout or gradients.
     fn evaluate(&self, model: &Self::Model, is_last: bool, device: &Device) -> Evaluation;
+}
+
+/// How a run chooses among its weights, by the criterion of its evaluations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Evaluations in a row without a new best, after which the run ends.
+    pub patience: Option<u64>,
+    /// Whether the weights of the best evaluation come out, not the last ones.
+    pub keeps_best: bool,
+}
+
+impl Selection {
+    /// Whether the steps after this evaluation are not made.
+    fn is_over(self, choice: Choice) -> bool {
+        self.patience.is_some_and(|patience| choice.waited >= patience)
+    }
+
+    /// Whether what is judged is known only after the last evaluation.
+    fn is_active(self) -> bool {
+        self != Self::default()
+    }
 }
 
 /// The losses of a forward pass: the sum that is minimised, and its parts by metric, in nats.
@@ -82,7 +114,7 @@ pub struct StepGradients {
 pub struct Evaluation {
     /// Every metric, in a fixed order.
     pub metrics: Vec<Measurement>,
-    /// The metric by which checkpoints are told better from worse: a loss.
+    /// The metric by which checkpoints are told better from worse.
     pub criterion: Measurement,
     /// What a schedule that watches the valid loss watches.
     pub watched: f64,
@@ -91,7 +123,7 @@ pub struct Evaluation {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// All steps were made.
+    /// All steps were made, or as many as its selection took.
     Finished { steps: Step, chain: ContentHash, weights: ContentHash },
     /// The recorder asked to stop; a checkpoint of the last step was written.
     Interrupted { step: Step },
@@ -132,6 +164,7 @@ pub fn train<S: Stage>(
 ) -> Result<Outcome, TrainError> {
     let device = device::open_for_training(spec.train())?;
     let steps = spec.train().steps(stage.instances() as u64);
+    let selection = stage.selection();
     let schedule = Schedule::new(spec.schedule(), &spec.model, steps);
     let folder = CheckpointDir::new(checkpoints);
     recorder.planned_steps(steps)?;
@@ -147,12 +180,13 @@ pub fn train<S: Stage>(
     std::thread::scope(|scope| {
         let parts = spec.train().gradient_accumulation_steps as u64;
         let ahead = ahead(|index| stage.batch(index), state.step.0 * parts..steps * parts, scope);
-        while state.step.0 < steps {
+        while state.step.0 < steps && !selection.is_over(state.choice) {
             let t = state.step.0;
             let lr = spec.optimizer().lr * schedule.factor(t) * state.plateau.scale;
 
             let found = accumulate(stage, &model, parts, &ahead, t, &device);
-            let grad_norm = state.optimizer.step_after(stage.frozen(), &mut state.parameters, &found.gradients, lr);
+            let rate = |parameter: &str| lr * stage.rate(parameter);
+            let grad_norm = state.optimizer.step_after(stage.frozen(), &mut state.parameters, &found.gradients, rate);
             parameters::recycle(found.gradients);
             model = model.with_parameters(&state.parameters, &device);
 
@@ -167,16 +201,23 @@ pub fn train<S: Stage>(
             state.chain.extend(state.step, &metrics);
             recorder.step(state.step, state.chain.hash(), &metrics)?;
 
-            let last = state.step.0 == steps;
-            if last || state.step.0.is_multiple_of(spec.train().eval_every) {
-                let evaluation = stage.evaluate(&model.valid(), last, &device.clone().inner());
+            let is_due = |every: u64| state.step.0.is_multiple_of(every);
+            let (evaluates, saves) = (is_due(spec.train().eval_every), is_due(spec.train().checkpoint_every));
+            let mut last = state.step.0 == steps;
+            if last || evaluates {
+                let is_judged = last && !selection.is_active();
+                let evaluation = stage.evaluate(&model.valid(), is_judged, &device.clone().inner());
                 if state.step.0 == spec.train().eval_every.min(steps) {
                     stage.floors(recorder)?;
                 }
-                take(evaluation, spec, &mut state, &folder, recorder)?;
+                take(evaluation, spec, selection, &mut state, &folder, recorder)?;
+                last |= selection.is_over(state.choice);
+            }
+            if last && selection.is_active() {
+                model = judge(stage, model, spec, &mut state, &folder, &device, recorder)?;
             }
             let stop = !last && recorder.stop_requested();
-            if last || stop || state.step.0.is_multiple_of(spec.train().checkpoint_every) {
+            if last || stop || saves {
                 recorder.make_durable()?;
                 let weights = folder.save(&state.checkpoint(spec), spec.train().keep_checkpoints)?;
                 recorder.checkpoint(state.step, &folder.path(state.step), weights)?;
@@ -187,7 +228,13 @@ pub fn train<S: Stage>(
             // Evaluations and checkpoints do not count as training time.
             clock += recorder.elapsed_secs() - now;
         }
-        let weights = parameters::digest(&state.parameters);
+        if state.step.0 < steps {
+            recorder.planned_steps(state.step.0)?;
+        }
+        let weights = match selection.keeps_best {
+            true => parameters::digest(&best_weights(spec, &state, &folder)?),
+            false => parameters::digest(&state.parameters),
+        };
         Ok(Outcome::Finished { steps: state.step, chain: state.chain.hash(), weights })
     })
 }
@@ -216,6 +263,7 @@ struct State {
     chain: Chain,
     tokens: u64,
     best: f64,
+    choice: Choice,
     plateau: Plateau,
     parameters: Vec<Parameter>,
     optimizer: Optimizer,
@@ -229,6 +277,7 @@ impl State {
             chain: self.chain.hash(),
             tokens: self.tokens,
             best: self.best,
+            choice: self.choice,
             plateau: self.plateau,
             parameters: self.parameters.clone(),
             optimizer: self.optimizer.clone(),
@@ -301,17 +350,17 @@ fn resume_or_start<M: Module>(
         recorder.warning(&format!("{error}; {instead}"))?;
     }
     match latest.checkpoint {
-        Some(Checkpoint { step, chain, tokens, best, plateau, parameters, optimizer, .. }) => {
+        Some(Checkpoint { step, chain, tokens, best, choice, plateau, parameters, optimizer, .. }) => {
             recorder.resumed(step)?;
-            Ok(State { step, chain: Chain::resume(chain), tokens, best, plateau, parameters, optimizer })
+            Ok(State { step, chain: Chain::resume(chain), tokens, best, choice, plateau, parameters, optimizer })
         }
         None => {
             recorder.resumed(Step(0))?;
             let parameters = model.parameters();
             let optimizer = Optimizer::new(spec.optimizer(), &parameters);
             let chain = Chain::start(spec.hash());
-            let (plateau, best) = (Plateau::default(), f64::INFINITY);
-            Ok(State { step: Step(0), chain, tokens: 0, best, plateau, parameters, optimizer })
+            let (plateau, choice, best) = (Plateau::default(), Choice::default(), f64::INFINITY);
+            Ok(State { step: Step(0), chain, tokens: 0, best, choice, plateau, parameters, optimizer })
         }
     }
 }
@@ -320,6 +369,7 @@ fn resume_or_start<M: Module>(
 fn take(
     evaluation: Evaluation,
     spec: &RunSpec,
+    selection: Selection,
     state: &mut State,
     folder: &CheckpointDir,
     recorder: &mut dyn Recorder,
@@ -329,12 +379,58 @@ fn take(
     recorder.evaluation(state.step, &metrics)?;
     state.plateau.observe(spec.schedule(), spec.optimizer().lr, watched);
     check_finite(state.step, &[criterion])?;
-    if criterion.1 < state.best {
-        state.best = criterion.1;
+    let cost = match criterion.0.goal {
+        Goal::Minimize => criterion.1,
+        Goal::Maximize => -criterion.1,
+    };
+    let is_best = cost < state.best;
+    if selection.is_active() {
+        state.choice = match is_best {
+            true => Choice { step: state.step, waited: 0 },
+            false => Choice { waited: state.choice.waited + 1, ..state.choice },
+        };
+    }
+    if is_best {
+        state.best = cost;
         recorder.make_durable()?;
         folder.save_best(&state.checkpoint(spec))?;
     }
     Ok(())
+}
+
+/// Judges what comes out of the run, once and at its end: the last evaluation of its records is of these weights.
+fn judge<S: Stage>(
+    stage: &S,
+    model: S::Model,
+    spec: &RunSpec,
+    state: &mut State,
+    folder: &CheckpointDir,
+    device: &Device,
+    recorder: &mut dyn Recorder,
+) -> Result<S::Model, TrainError> {
+    let (step, model) = match stage.selection().keeps_best {
+        true => (state.choice.step, model.with_parameters(&best_weights(spec, state, folder)?, device)),
+        false => (state.step, model),
+    };
+    recorder.fact(JUDGED_STEP, json!(step.0))?;
+    let evaluation = stage.evaluate(&model.valid(), true, &device.clone().inner());
+    state.chain.extend(state.step, &evaluation.metrics);
+    recorder.evaluation(state.step, &evaluation.metrics)?;
+    Ok(model)
+}
+
+/// The fact that says which step's weights came out of a run that chooses, and were judged at its end.
+const JUDGED_STEP: &str = "judged_step";
+
+/// The weights of the best evaluation.
+fn best_weights(spec: &RunSpec, state: &State, folder: &CheckpointDir) -> Result<Vec<Parameter>, TrainError> {
+    let path = folder.best_path();
+    let (step, weights) = checkpoint::read_weights(&path, spec.hash())?;
+    if step != state.choice.step {
+        let what = format!("it is of step {step}, and the best evaluation was at step {}", state.choice.step);
+        return Err(CheckpointError::Damaged { path, what }.into());
+    }
+    Ok(weights)
 }
 
 fn check_finite(step: Step, values: &[Measurement]) -> Result<(), TrainError> {
@@ -359,8 +455,10 @@ fn step_metrics(losses: &Losses, lr: f64, grad_norm: f64, tokens: u64, share: f6
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::sync::atomic::{AtomicU64, Ordering};
+
+    use proptest::prelude::*;
 
     use super::*;
     use crate::plan::{Nsp, TrainLength, TrainSpec, estimate};
@@ -457,6 +555,10 @@ mod tests {
     struct Kept {
         steps: Vec<Vec<Measurement>>,
         evaluations: Vec<Vec<Measurement>>,
+        facts: BTreeMap<String, serde_json::Value>,
+        planned_steps: u64,
+        /// The run is asked to stop once it has made so many steps.
+        stop_after: Option<usize>,
     }
 
     impl Recorder for Kept {
@@ -464,11 +566,13 @@ mod tests {
             Ok(())
         }
 
-        fn planned_steps(&mut self, _steps: u64) -> Result<(), RecordError> {
+        fn planned_steps(&mut self, steps: u64) -> Result<(), RecordError> {
+            self.planned_steps = steps;
             Ok(())
         }
 
-        fn fact(&mut self, _name: &str, _value: serde_json::Value) -> Result<(), RecordError> {
+        fn fact(&mut self, name: &str, value: serde_json::Value) -> Result<(), RecordError> {
+            self.facts.insert(name.to_owned(), value);
             Ok(())
         }
 
@@ -499,7 +603,7 @@ mod tests {
         }
 
         fn stop_requested(&self) -> bool {
-            false
+            self.stop_after == Some(self.steps.len())
         }
 
         fn elapsed_secs(&self) -> f64 {
@@ -544,6 +648,113 @@ mod tests {
             let of_a_sequence = with(one).flops.unwrap();
             let sequences = counted.sequences.into_inner();
             assert_eq!(planned.flops, Some(of_a_sequence * sequences as f64));
+        }
+    }
+
+    /// Evaluated after every step, with these scores; chooses by them.
+    struct Scripted<S> {
+        stage: S,
+        scores: Vec<f64>,
+        selection: Selection,
+        /// The sum of the weights that each evaluation saw, by whether it was the last.
+        seen: std::sync::Mutex<Vec<(bool, f64)>>,
+        evaluations: AtomicU64,
+    }
+
+    impl<S: Stage<Batch = Batch>> Stage for Scripted<S> {
+        type Model = S::Model;
+        type Batch = Batch;
+
+        fn instances(&self) -> usize {
+            self.stage.instances()
+        }
+
+        fn start(&self, device: &Device) -> S::Model {
+            self.stage.start(device)
+        }
+
+        fn selection(&self) -> Selection {
+            self.selection
+        }
+
+        fn describe(&self, _recorder: &mut dyn Recorder) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn batch(&self, index: u64) -> Batch {
+            self.stage.batch(index)
+        }
+
+        fn forward_backward(&self, model: &S::Model, batch: &Batch, index: u64, device: &Device) -> StepGradients {
+            self.stage.forward_backward(model, batch, index, device)
+        }
+
+        fn evaluate(&self, model: &S::Model, is_last: bool, _device: &Device) -> Evaluation {
+            let sum = model.parameters().iter().flat_map(|its| &its.values).map(|&value| f64::from(value)).sum();
+            self.seen.lock().unwrap().push((is_last, sum));
+            let at = self.evaluations.fetch_add(1, Ordering::Relaxed) as usize;
+            let score = self.scores.get(at).copied().unwrap_or(0.0);
+            let metric = &metrics::ACCURACY.valid;
+            Evaluation { metrics: vec![(metric, score)], criterion: (metric, score), watched: 0.0 }
+        }
+    }
+
+    const SCORES: usize = 6;
+
+    /// The step at which a run with these scores ends, and the step that is judged: the rule by its words.
+    fn chosen(scores: &[f64], selection: Selection) -> (usize, usize) {
+        let best = |end: usize| (1..=end).rev().max_by(|&a, &b| scores[a - 1].total_cmp(&scores[b - 1])).unwrap();
+        let is_over = |end: &usize| selection.patience.is_some_and(|patience| end - best(*end) >= patience as usize);
+        let end = (1..=scores.len()).find(is_over).unwrap_or(scores.len());
+        (end, if selection.keeps_best { best(end) } else { end })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// The run ends where its patience does, judges the weights that it chose, once, and tells which; interrupted anywhere,
+        /// it does the same.
+        #[test]
+        fn the_best_evaluation_is_what_is_judged(
+            scores in prop::collection::vec(0u8..5, SCORES), patience in prop::option::of(1u64..4), keeps_best: bool,
+            stop_after in 1usize..SCORES,
+        ) {
+            let selection = Selection { patience, keeps_best };
+            prop_assume!(selection.is_active());
+            let scores: Vec<f64> = scores.into_iter().map(|score| f64::from(score) / 4.0).collect();
+            let documents = Toy::random(20, 3);
+            let corpus =
+                Corpus { train: &documents, valid: &documents, specials: SPECIALS, continues: &[], characters: &[] };
+            let mut spec = tiny_spec();
+            (spec.train_mut().eval_every, spec.train_mut().checkpoint_every) = (1, 2);
+            spec.train_mut().length = TrainLength::Steps(SCORES as u64);
+            let stage = |before: usize| Scripted {
+                stage: Pretraining::new(&spec, &corpus).unwrap(),
+                scores: scores.clone(),
+                selection,
+                seen: Default::default(),
+                evaluations: AtomicU64::new(before as u64),
+            };
+            let (folder, mut kept, whole) = (tempfile::tempdir().unwrap(), Kept::default(), stage(0));
+            let outcome = train(&spec, &whole, folder.path(), &mut kept).unwrap();
+            let (end, judged) = chosen(&scores, selection);
+            let seen = whole.seen.into_inner().unwrap();
+            prop_assert_eq!((kept.steps.len(), kept.evaluations.len()), (end, end + 1));
+            prop_assert_eq!((kept.planned_steps, &kept.facts["judged_step"]), (end as u64, &serde_json::json!(judged)));
+            prop_assert_eq!(seen.iter().map(|(is_last, _)| *is_last).collect::<Vec<_>>(), [vec![false; end], vec![true]].concat());
+            prop_assert_eq!(seen[end].1, seen[judged - 1].1, "the weights of the step that was chosen");
+
+            let (folder, mut kept) = (tempfile::tempdir().unwrap(), Kept { stop_after: Some(stop_after), ..Kept::default() });
+            let first = train(&spec, &stage(0), folder.path(), &mut kept).unwrap();
+            if stop_after < end {
+                prop_assert_eq!(first, Outcome::Interrupted { step: Step(stop_after as u64) });
+                let second = train(&spec, &stage(stop_after), folder.path(), &mut Kept::default()).unwrap();
+                prop_assert_eq!(second, outcome.clone());
+            } else {
+                prop_assert_eq!(first, outcome.clone());
+            }
+            // A worker that died between its last checkpoint and its last word finds nothing left to do.
+            prop_assert_eq!(train(&spec, &stage(end), folder.path(), &mut Kept::default()).unwrap(), outcome);
         }
     }
 

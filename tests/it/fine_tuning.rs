@@ -195,6 +195,87 @@ fn a_stage_comes_out_the_same_however_it_is_executed() {
     assert!(verdict.contains("identical"), "{verdict}");
 }
 
+/// A recipe with all that is new in it: fewer examples, a fold, pooling, dropout, rates and smoothing of its own.
+const RECIPE: &str = r#"
+early_stopping_patience = 3
+load_best_model_at_end = true
+pooling = "mean"
+hidden_dropout_prob = 0.3
+classifier_dropout = 0.2
+layer_lr_decay = 0.8
+head_lr = 3e-3
+label_smoothing_factor = 0.1
+fold = "2/4"
+limit = 60
+"#;
+
+fn values(run: &Value, metric: &str) -> Vec<f64> {
+    run["series"][metric]["values"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+}
+
+/// A run that chooses among its weights ends early, is judged by the best of them, and gives them to who asks it; killed and
+/// executed again it comes out the same.
+#[test]
+fn the_best_weights_are_what_comes_out() {
+    let classify = CLASSIFY.replace("valid_fraction = 0.2\n", "").replace("20.0", "200.0");
+    // Hard to tell apart, so that scores come and go.
+    let noisy = |n: usize, from: usize| reviews(n, from).replace("한숨 3", "박수 3").replace("박수 5", "한숨 5");
+    let bench = || {
+        let bench = workbench(&format!("{classify}{RECIPE}"));
+        bench.write("train.tsv", noisy(240, 0)).write("test.tsv", noisy(60, 300))
+    };
+    let line = "run tiny.toml --set finetune.train.eval_every=4";
+    let reference = bench();
+    reference.stdout(&format!("{line} --threads 1"));
+    let everything = |workbench: &Workbench| {
+        let of = |run: &Value| (bits(run), recorded(run), run["facts"]["judged_step"].clone());
+        runs(workbench).iter().map(of).collect::<Vec<_>>()
+    };
+    let (all, expected) = (runs(&reference), everything(&reference));
+    let run = of_stage(&all, "finetune")[0];
+    assert_eq!((&run["facts"]["train_examples"], &run["state"]), (&60.into(), &"finished".into()));
+    assert!(has_its_metrics(run, "classify"), "{}", run["series"]);
+    let (accuracies, steps) = (values(run, "valid/accuracy"), &run["series"]["valid/accuracy"]["steps"]);
+    let (made, judged) = (values(run, "train/loss").len() as u64, run["facts"]["judged_step"].as_u64().unwrap());
+    assert!(made < 200 * 60 / 16 && run["facts"]["total_steps"] == made, "{made} steps");
+    // The last evaluation of the record is of the chosen weights; three before it were no better than theirs.
+    let at = (0..accuracies.len()).find(|&i| steps[i].as_u64() == Some(judged)).unwrap();
+    assert_eq!((made - judged, at + 4), (3 * 4, accuracies.len()), "{accuracies:?}");
+    assert_eq!(accuracies.last(), accuracies.get(at));
+    assert!(accuracies[..at].iter().all(|earlier| *earlier < accuracies[at]), "{accuracies:?}");
+    assert!(accuracies[at..].iter().all(|later| *later <= accuracies[at]), "{accuracies:?}");
+    assert_eq!(values(run, "test/accuracy").len(), 1);
+
+    // Those weights are what others are given.
+    let id = run["id"].as_str().unwrap();
+    std::fs::write(reference.path("texts.tsv"), noisy(60, 300)).unwrap();
+    let predicted = reference.stdout(&format!("predict {id} texts.tsv"));
+    assert_eq!(predicted, reference.stdout(&format!("predict {id} texts.tsv --best")));
+    let test = noisy(60, 300);
+    let labels: Vec<&str> = test.lines().skip(1).map(|line| line.rsplit('\t').next().unwrap()).collect();
+    let right = predicted.lines().zip(&labels).filter(|(line, label)| line.split_whitespace().next() == Some(**label));
+    assert_eq!(right.count() as f64 / 60.0, last(run, "test/accuracy"), "{predicted}");
+    let export = reference.run(&format!("export {id} --format hf --out hf"));
+    assert!(export.code == Some(2) && export.stderr.contains("`finetune.pooling` = mean"), "{}", export.stderr);
+    let verdict = reference.stdout(&format!("reproduce {id}"));
+    assert!(verdict.contains("identical"), "{verdict}");
+
+    let killed = bench();
+    let line = format!("{line} --threads 2");
+    let child = killed.start(&line);
+    let trains = |workbench: &Workbench| {
+        runs(workbench).iter().any(|run| {
+            run["spec"]["stage"] == "finetune"
+                && run["series"]["train/loss"]["steps"].as_array().is_some_and(|steps| steps.len() > 6)
+        })
+    };
+    wait_for("the second stage", || (killed.run_folders().len() > 1 && trains(&killed)).then_some(()));
+    signal("INT", child.id());
+    finish(child);
+    killed.stdout(&line);
+    assert!(everything(&killed) == expected);
+}
+
 #[test]
 fn data_that_are_none_are_refused_by_file_and_line() {
     let cases = [
@@ -234,6 +315,10 @@ fn stages_that_do_not_fit_are_refused() {
     refused("[finetune]\ntask = \"ner\"\n", "`finetune.data` is missing");
     refused("[finetune]\nhead = \"crf\"\n", "`finetune.task` is missing");
     refused(&format!("{CLASSIFY}head = \"crf\"\n"), "tags tokens");
+    refused(&format!("{CLASSIFY}encoder = \"embeddings\"\n"), "which is always the same");
+    refused(&format!("{CLASSIFY}fold = \"3/2\"\n"), "a fold is written like 2/5");
+    let crf = NER.replace("[sweep.grid]", "label_smoothing_factor = 0.1\n[sweep.grid]");
+    refused(&crf, "scores paths");
     refused(&CLASSIFY.replace("seq_len = 32", "seq_len = 4000"), "is longer than `model.max_position_embeddings`");
     let missing =
         format!("{CLASSIFY}[sweep.grid]\n\"finetune.start\" = [\"random\"]\n\"objective.mask_ratio\" = [0.1, 0.2]\n");

@@ -44,13 +44,15 @@ pub fn redraws_luck(name: &str) -> bool {
     }
 }
 
-/// What metrics of held-out data are means over, as far as the key or leaf of this name decides it.
+/// What metrics of held-out data are means over, as far as the key or leaf of this name decides it. Folds of one set of examples
+/// are drawn alike, and to be averaged over: an axis like any other.
 pub fn basis(name: &str) -> Option<Basis> {
     match name.split_once('.')? {
         ("data", _) => Some(Basis::Texts),
         ("tokenizer", leaf) => (leaf != "dictionary").then_some(Basis::Tokens),
         ("finetune", leaf) => {
-            let of_examples = ["data", "data_hash", "test", "test_hash", "valid_fraction", "label_column", "task"];
+            let of_examples =
+                ["data", "data_hash", "test", "test_hash", "valid_fraction", "fold", "label_column", "task"];
             of_examples.contains(&leaf).then_some(Basis::Examples)
         }
         _ => None,

@@ -7,6 +7,7 @@
 
 mod canonical;
 mod leaves;
+mod recipe;
 mod sections;
 mod task;
 mod v1;
@@ -18,12 +19,13 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use canonical::canonical_lines;
 pub use leaves::SpecError;
+pub use recipe::Recipe;
 pub use sections::{
     Activation, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa,
     MaskDice, Masking, MlmMean, ModelSpec, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec,
     PositionEmbedding, ScheduleKind, ScheduleSpec, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
 };
-pub use task::{Answers, Encoder, HeadKind, Start, Task, TaskSpec};
+pub use task::{Answers, Encoder, Fold, HeadKind, Pooling, Start, Task, TaskSpec};
 
 use crate::types::{ContentHash, Seed, SpecHash};
 

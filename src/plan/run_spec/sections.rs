@@ -496,7 +496,8 @@ pub enum Isa {
 
 /// The defaults of settings that came after the first schema, as the key table has them: what a specification means that
 /// was stored before.
-mod later {
+pub(super) mod later {
+    use super::super::task::Pooling;
     use super::{BiasInit, ClipScope, DecayExempt, MaskDice, MlmMean, Value, keys};
 
     fn default<T: serde::de::DeserializeOwned>(key: &str) -> T {
@@ -507,7 +508,7 @@ mod later {
 
     macro_rules! defaults {
         ($($name:ident: $type:ty = $key:literal;)*) => {
-            $(pub(super) fn $name() -> $type { default($key) })*
+            $(pub(in super::super) fn $name() -> $type { default($key) })*
         };
     }
 
@@ -532,5 +533,9 @@ mod later {
         plateau_factor: f64 = "schedule.plateau_factor";
         plateau_patience: u64 = "schedule.plateau_patience";
         plateau_threshold: f64 = "schedule.plateau_threshold";
+        pooling: Pooling = "finetune.pooling";
+        layer_lr_decay: f64 = "finetune.layer_lr_decay";
+        load_best_model_at_end: bool = "finetune.load_best_model_at_end";
+        label_smoothing_factor: f64 = "finetune.label_smoothing_factor";
     }
 }

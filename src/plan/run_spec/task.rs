@@ -1,7 +1,12 @@
 //! `TaskSpec`: the part of a run's configuration that says what a model is fine-tuned for, and how it starts.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
+use super::recipe::Recipe;
+use super::sections::later;
 use crate::experiment::Settings;
 use crate::types::ContentHash;
 use crate::types::metrics::{self, Metric};
@@ -27,11 +32,22 @@ pub struct TaskSpec {
     pub labels: Vec<String>,
     /// The share of the examples held out, in (0, 1).
     pub valid_fraction: f64,
+    /// The part of the examples that is held out, in place of a share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
+    /// At most so many examples are learnt from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
     pub start: Start,
     pub encoder: Encoder,
     pub head: HeadKind,
     /// Width of each direction of the LSTM, where the head has one.
     pub lstm_hidden_size: usize,
+    /// What the pooler reads, where texts are classified.
+    #[serde(default = "later::pooling")]
+    pub pooling: Pooling,
+    #[serde(flatten)]
+    pub recipe: Recipe,
 }
 
 /// What a model is fine-tuned for.
@@ -47,7 +63,7 @@ pub enum Task {
 /// What is answered of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
-    /// A class, from the pooled first token.
+    /// A class, from what is pooled of the tokens.
     Class,
     /// A tag for each token.
     Tags,
@@ -59,6 +75,9 @@ impl Task {
 
     /// The names of those whose examples stand in columns.
     pub const WITH_COLUMNS: &[&str] = &["classify"];
+
+    /// The names of those that answer a text as a whole.
+    pub const OF_WHOLE_TEXTS: &[&str] = &["classify"];
 
     /// The name in experiment files.
     pub fn name(self) -> &'static str {
@@ -114,7 +133,7 @@ pub enum Encoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeadKind {
-    /// A linear layer: on the pooled first token for classes, on each token for tags.
+    /// A linear layer: on what is pooled for classes, on each token for tags.
     Linear,
     /// A linear-chain CRF on the linear layer (Lafferty et al. 2001).
     Crf,
@@ -122,9 +141,105 @@ pub enum HeadKind {
     BilstmCrf,
 }
 
+/// What the pooler reads of a text's tokens, the special ones among them (Reimers & Gurevych 2019, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// The first token, `[CLS]` (Devlin et al. 2019).
+    Cls,
+    /// The mean over all.
+    Mean,
+    /// The largest value of each feature.
+    Max,
+}
+
+/// One of equal parts of the labelled examples, as `2/5`: what cross-validation holds out in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fold {
+    /// From 1 to `of`.
+    number: u32,
+    of: u32,
+}
+
+/// A text that names no fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a fold is written like 2/5: the second of five parts, of which there are at least two")]
+pub struct NoFold;
+
+impl Fold {
+    /// Whether something is of this part that lies at `place` among all numbers of 64 bits.
+    pub fn holds(self, place: u64) -> bool {
+        let part = (u128::from(place) * u128::from(self.of)) >> u64::BITS;
+        part == u128::from(self.number - 1)
+    }
+}
+
+impl FromStr for Fold {
+    type Err = NoFold;
+
+    fn from_str(text: &str) -> Result<Self, NoFold> {
+        let (number, of) = text.split_once('/').ok_or(NoFold)?;
+        let fold = Self { number: number.parse().map_err(|_| NoFold)?, of: of.parse().map_err(|_| NoFold)? };
+        let is_one = (1..=fold.of).contains(&fold.number) && fold.of > 1 && fold.to_string() == text;
+        if is_one { Ok(fold) } else { Err(NoFold) }
+    }
+}
+
+impl fmt::Display for Fold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl TryFrom<String> for Fold {
+    type Error = NoFold;
+
+    fn try_from(text: String) -> Result<Self, NoFold> {
+        text.parse()
+    }
+}
+
+impl From<Fold> for String {
+    fn from(fold: Fold) -> Self {
+        fold.to_string()
+    }
+}
+
+impl Pooling {
+    /// The name in experiment files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cls => "cls",
+            Self::Mean => "mean",
+            Self::Max => "max",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every place is of one of the parts, the parts are equally large, and only what is written as one is a fold.
+    #[test]
+    fn folds_are_parts_of_a_whole() {
+        for of in [2, 3, 10] {
+            let folds: Vec<Fold> = (1..=of).map(|number| format!("{number}/{of}").parse().unwrap()).collect();
+            let mut counts = vec![0; folds.len()];
+            for i in 0..9000 {
+                let place = u64::MAX / 9000 * i;
+                let of_place: Vec<usize> = (0..folds.len()).filter(|&f| folds[f].holds(place)).collect();
+                assert_eq!(of_place.len(), 1, "{place}");
+                counts[of_place[0]] += 1;
+            }
+            assert!(counts.iter().all(|count| (9000 / of as usize).abs_diff(*count) <= 1), "{counts:?}");
+            assert!(folds[of as usize - 1].holds(u64::MAX) && folds[0].holds(0));
+        }
+        for text in ["", "1", "0/5", "6/5", "1/1", "1/0", "+1/5", "01/5", "1 / 5", "-1/5", "1/5/5"] {
+            assert_eq!(text.parse::<Fold>(), Err(NoFold), "{text}");
+        }
+    }
 
     /// The names in experiment files, in specifications and in the table of metrics are one list.
     #[test]
@@ -133,7 +248,9 @@ mod tests {
         for task in Task::ALL {
             assert_eq!(serde_json::to_value(task).unwrap(), task.name());
             assert!(task.metrics().any(|metric| metric == metrics::deciding(Some(task.name()))));
-            assert!(Task::WITH_COLUMNS.contains(&task.name()) == (task.answers() == Answers::Class));
+            for list in [Task::WITH_COLUMNS, Task::OF_WHOLE_TEXTS] {
+                assert!(list.contains(&task.name()) == (task.answers() == Answers::Class));
+            }
         }
     }
 }

@@ -101,6 +101,11 @@ fn fine_tuning_from_random_weights_has_luck_of_its_own() {
     let random = |grid: &str| format!("{TASK}finetune.start = \"random\"\n[sweep.grid]\n{grid}\n");
     assert_eq!(plots(&random("finetune.optimizer.eps = [1e-8, 1e-6]\nfinetune.train.batch_size = [8, 16]")), 2);
     assert_eq!(plots(&random("finetune.valid_fraction = [0.1, 0.2]\nfinetune.optimizer.lr = [1e-3, 1e-4]")), 2);
+    assert_eq!(
+        plots(&random("finetune.fold = [\"1/2\", \"2/2\"]\nfinetune.limit = [10, 100]")),
+        2,
+        "limits share examples"
+    );
     // Whatever the pretraining would have been is none of it.
     let with = |ratio: f64| seeds(&format!("{TASK}finetune.start = \"random\"\nobjective.mask_ratio = {ratio}\n"), &[]);
     assert_eq!(with(0.15), with(0.3));

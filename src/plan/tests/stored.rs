@@ -228,6 +228,49 @@ fn settings_that_came_later_count_when_they_are_used() {
     assert_ne!(changed.hash(), spec("schedule.kind = \"plateau\"").hash());
 }
 
+/// A stage that says nothing of its recipe is the run that it was before there were recipes; what it says counts.
+#[test]
+fn a_recipe_that_is_not_told_is_not_in_the_identity() {
+    let stage = |rest: &str| spec(&format!("[finetune]\ntask = \"classify\"\ndata = \"a.tsv\"\n{rest}"));
+    let plain = stage("");
+    let text = plain.canonical();
+    let of_task = |line: &&str| line.starts_with("finetune.") && !line.contains("_hash=");
+    insta::assert_snapshot!(text.lines().filter(of_task).collect::<Vec<_>>().join("\n"), @"
+    finetune.encoder=trained
+    finetune.head=linear
+    finetune.label_column=label
+    finetune.labels.0=0
+    finetune.labels.1=1
+    finetune.lstm_hidden_size=128
+    finetune.start=pretrained
+    finetune.task=classify
+    finetune.text_column=text
+    finetune.valid_fraction=5e-2
+    ");
+    let defaults =
+        "pooling = \"cls\"\nlayer_lr_decay = 1\nload_best_model_at_end = false\nlabel_smoothing_factor = 0\n";
+    assert_eq!(stage(defaults).hash(), plain.hash());
+    let mut hashes = vec![plain.hash()];
+    for changed in [
+        "pooling = \"mean\"",
+        "hidden_dropout_prob = 0.1",
+        "attention_probs_dropout_prob = 0.1",
+        "classifier_dropout = 0.1",
+        "layer_lr_decay = 0.9",
+        "head_lr = 5e-5",
+        "early_stopping_patience = 1",
+        "load_best_model_at_end = true",
+        "label_smoothing_factor = 0.1",
+        "limit = 100",
+        "fold = \"1/5\"",
+    ] {
+        let changed = stage(changed);
+        assert_eq!(RunSpec::from_toml(&changed.to_toml().expect("TOML")), Ok(changed.clone()));
+        assert!(!hashes.contains(&changed.hash()));
+        hashes.push(changed.hash());
+    }
+}
+
 #[test]
 fn what_is_no_specification_says_why() {
     let text = spec("").to_toml().expect("TOML");

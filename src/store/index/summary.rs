@@ -58,7 +58,8 @@ impl Summary {
         let (made_for, logged_by, total_steps) = match &subject {
             Subject::Planned(spec) => {
                 let total = match spec.training().map(|training| training.train.length) {
-                    Some(TrainLength::Steps(steps)) => Some(steps),
+                    // A run that ended early says so.
+                    Some(TrainLength::Steps(steps)) => count("total_steps").or(Some(steps)),
                     Some(TrainLength::Epochs(_)) | None => count("total_steps"),
                 };
                 (planned_for(&provenance), None, total)

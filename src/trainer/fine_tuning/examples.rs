@@ -5,9 +5,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::labelled::index_of;
-use crate::plan::{RunSpec, TaskSpec};
+use crate::plan::{Fold, RunSpec, TaskSpec};
+use crate::trainer::rng::Permutation;
 use crate::trainer::tokenizer::Tokenizer;
-use crate::types::ContentHash;
+use crate::types::{ContentHash, Seed};
 
 /// An example ready for the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,10 +89,26 @@ impl Side {
 }
 
 /// Splits labelled texts by their content: whether one is held out depends on nothing else, so copies of a text are never on
-/// both sides. Where chance would leave a side empty, the text nearest to the cut moves over.
-pub fn hold_out<T: Clone>(all: &[T], fraction: f64, text: impl Fn(&T) -> String) -> (Vec<T>, Vec<T>) {
+/// both sides. What is held out is the part of this fold, or else a share of all; where chance would leave a side of a share
+/// empty, the text nearest to the cut moves over.
+pub fn hold_out<T: Clone>(
+    all: &[T],
+    fold: Option<Fold>,
+    fraction: f64,
+    text: impl Fn(&T) -> String,
+) -> (Vec<T>, Vec<T>) {
     let place = |example: &T| ContentHash::of(text(example).as_bytes()).first_u64();
     let places: Vec<u64> = all.iter().map(place).collect();
+    let sides = |is_held_out: &dyn Fn(u64) -> bool| {
+        let side = |held_out: bool| {
+            let its = all.iter().zip(&places).filter(|(_, place)| is_held_out(**place) == held_out);
+            its.map(|(example, _)| example.clone()).collect()
+        };
+        (side(false), side(true))
+    };
+    if let Some(fold) = fold {
+        return sides(&|place| fold.holds(place));
+    }
     let (smallest, largest) = (places.iter().min().copied(), places.iter().max().copied());
     let (Some(smallest), Some(largest)) = (smallest, largest) else { return (Vec::new(), Vec::new()) };
     if smallest == largest {
@@ -99,11 +116,16 @@ pub fn hold_out<T: Clone>(all: &[T], fraction: f64, text: impl Fn(&T) -> String)
     }
     // `as` saturates, so a fraction near 1 stays in range.
     let cut = ((fraction * 2f64.powi(64)) as u64).clamp(smallest + 1, largest);
-    let side = |held_out: bool| {
-        let its = all.iter().zip(&places).filter(|(_, place)| (**place < cut) == held_out);
-        its.map(|(example, _)| example.clone()).collect()
-    };
-    (side(false), side(true))
+    sides(&|place| place < cut)
+}
+
+/// At most `limit` of all, drawn by `seed`, in their order: with a smaller limit, some of the same.
+pub fn subset<T>(all: Vec<T>, limit: Option<usize>, seed: Seed) -> Vec<T> {
+    let Some(limit) = limit.filter(|limit| *limit < all.len()) else { return all };
+    let order = Permutation::of_subsets(seed, all.len());
+    let mut is_taken = vec![false; all.len()];
+    (0..limit).for_each(|i| is_taken[order.at(i)] = true);
+    all.into_iter().zip(is_taken).filter_map(|(example, is_taken)| is_taken.then_some(example)).collect()
 }
 
 #[cfg(test)]
@@ -116,18 +138,59 @@ mod tests {
     #[test]
     fn examples_are_held_out_by_their_content() {
         let texts: Vec<String> = (0..4000).map(|i| format!("text {}", i % 2000)).collect();
-        let (train, valid) = hold_out(&texts, 0.2, String::clone);
+        let (train, valid) = hold_out(&texts, None, 0.2, String::clone);
         assert_eq!(train.len() + valid.len(), 4000);
         assert!((700..900).contains(&valid.len()), "{}", valid.len());
         let sides = [&train, &valid].map(|side| side.iter().collect::<BTreeSet<_>>());
         assert!(sides[0].is_disjoint(&sides[1]));
-        let (_, first_valid) = hold_out(&texts[..1000], 0.2, String::clone);
+        let (_, first_valid) = hold_out(&texts[..1000], None, 0.2, String::clone);
         assert!(first_valid.iter().all(|text| sides[1].contains(text)));
         for fraction in [1e-9, 1.0 - 1e-9] {
-            let (train, valid) = hold_out(&texts[..10], fraction, String::clone);
+            let (train, valid) = hold_out(&texts[..10], None, fraction, String::clone);
             assert!(!train.is_empty() && !valid.is_empty());
         }
-        assert_eq!(hold_out(&texts[..1], 0.5, String::clone), (texts[..1].to_vec(), Vec::new()));
-        assert_eq!(hold_out(&texts[..0], 0.5, String::clone), (Vec::new(), Vec::new()));
+        assert_eq!(hold_out(&texts[..1], None, 0.5, String::clone), (texts[..1].to_vec(), Vec::new()));
+        assert_eq!(hold_out(&texts[..0], None, 0.5, String::clone), (Vec::new(), Vec::new()));
+    }
+
+    /// Each text is held out in one of the folds and learnt from in the others; the first of k is what a share of 1/k holds out.
+    #[test]
+    fn folds_hold_out_everything_once() {
+        let texts: Vec<String> = (0..3000).map(|i| format!("text {}", i % 1500)).collect();
+        let folds: Vec<Fold> = (1..=5).map(|number| format!("{number}/5").parse().unwrap()).collect();
+        let mut held_out = Vec::new();
+        for fold in &folds {
+            let (train, valid) = hold_out(&texts, Some(*fold), 0.05, String::clone);
+            assert_eq!(train.len() + valid.len(), 3000);
+            assert!((500..700).contains(&valid.len()), "{}", valid.len());
+            held_out.extend(valid);
+        }
+        held_out.sort();
+        let mut all = texts.clone();
+        all.sort();
+        assert_eq!(held_out, all);
+        let first = hold_out(&texts, Some(folds[0]), 0.05, String::clone);
+        assert_eq!(first, hold_out(&texts, None, 0.2, String::clone));
+    }
+
+    /// Fewer are some of more, whatever the seed; another seed draws others, in the same shares of the file.
+    #[test]
+    fn subsets_are_nested() {
+        let all: Vec<usize> = (0..5000).collect();
+        for seed in [Seed(0), Seed(7)] {
+            let of = |limit| subset(all.clone(), Some(limit), seed);
+            let mut larger: BTreeSet<usize> = all.iter().copied().collect();
+            for limit in [10_000, 5000, 1000, 100, 1] {
+                let drawn = of(limit);
+                assert_eq!(drawn.len(), limit.min(5000));
+                assert!(drawn.is_sorted() && drawn.iter().all(|i| larger.contains(i)));
+                larger = drawn.into_iter().collect();
+            }
+            let first_half = of(1000).iter().filter(|i| **i < 2500).count();
+            // Hypergeometric: a standard deviation of 14.
+            assert!((430..570).contains(&first_half), "{first_half}");
+        }
+        assert_ne!(subset(all.clone(), Some(100), Seed(0)), subset(all.clone(), Some(100), Seed(7)));
+        assert_eq!(subset(all.clone(), None, Seed(0)), all);
     }
 }

@@ -17,10 +17,10 @@ use serde_json::json;
 
 use super::model::TrainingPass;
 use super::model::parameters::{Parameter, Weights};
-use super::model::task::{BertForTask, StartError, frozen_parameters};
+use super::model::task::{BertForTask, StartError, frozen_parameters, rate_of};
 use super::recorder::{RecordError, Recorder};
-use super::step_loop::{Evaluation, Losses, Stage, StepGradients};
-use crate::plan::RunSpec;
+use super::step_loop::{Evaluation, Losses, Selection, Stage, StepGradients};
+use crate::plan::{RunSpec, TaskSpec};
 use crate::trainer::rng::Permutation;
 use crate::types::metrics;
 use batch::{Batch, collate};
@@ -66,6 +66,10 @@ impl<'a> FineTuning<'a> {
         }
         Ok(Self { spec, examples, start })
     }
+
+    fn stage(&self) -> &TaskSpec {
+        self.spec.task().expect("invariant: this is a fine-tuning stage")
+    }
 }
 
 impl Stage for FineTuning<'_> {
@@ -86,6 +90,15 @@ impl Stage for FineTuning<'_> {
 
     fn frozen(&self) -> usize {
         frozen_parameters(self.spec)
+    }
+
+    fn rate(&self, parameter: &str) -> f64 {
+        rate_of(self.spec, parameter)
+    }
+
+    fn selection(&self) -> Selection {
+        let recipe = &self.stage().recipe;
+        Selection { patience: recipe.early_stopping_patience, keeps_best: recipe.load_best_model_at_end }
     }
 
     fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
@@ -133,7 +146,14 @@ impl Stage for FineTuning<'_> {
         if is_last && !test.is_empty() {
             found.extend(prediction::judge(model, self.spec, test, device).on(|judged| &judged.test));
         }
-        Evaluation { metrics: found, criterion: (&metrics::LOSS.valid, loss), watched: loss }
+        let decides = match self.selection() == Selection::default() {
+            // As before there was a choice.
+            true => &metrics::LOSS.valid,
+            false => metrics::deciding(Some(self.stage().task.name())),
+        };
+        let value = found.iter().find(|(metric, _)| *metric == decides).map(|(_, value)| *value);
+        let criterion = (decides, value.expect("invariant: a task records what decides in it"));
+        Evaluation { metrics: found, criterion, watched: loss }
     }
 }
 

@@ -17,8 +17,8 @@ use super::labelled::floors::Floor;
 use super::labelled::{Columns, TaskError, TextExample};
 use crate::plan::{RunSpec, TaskSpec};
 use crate::trainer::kernels::{Exponentials, exponentials};
-use crate::trainer::model::TrainingPass;
 use crate::trainer::model::task::BertForTask;
+use crate::trainer::model::{TrainingPass, cross_entropy, int_tensor};
 use crate::types::metrics::Judged;
 
 /// A task.
@@ -104,6 +104,18 @@ impl Asked<'_> {
         with_definition!(self.task().task, D => D::predict(self, examples))
     }
 
+    /// The loss of each row of `logits`, `[M, C]`, against its label: cross-entropy in nats, and where the model learns from it a
+    /// share of it as a mean over all classes (Szegedy et al. 2016, section 7): `[M]`.
+    fn losses(&self, logits: Tensor<2>, labels: &[i32]) -> Tensor<1> {
+        let labels = int_tensor(labels, self.device);
+        let share = self.training.map_or(0.0, |_| self.task().recipe.label_smoothing_factor);
+        if share == 0.0 {
+            return cross_entropy(logits, labels);
+        }
+        let of_all = activation::log_softmax(logits.clone(), 1).mean_dim(1).squeeze_dim::<1>(1).neg();
+        cross_entropy(logits, labels) * (1.0 - share) + of_all * share
+    }
+
     /// The task that the model is for.
     pub fn task(&self) -> &TaskSpec {
         self.spec.task().expect("invariant: this is a fine-tuning stage")
@@ -166,4 +178,42 @@ fn best(row: &[f32]) -> usize {
 
 fn values(logits: Tensor<2>) -> Vec<f32> {
     logits.into_data().try_into_vec().expect("invariant: logits are f32")
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::super::batch::collate;
+    use super::*;
+    use crate::plan::{Encoder, HeadKind, StageSpec, Task};
+    use crate::trainer::model::task::tests::spec;
+    use crate::types::Seed;
+
+    /// Against the cross-entropy with smoothed targets, by its definition in f64; evaluations are not smoothed.
+    #[test]
+    fn smoothed_losses_are_cross_entropies_with_smoothed_targets() {
+        let (logits, labels) = ([0.5, -1.0, 2.0, 0.0, 0.25, -3.0], [2, 1]);
+        let device = Device::flex();
+        for share in [0.0, 0.1, 0.5] {
+            let mut spec = spec(Task::Classify, HeadKind::Linear, Encoder::Trained);
+            let StageSpec::Finetune(stage) = &mut spec.stage else { panic!("a fine-tuning stage") };
+            stage.task.recipe.label_smoothing_factor = share;
+            let (model, batch) = (BertForTask::new(&spec, &device), collate([]));
+            let pass = TrainingPass { seed: Seed(0), step: 0, gradient_checkpointing: false };
+            for training in [Some(pass), None] {
+                let asked = Asked { model: &model, spec: &spec, batch: &batch, training, device: &device };
+                let rows = logits.map(|logit| logit as f32).to_vec();
+                let found = asked.losses(Tensor::from_data(TensorData::new(rows, [2, 3]), &device), &labels);
+                let found: Vec<f32> = found.into_data().try_into_vec().unwrap();
+                let share = if training.is_some() { share } else { 0.0 };
+                for (row, (found, label)) in logits.chunks(3).zip(found.iter().zip(labels)) {
+                    let log_sum = row.iter().map(|logit: &f64| logit.exp()).sum::<f64>().ln();
+                    let target = |class: i32| share / 3.0 + if class == label { 1.0 - share } else { 0.0 };
+                    let expected: f64 = (0..3).map(|class| target(class) * (log_sum - row[class as usize])).sum();
+                    assert!((f64::from(*found) - expected).abs() < 1e-6, "{share}: {found}, not {expected}");
+                }
+            }
+        }
+    }
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::model::parameters::Parameter;
 use super::model::sinusoidal_table;
 use super::tokenizer::Tokenizer;
-use crate::plan::{Activation, Answers, HeadKind, NormPosition, PositionEmbedding, RunSpec};
+use crate::plan::{Activation, Answers, HeadKind, NormPosition, Pooling, PositionEmbedding, RunSpec};
 
 /// Why a model is none of `transformers`' BERTs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +76,10 @@ fn check(spec: &RunSpec) -> Result<(), ExportError> {
     match spec.task().map(|task| task.head) {
         Some(HeadKind::Crf) => return Err(ExportError::NoSuchHead("CRF")),
         Some(HeadKind::BilstmCrf) => return Err(ExportError::NoSuchHead("BiLSTM + CRF")),
-        Some(HeadKind::Linear) => {}
+        Some(HeadKind::Linear) => {
+            let pooling = spec.task().map_or(Pooling::Cls, |task| task.pooling);
+            of_bert(pooling == Pooling::Cls, "finetune.pooling", &pooling.name(), &Pooling::Cls.name())?;
+        }
         None => of_bert(model.mlm_head_transform, "model.mlm_head_transform", &false, &true)?,
     }
     let width = model.hidden_size / model.num_attention_heads;
@@ -86,7 +89,10 @@ fn check(spec: &RunSpec) -> Result<(), ExportError> {
 }
 
 fn config(spec: &RunSpec) -> Value {
-    let model = &spec.model;
+    let model = match spec.task() {
+        Some(task) => &task.recipe.with_dropout(&spec.model),
+        None => &spec.model,
+    };
     let hidden_act = match model.hidden_act {
         Activation::Gelu => "gelu",
         Activation::GeluNew => "gelu_new",
@@ -95,7 +101,7 @@ fn config(spec: &RunSpec) -> Value {
     let mut config = json!({
         "architectures": [architecture(spec)],
         "attention_probs_dropout_prob": model.attention_probs_dropout_prob,
-        "classifier_dropout": null,
+        "classifier_dropout": spec.task().and_then(|task| task.recipe.classifier_dropout),
         "hidden_act": hidden_act,
         "hidden_dropout_prob": model.hidden_dropout_prob,
         "hidden_size": model.hidden_size,
@@ -172,10 +178,10 @@ fn safetensors(spec: &RunSpec, weights: &[Parameter]) -> Result<Vec<u8>, ExportE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Nsp;
-    use crate::trainer::model::BertForPreTraining;
+    use crate::plan::{Encoder, Nsp, Recipe, StageSpec, Task};
     use crate::trainer::model::parameters::Weights;
     use crate::trainer::model::tests::tiny_spec;
+    use crate::trainer::model::{BertForPreTraining, task};
     use burn::tensor::Device;
     use safetensors::SafeTensors;
 
@@ -203,6 +209,29 @@ mod tests {
         assert!(whole.iter().any(|(name, shape)| name == "cls.predictions.decoder.bias" && shape == &[50]));
         let without_pairs = tensors(|spec| spec.objective_mut().nsp = Nsp::Off);
         assert_eq!(whole.len() - without_pairs.len(), 4, "pooler and classifier");
+    }
+
+    /// The configuration says what the model was last trained with: `transformers` goes on from there.
+    #[test]
+    fn the_dropout_of_a_fine_tuned_model_is_its_own() {
+        let mut spec = task::tests::spec(Task::Classify, HeadKind::Linear, Encoder::Trained);
+        let dropouts = |spec: &RunSpec| {
+            let config = config(spec);
+            ["hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"].map(|key| config[key].clone())
+        };
+        assert_eq!(dropouts(&spec), [json!(0.1), json!(0.2), Value::Null]);
+        let StageSpec::Finetune(stage) = &mut spec.stage else { panic!("a fine-tuning stage") };
+        stage.task.recipe = Recipe {
+            hidden_dropout_prob: Some(0.3),
+            attention_probs_dropout_prob: Some(0.0),
+            classifier_dropout: Some(0.5),
+            ..Recipe::default()
+        };
+        assert_eq!(dropouts(&spec), [json!(0.3), json!(0.0), json!(0.5)]);
+        let StageSpec::Finetune(stage) = &mut spec.stage else { panic!("a fine-tuning stage") };
+        stage.task.pooling = Pooling::Max;
+        let refused = check(&spec).unwrap_err().to_string();
+        insta::assert_snapshot!(refused, @"`transformers` has no BERT with `finetune.pooling` = max: its BERT has cls");
     }
 
     #[test]

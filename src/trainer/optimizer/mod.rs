@@ -68,11 +68,18 @@ impl Optimizer {
 
     /// Makes one update of `parameters` at learning rate `lr`; returns the gradients' global L2 norm before clipping.
     pub fn step(&mut self, parameters: &mut [Parameter], gradients: &[Parameter], lr: f64) -> f64 {
-        self.step_after(0, parameters, gradients, lr)
+        self.step_after(0, parameters, gradients, |_| lr)
     }
 
-    /// [`step`](Self::step), with the first `frozen` parameters left as they are.
-    pub fn step_after(&mut self, frozen: usize, parameters: &mut [Parameter], gradients: &[Parameter], lr: f64) -> f64 {
+    /// [`step`](Self::step), with the first `frozen` parameters left as they are, and for each of the others by name a rate of
+    /// its own.
+    pub fn step_after(
+        &mut self,
+        frozen: usize,
+        parameters: &mut [Parameter],
+        gradients: &[Parameter],
+        rate: impl Fn(&str) -> f64 + Sync,
+    ) -> f64 {
         let (parameters, gradients) = (&mut parameters[frozen..], &gradients[frozen..]);
         let norm = global_norm(gradients);
         self.updates += 1;
@@ -87,13 +94,14 @@ impl Optimizer {
         hidden.into_par_iter().for_each(|((parameter, gradient), moments)| {
             let is_decayed = decays(parameter, self.spec.decay_exempt);
             let weight_decay = if is_decayed { self.spec.weight_decay } else { 0.0 };
-            let muon = Muon { momentum: self.spec.momentum, lr, clip: scale_of(gradient), weight_decay };
+            let (momentum, lr) = (self.spec.momentum, rate(&parameter.name));
+            let muon = Muon { momentum, lr, clip: scale_of(gradient), weight_decay };
             muon.apply(parameter, &gradient.values, &mut moments.first);
         });
         for ((parameter, gradient), moments) in others {
             let scale = scale_of(gradient);
             let is_decayed = decays(parameter, self.spec.decay_exempt);
-            let update = Update::new(&self.spec, self.updates, lr, scale, is_decayed);
+            let update = Update::new(&self.spec, self.updates, rate(&parameter.name), scale, is_decayed);
             if self.spec.kind == OptimizerKind::Lamb {
                 lamb(&update, is_decayed, &mut parameter.values, &gradient.values, moments);
             } else {

@@ -44,6 +44,25 @@ fn reference(spec: &OptimizerSpec, start: &[f64], gradients: &[Vec<f64>], decay:
     x
 }
 
+/// A parameter with a rate of its own moves as an optimizer of that rate moves it.
+#[test]
+fn each_parameter_has_the_rate_that_is_said_of_its_name() {
+    for kind in [OptimizerKind::Adamw, OptimizerKind::Adam, OptimizerKind::Lamb] {
+        let spec = spec(kind, None);
+        let both = |values: &[f32]| vec![parameter("a", &[1, 3], values), parameter("b", &[1, 3], values)];
+        let moved = |rate: fn(&str) -> f64| {
+            let mut parameters = both(&[0.7, -0.4, 0.05]);
+            let mut optimizer = Optimizer::new(&spec, &parameters);
+            for _ in 0..3 {
+                optimizer.step_after(0, &mut parameters, &both(&[0.5, -1.0, 0.25]), rate);
+            }
+            parameters
+        };
+        let each = moved(|name| if name == "a" { 0.1 } else { 0.02 });
+        assert_eq!((&each[0], &each[1]), (&moved(|_| 0.1)[0], &moved(|_| 0.02)[1]), "{kind:?}");
+    }
+}
+
 #[test]
 fn updates_follow_the_papers_and_spare_vectors_from_decay() {
     for kind in [OptimizerKind::Adamw, OptimizerKind::Adam, OptimizerKind::Lamb] {

@@ -10,7 +10,6 @@ use crate::trainer::fine_tuning::labelled::floors::{Floor, of_texts};
 use crate::trainer::fine_tuning::labelled::metrics::classification;
 use crate::trainer::fine_tuning::labelled::texts::{check_texts, labels_of_texts};
 use crate::trainer::fine_tuning::labelled::{Columns, TaskError, TextExample, read_texts};
-use crate::trainer::model::{cross_entropy, int_tensor};
 use crate::trainer::tokenizer::SpecialIds;
 use crate::types::metrics::{self, Judged};
 
@@ -68,9 +67,9 @@ impl Definition for Classify {
     }
 
     fn loss(asked: &Asked) -> Tensor<1> {
-        let Asked { model, spec, batch, training, device } = asked;
+        let Asked { model, spec, batch, training, .. } = asked;
         let logits = model.class_logits(&batch.tokens, spec, *training);
-        mean(cross_entropy(logits, int_tensor(&batch.answers, device)), batch.answers.len())
+        mean(asked.losses(logits, &batch.answers), batch.answers.len())
     }
 
     fn predict(asked: &Asked, _examples: &[Example]) -> Vec<Predicted> {

@@ -15,7 +15,7 @@ use crate::trainer::fine_tuning::labelled::tagged::{check_tagged, labels_of_tagg
 use crate::trainer::fine_tuning::labelled::{
     Columns, TaggedText, TaskError, TextExample, read_tagged, tags_of_characters, tags_of_tokens,
 };
-use crate::trainer::model::{cross_entropy, int_tensor};
+use crate::trainer::model::int_tensor;
 use crate::trainer::tokenizer::SpecialIds;
 use crate::types::metrics::{self, Judged};
 
@@ -72,7 +72,7 @@ impl Definition for Ner {
             None => {
                 let rows: Vec<i32> = batch.words.iter().flat_map(|rows| rows.clone()).map(|row| row as i32).collect();
                 let logits = logits.select(0, int_tensor(&rows, device));
-                mean(cross_entropy(logits, int_tensor(&batch.answers, device)), batch.answers.len())
+                mean(asked.losses(logits, &batch.answers), batch.answers.len())
             }
         }
     }
