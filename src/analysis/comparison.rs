@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::kept::Kept;
+use super::ped_anova::{Input, Leaning};
 use super::statistics::decimals_for;
 pub use crate::store::RunState;
 use crate::types::metrics::Basis;
@@ -154,6 +156,8 @@ pub struct Comparison {
     pub negligible: Option<f64>,
     /// What a reader has to know before any result, in sentences.
     pub cautions: Vec<String>,
+    /// Which axes set the best cells apart takes thousands of samples; found once for all who ask.
+    pub leanings: Kept<Input, Vec<Leaning>>,
 }
 
 impl Comparison {

@@ -85,6 +85,7 @@ pub(crate) fn sweep_over(experiment: &str, axes: Vec<Axis>, seeds: u64) -> Compa
         }],
         negligible: None,
         cautions: Vec::new(),
+        leanings: Default::default(),
     }
 }
 

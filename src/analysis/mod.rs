@@ -16,6 +16,7 @@ mod effects;
 pub(crate) mod fixture;
 mod found_axes;
 mod importance;
+mod kept;
 mod luck;
 mod means;
 mod noncentral;

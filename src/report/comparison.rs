@@ -64,6 +64,7 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
         floors,
         negligible: experiment.report.negligible,
         cautions: Vec::new(),
+        leanings: Default::default(),
     })
 }
 
@@ -126,6 +127,7 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
         baseline: None,
         negligible: None,
         cautions: Vec::new(),
+        leanings: Default::default(),
     };
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
 }
