@@ -82,6 +82,8 @@ pub struct StepGradients {
 pub struct Evaluation {
     /// Every metric, in a fixed order.
     pub metrics: Vec<Measurement>,
+    /// What is known in more detail than metrics tell; in no digest chain.
+    pub facts: Vec<(String, serde_json::Value)>,
     /// The metric by which checkpoints are told better from worse: a loss.
     pub criterion: Measurement,
     /// What a schedule that watches the valid loss watches.
@@ -324,9 +326,12 @@ fn take(
     folder: &CheckpointDir,
     recorder: &mut dyn Recorder,
 ) -> Result<(), TrainError> {
-    let Evaluation { metrics, criterion, watched } = evaluation;
+    let Evaluation { metrics, facts, criterion, watched } = evaluation;
     state.chain.extend(state.step, &metrics);
     recorder.evaluation(state.step, &metrics)?;
+    for (name, value) in facts {
+        recorder.fact(&name, value)?;
+    }
     state.plateau.observe(spec.schedule(), spec.optimizer().lr, watched);
     check_finite(state.step, &[criterion])?;
     if criterion.1 < state.best {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::*;
 use crate::analysis::{AxisKind, RunState, fixture};
 use crate::plot::figure::{Colour, Ink, LegendItem, Mark, Sample, Scale};
@@ -47,6 +49,7 @@ pub(in crate::plot) fn every_sweep() -> Vec<(&'static str, Comparison)> {
         ("many axes", wide),
         ("drawn cells", fixture::drawn(24)),
         ("sizes", fixture::sized(5)),
+        ("answers", answers()),
         (
             "map",
             fixture::sweep_over(
@@ -56,6 +59,25 @@ pub(in crate::plot) fn every_sweep() -> Vec<(&'static str, Comparison)> {
             ),
         ),
     ]
+}
+
+/// Runs that tell in detail which class they took for which, and how they found each kind of entity.
+pub(in crate::plot) fn answers() -> Comparison {
+    let mut comparison = fixture::sweep();
+    for (i, run) in comparison.runs.iter_mut().enumerate() {
+        let wrong = |truth: usize| (i + 3 * truth) % 7;
+        let row = |truth: usize| {
+            let counts = (0..3).map(|answer| if answer == truth { 40 - 2 * wrong(truth) } else { wrong(truth) });
+            counts.collect::<Vec<_>>()
+        };
+        let confusion = json!({"labels": ["0", "neutral", "2"], "counts": [row(0), row(1), row(2)]});
+        let kinds = ["DT", "LC", "OG", "PS"].iter().enumerate();
+        let kinds =
+            kinds.map(|(k, kind)| json!({"kind": kind, "right": 5 * k + i % 3, "predicted": 20, "true": 20 + k}));
+        run.facts.insert("valid_confusion".to_owned(), confusion);
+        run.facts.insert("valid_entities".to_owned(), kinds.collect());
+    }
+    comparison
 }
 
 /// One axis of twelve rates, each twice as high.

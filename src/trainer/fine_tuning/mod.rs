@@ -129,11 +129,17 @@ impl Stage for FineTuning<'_> {
         let scores = prediction::judge(model, self.spec, &self.examples.valid.examples, device);
         let loss = scores.loss;
         let mut found = scores.on(|judged| &judged.valid);
+        let mut facts = Vec::new();
+        if is_last {
+            facts.push(scores.detail.fact("valid"));
+        }
         let test = &self.examples.test.examples;
         if is_last && !test.is_empty() {
-            found.extend(prediction::judge(model, self.spec, test, device).on(|judged| &judged.test));
+            let scores = prediction::judge(model, self.spec, test, device);
+            found.extend(scores.on(|judged| &judged.test));
+            facts.push(scores.detail.fact("test"));
         }
-        Evaluation { metrics: found, criterion: (&metrics::LOSS.valid, loss), watched: loss }
+        Evaluation { metrics: found, facts, criterion: (&metrics::LOSS.valid, loss), watched: loss }
     }
 }
 
