@@ -117,6 +117,8 @@ pub struct Floor {
     /// Half of the 95 % interval of what the held-out sample of an evaluation gives: a run that does no better than the
     /// floor can be off it by so much. Absent where nobody knows.
     pub error: Option<f64>,
+    /// The least and the greatest of the runs' own values, of which this is the mean; absent where all runs have the same.
+    pub range: Option<(f64, f64)>,
     /// What it is and why it matters, in a sentence.
     pub explanation: String,
 }
