@@ -106,11 +106,10 @@ fn percent(share: f64) -> String {
 mod tests {
     use super::*;
     use crate::analysis::fixture;
-    use crate::plot::charts::tests::answers;
 
     #[test]
     fn rows_are_what_is_right_and_the_first_class_is_on_top() {
-        let figure = confusion(&answers()).unwrap();
+        let figure = confusion(&fixture::answered()).unwrap();
         assert_eq!(
             figure.panels.iter().map(|panel| panel.title.as_str()).collect::<Vec<_>>(),
             ["best: size=mini mask_ratio=0.30 nsp=off", "baseline: size=tiny mask_ratio=0.15 nsp=off"]

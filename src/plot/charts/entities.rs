@@ -91,11 +91,10 @@ fn caption(counts: &[usize]) -> String {
 mod tests {
     use super::*;
     use crate::analysis::fixture;
-    use crate::plot::charts::tests::answers;
 
     #[test]
     fn each_kind_has_a_row_and_each_cell_a_dot_in_it() {
-        let figure = entities(&answers()).unwrap();
+        let figure = entities(&fixture::answered()).unwrap();
         let panel = &figure.panels[0];
         let rows = panel.y.ticks.iter().map(|tick| tick.text.as_str()).collect::<Vec<_>>();
         assert_eq!(rows, ["PS (23)", "OG (22)", "LC (21)", "DT (20)"]);

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
-
 use super::*;
 use crate::analysis::{AxisKind, RunState, fixture};
 use crate::plot::figure::{Colour, Ink, LegendItem, Mark, Sample, Scale};
@@ -49,7 +47,7 @@ pub(in crate::plot) fn every_sweep() -> Vec<(&'static str, Comparison)> {
         ("many axes", wide),
         ("drawn cells", fixture::drawn(24)),
         ("sizes", fixture::sized(5)),
-        ("answers", answers()),
+        ("answers", fixture::answered()),
         (
             "map",
             fixture::sweep_over(
@@ -59,25 +57,6 @@ pub(in crate::plot) fn every_sweep() -> Vec<(&'static str, Comparison)> {
             ),
         ),
     ]
-}
-
-/// Runs that tell in detail which class they took for which, and how they found each kind of entity.
-pub(in crate::plot) fn answers() -> Comparison {
-    let mut comparison = fixture::sweep();
-    for (i, run) in comparison.runs.iter_mut().enumerate() {
-        let wrong = |truth: usize| (i + 3 * truth) % 7;
-        let row = |truth: usize| {
-            let counts = (0..3).map(|answer| if answer == truth { 40 - 2 * wrong(truth) } else { wrong(truth) });
-            counts.collect::<Vec<_>>()
-        };
-        let confusion = json!({"labels": ["0", "neutral", "2"], "counts": [row(0), row(1), row(2)]});
-        let kinds = ["DT", "LC", "OG", "PS"].iter().enumerate();
-        let kinds =
-            kinds.map(|(k, kind)| json!({"kind": kind, "right": 5 * k + i % 3, "predicted": 20, "true": 20 + k}));
-        run.facts.insert("valid_confusion".to_owned(), confusion);
-        run.facts.insert("valid_entities".to_owned(), kinds.collect());
-    }
-    comparison
 }
 
 /// One axis of twelve rates, each twice as high.
@@ -258,6 +237,24 @@ fn logarithmic_axes_have_three_ticks_and_names_are_unique() {
             }
         }
     }
+}
+
+/// What is of a run, a cell or a setting says so, each thing once; what is of an axis, or of a pair of values, cannot.
+#[test]
+fn marks_say_whose_they_are() {
+    // A schedule that all runs have is of nobody in particular.
+    let of_axes = ["importance", "effects", "schedules"];
+    for_every_figure(|name, sweep, figure| {
+        for panel in &figure.panels {
+            let ranges = panel.owned.iter().map(|owned| owned.marks.clone()).filter(|range| !range.is_empty());
+            let mut owned = vec![0; panel.marks.len()];
+            ranges.for_each(|range| owned[range].iter_mut().for_each(|times| *times += 1));
+            assert!(owned.iter().all(|times| *times < 2), "{name}: {owned:?}");
+            // With one axis, what is shared by cells of all its values has no setting.
+            let is_free = of_axes.contains(&figure.kind) || sweep.axes.len() < 2;
+            assert!(is_free || owned.contains(&1), "{name}, {}", panel.title);
+        }
+    });
 }
 
 /// A leader begins where a line ends.
