@@ -1,9 +1,10 @@
 //! Newtypes that every module shares, and nothing else: ids, hashes, the digest chain, steps, seeds, metric names. The metrics
-//! that training records are in [`metrics`].
+//! that training records are in [`metrics`], how the answers of a task fall out in [`answers`].
 //!
 //! A value of one of these types is valid by construction: the constructor is the only place that checks. The
 //! content hash lives here too, because specs, corpora, tokenizers, weights and the digest chain are all named by it.
 
+pub mod answers;
 pub mod metrics;
 
 use std::fmt;

@@ -7,7 +7,7 @@
 
 use super::comparison::{Axis, AxisKind, CellKey, Comparison, Goal};
 use super::luck::Design;
-use super::ped_anova::{Classes, classes_of, ped_anova};
+use super::ped_anova::{Input, classes_of, ped_anova};
 use super::statistics::{Interval, mean, rank_correlation};
 
 /// Nothing is said about fewer cells.
@@ -41,7 +41,8 @@ pub(super) fn associations(comparison: &Comparison, design: &Design) -> Vec<Asso
         let places = finished.iter().map(|(key, _)| place(key)).collect::<Vec<_>>();
         classes_of(&by_size(axis, &places), axis.kind == AxisKind::Numeric)
     });
-    let leanings = ped_anova(&classes.collect::<Vec<Classes>>(), &badness.collect::<Vec<_>>());
+    let input = Input { axes: classes.collect(), badness: badness.collect() };
+    let leanings = comparison.leanings.get(input, ped_anova);
     let found = axes.into_iter().zip(leanings).map(|(axis, leaning)| {
         let number = |key: &CellKey| key.value(&axis.name)?.parse::<f64>().ok();
         let pairs = finished.iter().filter_map(|(key, mean)| Some((number(key)?, *mean))).collect::<Vec<_>>();
@@ -67,4 +68,26 @@ fn by_size(axis: &Axis, places: &[Option<usize>]) -> Vec<Option<usize>> {
     let mut rank = vec![0; order.len()];
     order.iter().enumerate().for_each(|(i, &place)| rank[place] = i);
     places.iter().map(|place| place.map(|place| rank[place])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::fixture;
+
+    /// What is kept of one comparison is not told of another that it became.
+    #[test]
+    fn what_is_kept_follows_the_outcomes() {
+        let mut comparison = fixture::drawn(20);
+        let found = |comparison: &Comparison| associations(comparison, &Design::of(comparison));
+        let before = found(&comparison);
+        assert_eq!(found(&comparison), before);
+        fixture::fill(&mut comparison, |run| {
+            run.axis("dropout").and_then(|rate| rate.parse().ok()).unwrap_or_default()
+        });
+        let after = found(&comparison);
+        assert!(before[1].p > 0.05 && after[1].p < 0.01, "{before:?} {after:?}");
+        comparison.leanings = Default::default();
+        assert_eq!(found(&comparison), after);
+    }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::kept::Kept;
+use super::ped_anova::{Input, Leaning};
 use super::statistics::decimals_for;
 pub use crate::store::RunState;
 use crate::types::metrics::Basis;
@@ -115,6 +117,8 @@ pub struct Floor {
     /// Half of the 95 % interval of what the held-out sample of an evaluation gives: a run that does no better than the
     /// floor can be off it by so much. Absent where nobody knows.
     pub error: Option<f64>,
+    /// The least and the greatest of the runs' own values, of which this is the mean; absent where all runs have the same.
+    pub range: Option<(f64, f64)>,
     /// What it is and why it matters, in a sentence.
     pub explanation: String,
 }
@@ -154,6 +158,8 @@ pub struct Comparison {
     pub negligible: Option<f64>,
     /// What a reader has to know before any result, in sentences.
     pub cautions: Vec<String>,
+    /// Which axes set the best cells apart takes thousands of samples; found once for all who ask.
+    pub leanings: Kept<Input, Vec<Leaning>>,
 }
 
 impl Comparison {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::comparison::{Axis, AxisKind, Comparison, Floor, Goal, Point, RunData, RunState};
 use crate::types::{ContentHash, MetricName, RunId, Seed, SpecHash, Timestamp};
 
@@ -81,10 +83,12 @@ pub(crate) fn sweep_over(experiment: &str, axes: Vec<Axis>, seeds: u64) -> Compa
             label: "unigram entropy".to_owned(),
             value: 6.12,
             error: None,
+            range: None,
             explanation: "what a model reaches that knows only how frequent each token is".to_owned(),
         }],
         negligible: None,
         cautions: Vec::new(),
+        leanings: Default::default(),
     }
 }
 
@@ -111,6 +115,25 @@ pub(crate) fn drawn(cells: usize) -> Comparison {
         let power = run.axis("lr").and_then(|rate| rate.parse::<f64>().ok()).map_or(0.0, f64::log10);
         5.0 + 0.4 * (power + 2.2).powi(2) + 0.03 * noise.normal()
     });
+    comparison
+}
+
+/// Runs that tell in detail which class they took for which, and how they found each kind of entity.
+pub(crate) fn answered() -> Comparison {
+    let mut comparison = sweep();
+    for (i, run) in comparison.runs.iter_mut().enumerate() {
+        let wrong = |truth: usize| (i + 3 * truth) % 7;
+        let row = |truth: usize| {
+            let counts = (0..3).map(|answer| if answer == truth { 40 - 2 * wrong(truth) } else { wrong(truth) });
+            counts.collect::<Vec<_>>()
+        };
+        let confusion = json!({"labels": ["0", "neutral", "2"], "counts": [row(0), row(1), row(2)]});
+        let kinds = ["DT", "LC", "OG", "PS"].iter().enumerate();
+        let kinds =
+            kinds.map(|(k, kind)| json!({"kind": kind, "right": 5 * k + i % 3, "predicted": 20, "true": 20 + k}));
+        run.facts.insert("valid_confusion".to_owned(), confusion);
+        run.facts.insert("valid_entities".to_owned(), kinds.collect());
+    }
     comparison
 }
 

@@ -235,20 +235,25 @@ impl Design {
                 None => alike.push((shape, vec![(part, size)])),
             }
         }
+        // So many plots tell their own scatter, whatever they add.
+        if alike.len() > 1 && parts.len() >= MANY_PLOTS {
+            let own = alike.iter().flat_map(|(_, its)| own_variances(its)).collect::<Vec<_>>();
+            let known = own.iter().map(|(variance, n, _)| Some(((*variance)?, *n as f64 - 1.0)));
+            if let Some(known) = known.collect::<Option<Vec<_>>>() {
+                let (variance, degrees) = Spread::of(known)?.of_sum(&own);
+                return Some(Measured { mean, standard_error: variance.sqrt(), degrees });
+            }
+        }
         let sums = alike.iter().map(|(shape, its)| self.scatter_of(shape, its));
-        // Where the sums differ, the same seeds scatter them: what is known of one is not known anew of the next.
-        let (variance, degrees) =
-            sums.collect::<Option<Vec<_>>>()?.into_iter().reduce(|a, b| (a.0 + b.0, a.1.min(b.1)))?;
-        Some(Measured { mean, standard_error: variance.sqrt(), degrees })
+        let sums = sums.collect::<Option<Vec<_>>>()?;
+        let variance = sums.iter().map(|(variance, _)| variance).sum::<f64>();
+        Some(Measured { mean, standard_error: variance.sqrt(), degrees: degrees_of_sums(&sums) })
     }
 
     /// The variance of the plots that add the same sum, each at its size, with its degrees of freedom: from these plots
     /// and all others that have the sum's cells.
     fn scatter_of(&self, shape: &Shape, parts: &[(&Part, f64)]) -> Option<(f64, f64)> {
-        let own = parts.iter().map(|(part, size)| {
-            (sample_variance(&part.values).map(|v| v / size.powi(2)), part.values.len(), size.powi(2))
-        });
-        let own = own.collect::<Vec<_>>();
+        let own = own_variances(parts);
         let form = shape.0.iter().copied().collect::<BTreeMap<_, _>>();
         let values = (0..self.plots.len()).map(|plot| match parts.iter().position(|(part, _)| part.plot == plot) {
             Some(i) => (own[i].0, own[i].1),
@@ -305,6 +310,24 @@ struct Part {
     form: BTreeMap<usize, f64>,
     /// One for each seed.
     values: Vec<f64>,
+}
+
+/// For each plot its variance at size 1 (if it has one), its seeds and its squared size.
+fn own_variances(parts: &[(&Part, f64)]) -> Vec<(Option<f64>, usize, f64)> {
+    let of = |(part, size): &(&Part, f64)| {
+        (sample_variance(&part.values).map(|v| v / size.powi(2)), part.values.len(), size.powi(2))
+    };
+    parts.iter().map(of).collect()
+}
+
+/// The degrees of freedom of a sum of variances that are each known with degrees of their own: Satterthwaite's (1946), and no
+/// more than the best known of them has. His formula takes the estimates for independent; those of cells that share luck
+/// rise and fall together, and two of them say no more than one.
+fn degrees_of_sums(sums: &[(f64, f64)]) -> f64 {
+    let (least, most) = sums.iter().fold((f64::MAX, 0.0_f64), |(least, most), (_, f)| (f.min(least), f.max(most)));
+    let variance = sums.iter().map(|(v, _)| v).sum::<f64>();
+    let fourth = sums.iter().map(|(v, f)| v * v / f).sum::<f64>();
+    if variance > 0.0 { (variance * variance / fourth).clamp(least, most) } else { least }
 }
 
 /// Weights whose largest is 1.
@@ -570,6 +593,42 @@ mod tests {
         let one = degrees(&[1e6, 1.0, 2.0, 1e-3, 1.0, 3.0, 1.0, 1e-4], 1.0);
         assert!((1.0..1.01).contains(&one), "{one}");
         assert!(degrees(&[1.0, 2.0, 3.0, 4.0], 4.0) > degrees(&[1.0, 20.0, 30.0, 4.0], 4.0));
+    }
+
+    #[test]
+    fn sums_have_satterthwaites_degrees_and_no_more_than_the_best_known() {
+        assert_eq!(degrees_of_sums(&[(1.0, 5.0)]), 5.0);
+        // By hand: (1 + 3)^2 / (1 / 2 + 9 / 8); a sum of equals would have 8, of which one alone has 4.
+        assert!((degrees_of_sums(&[(1.0, 2.0), (3.0, 8.0)]) - 8.0).abs() < 1e-12);
+        assert!((degrees_of_sums(&[(3.0, 2.0), (1.0, 8.0)]) - 16.0 / (4.5 + 0.125)).abs() < 1e-12);
+        assert_eq!(degrees_of_sums(&[(1.0, 4.0), (1.0, 4.0)]), 4.0);
+        assert_eq!(degrees_of_sums(&[(0.0, 3.0), (0.0, 4.0)]), 3.0);
+    }
+
+    /// By hand: cells are missing in some plots, so that plots add different sums; four of them tell their own scatter.
+    #[test]
+    fn many_plots_of_different_sums_have_their_own_variances() {
+        let axes = vec![
+            fixture::axis("size", &["a", "b"], AxisKind::Category),
+            fixture::axis("mask", &["l", "m"], AxisKind::Category),
+            fixture::axis("schedule", &["x", "y"], AxisKind::Category),
+        ];
+        let mut noise = Noise::new(5);
+        let mut comparison = fixture::sweep_over("holes", axes, 4);
+        fixture::own_luck(&mut comparison, &["size", "mask"]);
+        fixture::fill(&mut comparison, |_| noise.normal());
+        comparison.runs.retain(|run| run.axis("mask") == Some("l") || run.axis("schedule") == Some("x"));
+        let design = Design::of(&comparison);
+        let y = |cell: usize| design.outcomes[cell].values().copied().collect::<Vec<_>>();
+        // Cells: size a: (l, x) (l, y) (m, x); size b the same.
+        let groups = (0..3).map(|cell| vec![(cell + 3, 1.0), (cell, -1.0)]).collect::<Vec<_>>();
+        let sums = [vec![0, 1], vec![2], vec![3, 4], vec![5]];
+        let variances = sums.map(|cells| {
+            let of_seed = |s: usize| cells.iter().map(|&cell| y(cell)[s] / 3.0).sum::<f64>();
+            sample_variance(&(0..4).map(of_seed).collect::<Vec<_>>()).unwrap() / 4.0
+        });
+        let measured = design.measure(&groups).unwrap().measured.unwrap();
+        assert!((measured.standard_error - variances.iter().sum::<f64>().sqrt()).abs() < 1e-12);
     }
 
     #[test]

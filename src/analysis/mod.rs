@@ -6,6 +6,7 @@
 //! (`verdicts`), under one error rate for the whole report. Nothing is sub-sampled or dropped in silence: a failed run is a row that says so.
 
 mod anova;
+mod answers;
 mod associations;
 mod cautions;
 mod comparison;
@@ -16,6 +17,7 @@ mod effects;
 pub(crate) mod fixture;
 mod found_axes;
 mod importance;
+mod kept;
 mod luck;
 mod means;
 mod noncentral;
@@ -35,6 +37,7 @@ mod trend;
 mod verdicts;
 
 pub use anova::{Row as VarianceRow, Source as VarianceSource};
+pub use answers::{Confusions, EntityScore, confusions, entity_scores, looked_at, side};
 pub use cautions::cautions;
 pub use comparison::{Axis, AxisKind, Cell, CellKey, Comparison, Floor, Goal, Point, RunData, RunState};
 pub use diff::{LeafDifference, MetricDelta, diff_leaves, metric_deltas};

@@ -28,7 +28,7 @@ const MOST_CLASSES: usize = 4;
 
 /// How much one axis sets the best cells apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Leaning {
+pub struct Leaning {
     pub share: f64,
     /// 95 % by the bootstrap over cells, centred on the share.
     pub interval: Interval,
@@ -39,8 +39,15 @@ pub(super) struct Leaning {
 /// The class of every cell on one axis; absent where the cell does not have the axis.
 pub(super) type Classes = Vec<Option<usize>>;
 
-/// How much each axis sets the best cells apart. `badness` is lower for better cells, one for each entry of the classes.
-pub(super) fn ped_anova(axes: &[Classes], badness: &[f64]) -> Vec<Leaning> {
+/// The classes of each axis, and for each cell a number that is lower for better ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    pub(super) axes: Vec<Classes>,
+    pub(super) badness: Vec<f64>,
+}
+
+/// How much each axis sets the best cells apart.
+pub(super) fn ped_anova(Input { axes, badness }: &Input) -> Vec<Leaning> {
     let samples = (4_000_000 / badness.len().max(1)).clamp(100, SAMPLES);
     axes.iter().enumerate().map(|(i, classes)| leaning(classes, badness, samples, i as u64)).collect()
 }
@@ -210,8 +217,8 @@ mod tests {
         for _ in 0..trials {
             let points = (0..cells).map(|_| [noise.unit(), noise.unit(), noise.unit()]).collect::<Vec<_>>();
             let axes = [0, 1, 2].map(|axis| points.iter().map(|x| Some((2.0 * x[axis]) as usize)).collect::<Classes>());
-            let outcomes = points.iter().map(|x| x[0].max(x[1])).collect::<Vec<_>>();
-            for (i, leaning) in ped_anova(&axes, &outcomes).iter().enumerate() {
+            let badness = points.iter().map(|x| x[0].max(x[1])).collect::<Vec<_>>();
+            for (i, leaning) in ped_anova(&Input { axes: axes.to_vec(), badness }).iter().enumerate() {
                 let truth = if i < 2 { 1.0 / 3.0 } else { 0.0 };
                 shares[i] += leaning.share / trials as f64;
                 covered[i] += f64::from(u8::from(leaning.interval.contains(truth))) / trials as f64;
@@ -269,12 +276,11 @@ mod tests {
 
     #[test]
     fn the_same_cells_have_the_same_numbers_and_an_absent_axis_weighs_less() {
-        let outcomes = (0..32).map(f64::from).collect::<Vec<_>>();
         let whole = (0..32).map(|i| Some(i / 8)).collect::<Classes>();
         let half = (0..32).map(|i| (i < 16).then_some(i / 4)).collect::<Classes>();
-        let axes = [whole, half];
-        let found = ped_anova(&axes, &outcomes);
-        assert_eq!(found, ped_anova(&axes, &outcomes));
+        let input = Input { axes: vec![whole, half], badness: (0..32).map(f64::from).collect() };
+        let found = ped_anova(&input);
+        assert_eq!(found, ped_anova(&input));
         close(found[0].share, 1.0, 1e-12);
         close(found[1].share, 0.5, 1e-12);
     }

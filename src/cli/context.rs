@@ -123,7 +123,12 @@ impl Context {
 
     /// Where the reports of an experiment are kept: a folder below the store, whatever the experiment is called.
     pub fn report_folder(&self, name: &str) -> PathBuf {
-        self.runs.join("reports").join(plain_name(name))
+        self.reports().join(plain_name(name))
+    }
+
+    /// Where all reports are kept.
+    pub fn reports(&self) -> PathBuf {
+        self.runs.join("reports")
     }
 }
 

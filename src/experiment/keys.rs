@@ -153,7 +153,7 @@ macro_rules! figures {
 #[rustfmt::skip]
 figures![
     "curves", "axes", "importance", "effects", "means", "pareto", "parallel", "schedules", "parameters", "time",
-    "slices", "heatmap", "paired", "scaling", "gap", "search", "timeline"
+    "slices", "heatmap", "paired", "scaling", "gap", "search", "timeline", "confusion", "entities"
 ];
 
 const SECTIONS: &[&str] = &[

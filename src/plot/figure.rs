@@ -207,7 +207,7 @@ pub enum Mark {
     Zero {
         x: f64,
     },
-    /// A filled rectangle with words in its middle, in an ink that stands out from it.
+    /// A filled rectangle with lines of words in its middle, in an ink that stands out from it.
     Tile {
         centre: (f64, f64),
         width: f64,

@@ -255,6 +255,7 @@ mod tests {
         }
         let explanation = String::new();
         comparison.floors.push(Floor {
+            range: None,
             metric: accuracy,
             label: "two neighbours".to_owned(),
             value: 0.2,

@@ -65,6 +65,7 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
         floors,
         negligible: experiment.report.negligible,
         cautions: caution.into_iter().collect(),
+        leanings: Default::default(),
     })
 }
 
@@ -128,6 +129,7 @@ pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<
         baseline: None,
         negligible: None,
         cautions: caution.into_iter().collect(),
+        leanings: Default::default(),
     };
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
 }
@@ -173,10 +175,14 @@ fn incomparable(stored: &[StoredRun], metric: &MetricName) -> Option<String> {
 }
 
 /// Axes from the settings that differ, and every run with its place on them.
+///
+/// Words are in the order in which runs were planned with them, which is that of the file, and not of the alphabet: of two
+/// values, the same is the reference whether runs are named by their file or by a query.
 fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
     // Runs that were all stored under schema 1 are told apart by what they say; it says nothing beside newer ones.
     let restate = stored.iter().any(|run| run.planned().is_ok_and(|spec| spec.schema == Schema::Second));
-    let settings = stored.iter().map(|run| settings(run, restate)).collect::<Vec<_>>();
+    let mut settings = stored.iter().map(|run| settings(run, restate)).collect::<Vec<_>>();
+    declared(stored, &mut settings);
     let keys = settings.iter().flat_map(BTreeMap::keys).cloned().collect::<BTreeSet<_>>();
     let mut keys = keys.into_iter().collect::<Vec<_>>();
     keys.sort_by_key(|key| place(key));
@@ -185,7 +191,12 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
     let mut names = keys::short_names(&all).into_iter();
     let axes = found.iter().map(|axis| axis.named(&names.by_ref().take(axis.keys.len()).collect::<Vec<_>>()));
     let mut axes = axes.collect::<Vec<_>>();
+    let order = by_plan(stored);
     for (axis, found) in axes.iter_mut().zip(&found) {
+        if axis.kind != AxisKind::Numeric {
+            let first = |value: &String| order.iter().position(|&run| found.values[run].as_ref() == Some(value));
+            axis.values.sort_by_key(first);
+        }
         axis.redraws_luck = found.keys.iter().any(|key| keys::redraws_luck(key.trim_start_matches(OF_INPUT)));
     }
     let of_run = |i: usize| {
@@ -194,6 +205,35 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
     };
     let runs = stored.iter().enumerate().map(|(i, run)| run_data(run, of_run(i))).collect();
     (axes, runs)
+}
+
+/// The places of the runs in the order in which they were planned.
+fn by_plan(stored: &[StoredRun]) -> Vec<usize> {
+    let planned = |run: &StoredRun| run.provenance["planned_at"].as_str().map(str::to_owned);
+    let mut order = (0..stored.len()).collect::<Vec<_>>();
+    order.sort_by_key(|&i| (planned(&stored[i]), stored[i].id.clone()));
+    order
+}
+
+/// Adds what the experiments of all runs swept and what is no setting of a run by itself, as a preset is: it is one word
+/// for all that it sets.
+fn declared(stored: &[StoredRun], settings: &mut [BTreeMap<String, String>]) {
+    let swept = |run: &StoredRun| match &run.provenance["experiment"]["axes"] {
+        serde_json::Value::Object(axes) => axes.iter().map(|(k, v)| (k.clone(), spelling::axis_value(v))).collect(),
+        _ => BTreeMap::new(),
+    };
+    let swept = stored.iter().map(swept).collect::<Vec<_>>();
+    let Some(first) = swept.first() else { return };
+    let is_new = |key: &&String| {
+        let is_left_out = is_seed(key) || keys::BOOKKEEPING.contains(&key.as_str());
+        !is_left_out
+            && swept.iter().all(|its| its.contains_key(*key))
+            && !settings.iter().any(|its| its.contains_key(*key))
+    };
+    let new = first.keys().filter(is_new).cloned().collect::<Vec<_>>();
+    for (run, its) in settings.iter_mut().zip(&swept) {
+        run.extend(new.iter().map(|key| (key.clone(), its[key].clone())));
+    }
 }
 
 /// The settings of a run and of the runs that it is made from, as a person would write them, the seeds left out.
@@ -341,7 +381,8 @@ fn facts_into_floors(runs: &[RunData]) -> Vec<Floor> {
         });
         let explanation = known.explanation.to_owned() + &coarse.unwrap_or_default();
         let metric = known.metric.metric_name();
-        Some(Floor { metric, label: known.label.into(), value, error, explanation })
+        let range = (high > low).then_some((low, high));
+        Some(Floor { metric, label: known.label.into(), value, error, range, explanation })
     };
     let mut floors: Vec<Floor> = metrics::FLOORS.iter().filter_map(floor).collect();
     floors.extend(floors_of_tasks(runs));
@@ -369,7 +410,7 @@ fn floors_of_tasks(runs: &[RunData]) -> Vec<Floor> {
         let examples = side.and_then(|side| mean(&facts(runs, &format!("{side}_examples"))));
         let error =
             examples.filter(|n| *n > 0.0).map(|n| TWO_SIDED_95 * (value * (1.0 - value)).max(0.0).sqrt() / n.sqrt());
-        Some(Floor { metric: metric.parse().ok()?, label, value, error, explanation })
+        Some(Floor { metric: metric.parse().ok()?, label, value, error, range: None, explanation })
     };
     read.into_iter().filter_map(floor).collect()
 }

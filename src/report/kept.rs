@@ -1,4 +1,5 @@
-//! Reports are kept: each in a folder of its own below the name of its experiment, the newest as `latest`, all in a list.
+//! Reports are kept: each in a folder of its own below the name of its experiment, the newest as `latest`, all in a list; and
+//! a list of all experiments stands above them.
 //!
 //! The folder is named by the day and by a hash of what the report says, so that the same runs compared again are the same
 //! report. Nothing here deletes or overwrites what is not the program's own.
@@ -6,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use maud::{DOCTYPE, html};
+use maud::{DOCTYPE, Markup, html};
 use serde::{Deserialize, Serialize};
 
 use super::ReportError;
@@ -63,6 +64,14 @@ pub fn keep(shelf: &Path, folder: &Path, entry: &Entry) -> Result<(), ReportErro
     write(&shelf.join("index.html"), &list(shelf, &entry.experiment))?;
     // Where the only report of a name was before reports were kept.
     write(&shelf.join(PAGE), &leading_to(&format!("{LATEST}/{PAGE}")))
+}
+
+/// Writes the list of all experiments with reports below `root`, each with its newest.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn list_experiments(root: &Path) -> Result<(), ReportError> {
+    write(&root.join("index.html"), &all(root))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ReportError> {
@@ -125,36 +134,92 @@ fn hash_of(folder: &str) -> Option<&str> {
     (is_day && is_hash).then_some(hash)
 }
 
-/// The page that lists all reports on a shelf, the newest first.
-fn list(shelf: &Path, experiment: &str) -> String {
+/// The reports on a shelf with their folders, the newest first.
+fn entries(shelf: &Path) -> Vec<(String, Entry)> {
     let read = |name: String| {
         let text = fs::read_to_string(shelf.join(&name).join(ENTRY)).ok()?;
         Some((name, serde_json::from_str::<Entry>(&text).ok()?))
     };
     let mut entries = folders(shelf).into_iter().filter_map(read).collect::<Vec<_>>();
     entries.sort_by(|a, b| (b.1.drawn_at, &b.0).cmp(&(a.1.drawn_at, &a.0)));
+    entries
+}
+
+/// The page that lists all reports on a shelf, the newest first.
+fn list(shelf: &Path, experiment: &str) -> String {
+    let body = html! {
+        h1 { "Reports of " (experiment) }
+        p { a href={ (LATEST) "/" (PAGE) } { "The newest" } }
+        @for (name, entry) in entries(shelf) {
+            article {
+                h2 { a href={ (encoded(&name)) "/" (PAGE) } { (name) } }
+                (told(&entry))
+            }
+        }
+    };
+    page_of(&format!("Reports of {experiment}"), &body)
+}
+
+/// The page that lists all experiments, the one with the newest report first.
+fn all(root: &Path) -> String {
+    let found = shelves(root).into_iter().filter_map(|(path, folder)| {
+        let entries = entries(&folder);
+        let newest = entries.first()?.1.clone();
+        Some((path, newest, entries.len()))
+    });
+    let mut found = found.collect::<Vec<_>>();
+    found.sort_by(|a, b| (b.1.drawn_at, &a.0).cmp(&(a.1.drawn_at, &b.0)));
+    let body = html! {
+        h1 { "Reports" }
+        @for (path, newest, count) in found {
+            article {
+                h2 { a href={ (path) "/" (LATEST) "/" (PAGE) } { (newest.experiment) } }
+                (told(&newest))
+                @if count > 1 { p { a href={ (path) "/index.html" } { "All " (count) " reports" } } }
+            }
+        }
+    };
+    page_of("Reports", &body)
+}
+
+/// The folders in which reports are kept, with their paths below `root`: one for each name, and below it one for each part of
+/// an experiment that is shown in parts.
+fn shelves(root: &Path) -> Vec<(String, PathBuf)> {
+    let below = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| hash_of(name).is_none() && name != LATEST).collect::<Vec<_>>()
+    };
+    let mut found = Vec::new();
+    for name in below(root) {
+        let (path, folder) = (encoded(&name), root.join(&name));
+        let parts = below(&folder).into_iter().map(|part| (format!("{path}/{}", encoded(&part)), folder.join(part)));
+        found.extend(parts);
+        found.push((path, folder));
+    }
+    found
+}
+
+/// What an entry says.
+fn told(entry: &Entry) -> Markup {
+    html! {
+        p { (entry.answer) }
+        p.when { "drawn " (minute(entry.drawn_at)) ", " (entry.finished) " of " (entry.runs) " runs finished" }
+    }
+}
+
+fn page_of(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Reports of " (experiment) }
+                title { (title) }
                 style { (maud::PreEscaped(LIST_STYLE)) }
             }
-            body {
-                main {
-                    h1 { "Reports of " (experiment) }
-                    p { a href={ (LATEST) "/" (PAGE) } { "The newest" } }
-                    @for (name, entry) in &entries {
-                        article {
-                            h2 { a href={ (encoded(name)) "/" (PAGE) } { (name) } }
-                            p { (entry.answer) }
-                            p.when { "drawn " (minute(entry.drawn_at)) ", " (entry.finished) " of " (entry.runs) " runs finished" }
-                        }
-                    }
-                }
-            }
+            body { main { (body) } }
         }
     };
     page.into_string()
@@ -204,6 +269,23 @@ mod tests {
         assert_eq!((latest().as_str(), place(&first) < place(&second)), ("first", true));
         assert_eq!(fs::read_to_string(&foreign).unwrap(), "mine");
         assert!(fs::read_to_string(shelf.join(PAGE)).unwrap().contains("url=latest/report.html"));
+    }
+
+    #[test]
+    fn every_experiment_is_listed_with_its_newest_report() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        draw(&root.join("한글 name"), "old", "2026-01-31T09:00:00Z");
+        draw(&root.join("한글 name"), "new <answer>", "2026-02-02T09:00:00Z");
+        draw(&root.join("parts/vocab_size=4000"), "a part", "2026-02-01T09:00:00Z");
+        fs::create_dir(root.join("empty")).unwrap();
+        list_experiments(root).unwrap();
+        let page = fs::read_to_string(root.join("index.html")).unwrap();
+        let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
+        assert!(place("new &lt;answer&gt;") < place("a part") && page.matches("<article>").count() == 2);
+        place(&format!("href=\"{}/latest/report.html\"", encoded("한글 name")));
+        place(&format!("href=\"parts/{}/latest/report.html\"", encoded("vocab_size=4000")));
+        place("All 2 reports");
     }
 
     /// A folder that somebody called `latest` is not replaced, and leads on.

@@ -29,9 +29,13 @@ pub fn minute(at: Timestamp) -> String {
     format!("{} {} UTC", &text[..10], &text[11..16])
 }
 
-/// A p-value: three decimals, or that it is smaller.
+/// A p-value: three decimals, or that it is smaller. One just below 0.05 is not rounded up to it.
 pub fn p_value(p: f64) -> String {
-    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+    match p {
+        p if p < 0.001 => "< 0.001".to_owned(),
+        p if (0.0495..0.05).contains(&p) => format!("{:.4}", (p * 1e4).floor() / 1e4),
+        p => format!("{p:.3}"),
+    }
 }
 
 /// `-1,234.50` with a true minus sign.
@@ -60,6 +64,7 @@ mod tests {
     fn numbers_are_grouped_and_rounded() {
         let spelled = [decimal(-1_234.5, 2), decimal(999.6, 0), decimal(1e6, 0), decimal(-0.001, 2), p_value(0.000_2)];
         assert_eq!(spelled, ["\u{2212}1,234.50", "1,000", "1,000,000", "0.00", "< 0.001"]);
+        assert_eq!([0.049_96, 0.049_4, 0.05, 1.0].map(p_value), ["0.0499", "0.049", "0.050", "1.000"]);
     }
 
     #[test]

@@ -35,8 +35,12 @@ const FILE: &str = r#"
 "#;
 
 fn planned() -> (Experiment, Plan) {
+    planned_of(FILE)
+}
+
+fn planned_of(file: &str) -> (Experiment, Plan) {
     let alone = &mut |_: &str, _: &str| Err("stands on no file".to_owned());
-    let experiment = plan::read(FILE, "rates.toml", &[], alone).unwrap();
+    let experiment = plan::read(file, "rates.toml", &[], alone).unwrap();
     let hash = ContentHash::of(b"");
     let facts = CorpusFacts { hash, format: CorpusFormat::Demo, bytes: 1, documents: None };
     let plan = plan::plan(&experiment, |_| Ok::<_, String>(facts)).unwrap();
@@ -473,6 +477,29 @@ fn a_plan_and_a_query_find_the_same() {
     assert_eq!(cells(by_plan), cells(found.comparison));
     let refused = of_query(&["nobody".to_owned()], &experiment.metric, &store).unwrap_err();
     assert!(refused.is_of_request(), "{refused}");
+}
+
+/// Words in the order of the file, and a preset by its name: whoever names the experiment sees what its file shows.
+#[test]
+fn a_query_names_and_orders_axes_as_the_file_does() {
+    let grid = "\"model.preset\" = [\"nano\", \"micro\"]\n\"schedule.kind\" = [\"linear\", \"constant\"]\n";
+    let file = FILE
+        .replace("preset = \"nano\"", "hidden_dropout_prob = 0.0")
+        .replace("\"optimizer.lr\" = [1e-3, 2e-3]\n", grid);
+    let (experiment, plan) = planned_of(&file);
+    let (_folder, store, _) = trained(&plan);
+    let axes = |comparison: &crate::analysis::Comparison| {
+        comparison.axes.iter().map(|axis| (axis.name.clone(), axis.values.clone())).collect::<Vec<_>>()
+    };
+    let by_plan = of_plan(&experiment, &plan, &store).unwrap();
+    let found = of_query(&["rates".to_owned()], &experiment.metric, &store).unwrap().comparison;
+    assert_eq!(axes(&found), axes(&by_plan));
+    assert_eq!(found.axes[1].values, ["linear", "constant"]);
+    assert!(found.axes[0].also.iter().any(|also| also.contains("hidden_size")), "{:?}", found.axes[0]);
+    let effects = |comparison: &crate::analysis::Comparison| {
+        crate::analysis::marginal_effects(comparison).iter().map(crate::analysis::Effect::name).collect::<Vec<_>>()
+    };
+    assert_eq!(effects(&found), effects(&by_plan));
 }
 
 /// A reproduction is not the latest, while there is anything else; and a comparison knows the word.

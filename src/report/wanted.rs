@@ -76,9 +76,10 @@ mod tests {
     #[test]
     fn every_figure_is_of_a_kind_and_every_kind_has_a_figure() {
         let mut figures = figures();
-        // What only other sweeps have: drawn cells, more values, models of many sizes.
+        // What only other sweeps have: drawn cells, more values, models of many sizes, answers in detail.
         figures.extend(standard_figures(&fixture::drawn(24), &Choice::default()));
         figures.extend(standard_figures(&fixture::sized(5), &Choice::default()));
+        figures.extend(standard_figures(&fixture::answered(), &Choice::default()));
         let kinds = figures.iter().map(|figure| figure.kind).collect::<std::collections::BTreeSet<_>>();
         assert_eq!(kinds, keys::FIGURES.iter().copied().collect());
         assert!(figures.iter().all(|figure| wanted("").has(figure) && Wanted::everything().has(figure)));

@@ -114,6 +114,8 @@ pub struct StepGradients {
 pub struct Evaluation {
     /// Every metric, in a fixed order.
     pub metrics: Vec<Measurement>,
+    /// What is known in more detail than metrics tell; in no digest chain.
+    pub facts: Vec<(String, serde_json::Value)>,
     /// The metric by which checkpoints are told better from worse.
     pub criterion: Measurement,
     /// What a schedule that watches the valid loss watches.
@@ -374,9 +376,8 @@ fn take(
     folder: &CheckpointDir,
     recorder: &mut dyn Recorder,
 ) -> Result<(), TrainError> {
-    let Evaluation { metrics, criterion, watched } = evaluation;
-    state.chain.extend(state.step, &metrics);
-    recorder.evaluation(state.step, &metrics)?;
+    record(&evaluation, state, recorder)?;
+    let Evaluation { criterion, watched, .. } = evaluation;
     state.plateau.observe(spec.schedule(), spec.optimizer().lr, watched);
     check_finite(state.step, &[criterion])?;
     let cost = match criterion.0.goal {
@@ -414,9 +415,15 @@ fn judge<S: Stage>(
     };
     recorder.fact(JUDGED_STEP, json!(step.0))?;
     let evaluation = stage.evaluate(&model.valid(), true, &device.clone().inner());
+    record(&evaluation, state, recorder)?;
+    Ok(model)
+}
+
+/// Records what an evaluation found, and extends the chain with its metrics.
+fn record(evaluation: &Evaluation, state: &mut State, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
     state.chain.extend(state.step, &evaluation.metrics);
     recorder.evaluation(state.step, &evaluation.metrics)?;
-    Ok(model)
+    evaluation.facts.iter().try_for_each(|(name, value)| recorder.fact(name, value.clone()))
 }
 
 /// The fact that says which step's weights came out of a run that chooses, and were judged at its end.
@@ -695,7 +702,8 @@ mod tests {
             let at = self.evaluations.fetch_add(1, Ordering::Relaxed) as usize;
             let score = self.scores.get(at).copied().unwrap_or(0.0);
             let metric = &metrics::ACCURACY.valid;
-            Evaluation { metrics: vec![(metric, score)], criterion: (metric, score), watched: 0.0 }
+            let metrics = vec![(metric, score)];
+            Evaluation { metrics, facts: Vec::new(), criterion: (metric, score), watched: 0.0 }
         }
     }
 

@@ -284,6 +284,7 @@ fn show_part(
         let finished = comparison.runs.iter().filter(|run| run.state == RunState::Finished).count();
         let counts = [finished, comparison.runs.len()];
         kept::keep(&shelf, &folder, &Entry::new(&comparison.experiment, now, &answer.headline, counts))?;
+        kept::list_experiments(&context.reports())?;
         shown = shelf.join("latest").join("report.html");
     }
     match drawing.print {

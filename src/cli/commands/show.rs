@@ -10,6 +10,7 @@ use crate::clock;
 use crate::report::find::find_run;
 use crate::report::record::RunRecord;
 use crate::store::{StoredRun, Subject};
+use crate::types::answers::Detail;
 
 /// What `ablate show` takes.
 #[derive(Debug, clap::Args)]
@@ -68,7 +69,14 @@ fn print(context: &Context, run: &StoredRun) {
         Some([vec![name.to_string()], numbers.to_vec(), vec![last.step.to_string()]].concat())
     });
     section("Metrics", &table(&columns, rows));
-    let facts = run.history.facts.iter().map(|(name, value)| vec![name.clone(), text(value)]);
+    let told = |name: &str, value: &serde_json::Value| {
+        if Detail::is_fact(name) {
+            "a table: `ablate show RUN --json`, and the figures".to_owned()
+        } else {
+            text(value)
+        }
+    };
+    let facts = run.history.facts.iter().map(|(name, value)| vec![name.clone(), told(name, value)]);
     section("Facts", &table(&[("fact", Align::Left), ("value", Align::Left)], facts));
     let torn = torn(run.history.torn_bytes);
     section("Warnings", &run.history.warnings.iter().chain(&torn).cloned().collect::<Vec<_>>().join("\n"));

@@ -7,7 +7,7 @@ use super::parts::{SHADES, dot, on_shade, shade};
 use super::positions::scale_axis;
 use crate::analysis::statistics::decimals_for;
 use crate::analysis::{Axis, Comparison, Goal, Means, importance, is_full_grid};
-use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, LegendItem, Mark, Panel, Sample};
+use crate::plot::figure::{Colour, Figure, HEIGHT_PT, Ink, LegendItem, Mark, Owner, Panel, Sample};
 use crate::plot::ticks::named_axis;
 
 /// A grid with fewer means is read more easily as lines.
@@ -85,6 +85,7 @@ fn tiles(comparison: &Comparison, across: &Axis, up: &Axis) -> Option<(Panel, St
         ink,
     };
     for (at, mean) in &found {
+        let since = panel.so_far();
         panel.marks.push(match mean {
             Some(mean) => {
                 let share = goodness(comparison, mean.mean, (low, high));
@@ -92,6 +93,8 @@ fn tiles(comparison: &Comparison, across: &Axis, up: &Axis) -> Option<(Panel, St
             }
             None => tile(*at, Ink::Grid, "\u{2013}".to_owned(), Ink::Text),
         });
+        let of = |axis: &Axis, place: f64| (axis.name.clone(), axis.values[place as usize].clone());
+        panel.give(since, Owner::Settings(vec![of(across, at.0), of(up, at.1)]));
     }
     let counts = found.iter().filter_map(|(_, mean)| Some(mean.as_ref()?.n)).collect::<Vec<_>>();
     let others = comparison.axes.iter().filter(|axis| axis.values.len() > 1);
@@ -116,16 +119,16 @@ fn dots(comparison: &Comparison, across: &Axis, up: &Axis) -> Option<(Panel, Str
     let cells = comparison.cells();
     let found = cells.iter().filter_map(|cell| {
         let (x, y) = (place(across, cell.key.value(&across.name))?, place(up, cell.key.value(&up.name))?);
-        Some(((x, y), means.of_cell(&cell.key)?.mean))
+        Some(((x, y), means.of_cell(&cell.key)?.mean, &cell.key))
     });
     let mut found = found.collect::<Vec<_>>();
     if found.len() < LEAST_DOTS {
         return None;
     }
-    let values = found.iter().map(|(_, mean)| *mean).collect::<Vec<_>>();
+    let values = found.iter().map(|(_, mean, _)| *mean).collect::<Vec<_>>();
     let range = extent(values.iter().copied())?;
     let axis = |axis: &Axis, of: fn(&(f64, f64)) -> f64| {
-        extent(found.iter().map(|(at, _)| of(at))).map(|(low, high)| scale_axis(axis, low, high))
+        extent(found.iter().map(|(at, ..)| of(at))).map(|(low, high)| scale_axis(axis, low, high))
     };
     let mut panel = empty_panel(String::new(), axis(across, |at| at.0)?, axis(up, |at| at.1)?);
     // Colour is by rank: a few diverged cells would leave one shade for all others.
@@ -133,7 +136,11 @@ fn dots(comparison: &Comparison, across: &Axis, up: &Axis) -> Option<(Panel, Str
     sorted.sort_by(|a, b| if comparison.goal == Goal::Minimize { b.total_cmp(a) } else { a.total_cmp(b) });
     let rank = |value: f64| sorted.iter().position(|&v| v == value).unwrap_or(0) as f64 / (sorted.len() - 1) as f64;
     found.sort_by(|a, b| rank(a.1).total_cmp(&rank(b.1)));
-    panel.marks.extend(found.iter().map(|(at, mean)| dot(*at, 5.0, shade(rank(*mean)), true)));
+    for (at, mean, key) in &found {
+        let since = panel.so_far();
+        panel.marks.push(dot(*at, 5.0, shade(rank(*mean)), true));
+        panel.give(since, Owner::cell(key));
+    }
     let decimals = decimals_for((range.1 - range.0) / 10.0).min(4);
     let colours = (0..SHADES).map(|i| Colour::full(shade(f64::from(i) / f64::from(SHADES - 1))));
     let (worst, best) = (sorted[0], sorted[sorted.len() - 1]);

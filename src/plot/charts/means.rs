@@ -8,7 +8,7 @@ use super::estimates::{Drawn, Estimates};
 use super::finals::{quantity, value_axis, worst};
 use super::positions::Positions;
 use crate::analysis::{Axis, AxisKind, CellKey, Comparison, is_full_grid, strongest_axes};
-use crate::plot::figure::{Colour, Dash, Figure, Ink, Label, LegendItem, Mark, Panel, Sample, Stroke};
+use crate::plot::figure::{Colour, Dash, Figure, Ink, Label, LegendItem, Mark, Owner, Panel, Sample, Stroke};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::short;
 
@@ -147,11 +147,15 @@ fn draw_plot(plot: &Plot<'_>, drawn: &[Option<Drawn>], comparison: &Comparison, 
         let mut means = means.collect::<Vec<_>>();
         means.sort_by(|a, b| a.0.total_cmp(&b.0));
         let points = means.iter().filter_map(|(x, one)| Some((*x, one.as_ref()?.mean))).collect::<Vec<_>>();
+        let since = panel.so_far();
         if let (Some(&at), Some((axis, value))) = (points.last(), series.value) {
             panel.labels.push(Label { at, text: short(&axis.values[value]), colour });
         }
         let dash = Dash::nth(series.value.map_or(0, |(_, value)| value));
         panel.marks.push(Mark::Line { points, stroke: Stroke { colour, width: 1.3, dash } });
+        if let Some((axis, value)) = series.value {
+            panel.give(since, Owner::Settings(vec![(axis.name.clone(), axis.values[value].clone())]));
+        }
         for (x, one) in means {
             match one {
                 Some(one) => one.alone().draw(x, (ink, true), panel),

@@ -4,8 +4,10 @@
 //! everywhere, says in its caption what its bars mean and how many seeds they rest on, and splits into panels before its
 //! lines become too many to tell apart.
 
+mod confusion;
 mod curves;
 mod encoding;
+mod entities;
 mod estimates;
 mod finals;
 mod forest;
@@ -27,8 +29,10 @@ mod search;
 mod slices;
 mod timeline;
 
+pub use confusion::confusion;
 pub use curves::{Along, Smoothing, learning_curves};
 pub use encoding::{Choice, metric_label};
+pub use entities::entities;
 pub use finals::final_by_axis;
 pub use forest::{baseline_forest, marginal_forest};
 pub use gap::train_and_valid;
@@ -86,6 +90,8 @@ pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure>
     figures.extend(slices(comparison));
     figures.extend(heat_map(comparison));
     figures.extend(paired_seeds(comparison));
+    figures.extend(confusion(comparison));
+    figures.extend(entities(comparison));
     figures.extend([Along::Steps].into_iter().chain(more).filter_map(curves));
     figures.extend(train_and_valid(comparison, &watched, choice));
     figures.extend(scaling_law(comparison));

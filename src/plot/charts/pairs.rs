@@ -8,7 +8,7 @@ use super::finals::quantity;
 use super::parts::{dot, line};
 use crate::analysis::statistics::mean;
 use crate::analysis::{Axis, Comparison};
-use crate::plot::figure::{Colour, Dash, Figure, Ink, LegendItem, Panel, PlotAxis, Sample, Stroke};
+use crate::plot::figure::{Colour, Dash, Figure, Ink, LegendItem, Owner, Panel, PlotAxis, Sample, Stroke};
 use crate::plot::ticks::{linear_axis, named_axis, signed};
 use crate::types::Seed;
 
@@ -19,14 +19,18 @@ const MOST_VALUES: usize = 5;
 const MOST_PANELS: usize = 6;
 
 /// The outcomes of one seed in one setting of the other axes, by place on the axis.
-type Pair = Vec<f64>;
+struct Pair {
+    setting: Vec<(String, String)>,
+    values: Vec<f64>,
+}
 
 /// One panel for each axis along which seeds are shared. Absent where there is none: luck is then drawn anew.
 pub fn paired_seeds(comparison: &Comparison) -> Option<Figure> {
     let is_list = |axis: &&Axis| (2..=MOST_VALUES).contains(&axis.values.len()) && !axis.is_continuous();
     let paired = comparison.axes.iter().filter(is_list).map(|axis| (axis, pairs(comparison, axis)));
     let paired = paired.filter(|(_, pairs)| pairs.len() >= LEAST_PAIRS).take(MOST_PANELS).collect::<Vec<_>>();
-    let (low, high) = extent(paired.iter().flat_map(|(_, pairs)| pairs.iter().flatten().copied()))?;
+    let (low, high) =
+        extent(paired.iter().flat_map(|(_, pairs)| pairs.iter().flat_map(|pair| pair.values.iter().copied())))?;
     let pad = 0.06 * (high - low).max(1e-9);
     let unit = metric_label(&comparison.metric).split_once(" (").map_or(String::new(), |(_, unit)| format!(" ({unit}"));
     let mut y = linear_axis(format!("against the setting{unit}"), low - pad, high + pad, 5);
@@ -67,27 +71,32 @@ fn legend() -> Vec<LegendItem> {
 
 /// The seeds that finished at every value of `axis`, for each setting of the other axes, less the setting's mean.
 fn pairs(comparison: &Comparison, axis: &Axis) -> Vec<Pair> {
-    let mut settings = BTreeMap::<Vec<&str>, BTreeMap<Seed, Vec<Option<f64>>>>::new();
+    let mut settings = BTreeMap::<Vec<(String, String)>, BTreeMap<Seed, Vec<Option<f64>>>>::new();
     for run in &comparison.runs {
         let others = comparison.axes.iter().filter(|other| other.name != axis.name);
-        let setting = others.map(|other| run.axis(&other.name).unwrap_or_default()).collect();
+        let value = |other: &Axis| (other.name.clone(), run.axis(&other.name).unwrap_or_default().to_owned());
+        let setting = others.map(value).collect();
         let place = axis.values.iter().position(|value| run.axis(&axis.name) == Some(value));
         if let (Some(place), Some(outcome)) = (place, run.outcome(&comparison.metric)) {
             let seeds = settings.entry(setting).or_default();
             seeds.entry(run.seed).or_insert_with(|| vec![None; axis.values.len()])[place].get_or_insert(outcome);
         }
     }
-    let of_setting = |seeds: BTreeMap<Seed, Vec<Option<f64>>>| {
-        let whole = seeds.into_values().filter_map(|values| values.into_iter().collect::<Option<Pair>>());
+    let of_setting = |(setting, seeds): (Vec<(String, String)>, BTreeMap<Seed, Vec<Option<f64>>>)| {
+        let whole = seeds.into_values().filter_map(|values| values.into_iter().collect::<Option<Vec<f64>>>());
         let whole = whole.collect::<Vec<_>>();
         let middle = mean(&whole.concat()).unwrap_or(0.0);
-        whole.into_iter().map(move |pair| pair.into_iter().map(|value| value - middle).collect())
+        let pair = move |values: Vec<f64>| Pair {
+            setting: setting.clone(),
+            values: values.into_iter().map(|value| value - middle).collect(),
+        };
+        whole.into_iter().map(pair)
     };
-    settings.into_values().flat_map(of_setting).collect()
+    settings.into_iter().flat_map(of_setting).collect()
 }
 
 fn panel(comparison: &Comparison, axis: &Axis, pairs: &[Pair], y: &PlotAxis) -> Panel {
-    let is_better = |pair: &Pair| comparison.goal.prefers(pair[pair.len() - 1], pair[0]);
+    let is_better = |pair: &Pair| comparison.goal.prefers(pair.values[pair.values.len() - 1], pair.values[0]);
     let better = pairs.iter().filter(|pair| is_better(pair)).count();
     let title = format!("{}: {better} of {} better", axis.name, pairs.len());
     let mut x = named_axis(&axis.name, &axis.values);
@@ -96,10 +105,15 @@ fn panel(comparison: &Comparison, axis: &Axis, pairs: &[Pair], y: &PlotAxis) -> 
     let points = |pair: &[f64]| pair.iter().enumerate().map(|(i, &value)| (i as f64, value)).collect::<Vec<_>>();
     for pair in pairs {
         let ink = if is_better(pair) { Ink::Category(0) } else { Ink::Category(1) };
-        panel.marks.push(line(points(pair), Colour::full(ink), 0.8, Dash::Solid));
-        panel.marks.extend(points(pair).into_iter().map(|at| dot(at, 1.7, ink, true)));
+        let since = panel.so_far();
+        panel.marks.push(line(points(&pair.values), Colour::full(ink), 0.8, Dash::Solid));
+        panel.marks.extend(points(&pair.values).into_iter().map(|at| dot(at, 1.7, ink, true)));
+        if !pair.setting.is_empty() {
+            panel.give(since, Owner::Settings(pair.setting.clone()));
+        }
     }
-    let means = (0..axis.values.len()).filter_map(|i| mean(&pairs.iter().map(|pair| pair[i]).collect::<Vec<_>>()));
+    let means =
+        (0..axis.values.len()).filter_map(|i| mean(&pairs.iter().map(|pair| pair.values[i]).collect::<Vec<_>>()));
     let means = means.collect::<Vec<_>>();
     panel.marks.push(line(points(&means), Colour::full(Ink::Text), 2.0, Dash::Solid));
     panel.marks.extend(points(&means).into_iter().map(|at| dot(at, 2.8, Ink::Text, true)));

@@ -8,7 +8,7 @@ use super::finals::{add_floors, quantity};
 use super::parts::{dot, line};
 use crate::analysis::statistics::mean;
 use crate::analysis::{Comparison, Cost, Goal, LEAST_SIZES, ScalingLaw};
-use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Mark};
+use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Mark, Owner};
 use crate::plot::ticks::{linear_axis, log_axis, si};
 
 /// How far beyond the largest compute the law is drawn.
@@ -22,14 +22,14 @@ const APART: f64 = 1.25;
 pub fn scaling_law(comparison: &Comparison) -> Option<Figure> {
     let runs = comparison.runs.iter().filter_map(|run| {
         let compute = Cost::Flops.of(run);
-        (compute > 0.0).then_some((run.parameters, compute, run.outcome(&comparison.metric)?))
+        (compute > 0.0).then_some((run.parameters, compute, run.outcome(&comparison.metric)?, run))
     });
     let runs = runs.collect::<Vec<_>>();
     let sizes = distinct_sizes(runs.iter().map(|(size, ..)| *size).collect());
     if sizes.len() < LEAST_SIZES || comparison.goal != Goal::Minimize {
         return None;
     }
-    let points = runs.iter().map(|&(_, compute, loss)| (compute, loss)).collect::<Vec<_>>();
+    let points = runs.iter().map(|&(_, compute, loss, _)| (compute, loss)).collect::<Vec<_>>();
     let law = ScalingLaw::fit(&points);
     let (first, last) = extent(points.iter().map(|(x, _)| *x))?;
     let (low, high) = extent(points.iter().map(|(_, y)| *y))?;
@@ -54,10 +54,14 @@ pub fn scaling_law(comparison: &Comparison) -> Option<Figure> {
         panel.marks.push(line(curve(first, last), colour, 1.7, Dash::Solid));
         panel.marks.push(line(curve(last, end), colour, 1.3, Dash::Dashed));
     }
-    panel.marks.extend(points.iter().map(|&at| dot(at, 2.4, Ink::Text, true)));
+    for &(_, x, y, run) in &runs {
+        let since = panel.so_far();
+        panel.marks.push(dot((x, y), 2.4, Ink::Text, true));
+        panel.give(since, Owner::run(run));
+    }
     for size in &sizes {
         let of = runs.iter().filter(|(other, ..)| nearest(&sizes, *other) == Some(size));
-        let (xs, ys): (Vec<f64>, Vec<f64>) = of.map(|&(_, x, y)| (x, y)).unzip();
+        let (xs, ys): (Vec<f64>, Vec<f64>) = of.map(|&(_, x, y, _)| (x, y)).unzip();
         let at = (mean(&xs)?, mean(&ys)?);
         panel.marks.push(Mark::Note { at, text: si(*size as f64), colour: Colour::full(Ink::Text) });
     }

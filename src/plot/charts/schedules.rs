@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::curves::{STEP_LABEL, coordinates, extent};
 use super::encoding::{colours_of, empty_panel, names};
 use crate::analysis::{Axis, Comparison, Point, RunData, strongest_axes};
-use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, LegendItem, Mark, PlotAxis, Sample, Scale, Stroke};
+use crate::plot::figure::{
+    Colour, Dash, Figure, HEIGHT_PT, Ink, LegendItem, Mark, Owner, PlotAxis, Sample, Scale, Stroke,
+};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, log_axis, short, si};
 use crate::types::MetricName;
@@ -49,12 +51,12 @@ pub fn schedules(comparison: &Comparison, metric: &MetricName) -> Option<Figure>
         _ => vec![LegendItem::Heading(names(&axes))],
     };
     // Those of the same value of the main axis are drawn in the same colour, and apart by dashes while those last.
-    let mut lines = distinct.iter().map(|(points, runs)| (points, runs[0])).collect::<Vec<_>>();
+    let mut lines = distinct.iter().map(|(points, runs)| (points, runs[0], shared(runs))).collect::<Vec<_>>();
     let place = |axis: Option<&Axis>, run: &RunData| {
         axis.and_then(|axis| axis.values.iter().position(|value| Some(value.as_str()) == run.axis(&axis.name)))
     };
-    lines.sort_by_key(|(_, run)| (place(main, run), place(other, run)));
-    for (points, run) in lines {
+    lines.sort_by_key(|(_, run, _)| (place(main, run), place(other, run)));
+    for (points, run, settings) in lines {
         let ink =
             main.and_then(|axis| Some(palette.ink(&axis.name, run.axis(&axis.name)?))).unwrap_or(Ink::Category(0));
         let dash = match other {
@@ -65,7 +67,12 @@ pub fn schedules(comparison: &Comparison, metric: &MetricName) -> Option<Figure>
         let shown = coordinates(points, 1.0);
         // Where a schedule is 0 or next to it, a logarithmic axis has no place for it.
         let shown = shown.into_iter().filter(|&(_, rate)| panel.y.scale == Scale::Linear || rate >= panel.y.low);
-        panel.marks.push(Mark::Line { points: shown.collect(), stroke });
+        let mark = Mark::Line { points: shown.collect(), stroke };
+        let since = panel.so_far();
+        panel.marks.push(mark);
+        if !settings.is_empty() {
+            panel.give(since, Owner::Settings(settings));
+        }
         let values = axes.iter().filter_map(|axis| run.axis(&axis.name)).map(short).collect::<Vec<_>>();
         if is_named && !values.is_empty() {
             legend.push(LegendItem::Entry { sample: Sample::Line(stroke), text: values.join(", ") });
@@ -87,6 +94,13 @@ pub fn schedules(comparison: &Comparison, metric: &MetricName) -> Option<Figure>
         columns: 1,
         panels: vec![panel],
     })
+}
+
+/// The settings that all of the runs have.
+fn shared(runs: &[&RunData]) -> Vec<(String, String)> {
+    let mut settings = runs.first().map_or_else(Vec::new, |run| run.axes.clone());
+    settings.retain(|(axis, value)| runs.iter().all(|run| run.axis(axis) == Some(value)));
+    settings
 }
 
 /// The axes whose value differs between schedules and never within one, the strongest first.

@@ -5,7 +5,7 @@ use super::encoding::{empty_panel, metric_label, seed_count};
 use super::finals::quantity;
 use super::parts::{dot, label, line};
 use crate::analysis::{Axis, Comparison, Means, is_full_grid};
-use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Panel};
+use crate::plot::figure::{Colour, Dash, Figure, HEIGHT_PT, Ink, Owner, Panel};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::{linear_axis, number};
 
@@ -21,23 +21,24 @@ fn is_search(comparison: &Comparison, cells: usize) -> bool {
 pub fn best_so_far(comparison: &Comparison) -> Option<Figure> {
     let finished = comparison.runs.iter().filter_map(|run| {
         let (_, end) = run.sessions.last()?;
-        Some((*end, run.outcome(&comparison.metric)?))
+        Some((*end, run.outcome(&comparison.metric)?, run))
     });
     let mut finished = finished.collect::<Vec<_>>();
     if !is_search(comparison, comparison.cells().len()) || finished.len() < LEAST_CELLS.min(8) {
         return None;
     }
-    finished.sort_by_key(|(end, _)| *end);
-    let (low, high) = extent(finished.iter().map(|(_, value)| *value))?;
+    finished.sort_by_key(|(end, ..)| *end);
+    let (low, high) = extent(finished.iter().map(|(_, value, _)| *value))?;
     let pad = 0.06 * (high - low).max(1e-9);
     let y = linear_axis(metric_label(&comparison.metric), low - pad, high + pad, 5);
     let count = finished.len() as f64;
     let mut panel = empty_panel(String::new(), linear_axis("finished runs", 0.0, count + 0.5, 6), y);
-    let (mut steps, mut best) = (Vec::new(), None::<f64>);
-    for (i, (_, value)) in finished.iter().enumerate() {
+    let (mut steps, mut best, mut dots) = (Vec::new(), None::<f64>, Vec::new());
+    for (i, (_, value, run)) in finished.iter().enumerate() {
         let x = (i + 1) as f64;
         let is_better = best.is_none_or(|best| comparison.goal.prefers(*value, best));
-        panel.marks.push(dot((x, *value), 2.2, if is_better { Ink::Category(0) } else { Ink::Muted }, is_better));
+        let ink = if is_better { Ink::Category(0) } else { Ink::Muted };
+        dots.push((dot((x, *value), 2.2, ink, is_better), Owner::run(run)));
         if is_better {
             steps.extend(best.map(|before| (x, before)));
             steps.push((x, *value));
@@ -46,7 +47,12 @@ pub fn best_so_far(comparison: &Comparison) -> Option<Figure> {
     }
     let last = (count, best?);
     steps.push(last);
-    panel.marks.insert(0, line(steps, Colour::full(Ink::Category(0)), 1.5, Dash::Solid));
+    panel.marks.push(line(steps, Colour::full(Ink::Category(0)), 1.5, Dash::Solid));
+    for (dot, owner) in dots {
+        let since = panel.so_far();
+        panel.marks.push(dot);
+        panel.give(since, owner);
+    }
     panel.labels.push(label(last, format!("best {}", number(last.1, 3)), Ink::Category(0)));
     Some(Figure {
         kind: "search",
@@ -88,7 +94,9 @@ pub fn distribution(comparison: &Comparison) -> Option<Figure> {
         None => add_steps(comparison, of(None), Ink::Category(0), &mut panel),
         Some(axis) => {
             for value in &axis.values {
+                let since = panel.so_far();
                 add_steps(comparison, of(Some(value)), palette.ink(&axis.name, value), &mut panel);
+                panel.give(since, Owner::Settings(vec![(axis.name.clone(), value.clone())]));
             }
         }
     }

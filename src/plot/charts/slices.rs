@@ -6,7 +6,7 @@ use super::finals::quantity;
 use super::parts::{dot, line};
 use super::positions::scale_axis;
 use crate::analysis::{Axis, Comparison, Means, Part, Trend, importance};
-use crate::plot::figure::{Colour, Dash, Figure, Ink, Mark, Panel, PlotAxis, Scale};
+use crate::plot::figure::{Colour, Dash, Figure, Ink, Mark, Owner, Panel, PlotAxis, Scale};
 use crate::plot::ticks::linear_axis;
 
 /// Axes that have a panel; the rest accounts for less.
@@ -31,7 +31,9 @@ pub fn slices(comparison: &Comparison) -> Option<Figure> {
     let y = linear_axis(metric_label(&comparison.metric), low - pad, high + pad, 5);
     let panel = |axis: &&Axis| {
         let place = |value: &str| value.parse::<f64>().ok().filter(|place| place.is_finite());
-        let points = found.iter().filter_map(|(cell, mean)| Some((place(cell.key.value(&axis.name)?)?, mean.mean)));
+        let points = found.iter().filter_map(|(cell, mean)| {
+            Some(((place(cell.key.value(&axis.name)?)?, mean.mean), Owner::cell(&cell.key)))
+        });
         slice(axis, &points.collect::<Vec<_>>(), part(axis), &y)
     };
     let panels = axes.iter().filter_map(panel).collect::<Vec<_>>();
@@ -61,15 +63,15 @@ pub fn slices(comparison: &Comparison) -> Option<Figure> {
     })
 }
 
-fn slice(axis: &Axis, points: &[(f64, f64)], part: Option<&Part>, y: &PlotAxis) -> Option<Panel> {
-    let (low, high) = extent(points.iter().map(|(x, _)| *x)).filter(|(low, high)| high > low)?;
+fn slice(axis: &Axis, points: &[((f64, f64), Owner)], part: Option<&Part>, y: &PlotAxis) -> Option<Panel> {
+    let (low, high) = extent(points.iter().map(|((x, _), _)| *x)).filter(|(low, high)| high > low)?;
     let x = scale_axis(axis, low, high);
     let along = |x_value: f64| if x.scale == Scale::Log10 { x_value.ln() } else { x_value };
     let title = part.map_or(axis.name.clone(), |part| format!("{}: {}", axis.name, words(part)));
     let is_clear = part.is_some_and(Part::is_clear);
     let mut panel = empty_panel(title, x.clone(), y.clone());
     let ink = if is_clear { Ink::Category(0) } else { Ink::Muted };
-    if let Some(trend) = Trend::fit(&points.iter().map(|&(x, y)| (along(x), y)).collect::<Vec<_>>()) {
+    if let Some(trend) = Trend::fit(&points.iter().map(|((x, y), _)| (along(*x), *y)).collect::<Vec<_>>()) {
         let places = (0..PLACES).map(|i| along(low) + (along(high) - along(low)) * i as f64 / (PLACES - 1) as f64);
         let back = |u: f64| if x.scale == Scale::Log10 { u.exp() } else { u };
         let fitted = places.map(|u| (back(u), trend.at(u))).collect::<Vec<_>>();
@@ -81,7 +83,11 @@ fn slice(axis: &Axis, points: &[(f64, f64)], part: Option<&Part>, y: &PlotAxis) 
         let middle = fitted.iter().map(|(x, (mean, _))| (*x, mean.clamp(y.low, y.high))).collect();
         panel.marks.push(line(middle, Colour::full(ink), if is_clear { 1.8 } else { 1.0 }, Dash::Solid));
     }
-    panel.marks.extend(points.iter().map(|&at| dot(at, 2.3, ink, true)));
+    for (at, owner) in points {
+        let since = panel.so_far();
+        panel.marks.push(dot(*at, 2.3, ink, true));
+        panel.give(since, owner.clone());
+    }
     Some(panel)
 }
 

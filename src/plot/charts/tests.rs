@@ -47,6 +47,7 @@ pub(in crate::plot) fn every_sweep() -> Vec<(&'static str, Comparison)> {
         ("many axes", wide),
         ("drawn cells", fixture::drawn(24)),
         ("sizes", fixture::sized(5)),
+        ("answers", fixture::answered()),
         (
             "map",
             fixture::sweep_over(
@@ -236,6 +237,24 @@ fn logarithmic_axes_have_three_ticks_and_names_are_unique() {
             }
         }
     }
+}
+
+/// What is of a run, a cell or a setting says so, each thing once; what is of an axis, or of a pair of values, cannot.
+#[test]
+fn marks_say_whose_they_are() {
+    // A schedule that all runs have is of nobody in particular.
+    let of_axes = ["importance", "effects", "schedules"];
+    for_every_figure(|name, sweep, figure| {
+        for panel in &figure.panels {
+            let ranges = panel.owned.iter().map(|owned| owned.marks.clone()).filter(|range| !range.is_empty());
+            let mut owned = vec![0; panel.marks.len()];
+            ranges.for_each(|range| owned[range].iter_mut().for_each(|times| *times += 1));
+            assert!(owned.iter().all(|times| *times < 2), "{name}: {owned:?}");
+            // With one axis, what is shared by cells of all its values has no setting.
+            let is_free = of_axes.contains(&figure.kind) || sweep.axes.len() < 2;
+            assert!(is_free || owned.contains(&1), "{name}, {}", panel.title);
+        }
+    });
 }
 
 /// A leader begins where a line ends.

@@ -3,7 +3,7 @@
 use super::encoding::empty_panel;
 use super::parts::line;
 use crate::analysis::{Comparison, RunData, RunState};
-use crate::plot::figure::{Colour, Dash, Figure, Ink, LegendItem, Mark, PlotAxis, Sample, Scale, Stroke, Tick};
+use crate::plot::figure::{Colour, Dash, Figure, Ink, LegendItem, Mark, Owner, PlotAxis, Sample, Scale, Stroke, Tick};
 use crate::plot::ticks::linear_axis;
 use crate::types::Timestamp;
 
@@ -50,6 +50,7 @@ pub fn timeline(comparison: &Comparison) -> Option<Figure> {
     for piece in &pieces {
         let y = -(piece.lane as f64);
         let colour = colour_of(piece, most);
+        let since = panel.so_far();
         panel.marks.push(line(vec![(piece.from / unit, y), (piece.to / unit, y)], colour, BAR_PT, Dash::Solid));
         // A thin gap tells neighbours apart.
         let edge =
@@ -59,6 +60,7 @@ pub fn timeline(comparison: &Comparison) -> Option<Figure> {
         if is_dead {
             panel.marks.push(Mark::Cross { at: (piece.to / unit, y), colour: Colour::full(Ink::Text) });
         }
+        panel.give(since, Owner::run(piece.run));
     }
     for &at in &pauses {
         panel.marks.push(Mark::Zero { x: at / unit });

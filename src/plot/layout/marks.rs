@@ -59,16 +59,19 @@ pub fn draw(mark: &Mark, map: &Map<'_>, fonts: &Fonts<'_>, shapes: &mut Vec<Shap
             let points = vec![corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)];
             let (across, centre) = (points[1].0 - points[0].0, map.at((*x, *y)));
             shapes.push(Shape::Area { points, colour: *colour, opacity: 1.0 });
-            let text = fonts.fit(text, size::TICK, false, across - 2.0);
-            shapes.push(Shape::Text(Text {
-                at: (centre.0, centre.1 + 0.36 * size::TICK),
-                text,
-                size: size::TICK,
-                bold: false,
-                anchor: Anchor::Middle,
-                colour: Colour::full(*ink),
-                upright: false,
-            }));
+            let middle = (text.lines().count() as f64 - 1.0) / 2.0;
+            for (line, words) in text.lines().enumerate() {
+                let down = (line as f64 - middle) * 1.2 * size::TICK;
+                shapes.push(Shape::Text(Text {
+                    at: (centre.0, centre.1 + 0.36 * size::TICK + down),
+                    text: fonts.fit(words, size::TICK, false, across - 2.0),
+                    size: size::TICK,
+                    bold: false,
+                    anchor: Anchor::Middle,
+                    colour: Colour::full(*ink),
+                    upright: false,
+                }));
+            }
         }
         Mark::Zero { x } => {
             let x = map.x(*x);

@@ -10,6 +10,7 @@ use crate::analysis::{
 };
 use crate::plot::Palette;
 use crate::plot::ticks::{number, si};
+use crate::report::spelling::p_value;
 use crate::types::metrics::Goal;
 
 /// What is not there.
@@ -155,7 +156,7 @@ pub(super) fn effects(about: &About, effects: &[Effect]) -> Option<Markup> {
 }
 
 fn p_cell(p: Option<f64>) -> Markup {
-    let text = p.map_or(NOTHING.to_owned(), |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") });
+    let text = p.map_or(NOTHING.to_owned(), p_value);
     html! { td.number data-v=[p] { (text) } }
 }
 

@@ -142,9 +142,15 @@ impl Stage for FineTuning<'_> {
         let scores = prediction::judge(model, self.spec, &self.examples.valid.examples, device);
         let loss = scores.loss;
         let mut found = scores.on(|judged| &judged.valid);
+        let mut facts = Vec::new();
+        if is_last {
+            facts.push(scores.detail.fact("valid"));
+        }
         let test = &self.examples.test.examples;
         if is_last && !test.is_empty() {
-            found.extend(prediction::judge(model, self.spec, test, device).on(|judged| &judged.test));
+            let scores = prediction::judge(model, self.spec, test, device);
+            found.extend(scores.on(|judged| &judged.test));
+            facts.push(scores.detail.fact("test"));
         }
         let decides = match self.selection() == Selection::default() {
             // As before there was a choice.
@@ -153,7 +159,7 @@ impl Stage for FineTuning<'_> {
         };
         let value = found.iter().find(|(metric, _)| *metric == decides).map(|(_, value)| *value);
         let criterion = (decides, value.expect("invariant: a task records what decides in it"));
-        Evaluation { metrics: found, criterion, watched: loss }
+        Evaluation { metrics: found, facts, criterion, watched: loss }
     }
 }
 

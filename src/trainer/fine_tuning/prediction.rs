@@ -11,6 +11,7 @@ use crate::plan::RunSpec;
 use crate::trainer::model::parameters::{Parameter, Weights};
 use crate::trainer::model::task::BertForTask;
 use crate::trainer::tokenizer::Tokenizer;
+use crate::types::answers::Detail;
 use crate::types::metrics::{self, Judged, Measurement, Metric};
 
 /// What the model of `spec` with these weights says about each text.
@@ -48,6 +49,8 @@ fn unlabelled<D: Definition>(encoder: &Encoder, texts: &[TextExample]) -> Side {
 pub struct Scores {
     pub loss: f64,
     scores: Vec<(&'static Judged, f64)>,
+    /// How the answers fall out by class or kind.
+    pub detail: Detail,
 }
 
 impl Scores {
@@ -76,8 +79,10 @@ pub fn judge(model: &BertForTask, spec: &RunSpec, examples: &[Example], device: 
         predicted.extend(batch);
     }
     let loss = total / f64::max(answers, 1.0);
-    let scores = with_definition!(stage.task, D => D::scores(examples, &predicted, &stage.labels));
-    Scores { loss, scores }
+    let (scores, detail) = with_definition!(stage.task, D => {
+        (D::scores(examples, &predicted, &stage.labels), D::detail(examples, &predicted, &stage.labels))
+    });
+    Scores { loss, scores, detail }
 }
 
 /// For each batch its mean loss, of how many answers, and what is said about each example.

@@ -19,6 +19,7 @@ use crate::plan::{RunSpec, TaskSpec};
 use crate::trainer::kernels::{Exponentials, exponentials};
 use crate::trainer::model::task::BertForTask;
 use crate::trainer::model::{TrainingPass, cross_entropy, int_tensor};
+use crate::types::answers::Detail;
 use crate::types::metrics::Judged;
 
 /// A task.
@@ -64,6 +65,9 @@ pub trait Definition {
 
     /// Every metric of the task, in a fixed order.
     fn scores(examples: &[Example], predicted: &[Predicted], labels: &[String]) -> Vec<(&'static Judged, f64)>;
+
+    /// How the answers fall out by class or kind.
+    fn detail(examples: &[Example], predicted: &[Predicted], labels: &[String]) -> Detail;
 }
 
 /// Evaluates an expression in which a name stands for the definition of a [`Task`](crate::plan::Task).

@@ -130,7 +130,7 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
         let loss = value(&metrics::VALID_MLM_LOSS).unwrap_or(f64::NAN);
         let nsp = value(&metrics::VALID_NSP_LOSS).unwrap_or(0.0);
         let watched = self.spec.objective().mlm_weight * loss + self.spec.objective().nsp_weight * nsp;
-        Evaluation { metrics: found, criterion: (&metrics::VALID_MLM_LOSS, loss), watched }
+        Evaluation { metrics: found, facts: Vec::new(), criterion: (&metrics::VALID_MLM_LOSS, loss), watched }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::analysis::{
 use crate::cli::context::Context;
 use crate::cli::format;
 use crate::cli::table::{Align, table};
+use crate::report::spelling::p_value;
 use crate::types::metrics::Goal;
 
 /// Prints cells, effects, importance, floors and the result.
@@ -50,11 +51,16 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
         printer.data(format!("{}\n", table(&columns, rows)));
     }
     print_importance(context, comparison);
-    for floor in &comparison.floors {
+    // Those of other metrics stand on the page, and in the answer where no run passes them.
+    for floor in comparison.floors_of(&comparison.metric) {
         let reached = comparison.runs.iter().filter_map(|run| run.outcome(&floor.metric));
         let best = Goal::usual(floor.metric.as_str()).best(reached);
         let (metric, value) = (&floor.metric, floor.in_words());
-        printer.data(format!("{metric}: {value} by {}, {} by the best run", floor.label, format::metric(best)));
+        let own = floor.range.map_or(String::new(), |(low, high)| {
+            let [low, high] = [low, high].map(|own| format::metric(Some(own)));
+            format!(" (mean over the runs, whose own are {low} to {high})")
+        });
+        printer.data(format!("{metric}: {value} by {}{own}, {} by the best run", floor.label, format::metric(best)));
     }
     printer.prose(&luck_in_words(comparison));
     printer.prose(&summary.statement());
@@ -72,7 +78,7 @@ fn print_importance(context: &Context, comparison: &Comparison) {
                 [("part", Align::Left), ("share of variance", Align::Right), ("p", Align::Right), ("", Align::Left)];
             let rows = found.parts.iter().map(|part| {
                 let p = part.adjusted_p;
-                let p = p.map_or_else(|| "-".into(), |p| if p < 1e-4 { "< 0.0001".into() } else { format!("{p:.4}") });
+                let p = p.map_or_else(|| "-".into(), p_value);
                 vec![part.name.clone(), part.share_in_words(), p, part.word().to_owned()]
             });
             printer.data(table(&columns, rows));

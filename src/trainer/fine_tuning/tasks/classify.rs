@@ -7,10 +7,11 @@ use burn::tensor::Tensor;
 use super::{Asked, Definition, Predicted, best, mean, probabilities};
 use crate::trainer::fine_tuning::examples::{Answer, Encoder, Example};
 use crate::trainer::fine_tuning::labelled::floors::{Floor, of_texts};
-use crate::trainer::fine_tuning::labelled::metrics::classification;
+use crate::trainer::fine_tuning::labelled::metrics::{classification, confusion};
 use crate::trainer::fine_tuning::labelled::texts::{check_texts, labels_of_texts};
 use crate::trainer::fine_tuning::labelled::{Columns, TaskError, TextExample, read_texts};
 use crate::trainer::tokenizer::SpecialIds;
+use crate::types::answers::Detail;
 use crate::types::metrics::{self, Judged};
 
 /// The task.
@@ -84,8 +85,7 @@ impl Definition for Classify {
     }
 
     fn scores(examples: &[Example], predicted: &[Predicted], _labels: &[String]) -> Vec<(&'static Judged, f64)> {
-        let gold: Vec<usize> = examples.iter().map(class_of).collect();
-        let found: Vec<usize> = predicted.iter().map(predicted_class).collect();
+        let (gold, found) = classes(examples, predicted);
         let scores = classification(&gold, &found);
         vec![
             (&metrics::ACCURACY, scores.accuracy),
@@ -93,6 +93,16 @@ impl Definition for Classify {
             (&metrics::MACRO_F1, scores.macro_f1),
         ]
     }
+
+    fn detail(examples: &[Example], predicted: &[Predicted], labels: &[String]) -> Detail {
+        let (gold, found) = classes(examples, predicted);
+        Detail::Confusion(confusion(&gold, &found, labels))
+    }
+}
+
+/// The true classes and the answers.
+fn classes(examples: &[Example], predicted: &[Predicted]) -> (Vec<usize>, Vec<usize>) {
+    (examples.iter().map(class_of).collect(), predicted.iter().map(predicted_class).collect())
 }
 
 fn class_of(example: &Example) -> usize {

@@ -10,13 +10,14 @@ use super::{Asked, Definition, Predicted, best, mean, values};
 use crate::trainer::fine_tuning::batch::{full_words, row_tags};
 use crate::trainer::fine_tuning::examples::{Answer, Encoder, Example, Tags};
 use crate::trainer::fine_tuning::labelled::floors::{Floor, of_tagged};
-use crate::trainer::fine_tuning::labelled::metrics::tagging;
+use crate::trainer::fine_tuning::labelled::metrics::{entities_by_kind, tagging};
 use crate::trainer::fine_tuning::labelled::tagged::{check_tagged, labels_of_tagged};
 use crate::trainer::fine_tuning::labelled::{
     Columns, TaggedText, TaskError, TextExample, read_tagged, tags_of_characters, tags_of_tokens,
 };
 use crate::trainer::model::int_tensor;
 use crate::trainer::tokenizer::SpecialIds;
+use crate::types::answers::Detail;
 use crate::types::metrics::{self, Judged};
 
 /// The task.
@@ -98,9 +99,7 @@ impl Definition for Ner {
     }
 
     fn scores(examples: &[Example], predicted: &[Predicted], labels: &[String]) -> Vec<(&'static Judged, f64)> {
-        let gold: Vec<&[usize]> =
-            examples.iter().filter_map(tags_of).map(|tags| tags.of_characters.as_slice()).collect();
-        let found: Vec<&[usize]> = predicted.iter().map(predicted_tags).collect();
+        let (gold, found) = tags_of_all(examples, predicted);
         let scores = tagging(&gold, &found, labels);
         vec![
             (&metrics::ENTITY_F1, scores.entity_f1),
@@ -110,6 +109,17 @@ impl Definition for Ner {
             (&metrics::CHAR_ACCURACY, scores.char_accuracy),
         ]
     }
+
+    fn detail(examples: &[Example], predicted: &[Predicted], labels: &[String]) -> Detail {
+        let (gold, found) = tags_of_all(examples, predicted);
+        Detail::Entities(entities_by_kind(&gold, &found, labels))
+    }
+}
+
+/// The true tags of each text's characters, and the answers.
+fn tags_of_all<'a>(examples: &'a [Example], predicted: &'a [Predicted]) -> (Vec<&'a [usize]>, Vec<&'a [usize]>) {
+    let gold = examples.iter().filter_map(tags_of).map(|tags| tags.of_characters.as_slice());
+    (gold.collect(), predicted.iter().map(predicted_tags).collect())
 }
 
 fn tags_of(example: &Example) -> Option<&Tags> {
