@@ -19,6 +19,7 @@ pub mod provenance;
 pub mod queue;
 pub mod reproduce;
 pub mod self_test;
+mod standstill;
 pub mod stop;
 pub mod sweep;
 #[cfg(test)]
