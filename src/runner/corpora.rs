@@ -55,7 +55,7 @@ pub fn check_tokenizer(spec: &RunSpec, search: &SearchPath, cache: &Path, most_b
     let morphemes = morphemes(spec, search).map_err(TokenizerError::from)?;
     with_files(spec, search, |request| {
         let of_files = request.files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum::<u64>();
-        let of_demo = request.data.demo.map_or(0, |demo| demo.documents as u64 * BYTES_A_DEMO_DOCUMENT);
+        let of_demo = request.data.demo.map_or(0, |demo| demo.documents * BYTES_A_DEMO_DOCUMENT);
         if of_files + of_demo > most_bytes {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{Workbench, finish};
 
-const RATES: &str = "[sweep.grid]\n\"optimizer.lr\" = [1e-3, 2e-3]\n[sweep.replicates]\nseeds = 2\n";
+const RATES: &str = "[sweep.grid]\n\"optimizer.lr\" = [1e-3, 2e-3]\n[sweep.replicates]\nseeds = [0, 1]\n";
 
 /// Four finished runs.
 fn swept() -> Workbench {

@@ -14,7 +14,8 @@ use crate::store::{Index, RunState, Store, StoreError, StoredRun};
 use crate::trainer::checkpoint::{self, CheckpointDir};
 use crate::trainer::corpus::check_cached;
 use crate::trainer::model::parameters::digest;
-use crate::types::{ContentHash, RunId};
+use crate::trainer::tokenizer::Tokenizer;
+use crate::types::RunId;
 
 /// What damaged things are moved into, below the store.
 pub const SET_ASIDE: &str = ".set-aside";
@@ -136,11 +137,12 @@ impl Inspection {
         if !path.exists() {
             return;
         }
-        let is_imported = run.planned().is_ok_and(|spec| spec.tokenizer.kind == TokenizerKind::Imported);
-        let found = match is_imported {
-            true => imported_tokenizer(&run.dir).map(|tokenizer| tokenizer.hash().to_string()).ok(),
-            false => fs::read(&path).map(|bytes| ContentHash::of(&bytes).to_string()).ok(),
+        let Ok(spec) = run.planned() else { return };
+        let found = match spec.tokenizer.kind {
+            TokenizerKind::Imported => imported_tokenizer(&run.dir).map(|tokenizer| tokenizer.hash()).ok(),
+            _ => fs::read_to_string(&path).map(|json| Tokenizer::hash_of(&json, spec.tokenizer.dictionary_hash)).ok(),
         };
+        let found = found.map(|hash| hash.to_string());
         if found.as_deref() != Some(expected) {
             let problem = "it is not the tokenizer that the run was trained with".to_owned();
             self.find(Some(&run.id), &path, problem, Remedy::SetFileAside);

@@ -152,7 +152,7 @@ pub(super) fn digests(connection: &Connection) -> rusqlite::Result<BTreeMap<Stri
     let mut digests = BTreeMap::new();
     for (table, run) in RUN_COLUMNS {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let mut text = table.to_owned();

@@ -276,7 +276,7 @@ mod tests {
     const NUMBERS: [f64; 9] = [f64::NEG_INFINITY, -2.0, -0.0, 1e-4, 1.0, 2.5, 3.0, 1e300, f64::INFINITY];
 
     fn id(number: usize) -> RunId {
-        let first = if number % 2 == 0 { "aa" } else { "bb" };
+        let first = if number.is_multiple_of(2) { "aa" } else { "bb" };
         format!("{first}00000{number}").parse().unwrap()
     }
 
