@@ -229,6 +229,10 @@ impl Run {
         if durable::read(&path).is_ok_and(|bytes| bytes == tokenizer.json().as_bytes()) {
             return Ok(());
         }
+        // A folder that was kept by what knows no empty folders lacks it.
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|source| StoreError::io("create", folder, source))?;
+        }
         write_atomic(&path, |file| file.write_all(tokenizer.json().as_bytes()))
     }
 
