@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use super::args::{ExperimentFile, Global};
 use super::error::{CliError, print_diagnostics};
 use super::printer::{Printer, Style};
+use crate::clock;
 use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, StageSpec};
 use crate::report::find::find_run;
 use crate::runner::data_sources::{DataSources, SearchPath};
 use crate::runner::trained::{self, Trained, TrainedError, Which};
 use crate::runner::{corpora, examples};
-use crate::store::{Index, RunState, Store, StoredRun};
+use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoredRun, Trash};
 use crate::types::ContentHash;
 
 /// The surroundings of a command.
@@ -58,10 +59,37 @@ impl Context {
         self.store()
     }
 
+    /// The index of the store, after it has read what changed; of many runs it says how far it is.
+    pub fn index(&self, store: &Store) -> Result<Index, CliError> {
+        Ok(Index::open_telling(store, &mut |done, all| self.say_reading(done, all))?)
+    }
+
+    /// Says how many runs were read, where reading them takes a while.
+    pub fn say_reading(&self, done: usize, all: usize) {
+        const MANY: usize = 2_000;
+        if all > MANY && done.is_multiple_of(MANY - MANY % 256) {
+            self.printer.status(Style::Hint, "Reading", format!("{done} of {all} runs"));
+        }
+    }
+
+    /// The runs that the words of a query find, none of which may be all.
+    pub fn found(&self, store: &Store, words: &[String], trash: Trash) -> Result<(Index, Vec<RunRow>), CliError> {
+        let query = RunQuery::parse(&words.join(" "), clock::now())?;
+        let query = if query.trash == Trash::Without { query.from_trash(trash) } else { query };
+        let mut index = self.index(store)?;
+        let rows = index.query(&query)?;
+        self.say_unreadable(&index);
+        if rows.is_empty() {
+            return Err(CliError::request(format!("no run matches `{}`; `ablate list` shows all runs", query.text())));
+        }
+        Ok((index, rows))
+    }
+
     /// Names the runs that an index could not read, which are in none of its answers.
     pub fn say_unreadable(&self, index: &Index) {
         for (run, error) in index.unreadable() {
-            self.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}"));
+            let advice = if error.is_damage() { "; `ablate fsck --repair` sets the run aside" } else { "" };
+            self.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}{advice}"));
         }
     }
 

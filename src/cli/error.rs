@@ -6,12 +6,14 @@ use std::process::ExitCode;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
+use super::columns::visible_width;
 use super::printer::{Printer, Stream, Style};
 use crate::experiment::{Diagnostic, Diagnostics, Place, Severity, Sources};
 use crate::report::ReportError;
 use crate::runner::stop::ENDED_BY_INTERRUPT;
 use crate::runner::sweep::SweepError;
 use crate::store::StoreError;
+use crate::syntax::Mistake;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -76,12 +78,12 @@ impl From<Diagnostics> for CliError {
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::Query { text, mistake } => Self::Request(pointed(&text, &mistake)),
             StoreError::UnknownRun { .. }
             | StoreError::AmbiguousRun { .. }
             | StoreError::NoRuns { .. }
             | StoreError::NotAStore { .. }
-            | StoreError::NotPlanned { .. }
-            | StoreError::BadQuery { .. } => Self::request(error),
+            | StoreError::NotPlanned { .. } => Self::request(error),
             _ => Self::work(error),
         }
     }
@@ -101,6 +103,16 @@ impl From<SweepError> for CliError {
     fn from(error: SweepError) -> Self {
         if error.is_of_request() { Self::request(error) } else { Self::work(error) }
     }
+}
+
+/// What is wrong with a line that somebody typed, with a mark under the place.
+fn pointed(text: &str, mistake: &Mistake) -> String {
+    let on_a_line = |text: &str| visible(text).replace(['\n', '\t'], " ");
+    let (before, marked) = (on_a_line(&text[..mistake.span.start]), on_a_line(&text[mistake.span.clone()]));
+    let mark = "^".repeat(visible_width(&marked).max(1));
+    let space = " ".repeat(visible_width(&before));
+    let help = mistake.help.as_ref().map(|help| format!("\n  {help}")).unwrap_or_default();
+    format!("{}\n\n  {}\n  {space}{mark}{help}", mistake.message, on_a_line(text))
 }
 
 /// A text that may repeat what somebody typed, with control characters as escapes: a terminal does not obey them.
@@ -164,6 +176,15 @@ fn to_miette(diagnostic: &Diagnostic, shown: usize, sources: &Sources) -> Miette
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistake_in_a_query_is_pointed_at() {
+        let mistake = Mistake::new(10..16, "no run has a setting `비율`").help("did you mean `b`?");
+        let expected = "no run has a setting `비율`\n\n  마스크 비율 > 3\n         ^^^^\n  did you mean `b`?";
+        assert_eq!(pointed("마스크 비율 > 3", &mistake), expected);
+        let at_the_end = Mistake::new(4..4, "a value is missing here");
+        assert_eq!(pointed("a = ", &at_the_end), "a value is missing here\n\n  a = \n      ^");
+    }
 
     #[test]
     fn what_a_terminal_would_obey_is_shown() {

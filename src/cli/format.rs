@@ -15,6 +15,12 @@ pub fn thousands(n: u64) -> String {
     text
 }
 
+/// `1 run`, `1,200 runs`.
+pub fn plural(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} {what}{s}", thousands(count as u64))
+}
+
 /// Three digits and a decimal prefix: `16.4M`, `950`, `2.10T`.
 pub fn si(value: f64) -> String {
     const PREFIXES: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::args::{Colour, Global};
 use super::columns::{cut, wrapped};
+use super::error::visible;
+use crate::report::json::Exact;
 
 /// Columns before the text of a status line.
 const INDENT: usize = 13;
@@ -61,6 +63,11 @@ impl Printer {
         let _ = writeln!(io::stdout().lock(), "{text}");
     }
 
+    /// Prints a result that has its own line ends.
+    pub fn raw(&self, text: &str) {
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+    }
+
     /// Prints sentences as a result, broken between words where they are wider than the terminal.
     pub fn prose(&self, text: &str) {
         self.data(terminal_width().map_or_else(|| text.to_owned(), |width| wrapped(text, width)));
@@ -72,10 +79,10 @@ impl Printer {
         self.data(text.lines().map(|line| cut(line, width)).collect::<Vec<_>>().join("\n"));
     }
 
-    /// Prints a JSON document.
+    /// Prints a JSON document; numbers that are not finite as [`Exact`] spells them.
     pub fn json(&self, value: &impl Serialize) {
         let mut out = io::stdout().lock();
-        let _ = serde_json::to_writer_pretty(&mut out, value);
+        let _ = serde_json::to_writer_pretty(&mut out, &Exact(value));
         let _ = writeln!(out);
     }
 
@@ -93,7 +100,8 @@ impl Printer {
 
     /// A line with a verb in front, as cargo has it: `    Finished 3 runs`.
     pub fn status(&self, style: Style, verb: &str, text: impl Display) {
-        let text = text.to_string();
+        // What is said may repeat what a run or a file says of itself.
+        let text = visible(&text.to_string());
         let text = match width_of(Stream::Err) {
             Some(width) if width > INDENT => wrapped(&text, width - INDENT).replace('\n', &format!("\n{:INDENT$}", "")),
             _ => text,

@@ -81,6 +81,10 @@ problems! {
         "A key that is needed is not given.",
         "There is no default that would suit.",
         "finetune.task = \"classify\"" => "finetune.task = \"classify\"\nfinetune.data = \"nsmc.tsv\"";
+    EXPERIMENT_NAME = "experiment-name":
+        "An experiment's name that is no short line of text.",
+        "It is the name of a folder, stands in tables and is printed on terminals, which obey control characters.",
+        "--set experiment.name=\"a\\u0007b\"" => "--set experiment.name=\"a b\"";
     EXCLUSIVE_KEYS = "exclusive-keys":
         "Two keys say the same thing in two ways.",
         "They could contradict each other.",

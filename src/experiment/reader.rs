@@ -374,6 +374,7 @@ impl Reader {
             has_words: self.text("report.title") == "true",
             is_column: self.text("report.width") == "column",
         };
+        self.check_name();
         let baseline = self.baseline_axes();
         self.axes.retain(|axis| !axis.values.is_empty());
         let metric = self.metric();
@@ -399,6 +400,18 @@ impl Reader {
             source,
         };
         Draft { experiment, diagnostics: self.problems }
+    }
+
+    /// A name is refused here that no folder could have, or no table show.
+    fn check_name(&mut self) {
+        const LONGEST: usize = 100;
+        let Some(setting) = self.given.get("experiment.name") else { return };
+        let name = self.text("experiment.name");
+        if name.chars().count() > LONGEST || name.contains(char::is_control) {
+            let message = format!("`experiment.name` is one line of at most {LONGEST} characters");
+            let problem = Diagnostic::error(&problem::EXPERIMENT_NAME, message).at(place_of(setting), "this name");
+            self.problems.push(problem.help("write more of it as `question`, which may be long"));
+        }
     }
 
     fn check_required(&mut self) {

@@ -3,17 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::find::{find_id, is_meant, unknown_word};
+use super::find::is_meant;
 use super::{ReportError, spelling};
 use crate::analysis::statistics::mean;
 use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
 use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count, training_flops};
 use crate::store::{
-    FLOORS_FACT, Index, RunDir, RunQuery, RunState, Store, StoredRun, Subject, TaskFloor, nearest_to_finished,
+    FLOORS_FACT, Index, RunDir, RunQuery, RunState, Store, StoreError, StoredRun, Subject, TaskFloor,
+    nearest_to_finished,
 };
 use crate::types::metrics::{self, Goal, KnownFloor};
-use crate::types::{MetricName, Seed};
+use crate::types::{MetricName, RunId, Seed, SpecHash};
 
 mod document;
 mod parts;
@@ -26,7 +27,9 @@ pub use parts::{Part, forewarning, parts};
 /// # Errors
 /// When the store cannot be read.
 pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Comparison, ReportError> {
-    let nearest = nearest_to_finished(Index::open(store)?.query(&RunQuery::default())?);
+    let mut index = Index::open(store)?;
+    let nearest = nearest_to_finished(index.query(&RunQuery::default())?);
+    let damaged = damaged(&index, store);
     let mut runs = Vec::new();
     for cell in &plan.cells {
         for planned in &cell.runs {
@@ -38,8 +41,8 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
                     spec: Some(planned.hash),
                     axes,
                     seed: planned.seed,
-                    state: RunState::Planned,
-                    reason: None,
+                    state: damaged.get(&planned.hash).map_or(RunState::Planned, |_| RunState::Failed),
+                    reason: damaged.get(&planned.hash).cloned(),
                     parameters: parameter_count(&planned.spec).total(),
                     elapsed_secs: 0.0,
                     sessions: Vec::new(),
@@ -69,6 +72,16 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
     })
 }
 
+/// What keeps the runs of specifications from being read, by what their provenance says that they are.
+fn damaged(index: &Index, store: &Store) -> BTreeMap<SpecHash, String> {
+    let told = |(id, error): &(RunId, StoreError)| {
+        let hash = store.run(id).ok()?.stated_spec_hash()?;
+        let advice = if error.is_damage() { "; `ablate fsck --repair` sets it aside, to be trained again" } else { "" };
+        Some((hash, format!("run {id} cannot be read: {error}{advice}")))
+    };
+    index.unreadable().iter().filter_map(told).collect()
+}
+
 /// Runs that somebody asked for, and what was not taken of them.
 #[derive(Debug)]
 pub struct Found {
@@ -83,19 +96,16 @@ pub struct Found {
 ///
 /// # Errors
 /// When the query finds nothing, or nothing that differs; when the store cannot be read.
-pub fn of_query(words: &[String], metric: &MetricName, store: &Store) -> Result<Found, ReportError> {
-    let text = words.join(" ");
-    let mut query: RunQuery = text.parse()?;
-    for word in query.words.iter_mut().filter(|word| *word == "latest") {
-        *word = find_id(store, word)?.to_string();
-    }
+pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<Found, ReportError> {
+    let text = query.text().to_owned();
     let mut index = Index::open(store)?;
-    if let Some(word) = unknown_word(&query, &mut index)? {
-        let text = format!("`{word}` is no file, no experiment and begins no run's id; `ablate list` shows all runs");
-        return Err(ReportError::NoComparison(text));
-    }
-    let rows = index.query(&query)?;
-    if let Some(word) = query.words.iter().find(|word| !rows.iter().any(|row| is_meant(row, word))) {
+    let rows = index.query(query)?;
+    let latest = index.latest()?;
+    let is_found = |word: &str| match (word, &latest) {
+        ("latest", Some(latest)) => rows.iter().any(|row| row.id == *latest),
+        _ => rows.iter().any(|row| is_meant(row, word)),
+    };
+    if let Some(word) = query.words().find(|word| !is_found(word)) {
         let text = format!("no run of `{word}` matches the rest of `{text}`; `ablate list {word}` shows them");
         return Err(ReportError::NoComparison(text));
     }

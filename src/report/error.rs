@@ -26,6 +26,9 @@ pub enum ReportError {
 impl ReportError {
     /// Whether another question would have an answer; else the work failed.
     pub fn is_of_request(&self) -> bool {
-        matches!(self, Self::NoComparison(_) | Self::FontFile { .. } | Self::Font { .. })
+        matches!(
+            self,
+            Self::NoComparison(_) | Self::FontFile { .. } | Self::Font { .. } | Self::Store(StoreError::Query { .. })
+        )
     }
 }

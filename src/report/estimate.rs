@@ -78,7 +78,7 @@ impl Speeds {
     /// # Errors
     /// When the store cannot be read.
     pub fn read(store: &Store, here: Here) -> Result<Self, StoreError> {
-        let query = RunQuery { states: vec![RunState::Finished], limit: Some(LOOKED_AT), ..RunQuery::default() };
+        let query = RunQuery::in_states(&[RunState::Finished]).limited(LOOKED_AT);
         let mut finished = Vec::new();
         for row in Index::open(store)?.query(&query)? {
             // A damaged run tells nothing, and is named by other commands.

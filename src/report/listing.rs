@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::plan::StageSpec;
-use crate::store::{Group, Labels, RunQuery, RunRow, RunState, Store};
+use super::json;
+use crate::store::{Cell, Facts, Group, Labels, RunQuery, RunState};
 use crate::types::metrics::{self, Metric};
 use crate::types::{MetricName, RunId, Seed, SpecHash, Step, Timestamp};
 
@@ -30,6 +30,8 @@ pub struct ListedRun {
     pub created_at: Option<Timestamp>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
+    /// Seconds that workers were at it, once it is at rest.
+    pub worked_secs: Option<f64>,
     pub steps_done: Step,
     /// `None` where they are not known yet, and for a model that was imported.
     pub total_steps: Option<u64>,
@@ -49,29 +51,55 @@ pub struct ListedRun {
     pub reproduces: Option<RunId>,
     /// Bytes of a last record that is not whole.
     pub torn_bytes: u64,
+    /// Bytes of all its files.
+    pub disk_bytes: u64,
     /// The metric that decides in the run's experiment, as far as the run has recorded it.
     pub metric: Option<MetricName>,
     /// The last value of each metric.
     pub metrics: BTreeMap<MetricName, f64>,
 }
 
+/// Chosen columns of runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListedColumns {
+    format: &'static str,
+    pub columns: Vec<String>,
+    /// A value for each column: a text, a number, a moment, seconds or bytes; `null` where the run has none.
+    pub rows: Vec<Vec<Value>>,
+}
+
+impl ListedColumns {
+    /// These columns of some runs, row by row.
+    pub fn new(columns: Vec<String>, rows: Vec<Vec<Option<Cell>>>) -> Self {
+        let value = |cell: Option<Cell>| match cell {
+            None => Value::Null,
+            Some(Cell::Text(text)) => Value::String(text),
+            Some(Cell::Number(number) | Cell::Seconds(number)) => json::value(&number),
+            Some(Cell::Count(count) | Cell::Bytes(count)) => count.into(),
+            Some(Cell::Moment(at)) => Value::String(at.to_string()),
+        };
+        let rows = rows.into_iter().map(|row| row.into_iter().map(value).collect()).collect();
+        Self { format: "ablate-columns-1", columns, rows }
+    }
+}
+
 impl Listing {
-    /// The listing of `rows` of `store`, which `query` found, in their order.
-    pub fn of(rows: Vec<RunRow>, query: &RunQuery, store: &Store) -> Self {
-        Self { format: "ablate-list-1", runs: rows.into_iter().map(|row| ListedRun::of(row, query, store)).collect() }
+    /// The listing of the runs that `query` found, in their order.
+    pub fn of(runs: Vec<Facts>, query: &RunQuery) -> Self {
+        Self { format: "ablate-list-1", runs: runs.into_iter().map(|run| ListedRun::of(run, query)).collect() }
     }
 }
 
 impl ListedRun {
-    fn of(row: RunRow, query: &RunQuery, store: &Store) -> Self {
-        let asked = query.experiment.iter().chain(&query.words).find_map(|name| row.group(name));
+    fn of(facts: Facts, query: &RunQuery) -> Self {
+        let Facts { row, settings, provenance, .. } = facts;
+        let asked = query.experiments().find_map(|name| row.group(name));
         let group = asked.or(row.experiments.first()).cloned();
-        let run = store.run(&row.id).ok();
-        let spec = run.as_ref().and_then(|run| run.read_spec().ok());
-        let provenance = run.as_ref().and_then(|run| run.read_provenance().ok()).unwrap_or_default();
-        let declared = provenance.pointer("/experiment/metric").and_then(Value::as_str);
+        let declared = provenance.get("experiment.metric").map(String::as_str);
+        let seed = ["finetune.train.seed", "train.seed", "seed"].iter().find_map(|key| settings.get(*key));
+        let worked_secs = row.worked_secs();
         let metrics: BTreeMap<_, _> = row.metrics.into_iter().map(|(name, summary)| (name, summary.last)).collect();
-        let is_imported = spec.as_ref().is_some_and(|spec| matches!(spec.stage, StageSpec::Import(_)));
+        let is_imported = settings.get("stage").is_some_and(|stage| stage == "import");
         Self {
             id: row.id,
             spec_hash: row.spec_hash,
@@ -81,6 +109,7 @@ impl ListedRun {
             created_at: row.created_at,
             started_at: row.started_at,
             ended_at: row.ended_at,
+            worked_secs,
             steps_done: row.steps_done,
             total_steps: row.total_steps.filter(|_| !is_imported),
             parameters: row.parameters,
@@ -88,10 +117,11 @@ impl ListedRun {
             axes: group.map(|group| group.axes).unwrap_or_default(),
             experiments: row.experiments,
             labels: row.labels,
-            replicate: provenance.pointer("/experiment/replicate").and_then(Value::as_u64),
-            seed: spec.as_ref().map(|spec| spec.seed()),
+            replicate: provenance.get("experiment.replicate").and_then(|number| number.parse().ok()),
+            seed: seed.and_then(|seed| seed.parse().ok()).map(Seed),
             reproduces: row.reproduces,
             torn_bytes: row.torn_bytes,
+            disk_bytes: row.disk_bytes,
             metric: deciding_metric(declared, &metrics),
             metrics,
         }

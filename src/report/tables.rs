@@ -12,7 +12,7 @@ use super::spelling::{decimal, p_value};
 mod csv;
 mod latex;
 
-pub use csv::csv;
+pub use csv::{csv, csv_of_runs};
 pub use latex::latex;
 
 /// A table.

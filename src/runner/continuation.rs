@@ -52,8 +52,8 @@ pub fn find(
     spec: &RunSpec,
 ) -> Result<Option<Origin>, StoreError> {
     let Some((trajectory, steps)) = spec.trajectory() else { return Ok(None) };
-    let states = RunState::ALL.into_iter().filter(|state| *state != RunState::Running).collect();
-    let rows = index.query(&RunQuery { states, ..RunQuery::default() })?;
+    let states: Vec<_> = RunState::ALL.into_iter().filter(|state| *state != RunState::Running).collect();
+    let rows = index.query(&RunQuery::in_states(&states))?;
     let mut best: Option<Origin> = None;
     for RunRow { id, .. } in rows.iter().filter(|row| row.reproduces.is_none() && row.steps_done.0 > 0) {
         let Ok(run) = store.run(id) else { continue };

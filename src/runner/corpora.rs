@@ -1,5 +1,6 @@
 //! Corpora by name: where the files of a specification's corpus are, and what the plan needs to know of them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::data_sources::{DataSources, SearchPath};
@@ -8,6 +9,9 @@ use crate::trainer::corpus::{self, CorpusError, PrepareError, PreparedData, Requ
 use crate::trainer::tokenizer::morphemes::{Dictionary, DictionaryError, Morphemes};
 use crate::trainer::tokenizer::{Tokenizer, TokenizerError};
 use crate::types::ContentHash;
+
+/// Roughly.
+const BYTES_A_DEMO_DOCUMENT: u64 = 1 << 10;
 
 /// What there is under a corpus's name: its hash, format and size.
 pub fn look_up(corpus: &CorpusRef, search: &SearchPath) -> Result<CorpusFacts, CorpusError> {
@@ -37,6 +41,25 @@ pub fn tokenizer(spec: &RunSpec, sources: &DataSources) -> Result<Tokenizer, Pre
     let morphemes = morphemes(spec, &sources.search).map_err(TokenizerError::from)?;
     with_files(spec, &sources.search, |request| {
         corpus::tokenizer(&Request { morphemes: morphemes.as_ref(), ..*request }, &sources.cache())
+    })
+}
+
+/// The tokenizer that was learnt for a run and lies at `path`.
+pub fn tokenizer_at(spec: &RunSpec, path: &Path, search: &SearchPath) -> Result<Tokenizer, TokenizerError> {
+    Tokenizer::load(path, morphemes(spec, search)?)
+}
+
+/// Whether the tokenizer of a run can be learnt as it is asked for, without writing anything. A corpus of more than
+/// `most_bytes` is not looked into.
+pub fn check_tokenizer(spec: &RunSpec, search: &SearchPath, cache: &Path, most_bytes: u64) -> Result<(), PrepareError> {
+    let morphemes = morphemes(spec, search).map_err(TokenizerError::from)?;
+    with_files(spec, search, |request| {
+        let of_files = request.files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum::<u64>();
+        let of_demo = request.data.demo.map_or(0, |demo| demo.documents * BYTES_A_DEMO_DOCUMENT);
+        if of_files + of_demo > most_bytes {
+            return Ok(());
+        }
+        corpus::check_tokenizer(&Request { morphemes: morphemes.as_ref(), ..*request }, cache)
     })
 }
 

@@ -11,6 +11,7 @@ use super::progress::{LogFollower, Progress};
 use super::provenance::{ExperimentOrigin, Provenance};
 use super::queue::{Halving, Queue, Segment};
 use super::stop::Stop;
+use super::worker::NO_ROOM;
 use crate::clock;
 use crate::plan::{self, RunSpec, TokenizerKind, inputs_among, predecessors};
 use crate::store::{
@@ -337,14 +338,14 @@ impl Sweep<'_> {
             let run = self.create(task, None, inputs)?;
             return Ok(Decision::Execute { run, claim, from: None });
         }
-        let query = RunQuery { spec_hash: Some(*hash), ..RunQuery::default() };
-        if let Some(row) = nearest_to_finished(self.index.query(&query)?).remove(hash) {
+        if let Some(row) = nearest_to_finished(self.index.query(&RunQuery::of_spec(*hash))?).remove(hash) {
             join(&self.store.run(&row.id)?, &row, self.tasks[task].experiment.as_ref())?;
             return Ok(match row.state {
                 RunState::Finished => Decision::Done(TaskOutcome::Reused(row.id)),
                 // A worker whose parent died is still at it.
                 RunState::Running => Decision::Wait,
-                RunState::Failed if !self.options.retry => {
+                // A full disk was no failure of the run, whatever an older program wrote of it.
+                RunState::Failed if !self.options.retry && !is_for_want_of_room(row.reason.as_deref()) => {
                     let reason = row.reason.unwrap_or_default();
                     Decision::Done(TaskOutcome::FailedBefore { run: row.id, reason })
                 }
@@ -369,7 +370,7 @@ impl Sweep<'_> {
     fn inputs(&mut self, spec: &RunSpec) -> Result<Result<BTreeMap<plan::Role, RunId>, String>, StoreError> {
         let mut inputs = BTreeMap::new();
         for (&role, &hash) in &spec.inputs {
-            let rows = self.index.query(&RunQuery { spec_hash: Some(hash), ..RunQuery::default() })?;
+            let rows = self.index.query(&RunQuery::of_spec(hash))?;
             let is_finished = |row: &&RunRow| row.state == RunState::Finished && row.reproduces.is_none();
             match (rows.iter().find(is_finished), rows.first()) {
                 (Some(row), _) => drop(inputs.insert(role, row.id.clone())),
@@ -427,7 +428,13 @@ impl Sweep<'_> {
         let run = run.id().clone();
         Ok(match state {
             RunState::Finished => TaskOutcome::Finished(run),
-            RunState::Interrupted => TaskOutcome::Interrupted(run),
+            RunState::Interrupted => {
+                // The next ones would have no room either.
+                if reason == NO_ROOM {
+                    self.queue.close();
+                }
+                TaskOutcome::Interrupted(run)
+            }
             RunState::Stopped => TaskOutcome::Stopped { run, reason },
             _ => TaskOutcome::Failed { run, reason },
         })
@@ -465,9 +472,17 @@ fn exit_state(run: &RunDir, exit: &Exit) -> (RunState, String) {
             let path = run.text_log_path();
             let log = std::fs::read_to_string(&path).unwrap_or_default();
             let line = last_error_line(&log);
+            if is_for_want_of_room(Some(&line)) {
+                return (RunState::Interrupted, NO_ROOM.to_owned());
+            }
             (RunState::Failed, format!("the worker ended with {how}: {line} (all it said: {})", path.display()))
         }
     }
+}
+
+/// Whether it was a full disk that kept a run from working.
+fn is_for_want_of_room(reason: Option<&str>) -> bool {
+    reason.is_some_and(|reason| reason.contains("the disk is full"))
 }
 
 /// The message of the last panic in a worker's log, or the last thing that it said about itself.

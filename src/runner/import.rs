@@ -47,7 +47,7 @@ pub fn import_model(store: &Store, folder: &Path, command: &[String]) -> Result<
     let warnings = warnings(&imported);
     let mut index = Index::open(store)?;
     index.catch_up()?;
-    let rows = index.query(&RunQuery { spec_hash: Some(hash), ..RunQuery::default() })?;
+    let rows = index.query(&RunQuery::of_spec(hash))?;
     if let Some(row) = rows.iter().find(|row| row.state == RunState::Finished) {
         return Ok(ImportedRun { run: row.id.clone(), is_known: true, parameters, warnings });
     }

@@ -1,15 +1,16 @@
 //! A plan as work: its tasks, the data that they need, and the cells that early stopping compares.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::corpora;
-use super::data_sources::DataSources;
+use super::data_sources::{DataSources, SearchPath};
 use super::execute::Task;
 use super::provenance::ExperimentOrigin;
 use super::queue::Halving;
 use crate::clock::Stopwatch;
 use crate::plan::{Cell, DataSpec, Plan, PlannedRun, RunSpec, TokenizerKind, estimate};
-use crate::trainer::corpus::{PrepareError, SideStats};
+use crate::trainer::corpus::{Notice, PrepareError, PreparedData, SideStats, Stats};
 use crate::trainer::device::{self, DeviceError};
 use crate::trainer::pretraining::check_documents;
 use crate::trainer::step_loop::TrainError;
@@ -75,6 +76,8 @@ pub struct PreparedCorpus<'p> {
     pub spec: &'p RunSpec,
     pub train: SideStats,
     pub valid: SideStats,
+    /// Files of the cache that had to be built anew, and why.
+    pub notices: Vec<Notice>,
     pub elapsed_secs: f64,
 }
 
@@ -115,12 +118,31 @@ pub fn prepare(plan: &Plan, sources: &DataSources, tell: &mut dyn FnMut(&Prepare
             continue;
         }
         let stopwatch = Stopwatch::start();
-        let stats = corpora::prepare(spec, sources)?.stats;
-        let (train, valid) = (stats.train, stats.valid);
+        let PreparedData { stats: Stats { train, valid }, notices, .. } = corpora::prepare(spec, sources)?;
         if spec.pretraining().is_some() {
             check_documents(spec, train.documents as usize, valid.documents as usize)?;
         }
-        tell(&PreparedCorpus { data, spec, train, valid, elapsed_secs: stopwatch.elapsed_secs() });
+        tell(&PreparedCorpus { data, spec, train, valid, notices, elapsed_secs: stopwatch.elapsed_secs() });
+    }
+    Ok(())
+}
+
+/// Whether every tokenizer of the plan can be learnt from its corpus, without writing anything: what [`prepare`] would refuse
+/// is refused before anything is begun. A corpus of more than `most_bytes` is not looked into.
+///
+/// # Errors
+/// When a vocabulary is too large or too small for its text, or the corpus cannot be read.
+pub fn check_tokenizers(plan: &Plan, search: &SearchPath, cache: &Path, most_bytes: u64) -> Result<(), SweepError> {
+    let mut seen = BTreeSet::new();
+    for run in plan.runs() {
+        let spec = &run.spec;
+        if !spec.inputs.is_empty() || spec.tokenizer.kind == TokenizerKind::Imported {
+            continue;
+        }
+        let Some(data) = spec.data() else { continue };
+        if seen.insert(format!("{data:?} {:?}", spec.tokenizer)) {
+            corpora::check_tokenizer(spec, search, cache, most_bytes)?;
+        }
     }
     Ok(())
 }

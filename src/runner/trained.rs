@@ -99,6 +99,14 @@ pub fn tokenizer(run: &StoredRun, sources: &DataSources) -> Result<Tokenizer, Tr
     if spec.tokenizer.kind == TokenizerKind::Imported {
         return imported_tokenizer(&run.dir.beside(run.lineage.uses_tokenizer_of.as_ref().unwrap_or(&run.id)));
     }
+    let own = run.dir.artifact_path(TOKENIZER);
+    if own.is_file()
+        && let Ok(tokenizer) = corpora::tokenizer_at(spec, &own, &sources.of_run(run).search)
+        && check_tokenizer(run, &tokenizer).is_ok()
+    {
+        return Ok(tokenizer);
+    }
+    // Runs of older programs have none: the cache or the corpus gives it.
     // The data of the run that this one starts from lie beside that one's file.
     if let Some(first) = run.lineage.starts_from.as_ref().and_then(|first| sources.store.load(first).ok()) {
         return tokenizer(&first, sources);
@@ -109,7 +117,7 @@ pub fn tokenizer(run: &StoredRun, sources: &DataSources) -> Result<Tokenizer, Tr
     Ok(tokenizer)
 }
 
-/// The name of the artifact that holds an imported tokenizer.
+/// The name of the artifact that holds the tokenizer of a run.
 pub const TOKENIZER: &str = "tokenizer.json";
 
 /// The tokenizer that `run` imported.

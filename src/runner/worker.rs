@@ -4,7 +4,7 @@
 //! standard input ends: at its parent's word or when its parent is gone. A run that is killed leaves a log that says
 //! `running` and a lease that nobody holds; the next worker resumes it from the last checkpoint.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -14,12 +14,15 @@ use super::corpora;
 use super::data_sources::{DataSources, SearchPath};
 use super::examples::{self, ExamplesError};
 use super::provenance::{EXECUTION_FACT, Execution, Provenance};
+use super::standstill::Standstill;
 use super::stop::Stop;
-use super::trained::{self, TrainedError, Which};
+use super::trained::{self, TOKENIZER, TrainedError, Which};
 use crate::clock::{self, Stopwatch};
-use crate::plan::{RunSpec, TaskSpec, TrainSpec, parameter_count};
+use crate::durable;
+use crate::plan::{RunSpec, TaskSpec, TokenizerKind, TrainSpec, parameter_count};
 use crate::store::{
-    ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, Origin, RunDir, RunState, Store, StoreError,
+    ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, NOT_WORKED_FACT, Origin, RunDir, RunState, Store,
+    StoreError, write_atomic,
 };
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
@@ -29,6 +32,7 @@ use crate::trainer::model::parameters::digest;
 use crate::trainer::pretraining::{Corpus, Pretraining};
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::trainer::step_loop::{Outcome, TrainError, train};
+use crate::trainer::tokenizer::Tokenizer;
 use crate::types::metrics::{self, Measurement};
 use crate::types::{ContentHash, RunId, Step};
 
@@ -50,6 +54,8 @@ pub struct Order {
 pub enum Ending {
     Finished,
     Interrupted,
+    /// The disk is full.
+    NoRoom,
     /// It came to the step at which it was to stop.
     Stopped,
     Failed {
@@ -97,7 +103,10 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
     let dir = store.run(&order.run)?;
     let lease = dir.acquire_lease()?;
     let log = dir.open_log(&lease)?;
-    let has_begun = dir.read_history()?.last_step() > Step(0);
+    let standstill = Standstill::start();
+    let history = dir.read_history()?;
+    let has_begun = history.last_step() > Step(0);
+    let stood_still_before = history.facts.get(NOT_WORKED_FACT).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
     let executed_before = if has_begun { Execution::all_of(&dir)?.pop() } else { None };
     let json = dir.read_provenance()?;
     let provenance: Provenance = serde_json::from_value(json)
@@ -115,15 +124,39 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
         }
         Ok(Outcome::Interrupted { step }) if order.until.is_some_and(|until| step.0 >= until) => Ending::Stopped,
         Ok(Outcome::Interrupted { .. }) => Ending::Interrupted,
+        Err(error) if is_full_disk(&error) => Ending::NoRoom,
         Err(error) => Ending::Failed { reason: error.to_string() },
     };
+    if standstill.secs() != 0.0 {
+        recorder.append(&fact(NOT_WORKED_FACT, json!(stood_still_before + standstill.secs())))?;
+    }
     match &ending {
         Ending::Finished => recorder.state(RunState::Finished, None)?,
         Ending::Interrupted => recorder.state(RunState::Interrupted, Some("asked to stop".into()))?,
+        // Nothing is wrong with the run: the same command resumes it once there is room.
+        Ending::NoRoom => recorder.state(RunState::Interrupted, Some(NO_ROOM.into()))?,
         Ending::Stopped => recorder.state(RunState::Stopped, Some("at a rung, to be compared".into()))?,
         Ending::Failed { reason } => recorder.state(RunState::Failed, Some(reason.clone()))?,
     }
     Ok(ending)
+}
+
+/// Why a run was interrupted that had no room on the disk.
+pub const NO_ROOM: &str = "the disk is full; free some space and start the same command again";
+
+/// Whether a full disk is behind an error, however far.
+fn is_full_disk(error: &RunError) -> bool {
+    let of_store = match error {
+        RunError::Store(error) => Some(error),
+        RunError::Train(TrainError::Record(error)) => error.downcast_ref::<StoreError>(),
+        _ => None,
+    };
+    let by_system = |error: &(dyn std::error::Error + 'static)| {
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        matches!(kind, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+    };
+    matches!(of_store, Some(StoreError::DiskFull { .. }))
+        || std::iter::successors(std::error::Error::source(error), |error| error.source()).any(by_system)
 }
 
 /// The run at hand.
@@ -148,6 +181,7 @@ impl Run {
 
     fn pretrain(&self, spec: &RunSpec, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
         let data = corpora::prepare(spec, &self.sources)?;
+        self.keep_tokenizer(&data.tokenizer)?;
         record_data(&data, recorder)?;
         recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
         self.adopt(spec, recorder)?;
@@ -166,6 +200,9 @@ impl Run {
             Some(run) => trained::tokenizer(run, sources)?,
             None => corpora::tokenizer(spec, sources)?,
         };
+        if spec.tokenizer.kind != TokenizerKind::Imported {
+            self.keep_tokenizer(&tokenizer)?;
+        }
         recorder.append(&fact("tokenizer_hash", json!(tokenizer.hash())))?;
         let start = match &before {
             Some(run) => {
@@ -184,6 +221,19 @@ impl Run {
         let floors = examples::floors(spec, stage, sources)?;
         recorder.append(&fact(FLOORS_FACT, json!(floors)))?;
         Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
+    }
+
+    /// Puts the tokenizer beside the weights, so that the run's folder is whole without the cache and the corpus.
+    fn keep_tokenizer(&self, tokenizer: &Tokenizer) -> Result<(), StoreError> {
+        let path = self.dir.artifact_path(TOKENIZER);
+        if durable::read(&path).is_ok_and(|bytes| bytes == tokenizer.json().as_bytes()) {
+            return Ok(());
+        }
+        // A folder that was kept by what knows no empty folders lacks it.
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|source| StoreError::io("create", folder, source))?;
+        }
+        write_atomic(&path, |file| file.write_all(tokenizer.json().as_bytes()))
     }
 
     /// Lets a run that has not begun continue its origin. An origin that cannot be used costs time, nothing else.
@@ -350,6 +400,7 @@ mod tests {
     use crate::plan;
     use crate::runner::testing;
     use crate::store::{Measured, StoredRun};
+    use crate::trainer::checkpoint::CheckpointError;
     use crate::types::Timestamp;
 
     /// A planned run of six steps on `corpus`.
@@ -411,6 +462,27 @@ mod tests {
         assert_eq!(whole.history.facts["total_steps"], 6);
         assert_eq!(Execution::all_of(&whole.dir).unwrap().len(), 1);
         assert_eq!(Execution::all_of(&pieces.dir).unwrap().len(), 3, "each time that it was begun or resumed");
+    }
+
+    /// A full disk is no failure of the run, wherever it was met; anything else is.
+    #[test]
+    fn a_full_disk_is_told_from_what_else_fails() {
+        let full = || std::io::Error::from(ErrorKind::StorageFull);
+        let path = || PathBuf::from("x");
+        let of_store = StoreError::io("write", Path::new("x"), full());
+        let of_checkpoint = CheckpointError::Write { path: path(), source: full() };
+        let recorded: RecordError = Box::new(StoreError::io("write", Path::new("x"), full()));
+        let of_cache = PrepareError::Cache { path: path(), source: full() };
+        for error in [
+            RunError::from(of_store),
+            RunError::from(TrainError::from(of_checkpoint)),
+            RunError::from(TrainError::Record(recorded)),
+            RunError::from(of_cache),
+        ] {
+            assert!(is_full_disk(&error), "{error}");
+        }
+        let missing = CheckpointError::Write { path: path(), source: ErrorKind::NotFound.into() };
+        assert!(!is_full_disk(&RunError::from(TrainError::from(missing))));
     }
 
     /// What keeps a run from working is its own failure, with the reason in its log; what keeps a worker from knowing its run is

@@ -141,7 +141,7 @@ impl Continuity {
         self.checkpoints = self.after.len();
         let is_there = found.is_some();
         self.chain = found.unwrap_or_default();
-        if is_there { Ok(()) } else { Err(format!("training goes on after step {step}, to which no record leads")) }
+        if is_there { Ok(()) } else { Err(format!("training resumes after step {step}, of which there is no record")) }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::syntax::Mistake;
 use crate::types::RunId;
 
 /// Why the store could not do what was asked.
@@ -23,6 +24,9 @@ pub enum StoreError {
     #[error("`{}` is damaged at line {line}: {problem}; everything before that line is intact", path.display())]
     Corrupted { path: PathBuf, line: u64, problem: String },
 
+    #[error("`{}` was cut to its header: a log says at least when its run was planned", path.display())]
+    CutToHeader { path: PathBuf },
+
     #[error("`{}` is not as this program writes it: {problem}", path.display())]
     Unreadable { path: PathBuf, problem: String },
 
@@ -34,7 +38,7 @@ pub enum StoreError {
 
     #[error(
         "`{}` is not what it was when the run was made, so the run's results are not those of what it says now; put \
-         the file back, or take the run's folder away",
+         the file back",
         path.display()
     )]
     Changed { path: PathBuf },
@@ -59,10 +63,10 @@ pub enum StoreError {
     #[error("{what} is being executed by another process (it holds `{}`)", path.display())]
     Held { what: String, path: PathBuf },
 
-    #[error("cannot read `{term}` in the query: {problem}")]
-    BadQuery { term: String, problem: String },
+    #[error("cannot read the query `{text}`: {}{}", mistake.message, helped(mistake))]
+    Query { text: String, mistake: Box<Mistake> },
 
-    #[error("the index `{}` failed: {source}; it is derived, so it can be deleted at any time", path.display())]
+    #[error("the index `{}` failed: {source}; `ablate reindex` makes it anew from the runs", path.display())]
     Database { path: PathBuf, source: rusqlite::Error },
 }
 
@@ -77,6 +81,18 @@ impl StoreError {
         }
     }
 
+    /// Whether what a run's folder holds is not what was written: no other user, program or moment could read it.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Corrupted { .. }
+                | Self::CutToHeader { .. }
+                | Self::Unreadable { .. }
+                | Self::Foreign { .. }
+                | Self::Changed { .. }
+        )
+    }
+
     /// Whether somebody else holds what was asked for, which is no failure for who only looks for work.
     pub fn is_held(&self) -> bool {
         matches!(self, Self::Held { .. })
@@ -86,6 +102,10 @@ impl StoreError {
 /// `map_err(io_error("read", path))`: the usual way from an [`io::Error`] to a [`StoreError`].
 pub(super) fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
     move |source| StoreError::io(action, path, source)
+}
+
+fn helped(mistake: &Mistake) -> String {
+    mistake.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default()
 }
 
 fn suggestion(nearest: &[RunId]) -> String {

@@ -16,7 +16,7 @@ pub struct Format {
 }
 
 /// All versions, the oldest of each file first.
-pub const FORMATS: [Format; 6] = [
+pub const FORMATS: [Format; 7] = [
     Format {
         file: "events.log",
         version: 1,
@@ -44,8 +44,14 @@ pub const FORMATS: [Format; 6] = [
     Format { file: "index.sqlite", version: 1, change: "runs, metrics, settings", reader: "nobody: made anew" },
     Format {
         file: "index.sqlite",
-        version: INDEX,
+        version: 2,
         change: "guests, labels, lineage, several experiments a run, the place to which a log was read",
+        reader: "nobody: made anew",
+    },
+    Format {
+        file: "index.sqlite",
+        version: INDEX,
+        change: "settings as numbers, provenance, tags, first values, time worked, bytes on the disk",
         reader: "store::Index",
     },
 ];
@@ -54,7 +60,7 @@ pub const FORMATS: [Format; 6] = [
 pub const LOG: u32 = 2;
 pub const PARAMS: u32 = 1;
 pub const LABELS: u32 = 1;
-pub const INDEX: u32 = 2;
+pub const INDEX: u32 = 3;
 
 #[cfg(test)]
 mod tests {

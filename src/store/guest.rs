@@ -98,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::testing::{at, create, metric, point, spec};
+    use super::super::testing::{asked, at, create, metric, point, spec};
     use super::super::{Group, Index, RunQuery};
     use super::*;
 
@@ -135,11 +135,11 @@ mod tests {
         assert!(loaded.planned().unwrap_err().to_string().starts_with(&format!("run {id} was logged by train.py: ")));
 
         let mut index = Index::open(&store).unwrap();
-        let [row] = &index.query(&"guests kind=gru".parse().unwrap()).unwrap()[..] else { panic!("there is one run") };
+        let [row] = &index.query(&asked("guests kind=gru")).unwrap()[..] else { panic!("there is one run") };
         assert_eq!((&row.id, row.spec_hash, row.experiments.len()), (&id, None, 1));
         assert_eq!(row.metrics[&metric("accuracy")].last, 0.5);
         assert_eq!(row.steps_done, crate::types::Step(10));
-        assert_eq!(index.query(&"lr=0.2".parse().unwrap()).unwrap().len(), 1);
+        assert_eq!(index.query(&asked("lr=0.2")).unwrap().len(), 1);
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         .unwrap();
         run.points(vec![point("a", 1, 1.0)]).unwrap();
         index.catch_up().unwrap();
-        let count = |index: &mut Index, query: &str| index.query(&query.parse().unwrap()).unwrap().len();
+        let count = |index: &mut Index, query: &str| index.query(&asked(query)).unwrap().len();
         for (query, expected) in
             [("tag=paper", 1), ("tag=none", 0), ("guests", 1), ("others", 1), ("experiment=others", 1)]
         {

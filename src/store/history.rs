@@ -36,6 +36,7 @@ pub struct History {
     pub evaluations: SeriesByMetric,
     /// The last value of each fact.
     pub facts: BTreeMap<String, serde_json::Value>,
+    /// Each once, in the order in which they came first.
     pub warnings: Vec<String>,
     /// Checkpoints that were written; old ones may have been removed from the disk since.
     pub checkpoints: Vec<CheckpointRecord>,
@@ -49,6 +50,10 @@ pub struct History {
     /// Bytes of a torn last line, which were passed over.
     pub torn_bytes: u64,
 }
+
+/// The fact that holds the seconds, over all sessions of a run, between the start of a worker and its end in which it was
+/// suspended, or by which the clock was set.
+pub const NOT_WORKED_FACT: &str = "not_worked_secs";
 
 /// The run came into a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +118,8 @@ impl History {
             }
             Event::Evaluation { step, metrics } => push_metrics(&mut self.evaluations, step, metrics),
             Event::Fact { name, value } => drop(self.facts.insert(name, value)),
+            // A resumed run meets again what it was warned of when it began.
+            Event::Warning { text } if self.warnings.contains(&text) => {}
             Event::Warning { text } => self.warnings.push(text),
             Event::Checkpoint { step, file, weights } => {
                 push(&mut self.checkpoints, CheckpointRecord { step, file, weights });
@@ -157,10 +164,17 @@ impl History {
         is_at_rest(last.state).then_some(last.at)
     }
 
-    /// Seconds that the run was being worked on: from each start to the end that followed it. A start without an end (a
-    /// killed worker) counts for nothing.
+    /// Seconds that the run was being worked on: from each start to the end that followed it, without the time in which the
+    /// worker stood still. A start without an end (a killed worker) counts for nothing.
     pub fn working_secs(&self) -> f64 {
-        self.sessions().map(|(from, to)| to.secs_since(from)).sum()
+        let between: f64 = self.sessions().map(|(from, to)| to.secs_since(from)).sum();
+        let stood_still = self.facts.get(NOT_WORKED_FACT).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+        (between - stood_still).max(0.0)
+    }
+
+    /// When the worker began whose end is not recorded.
+    pub fn running_since(&self) -> Option<Timestamp> {
+        self.states.last().filter(|last| last.state == RunState::Running).map(|last| last.at)
     }
 
     /// From when to when the run was being worked on.
@@ -327,6 +341,13 @@ mod tests {
         assert_eq!(history.started_at().map(Timestamp::unix_millis), Some(2_000));
         assert_eq!(history.ended_at().map(Timestamp::unix_millis), Some(9_000));
         assert_eq!(history.facts["parameters"], 1_052_256);
+    }
+
+    #[test]
+    fn a_warning_that_comes_again_after_a_resume_is_one() {
+        let warning = |text: &str| Event::Warning { text: text.to_owned() };
+        let history = history_of([warning("a"), warning("b"), warning("a"), warning("c"), warning("b")]);
+        assert_eq!(history.warnings, ["a", "b", "c"]);
     }
 
     #[test]

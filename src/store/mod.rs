@@ -20,6 +20,7 @@ mod labels;
 mod lease;
 mod lineage;
 mod nearest;
+mod query;
 mod run_dir;
 mod spec_text;
 mod subject;
@@ -36,13 +37,16 @@ pub use event::{ChainDigest, Event, InvalidChainDigest, LoggedPoint, Metrics, Ru
 pub use event_log::{EventLog, EventReader};
 pub use frame::Place as LogPlace;
 pub use guest::GuestRun;
-pub use history::{ChainLink, CheckpointRecord, History, Measured, Point, Resume, SeriesByMetric, StateChange};
+pub use history::{
+    ChainLink, CheckpointRecord, History, Measured, NOT_WORKED_FACT, Point, Resume, SeriesByMetric, StateChange,
+};
 pub use ids::shortest_unique_prefixes;
-pub use index::{Dependent, Index, MetricSummary, RunQuery, RunRow, Term, Trash};
+pub use index::{Cell, Dependent, Facts, Index, MetricSummary, RunRow};
 pub use labels::{Group, Labels};
 pub use lease::{Lease, SpecClaim};
 pub use lineage::{Lineage, Origin, Role};
 pub use nearest::nearest_to_finished;
+pub use query::{RunQuery, Trash};
 pub use run_dir::{NewRun, RunDir};
 pub use subject::{Logged, Subject};
 pub use task_floor::{FLOORS_FACT, TaskFloor};

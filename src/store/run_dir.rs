@@ -200,6 +200,11 @@ impl RunDir {
         Ok(spec)
     }
 
+    /// The specification's hash as the provenance has it, whatever else of the run cannot be read.
+    pub fn stated_spec_hash(&self) -> Option<SpecHash> {
+        self.planned_hash().ok().flatten()
+    }
+
     /// The specification as this program would plan it, whichever schema it was stored under: its hash is the identity by
     /// which runs of the same science are told.
     pub fn read_restated_spec(&self) -> Result<RunSpec, StoreError> {
@@ -296,8 +301,24 @@ impl RunDir {
     }
 
     /// The history so far.
+    ///
+    /// # Errors
+    /// When the log is damaged, another run's, or was cut to its header.
     pub fn read_history(&self) -> Result<History, StoreError> {
-        History::read(&mut self.events()?)
+        self.read_history_from(&mut self.events()?)
+    }
+
+    /// What is left of the run's log, from its start.
+    pub(super) fn read_history_from(
+        &self,
+        reader: &mut EventReader<BufReader<fs::File>>,
+    ) -> Result<History, StoreError> {
+        let history = History::read(reader)?;
+        // The first state is written before the folder has its name.
+        if history.states.is_empty() {
+            return Err(StoreError::CutToHeader { path: self.events_path() });
+        }
+        Ok(history)
     }
 
     /// The history so far, and the state that follows from it and from who holds the lease.
@@ -320,6 +341,12 @@ impl RunDir {
             return Ok(Some(recorded));
         }
         Ok((self.stamp()?.log == stamp).then_some(RunState::Lost))
+    }
+
+    /// Bytes of all files in the folder, as far as they can be seen.
+    pub fn bytes_on_disk(&self) -> u64 {
+        let files = walkdir::WalkDir::new(&self.path).into_iter().flatten();
+        files.filter_map(|entry| entry.metadata().ok().filter(fs::Metadata::is_file)).map(|file| file.len()).sum()
     }
 
     pub(super) fn stamp(&self) -> Result<RunStamp, StoreError> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::event::{ChainDigest, Event, LoggedPoint, Metrics, RunState};
 use super::event_log::{Binding, EventLog};
-use super::{RunDir, Store, StoreError};
+use super::{RunDir, RunQuery, Store, StoreError};
 use crate::plan::RunSpec;
 use crate::types::{ContentHash, MetricName, Seed, Step, Timestamp};
 
@@ -22,6 +22,11 @@ pub fn create(
 
 pub fn metric(name: &str) -> MetricName {
     name.parse().expect("a valid metric name")
+}
+
+/// A query, typed at the beginning of 1970.
+pub fn asked(text: &str) -> RunQuery {
+    RunQuery::parse(text, at(0)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn at(unix_millis: i64) -> Timestamp {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 
-use crate::support::{ONE_DIVERGES, Output, Workbench, finish};
+use crate::support::{ONE_DIVERGES, Output, TINY, Workbench, finish};
 
 /// What the program answers to a request that is wrong: it must say so with 2, print no data and make no run.
 fn refused(workbench: &Workbench, line: &str) -> String {
@@ -384,10 +384,26 @@ fn a_corpus_that_cannot_be_used_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_name_that_no_folder_can_have_is_refused_by_plan() {
+    let long = format!("x{}", "y".repeat(5_000));
+    for name in ["a\\u0000b", "a\\u001b[1m", &long] {
+        let text = TINY.replace("name = \"tiny\"", &format!("name = \"{name}\""));
+        let workbench = Workbench::tiny("").write("tiny.toml", text);
+        let output = workbench.run("plan tiny.toml");
+        assert_eq!(output.code, Some(2), "{}", output.stdout);
+        assert!(output.stderr.contains("is one line of at most 100 characters"), "{}", output.stderr);
+    }
+}
+
+#[test]
 fn a_vocabulary_that_the_text_cannot_fill_is_refused_before_the_first_run() {
     let workbench = Workbench::tiny("");
+    let of_plan =
+        [20_000, 20].map(|size| refused(&workbench, &format!("plan tiny.toml --set tokenizer.vocab_size={size}")));
+    assert!(!workbench.path("runs").exists(), "a plan writes nothing");
     let sizes =
         [20_000, 20].map(|size| refused(&workbench, &format!("run tiny.toml --set tokenizer.vocab_size={size}")));
+    assert_eq!(of_plan, sizes);
     assert_snapshot!(sizes.concat(), @r"
     error: `tokenizer.vocab_size` is 20000, but the training text fills only 2753 entries at `tokenizer.min_frequency` = 2; lower the one or the other, or add text
     error: `tokenizer.vocab_size` is 20, but the special tokens and the 470 characters of the training text take 791 entries; raise it, or lower `tokenizer.limit_alphabet`

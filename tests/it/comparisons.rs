@@ -80,14 +80,22 @@ fn what_is_no_comparison_is_explained() {
     ];
     assert_snapshot!(answers.map(refused).concat(), @"
     error: no run matches `state=failed`; `ablate list` shows all runs
-    error: `nobody` is no file, no experiment and begins no run's id; `ablate list` shows all runs
+    error: `nobody` is no experiment and begins no run's id
+
+      nobody
+      ^^^^^^
+      `ablate list` shows all runs
     error: one run matches `latest`: [RUN]. A comparison needs runs that differ; widen the query
     error: no run of `tiny` matches the rest of `tiny state=failed`; `ablate list tiny` shows them
     error: the 2 runs that match `tiny mask_ratio=0.3` differ in nothing but the seed: they are one cell, and there is nothing to compare. Widen the query, or see a run with `ablate show [RUN]`
     error: one run matches `hidden_size=64 mask_ratio=0.3 limit=1`: [RUN]. A comparison needs runs that differ; widen the query
     error: --set train.steps=3 changes an experiment file; a query takes runs as they are: write KEY=VALUE alone
     error: no run has recorded `valid/mlm_los`; recorded are time/tokens_per_s, train/grad_norm, train/loss, train/lr, train/mlm_loss, train/real_token_share, train/tokens, valid/accuracy_kept, valid/accuracy_mask, valid/accuracy_random, valid/bits_per_character, valid/masked_accuracy, valid/mlm_loss, valid/perplexity
-    error: cannot read `mask_ration=0.3` in the query: no run has a setting `mask_ration`; did you mean `objective.mask_ratio`?
+    error: no run has a setting `mask_ration`
+
+      mask_ration=0.3
+      ^^^^^^^^^^^
+      did you mean `objective.mask_ratio`?
     ");
     assert!(refused("compare missing.toml").contains("cannot read the experiment file `missing.toml`"));
     assert!(!workbench.path("runs/reports/query state=failed").exists());

@@ -30,6 +30,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "clock",
             "durable",
             "suggest",
+            "syntax",
             "experiment",
             "plan",
             "trainer",

@@ -23,7 +23,7 @@ use crate::report::drawing::{self, Drawn};
 use crate::report::kept::{self, Entry};
 use crate::report::page::Record;
 use crate::runner::provenance::Program;
-use crate::store::{Index, Store};
+use crate::store::{Index, RunQuery, Store};
 use crate::types::metrics::{self, Goal};
 use crate::types::{ContentHash, MetricName};
 
@@ -135,8 +135,9 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
         None => {
             let store = context.existing_store()?;
             context.say_unreadable(&Index::open(&store)?);
+            let query = RunQuery::parse(&arguments.what.join(" "), clock::now())?;
             let Found { mut comparison, reproductions, repeated } =
-                comparison::of_query(&arguments.what, &metric_of(arguments), &store)?;
+                comparison::of_query(&query, &metric_of(arguments), &store)?;
             decide(&mut comparison, arguments)?;
             say_left_out(context, reproductions, repeated);
             let (name, words) = (folder_name(&comparison.experiment), arguments.what.clone());
@@ -153,7 +154,6 @@ pub fn draw(
     store: &Store,
     drawing: &Drawing,
 ) -> Result<(), CliError> {
-    context.say_unreadable(&Index::open(store)?);
     let comparison = comparison::of_plan(&loaded.experiment, &loaded.plan, store)?;
     show(context, comparison, store, &Subject::of(loaded, &file.file, &file.sets), drawing)
 }

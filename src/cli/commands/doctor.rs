@@ -121,7 +121,7 @@ fn store(context: &Context) -> Finding {
         };
     }
     match look_at_store(context) {
-        Ok(Looked { runs, torn, unreadable }) => {
+        Ok(Looked { runs, torn, unreadable, edited }) => {
             let mut text = format!("`{root}`: {runs} runs");
             if torn > 0 {
                 text.push_str(&format!(", {torn} with a torn last record (`ablate list` names them)"));
@@ -130,7 +130,14 @@ fn store(context: &Context) -> Finding {
                 text.push_str(&format!(", {} cannot be read", unreadable.len()));
                 unreadable.iter().for_each(|(run, error)| text.push_str(&format!("\n{:>20}{run}: {error}", "")));
             }
-            Finding { name: "store", state: if unreadable.is_empty() { State::Fine } else { State::Problem }, text }
+            if let [first, rest @ ..] = &edited[..] {
+                let others = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+                text.push_str(&format!(
+                    ", the index says something else of {first}{others} than the folders do (`ablate reindex` makes it anew)"
+                ));
+            }
+            let is_fine = unreadable.is_empty() && edited.is_empty();
+            Finding { name: "store", state: if is_fine { State::Fine } else { State::Problem }, text }
         }
         Err(error) => Finding { name: "store", state: State::Problem, text: error.to_string() },
     }
@@ -141,18 +148,22 @@ struct Looked {
     runs: usize,
     torn: usize,
     unreadable: Vec<(RunId, String)>,
+    /// Those of which the index says something else than their folders.
+    edited: Vec<RunId>,
 }
 
 /// How many runs there are, and those of which something cannot be read, from the folders themselves.
 fn look_at_store(context: &Context) -> Result<Looked, StoreError> {
     let store = Store::open(&context.runs)?;
     tempfile::tempfile_in(store.root()).map_err(|source| StoreError::io("write to", store.root(), source))?;
-    let rows = Index::open(&store)?.query(&RunQuery::default())?;
+    let mut index = Index::open(&store)?;
+    let rows = index.query(&RunQuery::default())?;
+    let edited = index.differences()?;
     let torn = rows.iter().filter(|row| row.torn_bytes > 0 && row.state != RunState::Running).count();
     let ids = store.run_ids()?;
     let runs = ids.len();
     let unreadable = ids.into_iter().filter_map(|id| damage(&store, &id).map(|error| (id, error))).collect();
-    Ok(Looked { runs, torn, unreadable })
+    Ok(Looked { runs, torn, unreadable, edited })
 }
 
 /// What of a run cannot be read: its files, or the newest checkpoint of a run that has any.

@@ -5,23 +5,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::show::torn;
 use crate::cli::args::Json;
 use crate::cli::context::Context;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, visible};
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style, terminal_width};
 use crate::cli::table::{Align, table};
 use crate::clock;
-use crate::report::find::unknown_word;
-use crate::report::listing::{ListedRun, Listing};
+use crate::report::listing::{ListedColumns, ListedRun, Listing};
 use crate::report::spelling;
-use crate::store::{Index, RunQuery, RunState, shortest_unique_prefixes};
-use crate::types::RunId;
+use crate::report::tables::csv_of_runs;
+use crate::store::{Cell, Facts, Index, RunQuery, RunState, shortest_unique_prefixes};
+use crate::types::{RunId, Timestamp};
 
 /// What `ablate list` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Words of a query: an experiment's name, KEY=VALUE, state=failed, limit=20
+    /// Which runs: `quickstart`, `state=failed limit=20`, `mask_ratio >= 0.3 and (valid/mlm_loss.min < 5 or tag:keep)`
     #[arg(value_name = "QUERY")]
     pub query: Vec<String>,
+    /// Sort by this, smallest first; with `-` before it largest first, as in --sort -valid/mlm_loss
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Show these columns: whatever a query can name, as in --columns id,seed,lr,valid/mlm_loss.min
+    #[arg(long, value_name = "KEY,...", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Print CSV
+    #[arg(long, conflicts_with = "wanted")]
+    pub csv: bool,
     #[command(flatten)]
     pub json: Json,
 }
@@ -32,19 +41,23 @@ const WIDE: usize = 110;
 /// Prints the runs that the query finds.
 pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let query: RunQuery = arguments.query.join(" ").parse()?;
-    let mut index = Index::open(&store)?;
-    if let Some(word) = unknown_word(&query, &mut index)? {
-        let text = format!("`{word}` is no experiment and begins no run's id; `ablate list` shows all runs");
-        return Err(CliError::request(text));
+    let mut query = RunQuery::parse(&arguments.query.join(" "), clock::now())?;
+    if let Some(key) = &arguments.sort {
+        query = query.sorted_by(key);
     }
-    let listing = Listing::of(index.query(&query)?, &query, &store);
+    let mut index = context.index(&store)?;
+    let rows = index.query(&query)?;
+    let runs = index.facts(rows)?;
     context.say_unreadable(&index);
-    for run in listing.runs.iter().filter(|run| run.state != RunState::Running) {
-        if let Some(text) = torn(run.torn_bytes) {
-            context.printer.status(Style::Caution, "Warning", format!("run {}: {text}", run.id));
+    for run in runs.iter().filter(|run| run.row.state != RunState::Running) {
+        if let Some(text) = torn(run.row.torn_bytes) {
+            context.printer.status(Style::Caution, "Warning", format!("run {}: {text}", run.row.id));
         }
     }
+    if arguments.csv || !arguments.columns.is_empty() {
+        return list_columns(context, arguments, &index, &runs);
+    }
+    let listing = Listing::of(runs, &query);
     if arguments.json.wanted {
         context.printer.json(&listing);
         return Ok(());
@@ -87,7 +100,7 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         if let (true, Some(experiment), Some(cell)) =
             (is_narrow && experiments.len() > 1, &run.experiment, cells.last_mut())
         {
-            *cell = format!("{experiment}: {cell}");
+            *cell = format!("{}: {cell}", visible(experiment));
         }
         let shown = cells.into_iter().zip(&columns).filter(|(_, (name, _))| is_shown(name));
         shown.map(|(cell, _)| cell).collect::<Vec<_>>()
@@ -95,6 +108,52 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let shown = columns.iter().copied().filter(|(name, _)| is_shown(name)).collect::<Vec<_>>();
     context.printer.data(table(&shown, rows));
     Ok(())
+}
+
+/// Prints the runs by columns that were asked for, or every one that programs may want.
+fn list_columns(context: &Context, arguments: &Arguments, index: &Index, runs: &[Facts]) -> Result<(), CliError> {
+    let names = match &arguments.columns[..] {
+        [] => columns_of_all(runs),
+        named => named.to_vec(),
+    };
+    let rows = index.columns(&names, runs)?;
+    if arguments.json.wanted {
+        context.printer.json(&ListedColumns::new(names, rows));
+    } else if arguments.csv {
+        context.printer.raw(&csv_of_runs(&names, &rows));
+    } else {
+        let now = clock::now();
+        let is_number = |i: usize| !rows.iter().any(|row| matches!(row[i], Some(Cell::Text(_) | Cell::Moment(_))));
+        let align = |i: usize| if is_number(i) { Align::Right } else { Align::Left };
+        let head = names.iter().enumerate().map(|(i, name)| (name.as_str(), align(i))).collect::<Vec<_>>();
+        let shown = rows.iter().map(|row| row.iter().map(|cell| shown(cell.as_ref(), now)).collect::<Vec<_>>());
+        context.printer.data(table(&head, shown));
+    }
+    Ok(())
+}
+
+/// What is known of every run, the axes of all, and the last value of each metric.
+fn columns_of_all(runs: &[Facts]) -> Vec<String> {
+    let common = ["id", "state", "experiment", "name", "tag", "started", "ended", "took", "steps_done", "parameters"];
+    let mut names = common.map(str::to_owned).to_vec();
+    let axes = runs.iter().flat_map(|run| run.row.experiments.iter().flat_map(|group| group.axes.keys()));
+    names.extend(axes.collect::<BTreeSet<_>>().into_iter().cloned());
+    let metrics = runs.iter().flat_map(|run| run.row.metrics.keys()).collect::<BTreeSet<_>>();
+    names.extend(metrics.into_iter().map(ToString::to_string));
+    names
+}
+
+/// A cell for a person.
+fn shown(cell: Option<&Cell>, now: Timestamp) -> String {
+    match cell {
+        None => "-".to_owned(),
+        Some(Cell::Text(text)) => visible(&spelling::setting(text)),
+        Some(Cell::Number(number)) => format::metric(Some(*number)),
+        Some(Cell::Count(count)) => format::thousands(*count),
+        Some(Cell::Moment(at)) => format::moment(*at, now),
+        Some(Cell::Seconds(secs)) => format::duration(*secs),
+        Some(Cell::Bytes(bytes)) => format!("{}B", format::si(*bytes as f64)),
+    }
 }
 
 fn cells(
@@ -116,7 +175,7 @@ fn cells(
     let now = clock::now();
     let started =
         row.started_at.map(|at| if is_narrow { format::ago(now.secs_since(at)) } else { format::moment(at, now) });
-    let took = row.started_at.zip(row.ended_at).map(|(start, end)| format::duration(end.secs_since(start)));
+    let took = row.worked_secs.map(format::duration);
     let steps = match row.total_steps {
         Some(total) if total != row.steps_done.0 => format!("{}/{total}", row.steps_done),
         None if row.steps_done.0 == 0 => "-".to_owned(),
@@ -133,11 +192,11 @@ fn cells(
         took.unwrap_or_else(|| "-".into()),
         steps,
         result,
-        row.experiment.clone().unwrap_or_else(|| "-".into()),
+        row.experiment.as_deref().map_or_else(|| "-".into(), visible),
         row.seed.map_or_else(|| "-".into(), |seed| seed.to_string()),
         match &row.reproduces {
             Some(original) => format!("reproduces {original}"),
-            None => cell(row, is_narrow),
+            None => visible(&cell(row, is_narrow)),
         },
     ]
 }

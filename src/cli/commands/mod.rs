@@ -4,22 +4,32 @@
 
 mod bench;
 mod compare;
+mod delete;
 mod demo;
 mod diff;
 mod doctor;
+mod du;
 mod explain;
 mod export;
 mod fill_mask;
+mod fsck;
+mod gc;
+mod group;
 mod import;
 mod keys;
 mod list;
 mod memorisation;
+mod note;
 mod plan;
 mod predict;
 mod problems;
+mod reindex;
+mod rename;
 mod reproduce;
+mod restore;
 mod run;
 mod show;
+mod tag;
 mod tokenizer;
 mod worker;
 
@@ -70,6 +80,26 @@ pub enum Command {
     Import(import::Arguments),
     /// Write a trained model for other programs
     Export(export::Arguments),
+    /// Give runs tags, or take them away
+    Tag(tag::Arguments),
+    /// Say something about a run
+    Note(note::Arguments),
+    /// Give a run a name beside its id
+    Rename(rename::Arguments),
+    /// Count runs to a further experiment
+    Group(group::Arguments),
+    /// Put runs into the trash
+    Delete(delete::Arguments),
+    /// Bring runs back from the trash
+    Restore(restore::Arguments),
+    /// Free the disk of what nothing asks for
+    Gc(gc::Arguments),
+    /// What the store takes on the disk
+    Du(du::Arguments),
+    /// Read every byte of the store, and set aside what is damaged
+    Fsck(fsck::Arguments),
+    /// Make the index anew from the run folders
+    Reindex(reindex::Arguments),
     /// The keys of the experiment file: values, defaults, meanings
     Keys(keys::Arguments),
     /// Explain a problem by the name that an error shows
@@ -101,6 +131,16 @@ impl Command {
             Self::Tokenizer(arguments) => tokenizer::tokenizer(context, arguments),
             Self::Import(arguments) => import::import(context, arguments),
             Self::Export(arguments) => export::export(context, arguments),
+            Self::Tag(arguments) => tag::tag(context, arguments),
+            Self::Note(arguments) => note::note(context, arguments),
+            Self::Rename(arguments) => rename::rename(context, arguments),
+            Self::Group(arguments) => group::group(context, arguments),
+            Self::Delete(arguments) => delete::delete(context, arguments),
+            Self::Restore(arguments) => restore::restore(context, arguments),
+            Self::Gc(arguments) => gc::gc(context, arguments),
+            Self::Du(arguments) => du::du(context, arguments),
+            Self::Fsck(arguments) => fsck::fsck(context, arguments),
+            Self::Reindex(arguments) => reindex::reindex(context, arguments),
             Self::Keys(arguments) => keys::keys(context, arguments),
             Self::Explain(arguments) => problems::explain_problem(context, arguments),
             Self::Doctor(arguments) => doctor::doctor(context, arguments),

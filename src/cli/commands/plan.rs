@@ -14,6 +14,7 @@ use crate::report::estimate::{Basis, Here};
 use crate::report::planned::{Existing, PlanReport, cost};
 use crate::runner::bench::training_speed;
 use crate::runner::provenance::{Machine, cores};
+use crate::runner::sweep;
 use crate::store::{RunState, Store};
 
 /// What `ablate plan` takes.
@@ -34,6 +35,9 @@ pub struct Arguments {
 /// Shapes of which a few steps are tried where no finished run tells their speed; each takes about a second.
 const TRIED: usize = 4;
 
+/// Bytes of a corpus from which a tokenizer is learnt in about a second, to see whether its vocabulary can be filled.
+const LEARNT_AT_ONCE: u64 = 8 << 20;
+
 /// Columns of a terminal from which on each axis has a column of its own.
 const WIDE: usize = 100;
 
@@ -46,6 +50,7 @@ pub fn plan(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         return explain(context, &context.read(&arguments.experiment)?, key, arguments.json.wanted);
     }
     let loaded = context.load(&arguments.experiment)?;
+    sweep::check_tokenizers(&loaded.plan, &loaded.search, &context.runs.join("cache"), LEARNT_AT_ONCE)?;
     let here = Here { host: Machine::this(cores(), "").host, threads: cores() };
     let mut existing = match context.runs.exists() {
         true => Existing::read(&Store::open(&context.runs)?, here)?,
@@ -180,8 +185,8 @@ fn sharing(savings: Savings) -> String {
     }
     if apart > 0 {
         text.push_str(&format!(
-            ", {apart} share nothing with shorter ones (their schedule or warmup looks ahead, or those end between \
-             evaluations)"
+            ", {apart} cannot resume from a shorter one (their schedule depends on their length, or the shorter run ends \
+             between evaluations)"
         ));
     }
     text

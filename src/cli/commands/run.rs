@@ -16,6 +16,8 @@ use crate::runner::launch::LocalProcesses;
 use crate::runner::provenance::cores;
 use crate::runner::stop::Stop;
 use crate::runner::sweep::{self, PreparedCorpus};
+use crate::runner::worker::NO_ROOM;
+use crate::store::Index;
 
 /// What `ablate run` takes.
 #[derive(Debug, clap::Args)]
@@ -100,15 +102,25 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         halving: if arguments.no_halving { None } else { sweep::halving(&loaded.plan, &tasks) },
         command: context.command.clone(),
     };
+    // What is damaged of the sweep is trained again: that is said before, not after.
+    context.say_unreadable(&Index::open(&sources.store)?);
     let stop = Stop::on_signals();
     let mut progress = SweepProgress::new(&context.printer, &tasks, sweep::costs(&tasks));
     let (slots, threads) = (arguments.jobs.count(tasks.len()), arguments.threads.map(usize::from));
     let mut launcher = LocalProcesses::new(&sources, slots, threads);
     let outcomes = execute(&sources, &tasks, &options, &mut launcher, &stop, &mut |event| progress.watch(&event));
     progress.finish();
-    let counts = Counts::of(&outcomes?);
+    let outcomes = outcomes?;
+    let counts = Counts::of(&outcomes);
     context.printer.status(counts.style(), "Done", counts.in_words());
     if counts.interrupted > 0 {
+        let reason = |outcome: &TaskOutcome| match outcome {
+            TaskOutcome::Interrupted(run) => sources.store.load(run).ok()?.history.reason().map(str::to_owned),
+            _ => None,
+        };
+        if outcomes.iter().any(|outcome| reason(outcome).as_deref() == Some(NO_ROOM)) {
+            return Err(CliError::work(NO_ROOM));
+        }
         let text = "interrupted; the same command resumes from the last checkpoints";
         let is_asked_for = stop.is_requested();
         return Err(if is_asked_for { CliError::Interrupted(text.to_owned()) } else { CliError::work(text) });
@@ -122,7 +134,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
 }
 
 fn say_prepared(context: &Context, corpus: &PreparedCorpus) {
-    let PreparedCorpus { data, spec, train, valid, elapsed_secs } = corpus;
+    let PreparedCorpus { data, spec, train, valid, notices, elapsed_secs } = corpus;
+    notices.iter().for_each(|notice| context.printer.status(Style::Caution, "Warning", notice));
     context.printer.status(
         Style::Good,
         "Prepared",

@@ -2,7 +2,7 @@
 
 use crate::cli::args::Json;
 use crate::cli::context::Context;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, visible};
 use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
@@ -39,17 +39,17 @@ fn print(context: &Context, run: &StoredRun) {
     let section = |title: &str, text: &str| {
         if !text.is_empty() {
             printer.data(format!("\n{}", printer.paint(Stream::Out, Style::Strong, title)));
-            printer.lines(text);
+            printer.lines(&visible(text));
         }
     };
     let now = clock::now();
     let at = |moment: Option<crate::types::Timestamp>| moment.map_or_else(|| "-".into(), |at| format::moment(at, now));
-    let reason = run.history.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let reason = run.history.reason().map(|reason| format!(" ({})", visible(reason))).unwrap_or_default();
     let id = printer.paint(Stream::Out, Style::Id, run.id.as_str());
     printer.prose(&format!("run {id}  {}{reason}", run.state));
     match &run.subject {
         Subject::Planned(spec) => printer.data(format!("spec {}", spec.hash())),
-        Subject::Logged(logged) => printer.data(format!("logged by {}", logged.by)),
+        Subject::Logged(logged) => printer.data(format!("logged by {}", visible(&logged.by))),
     }
     let (started, ended) = (at(run.history.started_at()), at(run.history.ended_at()));
     printer.prose(&format!("started {started}, ended {ended}"));

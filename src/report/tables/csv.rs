@@ -1,6 +1,7 @@
 //! A table as CSV (RFC 4180): names first, numbers with every digit, and no text that a spreadsheet would run.
 
 use super::{Entry, Reader, Table};
+use crate::store::Cell;
 
 /// The table for programs.
 pub fn csv(table: &Table) -> String {
@@ -8,6 +9,20 @@ pub fn csv(table: &Table) -> String {
     let mut lines = vec![places.iter().map(|&i| quoted(&table.columns[i].name)).collect::<Vec<_>>()];
     lines.extend(table.rows.iter().map(|row| places.iter().map(|&i| field(&row[i])).collect()));
     lines.iter().map(|fields| fields.join(",") + "\r\n").collect()
+}
+
+/// Columns of runs for programs: moments as ISO 8601, times in seconds, sizes in bytes.
+pub fn csv_of_runs(columns: &[String], rows: &[Vec<Option<Cell>>]) -> String {
+    let entry = |cell: &Option<Cell>| match cell {
+        None => String::new(),
+        Some(Cell::Text(text)) => quoted(&harmless(text)),
+        Some(Cell::Number(number) | Cell::Seconds(number)) => number.to_string(),
+        Some(Cell::Count(count) | Cell::Bytes(count)) => count.to_string(),
+        Some(Cell::Moment(at)) => at.to_string(),
+    };
+    let names = columns.iter().map(|name| quoted(&harmless(name))).collect::<Vec<_>>();
+    let rows = rows.iter().map(|row| row.iter().map(entry).collect::<Vec<_>>());
+    std::iter::once(names).chain(rows).map(|fields| fields.join(",") + "\r\n").collect()
 }
 
 fn field(entry: &Entry) -> String {
@@ -78,6 +93,16 @@ mod tests {
                 prop_assert!(number == *value || value.is_nan());
             }
         }
+    }
+
+    #[test]
+    fn runs_as_csv() {
+        let at = "2026-01-31T09:30:00Z".parse().unwrap();
+        let row = [Cell::Text("=1,2".into()), Cell::Number(f64::NAN), Cell::Moment(at), Cell::Bytes(7)].map(Some);
+        let rows = [row.to_vec(), vec![None, Some(Cell::Number(f64::INFINITY)), None, Some(Cell::Seconds(1.5))]];
+        let text = csv_of_runs(&["a", "b", "c", "d"].map(str::to_owned), &rows);
+        assert_eq!(text, "a,b,c,d\r\n\"'=1,2\",NaN,2026-01-31T09:30:00.000Z,7\r\n,inf,,1.5\r\n");
+        assert_eq!(parse(&text).len(), 3);
     }
 
     #[test]

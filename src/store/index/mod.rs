@@ -4,10 +4,11 @@
 //! read again, so listing costs a few `stat` a run, and of a log that has grown only what was added is read. A database
 //! that is damaged, or of another version, is made anew; in a store that cannot be written the index lives in memory.
 
-mod query;
+mod facts;
 mod row;
 mod rows;
 mod schema;
+mod select;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -16,15 +17,19 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-pub use query::{RunQuery, Term, Trash};
+pub use facts::{Cell, Facts};
 pub use row::{MetricSummary, RunRow};
 
-use self::rows::{Noted, SelectError};
+use self::rows::{Noted, Selection};
 use self::summary::Summary;
 use super::error::io_error;
+use super::query::{Aggregate, Check, Field, Known, Name, RunQuery, Tree, name_of};
 use super::run_dir::{FileStamp, RunStamp};
 use super::{Role, RunDir, RunState, Store, StoreError};
 use crate::types::RunId;
+
+/// Runs that are read and written as one.
+const AT_A_TIME: usize = 256;
 
 /// An index over the runs of a store, up to date when it was opened.
 #[derive(Debug)]
@@ -45,23 +50,60 @@ pub struct Dependent {
 impl Index {
     /// Opens `index.sqlite` of the store and catches up with its run folders.
     pub fn open(store: &Store) -> Result<Self, StoreError> {
+        Self::open_telling(store, &mut |_, _| {})
+    }
+
+    /// [`open`](Self::open), which tells now and then how many of how many changed runs it has read.
+    pub fn open_telling(store: &Store, tell: &mut dyn FnMut(usize, usize)) -> Result<Self, StoreError> {
         let path = store.root().join("index.sqlite");
-        match Self::open_at(store, &path) {
+        let in_memory = Path::new(":memory:");
+        match Self::open_at(store, &path, tell) {
             Err(StoreError::Database { source, .. }) if is_damage(&source) => {
                 delete(&path)?;
-                Self::open_at(store, &path)
+                Self::open_at(store, &path, tell)
             }
-            Err(StoreError::Database { source, .. }) if is_read_only(&source) => {
-                Self::open_at(store, Path::new(":memory:"))
-            }
+            // Whatever keeps it from being written keeps nobody from reading the folders.
+            Err(StoreError::Database { source, .. }) if is_in_the_way(&source) => Self::open_at(store, in_memory, tell),
             result => result,
         }
     }
 
-    /// The runs that `query` wants, newest first.
+    /// Makes the index anew from the folders, whatever is in its place.
+    pub fn anew(store: &Store, tell: &mut dyn FnMut(usize, usize)) -> Result<Self, StoreError> {
+        let mut index = Self::open(store)?;
+        index.forget()?;
+        index.catch_up_telling(tell)?;
+        Ok(index)
+    }
+
+    /// The runs of which the index says something that their folders do not, whoever changed it. Those that change meanwhile are
+    /// left out.
+    pub fn differences(&self) -> Result<Vec<RunId>, StoreError> {
+        let fresh = Self::open_at(&self.store, Path::new(":memory:"), &mut |_, _| {})?;
+        let read = |index: &Self| -> Result<_, StoreError> {
+            let digests = rows::digests(&index.connection).map_err(|source| index.failed(source))?;
+            Ok((digests, index.noted_stamps().map_err(|source| index.failed(source))?))
+        };
+        let ((ours, our_stamps), (theirs, their_stamps)) = (read(self)?, read(&fresh)?);
+        let ids = ours.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>();
+        let is_at_rest = |id: &&String| match (our_stamps.get(*id), their_stamps.get(*id)) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => true,
+        };
+        let differing = ids.into_iter().filter(|id| ours.get(*id) != theirs.get(*id)).filter(is_at_rest);
+        Ok(differing.filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// Changes what the file says, as somebody may who has the file open.
+    #[cfg(test)]
+    pub fn edit(store: &Store, sql: &str) {
+        Connection::open(store.root().join("index.sqlite")).unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// The runs that `query` wants, in its order.
     ///
     /// # Errors
-    /// [`StoreError::BadQuery`] when a term names a setting that no run has.
+    /// [`StoreError::Query`] when it names what no run has, or compares what cannot be compared.
     pub fn query(&mut self, query: &RunQuery) -> Result<Vec<RunRow>, StoreError> {
         match self.answer(query) {
             Err(StoreError::Database { source, .. }) if is_damage(&source) => {
@@ -74,38 +116,61 @@ impl Index {
 
     /// Reads what changed in the run folders since the index last looked.
     pub fn catch_up(&mut self) -> Result<(), StoreError> {
-        let mut noted = self.noted_stamps().map_err(|source| self.failed(source))?;
-        let mut changed = Vec::new();
+        self.catch_up_telling(&mut |_, _| {})
+    }
+
+    fn catch_up_telling(&mut self, tell: &mut dyn FnMut(usize, usize)) -> Result<(), StoreError> {
+        let mut gone = self.noted_stamps().map_err(|source| self.failed(source))?;
         self.unreadable.clear();
+        let mut changed = Vec::new();
         for id in self.store.run_ids()? {
-            let is_noted = |stamp: RunStamp| noted.get(id.as_str()) == Some(&stamp);
-            let run = RunDir::new(self.store.root(), id.clone());
-            if run.stamp().is_ok_and(is_noted) {
-                noted.remove(id.as_str());
-                continue;
-            }
-            let known = rows::noted(&self.connection, &id).map_err(|source| self.failed(source))?;
-            match Summary::read(&run, known) {
-                Ok(summary) => {
-                    noted.remove(id.as_str());
-                    changed.push(summary);
-                }
-                Err(_) if !run.path().exists() => {} // Removed since it was listed.
-                Err(error) => self.unreadable.push((id, error)),
+            let noted = gone.get(id.as_str());
+            let run = RunDir::new(self.store.root(), id);
+            if noted.is_some_and(|noted| run.stamp().is_ok_and(|stamp| stamp == *noted)) {
+                gone.remove(run.id().as_str());
+            } else {
+                changed.push(run);
             }
         }
-        // What is left in `noted` has no readable folder any more: it leaves the index.
-        if changed.is_empty() && noted.is_empty() {
+        // A few at a time, so that nobody waits long for the database, and what was done is kept whatever comes next.
+        for (at, runs) in changed.chunks(AT_A_TIME).enumerate() {
+            tell(at * AT_A_TIME, changed.len());
+            let mut read = Vec::new();
+            for run in runs {
+                let known = rows::noted(&self.connection, run.id()).map_err(|source| self.failed(source))?;
+                match Summary::read(run, known) {
+                    Ok(summary) => {
+                        gone.remove(run.id().as_str());
+                        read.push(summary);
+                    }
+                    Err(_) if !run.path().exists() => {} // Removed since it was listed.
+                    Err(error) => self.unreadable.push((run.id().clone(), error)),
+                }
+            }
+            self.apply(&read, std::iter::empty()).map_err(|source| self.failed(source))?;
+        }
+        // What is left has no readable folder any more: it leaves the index.
+        if gone.is_empty() {
             return Ok(());
         }
-        self.apply(&changed, noted.keys().map(String::as_str)).map_err(|source| self.failed(source))
+        self.apply(&[], gone.keys().map(String::as_str)).map_err(|source| self.failed(source))
     }
 
     /// Forgets everything and reads all run folders again.
     pub fn reindex(&mut self) -> Result<(), StoreError> {
-        let noted = self.noted_stamps().map_err(|source| self.failed(source))?;
-        self.apply(&[], noted.keys().map(String::as_str)).map_err(|source| self.failed(source))?;
+        self.forget()?;
         self.catch_up()
+    }
+
+    fn forget(&mut self) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let empty = transaction.and_then(|transaction| {
+            for (table, _) in schema::RUN_COLUMNS {
+                transaction.execute(&format!("DELETE FROM {table}"), [])?;
+            }
+            transaction.commit()
+        });
+        empty.map_err(|source| self.failed(source))
     }
 
     /// Reads one run's folder again.
@@ -133,32 +198,160 @@ impl Index {
         Ok(found.into_iter().filter_map(dependent).collect())
     }
 
-    fn open_at(store: &Store, path: &Path) -> Result<Self, StoreError> {
+    fn open_at(store: &Store, path: &Path, tell: &mut dyn FnMut(usize, usize)) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Database { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(failed)?;
         schema::prepare(&mut connection).map_err(failed)?;
         let mut index = Self { store: store.clone(), path: path.to_owned(), connection, unreadable: Vec::new() };
-        index.catch_up()?;
+        index.catch_up_telling(tell)?;
         Ok(index)
     }
 
-    fn answer(&self, query: &RunQuery) -> Result<Vec<RunRow>, StoreError> {
-        let selected = rows::select(&self.connection, query).map_err(|error| match error {
-            SelectError::Database(source) => self.failed(source),
-            SelectError::Question(error) => error,
-        })?;
-        let mut wanted = Vec::new();
-        for Noted { mut row, stamp, .. } in selected {
-            if query.limit.is_some_and(|limit| wanted.len() >= limit) {
-                break;
-            }
-            row.state = self.state_now(&row, stamp.log)?;
-            if query.states.is_empty() || query.states.contains(&row.state) {
-                row.metrics = rows::metrics(&self.connection, &row.id).map_err(|source| self.failed(source))?;
-                wanted.push(row);
+    fn answer(&mut self, query: &RunQuery) -> Result<Vec<RunRow>, StoreError> {
+        let selection = self.resolve(query)?;
+        self.look_at_running()?;
+        self.look_at_steps(&selection)?;
+        let selected = rows::select(&self.connection, &selection).map_err(|source| self.failed(source))?;
+        let with_metrics = |Noted { mut row, .. }: Noted| {
+            row.metrics = rows::metrics(&self.connection, &row.id)?;
+            Ok(row)
+        };
+        let rows = selected.into_iter().map(with_metrics).collect::<rusqlite::Result<_>>();
+        rows.map_err(|source| self.failed(source))
+    }
+
+    /// What the query means in this store.
+    fn resolve(&self, query: &RunQuery) -> Result<Selection, StoreError> {
+        let known = self.known(query)?;
+        let tree = query.tree().try_graft(&mut |condition| known.resolve(condition));
+        let order = query.order().map(|(name, is_reversed)| Ok((known.field(name)?, is_reversed))).transpose();
+        let (tree, order) = tree.and_then(|tree| Ok((tree, order?))).map_err(|mistake| query.wrong(mistake))?;
+        Ok(Selection { tree, trash: query.trash, order, limit: query.limit })
+    }
+
+    /// What can be named, where the query names anything that is not every store's.
+    fn known(&self, query: &RunQuery) -> Result<Known, StoreError> {
+        let nothing = Known::default();
+        let is_plain = query
+            .tree()
+            .leaves()
+            .iter()
+            .all(|condition| condition.name.kind.is_some() && nothing.field(&condition.name).is_ok());
+        let known = match is_plain && query.order().is_none() {
+            true => nothing,
+            false => rows::known(&self.connection).map_err(|source| self.failed(source))?,
+        };
+        Ok(Known { now: Some(query.now()), ..known })
+    }
+
+    /// Notes for the question at hand which of the running runs are lost, or at rest since.
+    fn look_at_running(&self) -> Result<(), StoreError> {
+        let note = || -> rusqlite::Result<Vec<(RunId, FileStamp)>> {
+            self.connection.execute("DELETE FROM temp.states_now", [])?;
+            rows::running(&self.connection)
+        };
+        for (id, stamp) in note().map_err(|source| self.failed(source))? {
+            let state = self.state_now(&id, stamp)?;
+            if state != RunState::Running {
+                let sql = "INSERT INTO temp.states_now VALUES (?, ?)";
+                self.connection.execute(sql, [id.as_str(), state.name()]).map_err(|source| self.failed(source))?;
             }
         }
-        Ok(wanted)
+        Ok(())
+    }
+
+    /// Notes for the question at hand the values at single steps, which are in the logs alone: of the runs that fulfil
+    /// whatever else must hold.
+    fn look_at_steps(&self, selection: &Selection) -> Result<(), StoreError> {
+        let mut wanted = Vec::new();
+        let mut add = |field: &Field| {
+            if let Field::Metric(name, Aggregate::At(step)) = field {
+                wanted.push((name.clone(), *step));
+            }
+        };
+        for check in selection.tree.leaves() {
+            if let Check::Within(field, _) | Check::Exists(field) | Check::IsNan(field) = check {
+                add(field);
+            }
+        }
+        selection.order.iter().for_each(|(field, _)| add(field));
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let is_without_steps = |tree: &&Tree<Check>| {
+            let of_step = |check: &&Check| {
+                matches!(
+                    check,
+                    Check::Within(Field::Metric(_, Aggregate::At(_)), _)
+                        | Check::Exists(Field::Metric(_, Aggregate::At(_)))
+                        | Check::IsNan(Field::Metric(_, Aggregate::At(_)))
+                )
+            };
+            !tree.leaves().iter().any(of_step)
+        };
+        let tree = match &selection.tree {
+            Tree::And(parts) => Tree::And(parts.iter().filter(is_without_steps).cloned().collect()),
+            _ => Tree::all(),
+        };
+        let narrowed = Selection { tree, trash: selection.trash, order: None, limit: None };
+        let runs = rows::select(&self.connection, &narrowed).map_err(|source| self.failed(source))?;
+        let note = |id: &RunId, name: &str, step: i64, value: f64| {
+            let sql = "INSERT OR REPLACE INTO temp.values_at VALUES (?, ?, ?, ?)";
+            let value = (!value.is_nan()).then_some(value);
+            self.connection.prepare_cached(sql)?.execute(rusqlite::params![id.as_str(), name, step, value])
+        };
+        self.connection.execute("DELETE FROM temp.values_at", []).map_err(|source| self.failed(source))?;
+        for Noted { row, .. } in runs {
+            let history = self.store.run(&row.id)?.read_history()?;
+            for (name, points) in history.all_measured() {
+                for (_, step) in wanted.iter().filter(|(wanted, _)| wanted == name.as_str()) {
+                    if let Some(point) = points.iter().find(|point| point.step == *step) {
+                        note(&row.id, name.as_str(), *step, point.value).map_err(|source| self.failed(source))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that can be asked of the runs of `rows`, for who shows it.
+    pub fn facts(&self, rows: Vec<RunRow>) -> Result<Vec<Facts>, StoreError> {
+        let of_row = |row: RunRow| {
+            let settings = rows::leaves(&self.connection, "settings", &row.id)?;
+            let provenance = rows::leaves(&self.connection, "provenance", &row.id)?;
+            let edges = rows::edges(&self.connection, &row.id)?;
+            Ok(Facts { row, settings, provenance, edges })
+        };
+        rows.into_iter().map(of_row).collect::<rusqlite::Result<_>>().map_err(|source| self.failed(source))
+    }
+
+    /// The cells of columns for these runs, row by row: whatever a query could name.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`] when no run has what is named.
+    pub fn columns(&self, names: &[String], runs: &[Facts]) -> Result<Vec<Vec<Option<Cell>>>, StoreError> {
+        let known = rows::known(&self.connection).map_err(|source| self.failed(source))?;
+        let field = |name: &String| {
+            let asked = Name { span: 0..name.len(), ..name_of(name) };
+            let wrong = |mistake| StoreError::Query { text: name.clone(), mistake: Box::new(mistake) };
+            known.field(&asked).map_err(wrong)
+        };
+        let fields = names.iter().map(field).collect::<Result<Vec<_>, _>>()?;
+        runs.iter().map(|facts| fields.iter().map(|field| self.cell(field, facts)).collect()).collect()
+    }
+
+    fn cell(&self, field: &Field, facts: &Facts) -> Result<Option<Cell>, StoreError> {
+        let Field::Metric(name, Aggregate::At(step)) = field else { return Ok(facts.cell(field)) };
+        let history = self.store.run(&facts.row.id)?.read_history()?;
+        let value = history.all_measured().find(|(metric, _)| metric.as_str() == name).and_then(|(_, points)| {
+            points.iter().find(|point| point.step == *step).map(|point| Cell::Number(point.value))
+        });
+        Ok(value)
+    }
+
+    /// The run that started last, of those that a person started: neither a reproduction nor an imported model.
+    pub fn latest(&self) -> Result<Option<RunId>, StoreError> {
+        rows::latest(&self.connection).map_err(|source| self.failed(source))
     }
 
     /// Makes the database anew, after it turned out to be damaged.
@@ -169,13 +362,10 @@ impl Index {
         Ok(())
     }
 
-    /// The state of a run at this moment: a run that the index has as running may be lost, or at rest since.
-    fn state_now(&self, row: &RunRow, stamp: FileStamp) -> Result<RunState, StoreError> {
-        if row.state != RunState::Running {
-            return Ok(row.state);
-        }
-        let run = self.store.run(&row.id)?;
-        match run.state_now(row.state, stamp)? {
+    /// The state at this moment of a run that the index has as running: it may be lost, or at rest since.
+    fn state_now(&self, id: &RunId, stamp: FileStamp) -> Result<RunState, StoreError> {
+        let run = self.store.run(id)?;
+        match run.state_now(RunState::Running, stamp)? {
             Some(state) => Ok(state),
             None => run.read_history_and_state().map(|(_, state)| state),
         }
@@ -216,9 +406,20 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     is_conversion || matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-fn is_read_only(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied))
+/// Whether the database cannot be written now: the store is read-only, the disk full, or others are at it for too long.
+fn is_in_the_way(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::DiskFull
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::SystemIoFailure
+        )
+    )
 }
 
 /// Removes the database and the files that SQLite keeps beside it.
@@ -241,7 +442,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::testing::{any_events, at, create, evaluation, fact, metric, point, spec, state, step};
+    use super::super::testing::{any_events, asked, at, create, evaluation, fact, metric, point, spec, state, step};
     use super::*;
     use crate::store::{Event, Lineage, Logged, NewRun, Subject};
     use crate::types::Step;
@@ -276,7 +477,7 @@ mod tests {
     }
 
     fn ids(index: &mut Index, query: &str) -> Vec<RunId> {
-        index.query(&query.parse().unwrap()).unwrap().into_iter().map(|row| row.id).collect()
+        index.query(&asked(query)).unwrap().into_iter().map(|row| row.id).collect()
     }
 
     fn all(index: &mut Index) -> Vec<RunRow> {
@@ -325,7 +526,7 @@ mod tests {
         ] {
             assert_eq!(ids(&mut index, query).iter().collect::<Vec<_>>(), expected, "{query}");
         }
-        let error = index.query(&"mask_rate=0.3".parse().unwrap()).unwrap_err().to_string();
+        let error = index.query(&asked("mask_rate=0.3")).unwrap_err().to_string();
         assert!(error.ends_with("no run has a setting `mask_rate`; did you mean `objective.mask_ratio`?"), "{error}");
     }
 
@@ -384,6 +585,98 @@ mod tests {
         bytes[half..].fill(0xa5);
         fs::write(&path, bytes).unwrap();
         check("half overwritten");
+    }
+
+    #[test]
+    fn filters_of_tracking_clients_find_the_same() {
+        let (_folder, store) = new_store();
+        let [a, b] = [0.15, 0.3].map(|rate| finished_run(&store, "quickstart", 1, rate, (rate * 1e4) as i64));
+        store.run(&a).unwrap().relabel(|labels| labels.tags.extend(["stage=prod".to_owned()])).unwrap();
+        let mut index = Index::open(&store).unwrap();
+        let mut check = |filter: &str, expected: &[&RunId]| {
+            let query = RunQuery::of_mlflow(filter, at(0)).unwrap();
+            let found = index.query(&query).unwrap_or_else(|error| panic!("{filter}: {error}"));
+            assert_eq!(found.iter().map(|row| &row.id).collect::<Vec<_>>(), expected, "{filter}");
+        };
+        check("metrics.`valid/mlm_loss` < 9 and params.mask_ratio = '0.3'", &[&b]);
+        check("params.\"objective.mask_ratio\" != '0.3' and attributes.status = 'FINISHED'", &[&a]);
+        check("tags.stage = 'prod'", &[&a]);
+        check("tags.stage ILIKE 'P%' and tags.stage is not null", &[&a]);
+        check("tags.stage is null and start_time > 1500000000000", &[]);
+        check("tags.stage IS NULL", &[&b]);
+        check("metrics.`train/loss` != 3", &[&b, &a]);
+    }
+
+    /// An edit that leaves the database well-formed is found by comparing with the folders, in any of its tables.
+    #[test]
+    fn what_somebody_wrote_into_the_index_is_noticed() {
+        let (_folder, store) = new_store();
+        let id = finished_run(&store, "quickstart", 1, 0.15, 0);
+        let other = finished_run(&store, "quickstart", 2, 0.15, 0);
+        for edit in [
+            format!("UPDATE metrics SET last = 1.0 WHERE run = '{id}'"),
+            format!("UPDATE runs SET state = 'failed' WHERE id = '{id}'"),
+            format!("DELETE FROM settings WHERE run = '{id}' AND key = 'optimizer.lr'"),
+            format!("INSERT INTO run_tags VALUES ('{id}', 'forged')"),
+            format!("INSERT INTO edges VALUES ('{id}', 'reproduces', '{other}')"),
+        ] {
+            let index = Index::anew(&store, &mut |_, _| {}).unwrap();
+            assert_eq!(index.differences().unwrap(), []);
+            Index::edit(&store, &edit);
+            assert_eq!(Index::open(&store).unwrap().differences().unwrap(), std::slice::from_ref(&id), "{edit}");
+        }
+    }
+
+    #[test]
+    fn an_index_that_lacks_a_table_is_made_anew() {
+        let (_folder, store) = new_store();
+        let id = finished_run(&store, "quickstart", 1, 0.15, 0);
+        for edit in [
+            "DROP TABLE settings",
+            "ALTER TABLE metrics DROP COLUMN last_step",
+            "DROP TABLE runs; CREATE VIEW runs AS SELECT 1 AS id",
+        ] {
+            drop(Index::open(&store).unwrap());
+            Index::edit(&store, edit);
+            assert_eq!(ids(&mut Index::open(&store).unwrap(), "mask_ratio=0.15"), std::slice::from_ref(&id), "{edit}");
+        }
+    }
+
+    /// A writer that holds the database for longer than anybody waits keeps no reader from the folders.
+    #[test]
+    fn a_database_that_is_locked_is_done_without() {
+        let (_folder, store) = new_store();
+        drop(Index::open(&store).unwrap());
+        let id = finished_run(&store, "quickstart", 1, 0.15, 0);
+        let writer = Connection::open(store.root().join("index.sqlite")).unwrap();
+        writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert_eq!(ids(&mut Index::open(&store).unwrap(), ""), [id]);
+    }
+
+    #[test]
+    fn values_at_steps_are_read_from_the_logs() {
+        let (_folder, store) = new_store();
+        let mut runs = [1, 2, 3].map(|seed| {
+            let run = create(&store, &spec(seed, 0.15), &json!({}), at(seed as i64)).unwrap();
+            append(&run, &(1..=4).map(|number| step(number, (number * seed) as f64)).collect::<Vec<_>>());
+            run.id().clone()
+        });
+        runs.reverse();
+        let [third, second, first] = &runs;
+        let mut index = Index::open(&store).unwrap();
+        assert_eq!(ids(&mut index, "train/loss.at(2) >= 4"), [third.clone(), second.clone()]);
+        assert_eq!(ids(&mut index, "seed = 1 or train/loss.at(2) = 6"), [third.clone(), first.clone()]);
+        assert_eq!(
+            ids(&mut index, "exists(train/loss.at(9)) or seed != 1 and train/loss.at(4) < 9"),
+            std::slice::from_ref(second)
+        );
+        let rows = index.query(&asked("").sorted_by("-train/loss.at(3)")).unwrap();
+        assert_eq!(rows.iter().map(|row| &row.id).collect::<Vec<_>>(), [third, second, first]);
+        let facts = index.facts(rows).unwrap();
+        let columns =
+            index.columns(&["loss.at(3)", "seed", "took", "nothing"].map(str::to_owned)[..3], &facts).unwrap();
+        assert_eq!(columns[1], [Some(Cell::Number(6.0)), Some(Cell::Text("2".into())), None]);
+        assert!(index.columns(&["nothing".to_owned()], &facts).is_err());
     }
 
     #[test]
@@ -457,7 +750,7 @@ mod tests {
             let caught_up = dump(&index);
             index.reindex().unwrap();
             prop_assert_eq!(&caught_up, &dump(&index));
-            prop_assert_eq!(&caught_up, &dump(&Index::open_at(&store, Path::new(":memory:")).unwrap()));
+            prop_assert_eq!(&caught_up, &dump(&Index::open_at(&store, Path::new(":memory:"), &mut |_, _| {}).unwrap()));
         }
     }
 
@@ -535,6 +828,22 @@ mod tests {
         fs::copy(store.run(&other).unwrap().events_path(), run.events_path()).unwrap();
         index.catch_up().unwrap();
         assert!(matches!(index.unreadable(), [(_, StoreError::Foreign { found, .. })] if *found == other));
+    }
+
+    /// Not a test of its own: makes stores to measure listings on, and says where they are.
+    #[test]
+    #[ignore = "makes thousands of runs in memory"]
+    #[allow(clippy::print_stdout, reason = "it is run for what it says")]
+    fn make_stores_of_many_runs() {
+        for count in [1_000, 10_000] {
+            let folder = tempfile::Builder::new().prefix("ablate-many-").tempdir_in("/dev/shm").unwrap().keep();
+            let store = Store::open(folder.join("runs")).unwrap();
+            for n in 0..count {
+                let (name, rate) = (["quickstart", "pilot"][n % 2], [0.15, 0.3, 0.4][n % 3]);
+                finished_run(&store, name, n as u64, rate, n as i64 * 1_000);
+            }
+            println!("{count} runs in {}", folder.display());
+        }
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub struct RunRow {
     pub started_at: Option<Timestamp>,
     /// When the run came to rest, if it did.
     pub ended_at: Option<Timestamp>,
+    /// Milliseconds that workers were at it, up to its last state.
+    pub worked_ms: i64,
+    /// When the worker began whose end is not recorded.
+    pub running_since: Option<Timestamp>,
     pub steps_done: Step,
     /// `None` while a run over epochs has not said how many steps those are.
     pub total_steps: Option<u64>,
@@ -41,6 +45,8 @@ pub struct RunRow {
     pub metrics: BTreeMap<MetricName, MetricSummary>,
     /// Bytes of a last record that is not whole: a crash tore it, or it is being written right now.
     pub torn_bytes: u64,
+    /// Bytes of all its files.
+    pub disk_bytes: u64,
 }
 
 /// The last and the best values of a metric. A value that is not a number is never the best.
@@ -52,6 +58,8 @@ pub struct MetricSummary {
     pub min: Option<f64>,
     /// The largest value; `None` when all are NaN.
     pub max: Option<f64>,
+    /// The value of the first step, which may be NaN.
+    pub first: f64,
     pub last_step: i64,
 }
 
@@ -65,6 +73,11 @@ impl RunRow {
     pub fn axes(&self) -> &Map<String, Value> {
         static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
         self.experiments.first().map_or(&NONE, |group| &group.axes)
+    }
+
+    /// Seconds that workers were at it, once it is at rest.
+    pub fn worked_secs(&self) -> Option<f64> {
+        self.ended_at.map(|_| self.worked_ms as f64 / 1e3)
     }
 
     /// The run's place in the experiment `name`.
@@ -83,6 +96,7 @@ impl MetricSummary {
         };
         Self {
             last: value,
+            first: known.map_or(value, |known| known.first),
             min: best(known.and_then(|known| known.min), |a, b| a.total_cmp(&b).is_lt()),
             max: best(known.and_then(|known| known.max), |a, b| a.total_cmp(&b).is_gt()),
             last_step: step,

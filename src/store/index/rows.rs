@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use rusqlite::types::{FromSql, Type};
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
-use super::query::{RunQuery, Trash, unknown_key};
 use super::row::{MetricSummary, RunRow};
-use super::schema::COLUMN_NAMES;
+use super::schema::{COLUMN_NAMES, RUN_COLUMNS};
+use super::select::{STATE, condition, order};
 use crate::store::frame::{Link, Place, Seal};
+use crate::store::query::{Check, Field, Known, Tree, Values};
 use crate::store::run_dir::{FileStamp, RunStamp};
-use crate::store::{Labels, Role, RunState, StoreError};
-use crate::types::{MetricName, RunId, Step, Timestamp};
+use crate::store::{Labels, Role, RunState, Trash};
+use crate::types::{ContentHash, MetricName, RunId, Step, Timestamp};
 
 /// A run, and what its files were like when they were read.
 #[derive(Clone, Debug)]
@@ -22,40 +23,106 @@ pub(super) struct Noted {
     pub place: Option<Place>,
 }
 
-/// Why rows cannot be given: the database failed, or the question has no answer.
-#[derive(Debug)]
-pub(super) enum SelectError {
-    Database(rusqlite::Error),
-    Question(StoreError),
+/// What runs are selected by.
+#[derive(Clone, Debug)]
+pub(super) struct Selection {
+    pub tree: Tree<Check>,
+    pub trash: Trash,
+    /// What they are sorted by, and whether the largest is the first.
+    pub order: Option<(Field, bool)>,
+    pub limit: Option<usize>,
 }
 
-impl From<rusqlite::Error> for SelectError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// The runs that `query` wants, newest first, with their recorded states; states and limit are left to the caller, who
-/// knows which running runs are lost.
-pub(super) fn select(connection: &Connection, query: &RunQuery) -> Result<Vec<Noted>, SelectError> {
-    let (conditions, values) = conditions(connection, query)?;
+/// The runs of a selection, in its order, with their states at this moment.
+pub(super) fn select(connection: &Connection, selection: &Selection) -> rusqlite::Result<Vec<Noted>> {
+    let wanted = condition(&selection.tree);
+    let trash = match selection.trash {
+        Trash::Without => "trashed_ms IS NULL",
+        Trash::Only => "trashed_ms IS NOT NULL",
+        Trash::With => "TRUE",
+    };
+    let first = selection.order.as_ref().map(|(field, is_reversed)| order(field, *is_reversed)).unwrap_or_default();
+    let limit = selection.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
     let sql = format!(
-        "SELECT {}, (SELECT other FROM edges WHERE run = id AND role = '{}') AS reproduces FROM runs \
-         WHERE {conditions} ORDER BY coalesce(started_ms, created_ms, 0) DESC, id",
-        *COLUMN_NAMES,
-        Role::Reproduces.name(),
+        "SELECT {}, {REPRODUCES}, {STATE} AS state_now FROM runs WHERE {trash} AND {} \
+         ORDER BY {}coalesce(started_ms, created_ms, 0) DESC, id LIMIT {limit}",
+        *COLUMN_NAMES, wanted.text, first.text,
     );
     let mut statement = connection.prepare(&sql)?;
-    Ok(statement.query_map(params_from_iter(values), read_row)?.collect::<Result<_, _>>()?)
+    let values = wanted.values.into_iter().chain(first.values);
+    statement
+        .query_map(params_from_iter(values), |row| {
+            let mut noted = read_row(row)?;
+            noted.row.state = state(row, "state_now")?;
+            Ok(noted)
+        })?
+        .collect()
+}
+
+/// The run that a row executes again.
+const REPRODUCES: &str = "(SELECT other FROM edges WHERE run = id AND role = 'reproduces') AS reproduces";
+
+/// The run that started last, of those that a person started: it executes no other one again, and was not imported.
+pub(super) fn latest(connection: &Connection) -> rusqlite::Result<Option<RunId>> {
+    let sql = "SELECT id FROM runs WHERE trashed_ms IS NULL \
+               AND NOT EXISTS (SELECT 1 FROM edges WHERE run = id AND role = 'reproduces') \
+               AND NOT EXISTS (SELECT 1 FROM settings WHERE run = id AND key = 'stage' AND value = 'import') \
+               ORDER BY coalesce(started_ms, created_ms, 0) DESC, id DESC LIMIT 1";
+    connection.query_row(sql, [], |row| parsed(row, "id")).optional()
+}
+
+/// The runs that were running when they were read, and what their logs were like.
+pub(super) fn running(connection: &Connection) -> rusqlite::Result<Vec<(RunId, FileStamp)>> {
+    let sql = "SELECT id, log_size, log_modified_ns FROM runs WHERE state = 'running'";
+    connection
+        .prepare_cached(sql)?
+        .query_map([], |row| Ok((parsed(row, "id")?, FileStamp { size: row.get(1)?, modified_ns: row.get(2)? })))?
+        .collect()
+}
+
+/// What the runs have that a query can name: the names of attributes are the language's.
+pub(super) fn known(connection: &Connection) -> rusqlite::Result<Known> {
+    Ok(Known {
+        settings: keys(connection, "settings")?,
+        provenance: keys(connection, "provenance")?,
+        metrics: distinct(connection, "metrics", "name")?,
+        experiments: distinct(connection, "experiments", "name")?,
+        latest: latest(connection)?,
+        runs: connection
+            .prepare("SELECT id FROM runs ORDER BY id")?
+            .query_map([], |row| parsed(row, "id"))?
+            .collect::<Result<_, _>>()?,
+        now: None,
+    })
+}
+
+/// The keys of a table, and what their values are; each by a few steps in the index over them, however many runs there are.
+fn keys(connection: &Connection, table: &str) -> rusqlite::Result<BTreeMap<String, Values>> {
+    let of_number = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE key = ? AND number > -9e999)");
+    let of_word = format!("SELECT value FROM {table} WHERE key = ? AND number IS NULL LIMIT 1");
+    let (mut of_number, mut of_word) = (connection.prepare(&of_number)?, connection.prepare(&of_word)?);
+    let keys = distinct(connection, table, "key")?.into_iter();
+    keys.map(|key| {
+        let has_numbers = of_number.query_row([&key], |row| row.get(0))?;
+        let word = of_word.query_row([&key], |row| row.get(0)).optional()?;
+        Ok((key, Values { has_numbers, word }))
+    })
+    .collect()
+}
+
+/// The different values of a column that an index begins with, each found by a step from the one before.
+fn distinct(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<Vec<String>> {
+    let sql = format!(
+        "WITH RECURSIVE found(value) AS (SELECT min({column}) FROM {table} UNION ALL \
+         SELECT (SELECT min({column}) FROM {table} WHERE {column} > found.value) FROM found WHERE found.value IS NOT NULL) \
+         SELECT value FROM found WHERE value IS NOT NULL"
+    );
+    connection.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// The run `id` with its metrics, if the index has it.
 pub(super) fn noted(connection: &Connection, id: &RunId) -> rusqlite::Result<Option<Noted>> {
-    let sql = format!(
-        "SELECT {}, (SELECT other FROM edges WHERE run = id AND role = '{}') AS reproduces FROM runs WHERE id = ?",
-        *COLUMN_NAMES,
-        Role::Reproduces.name(),
-    );
+    let sql = format!("SELECT {}, {REPRODUCES} FROM runs WHERE id = ?", *COLUMN_NAMES);
     let mut statement = connection.prepare_cached(&sql)?;
     let Some(found) = statement.query_map([id.as_str()], read_row)?.next() else { return Ok(None) };
     let mut noted = found?;
@@ -66,62 +133,55 @@ pub(super) fn noted(connection: &Connection, id: &RunId) -> rusqlite::Result<Opt
 /// The metrics of the run `id`.
 pub(super) fn metrics(connection: &Connection, id: &RunId) -> rusqlite::Result<BTreeMap<MetricName, MetricSummary>> {
     connection
-        .prepare_cached("SELECT name, last, best_min, best_max, last_step FROM metrics WHERE run = ?")?
+        .prepare_cached("SELECT name, last, best_min, best_max, first_value, last_step FROM metrics WHERE run = ?")?
         .query_map([id.as_str()], |row| {
             let summary = MetricSummary {
                 last: row.get::<_, Option<f64>>(1)?.unwrap_or(f64::NAN),
                 min: row.get(2)?,
                 max: row.get(3)?,
-                last_step: row.get(4)?,
+                first: row.get::<_, Option<f64>>(4)?.unwrap_or(f64::NAN),
+                last_step: row.get(5)?,
             };
             Ok((parsed(row, "name")?, summary))
         })?
         .collect()
 }
 
-fn conditions(connection: &Connection, query: &RunQuery) -> Result<(String, Vec<String>), SelectError> {
-    const IN_EXPERIMENT: &str = "id IN (SELECT run FROM experiments WHERE name = ?)";
-    let mut conditions = vec!["TRUE".to_owned()];
-    let mut values = Vec::new();
-    let mut add = |condition: &str, new: Vec<String>| {
-        conditions.push(condition.to_owned());
-        values.extend(new);
-    };
-    match query.trash {
-        Trash::Without => add("trashed_ms IS NULL", Vec::new()),
-        Trash::Only => add("trashed_ms IS NOT NULL", Vec::new()),
-    }
-    if let Some(name) = &query.experiment {
-        add(IN_EXPERIMENT, vec![name.clone()]);
-    }
-    if let Some(hash) = &query.spec_hash {
-        add("(spec_hash = ? OR identity = ?)", vec![hash.to_string(); 2]);
-    }
-    if let Some(tag) = &query.tag {
-        add("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", vec![tag.clone()]);
-    }
-    if !query.words.is_empty() {
-        let one = format!("{IN_EXPERIMENT} OR substr(id, 1, length(?)) = lower(?)");
-        let words = query.words.iter().flat_map(|word| vec![word.clone(); 3]).collect();
-        add(&format!("({})", vec![one; query.words.len()].join(" OR ")), words);
-    }
-    let known = if query.terms.is_empty() { Vec::new() } else { known_keys(connection)? };
-    for term in &query.terms {
-        let keys = known.iter().filter(|key| term.names(key)).cloned().collect::<Vec<_>>();
-        if keys.is_empty() && !known.is_empty() {
-            return Err(SelectError::Question(unknown_key(term, &known)));
+/// A digest of all that the index says of each run, but for what does not come from the run's own words.
+pub(super) fn digests(connection: &Connection) -> rusqlite::Result<BTreeMap<String, ContentHash>> {
+    let mut digests = BTreeMap::new();
+    for (table, run) in RUN_COLUMNS {
+        let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let mut text = table.to_owned();
+            for (i, name) in names.iter().enumerate().filter(|(_, name)| *name != "disk_bytes") {
+                text.push_str(&format!("\n{name} {:?}", row.get_ref(i)?));
+            }
+            let id: String = row.get(run)?;
+            let known = digests.get(&id).map(ContentHash::to_string).unwrap_or_default();
+            digests.insert(id, ContentHash::of(format!("{known}{text}").as_bytes()));
         }
-        let spellings = term.spellings();
-        let marks = |count: usize| vec!["?"; count].join(", ");
-        let (in_keys, in_values) = (marks(keys.len()), marks(spellings.len()));
-        let runs = format!("SELECT run FROM settings WHERE key IN ({in_keys}) AND value IN ({in_values})");
-        add(&format!("id IN ({runs})"), keys.into_iter().chain(spellings).collect());
     }
-    Ok((conditions.join(" AND "), values))
+    Ok(digests)
 }
 
-fn known_keys(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection.prepare("SELECT DISTINCT key FROM settings ORDER BY key")?.query_map([], |row| row.get(0))?.collect()
+/// The leaves of a run in `settings` or `provenance`.
+pub(super) fn leaves(connection: &Connection, table: &str, id: &RunId) -> rusqlite::Result<BTreeMap<String, String>> {
+    let sql = format!("SELECT key, value FROM {table} WHERE run = ?");
+    connection.prepare_cached(&sql)?.query_map([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// The runs that a run stands on.
+pub(super) fn edges(connection: &Connection, id: &RunId) -> rusqlite::Result<Vec<(Role, RunId)>> {
+    let mut statement = connection.prepare_cached("SELECT role, other FROM edges WHERE run = ? ORDER BY role")?;
+    let role = |row: &Row<'_>| Role::from_name(&get::<String>(row, "role")?).ok_or_else(|| damaged("no such role"));
+    statement.query_map([id.as_str()], |row| Ok((role(row)?, parsed(row, "other")?)))?.collect()
+}
+
+fn state(row: &Row<'_>, column: &str) -> rusqlite::Result<RunState> {
+    RunState::from_name(&get::<String>(row, column)?).ok_or_else(|| damaged("no such state"))
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<Noted> {
@@ -132,11 +192,13 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Noted> {
         spec_hash: maybe_parsed(row, "spec_hash")?,
         identity: maybe_parsed(row, "identity")?,
         logged_by: get(row, "logged_by")?,
-        state: RunState::from_name(&get::<String>(row, "state")?).ok_or_else(|| damaged("no such state"))?,
+        state: state(row, "state")?,
         reason: get(row, "reason")?,
         created_at: time("created_ms")?,
         started_at: time("started_ms")?,
         ended_at: time("ended_ms")?,
+        worked_ms: get(row, "worked_ms")?,
+        running_since: time("running_since_ms")?,
         steps_done: Step(unsigned(get(row, "steps_done")?)),
         total_steps: count("total_steps")?,
         parameters: count("parameters")?,
@@ -152,6 +214,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Noted> {
         reproduces: maybe_parsed(row, "reproduces")?,
         metrics: BTreeMap::new(),
         torn_bytes: unsigned(get(row, "torn_bytes")?),
+        disk_bytes: unsigned(get(row, "disk_bytes")?),
     };
     let stamp = RunStamp {
         log: FileStamp { size: get(row, "log_size")?, modified_ns: get(row, "log_modified_ns")? },

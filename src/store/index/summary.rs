@@ -11,10 +11,14 @@ use super::row::{MetricSummary, RunRow};
 use super::rows::Noted;
 use super::schema::{INSERT, RUN_COLUMNS};
 use crate::plan::TrainLength;
+#[cfg(test)]
+use crate::store::Role;
 use crate::store::frame::{Place, Seal};
+use crate::store::history::NOT_WORKED_FACT;
+use crate::store::query::number_of;
 use crate::store::run_dir::RunStamp;
 use crate::store::subject::leaves;
-use crate::store::{Event, Group, History, Lineage, RunDir, RunState, StoreError, Subject};
+use crate::store::{Event, Group, Lineage, RunDir, RunState, StoreError, Subject};
 use crate::types::{MetricName, Step, Timestamp};
 
 /// One run as the index keeps it.
@@ -30,6 +34,8 @@ pub(super) struct Summary {
 struct Fixed {
     /// Settings by key: those of the subject, then the axes, which may name what is no leaf (`model.preset`).
     settings: Vec<(String, String)>,
+    /// Leaves of the provenance.
+    provenance: Vec<(String, String)>,
     lineage: Lineage,
 }
 
@@ -48,9 +54,26 @@ impl Summary {
         }
     }
 
+    /// What somebody made up, for tests.
+    #[cfg(test)]
+    pub fn of(facts: &super::Facts) -> Self {
+        let stamp = RunStamp { log: Default::default(), files: 0 };
+        let mut lineage = Lineage::default();
+        for (role, run) in &facts.edges {
+            match role {
+                Role::StartsFrom => lineage.starts_from = Some(run.clone()),
+                Role::Reproduces => lineage.reproduces = Some(run.clone()),
+                _ => {}
+            }
+        }
+        let leaves = |leaves: &std::collections::BTreeMap<String, String>| leaves.clone().into_iter().collect();
+        let (settings, provenance) = (leaves(&facts.settings), leaves(&facts.provenance));
+        Self { row: facts.row.clone(), stamp, place: None, fixed: Some(Fixed { settings, provenance, lineage }) }
+    }
+
     fn whole(run: &RunDir, stamp: RunStamp) -> Result<Self, StoreError> {
         let mut reader = run.events()?;
-        let history = History::read(&mut reader)?;
+        let history = run.read_history_from(&mut reader)?;
         let mut subject = run.read_subject()?;
         subject.add(&history.parameters);
         let (provenance, lineage, labels) = (run.read_provenance()?, run.read_lineage()?, run.labels()?);
@@ -90,6 +113,8 @@ impl Summary {
             created_at: history.created_at(),
             started_at: history.started_at(),
             ended_at: history.ended_at(),
+            worked_ms: (history.working_secs() * 1e3).round() as i64,
+            running_since: history.running_since(),
             steps_done,
             total_steps,
             parameters: count("parameters"),
@@ -99,10 +124,12 @@ impl Summary {
             reproduces: lineage.reproduces.clone(),
             metrics,
             torn_bytes: history.torn_bytes,
+            disk_bytes: run.bytes_on_disk(),
         };
         let axes = row.experiments.iter().flat_map(|group| leaves(&group.axes));
         let settings = subject.settings().into_iter().chain(axes).collect();
-        Ok(Self { row, stamp, place: reader.place(), fixed: Some(Fixed { settings, lineage }) })
+        let provenance = leaves_of_provenance(provenance);
+        Ok(Self { row, stamp, place: reader.place(), fixed: Some(Fixed { settings, provenance, lineage }) })
     }
 
     /// The run as it is after the records that were added since it was noted; `None` when more must be read than those.
@@ -117,6 +144,7 @@ impl Summary {
             return None;
         }
         row.torn_bytes = reader.torn_bytes();
+        row.disk_bytes = run.bytes_on_disk();
         Some(Self { row, stamp, place: reader.place(), fixed: None })
     }
 
@@ -132,15 +160,23 @@ impl Summary {
             }
         }
         self.write_run(connection)?;
-        let mut insert = connection.prepare_cached("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)")?;
+        let mut insert = connection.prepare_cached("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)")?;
         for (name, metric) in &self.row.metrics {
-            let last = (!metric.last.is_nan()).then_some(metric.last);
-            insert.execute(params![id, name.as_str(), last, metric.min, metric.max, metric.last_step])?;
+            let number = |value: f64| (!value.is_nan()).then_some(value);
+            let (last, first) = (number(metric.last), number(metric.first));
+            insert.execute(params![id, name.as_str(), last, metric.min, metric.max, first, metric.last_step])?;
         }
-        let Some(Fixed { settings, lineage }) = &self.fixed else { return Ok(()) };
-        let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO settings VALUES (?, ?, ?)")?;
-        for (key, value) in settings {
-            insert.execute(params![id, key, value])?;
+        let Some(Fixed { settings, provenance, lineage }) = &self.fixed else { return Ok(()) };
+        for (table, leaves) in [("settings", settings), ("provenance", provenance)] {
+            let sql = format!("INSERT OR IGNORE INTO {table} VALUES (?, ?, ?, ?)");
+            let mut insert = connection.prepare_cached(&sql)?;
+            for (key, value) in leaves {
+                insert.execute(params![id, key, value, number_of(value)])?;
+            }
+        }
+        let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO run_tags VALUES (?, ?)")?;
+        for tag in &self.row.labels.tags {
+            insert.execute(params![id, tag])?;
         }
         let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO experiments VALUES (?, ?)")?;
         for group in &self.row.experiments {
@@ -171,6 +207,8 @@ impl Summary {
             ":created_ms": millis(row.created_at),
             ":started_ms": millis(row.started_at),
             ":ended_ms": millis(row.ended_at),
+            ":worked_ms": row.worked_ms,
+            ":running_since_ms": millis(row.running_since),
             ":steps_done": to_sql(row.steps_done.0),
             ":total_steps": row.total_steps.map(to_sql),
             ":parameters": row.parameters.map(to_sql),
@@ -181,6 +219,7 @@ impl Summary {
             ":experiments": to_json(&row.experiments),
             ":was_made_for": row.was_made_for_one,
             ":torn_bytes": to_sql(row.torn_bytes),
+            ":disk_bytes": to_sql(row.disk_bytes),
             ":log_size": self.stamp.log.size,
             ":log_modified_ns": self.stamp.log.modified_ns,
             ":files": self.stamp.files,
@@ -207,6 +246,11 @@ fn take(row: &mut RunRow, event: Event) -> Option<()> {
             row.created_at.get_or_insert(at);
             if state == RunState::Running {
                 row.started_at.get_or_insert(at);
+                row.running_since = Some(at);
+            } else if let Some(since) = row.running_since.take() {
+                let worked_ms = at.unix_millis() - since.unix_millis();
+                // A clock that was set back is for the whole log to tell.
+                row.worked_ms += Some(worked_ms).filter(|worked_ms| *worked_ms >= 0)?;
             }
             row.ended_at = (!matches!(state, RunState::Planned | RunState::Running)).then_some(at);
             (row.state, row.reason) = (state, reason);
@@ -228,6 +272,7 @@ fn take(row: &mut RunRow, event: Event) -> Option<()> {
         Event::Fact { name, value } => match name.as_str() {
             "parameters" => row.parameters = value.as_u64(),
             "total_steps" if row.total_steps != value.as_u64() => return None,
+            NOT_WORKED_FACT => return None,
             _ => {}
         },
         Event::Warning { .. } | Event::Checkpoint { .. } => {}
@@ -245,6 +290,19 @@ fn measure(row: &mut RunRow, step: i64, metrics: Vec<(MetricName, f64)>) -> Opti
         row.metrics.insert(name, MetricSummary::extend(known, step, value));
     }
     Some(())
+}
+
+/// The provenance as keys and values, without what stands elsewhere or differs between all runs.
+fn leaves_of_provenance(provenance: Value) -> Vec<(String, String)> {
+    let Value::Object(mut provenance) = provenance else { return Vec::new() };
+    for key in ["schema", "spec_hash", "command"] {
+        provenance.remove(key);
+    }
+    if let Some(experiment) = provenance.get_mut("experiment").and_then(Value::as_object_mut) {
+        experiment.remove("name");
+        experiment.remove("axes");
+    }
+    leaves(&provenance)
 }
 
 /// The experiment that a run was planned for.

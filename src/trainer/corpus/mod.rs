@@ -18,7 +18,9 @@ mod token_file;
 pub use error::CorpusError;
 pub use locate::locate;
 pub use measure::{TextCounts, measure};
-pub use prepare::{Notice, PrepareError, PreparedData, Request, SideStats, Stats, prepare, tokenizer};
+pub use prepare::{
+    Notice, PrepareError, PreparedData, Request, SideStats, Stats, check_cached, check_tokenizer, prepare, tokenizer,
+};
 pub use read::{Document, Documents};
 pub use sentences::split_sentences;
 pub use source::{Corpus, Facts, Source, detect, facts};

@@ -143,6 +143,19 @@ pub fn tokenizer(request: &Request<'_>, cache: &Path) -> Result<Tokenizer, Prepa
     Preparation { request, surveyed: None }.tokenizer(cache, &mut Vec::new())
 }
 
+/// Whether a tokenizer can be learnt as it is asked for: from the cache folder where it is there, else by learning it. Writes
+/// nothing.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn check_tokenizer(request: &Request<'_>, cache: &Path) -> Result<(), PrepareError> {
+    let mut work = Preparation { request, surveyed: None };
+    match work.cached_tokenizer(cache, &mut Vec::new()) {
+        Some(_) => Ok(()),
+        None => work.learn_tokenizer().map(drop),
+    }
+}
+
 /// Names the tokenizer of a request by all that shapes it.
 fn tokenizer_key(request: &Request<'_>) -> ContentHash {
     let tokenizer = request.tokenizer;
@@ -201,15 +214,31 @@ impl Preparation<'_> {
     }
 
     fn tokenizer(&mut self, cache: &Path, notices: &mut Vec<Notice>) -> Result<Tokenizer, PrepareError> {
-        let path = cache.join("tokenizers").join(format!("{}.json", tokenizer_key(self.request)));
-        let load = |path: &Path| Tokenizer::load(path, self.request.morphemes.cloned());
-        match read_cached(&path, load, notices) {
+        match self.cached_tokenizer(cache, notices) {
             Some(tokenizer) => Ok(tokenizer),
-            None => self.build_tokenizer(&path),
+            None => self.build_tokenizer(&self.tokenizer_path(cache)),
         }
     }
 
+    fn tokenizer_path(&self, cache: &Path) -> PathBuf {
+        cache.join("tokenizers").join(format!("{}.json", tokenizer_key(self.request)))
+    }
+
+    fn cached_tokenizer(&self, cache: &Path, notices: &mut Vec<Notice>) -> Option<Tokenizer> {
+        let load = |path: &Path| {
+            check_sum(path)?;
+            Tokenizer::load(path, self.request.morphemes.cloned()).map_err(|error| error.to_string())
+        };
+        read_cached(&self.tokenizer_path(cache), load, notices)
+    }
+
     fn build_tokenizer(&mut self, path: &Path) -> Result<Tokenizer, PrepareError> {
+        let tokenizer = self.learn_tokenizer()?;
+        write_cached(path, tokenizer.json()).map_err(|source| PrepareError::Cache { path: path.to_owned(), source })?;
+        Ok(tokenizer)
+    }
+
+    fn learn_tokenizer(&mut self) -> Result<Tokenizer, PrepareError> {
         let spec = self.request.tokenizer;
         let mut words = WordCounts::new(spec, self.request.morphemes.cloned());
         let (corpus, split) = self.survey()?;
@@ -219,9 +248,7 @@ impl Preparation<'_> {
             words.add(&learnt);
             Ok(())
         })?;
-        let tokenizer = Tokenizer::train(words, spec)?;
-        write_cached(path, tokenizer.json()).map_err(|source| PrepareError::Cache { path: path.to_owned(), source })?;
-        Ok(tokenizer)
+        Ok(Tokenizer::train(words, spec)?)
     }
 
     fn build_token_files(
@@ -270,7 +297,39 @@ pub(super) fn check_and_survey(request: &Request<'_>) -> Result<(Corpus, Split),
 
 fn write_cached(path: &Path, text: &str) -> io::Result<()> {
     create_folder_of(path)?;
+    // The sum first: a file without its sum is one of an older program, and is taken as it is.
+    let sum = ContentHash::of(text.as_bytes()).to_string();
+    durable::write(&sum_of(path), |file| writeln!(file, "{sum}"))?;
     durable::write(path, |file| file.write_all(text.as_bytes()))
+}
+
+/// Where the hash of a cached file's content stands.
+fn sum_of(path: &Path) -> PathBuf {
+    path.with_extension("sum")
+}
+
+/// Holds a cached file against the hash that was written before it.
+fn check_sum(path: &Path) -> Result<(), String> {
+    let expected = match fs::read_to_string(sum_of(path)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let bytes = durable::read(path).map_err(|error| error.to_string())?;
+    let is_right = expected.trim_end() == ContentHash::of(&bytes).to_string();
+    if is_right { Ok(()) } else { Err("its content does not match its checksum".to_owned()) }
+}
+
+/// Whether a file of the cache is what was written.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_cached(path: &Path) -> Result<(), String> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("tok") => TokenFile::open(path).map(drop).map_err(|error| error.to_string()),
+        Some("sum") | None => Ok(()),
+        Some(_) => check_sum(path),
+    }
 }
 
 fn create_folder_of(path: &Path) -> io::Result<&Path> {
@@ -315,6 +374,25 @@ mod tests {
         files.into_iter().map(|path| (path.strip_prefix(cache).unwrap().to_owned(), fs::read(path).unwrap())).collect()
     }
 
+    /// Any byte of a cached tokenizer that is not what it was is noticed, and the tokenizer learnt anew.
+    #[test]
+    fn a_changed_tokenizer_of_the_cache_is_learnt_anew() {
+        let cache = tempfile::tempdir().unwrap();
+        let (data, spec) = (demo_data(100), tokenizer(1_000));
+        let request = Request { data: &data, tokenizer: &spec, files: &[], morphemes: None };
+        let fresh = prepare(&request, cache.path()).unwrap();
+        let file = cache.path().join("tokenizers").join(format!("{}.json", tokenizer_key(&request)));
+        let whole = fs::read_to_string(&file).unwrap();
+        // Another vocabulary of the same size, which a reader cannot tell from the right one.
+        let changed = whole.replacen("\"##", "\"#x", 1);
+        assert_ne!(changed, whole);
+        fs::write(&file, changed).unwrap();
+        assert!(check_cached(&file).unwrap_err().contains("checksum"));
+        let again = prepare(&request, cache.path()).unwrap();
+        assert_eq!((again.tokenizer_hash, again.notices.len()), (fresh.tokenizer_hash, 1));
+        assert_eq!((fs::read_to_string(&file).unwrap(), check_cached(&file)), (whole, Ok(())));
+    }
+
     #[test]
     fn both_sides_hold_all_the_text_and_the_cache_gives_it_again() {
         let (cache, data, spec) = (tempfile::tempdir().unwrap(), demo_data(300), tokenizer(1_500));
@@ -324,7 +402,7 @@ mod tests {
         assert_eq!(fresh.stats.train.documents + fresh.stats.valid.documents, 300);
         assert!(fresh.stats.valid.unknown_share < 0.02, "{:?}", fresh.stats);
         let files = files_under(cache.path());
-        assert_eq!(files.len(), 3);
+        assert_eq!(files.len(), 4, "a tokenizer with its checksum, and two token files");
         let again = prepare(&request, cache.path()).unwrap();
         assert_eq!((again.stats, again.tokenizer_hash), (fresh.stats, fresh.tokenizer_hash));
         assert_eq!(files_under(cache.path()), files);
@@ -359,7 +437,9 @@ mod tests {
         for (name, bytes) in &files {
             fs::write(cache.path().join(name), &bytes[..bytes.len() / 2]).unwrap();
             let notices = prepare(&request, cache.path()).unwrap().notices;
-            assert!(matches!(&notices[..], [Notice::Rebuilt { path, .. }] if path.ends_with(name)), "{notices:?}");
+            let is_sum = name.extension().is_some_and(|extension| extension == "sum");
+            let name = if is_sum { name.with_extension("json") } else { name.clone() };
+            assert!(matches!(&notices[..], [Notice::Rebuilt { path, .. }] if path.ends_with(&name)), "{notices:?}");
             assert_eq!(files_under(cache.path()), files);
         }
     }

@@ -179,9 +179,14 @@ impl Tokenizer {
 
     /// The hash of [`json`](Self::json), and of the dictionary before it: names the tokenizer.
     pub fn hash(&self) -> ContentHash {
-        match &self.pipeline.morphemes {
-            None => ContentHash::of(self.json.as_bytes()),
-            Some(morphemes) => ContentHash::of(format!("{}\n{}", morphemes.hash(), self.json).as_bytes()),
+        Self::hash_of(&self.json, self.pipeline.morphemes.as_ref().map(|morphemes| morphemes.hash()))
+    }
+
+    /// [`hash`](Self::hash) of the tokenizer with this text, learnt on words that this dictionary cut.
+    pub fn hash_of(json: &str, dictionary: Option<ContentHash>) -> ContentHash {
+        match dictionary {
+            None => ContentHash::of(json.as_bytes()),
+            Some(dictionary) => ContentHash::of(format!("{dictionary}\n{json}").as_bytes()),
         }
     }
 

@@ -1,0 +1,28 @@
+//! `ablate note`: a remark about a run.
+
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::printer::Style;
+use crate::report::find::find_id;
+
+/// What `ablate note` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A run: any unique beginning of its id, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// What is to be said of it; nothing takes the note away
+    #[arg(value_name = "TEXT", trailing_var_arg = true)]
+    pub text: Vec<String>,
+}
+
+/// Replaces the note of a run.
+pub fn note(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
+    let store = context.existing_store()?;
+    let id = find_id(&store, &arguments.run)?;
+    let text = Some(arguments.text.join(" ")).filter(|text| !text.trim().is_empty());
+    let said = if text.is_some() { "is noted" } else { "has no note any more" };
+    store.run(&id)?.relabel(|labels| labels.note = text)?;
+    context.printer.status(Style::Good, "Noted", format!("run {id} {said}"));
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! Queries over runs: what a person or a client types becomes one abstract tree, whichever grammar it is written in.
+//!
+//! [`read`] and [`mlflow`] read the two grammars into a [`Tree`] of [`Condition`]s; [`resolve`] finds out what their names
+//! and [`value`]s mean in a store. The index answers the resolved tree in SQL.
+
+mod mlflow;
+mod read;
+mod resolve;
+mod tree;
+mod value;
+mod words;
+
+pub(super) use resolve::{Aggregate, Attribute, Check, Field, Known, Values};
+pub(super) use tree::{Condition, Name, Tree};
+#[cfg(test)]
+pub(super) use value::Pattern;
+pub(super) use value::{Interval, number_of};
+
+use tree::{Literal, Order, Test};
+
+use super::{RunState, StoreError};
+use crate::syntax::Mistake;
+use crate::types::{SpecHash, Timestamp};
+
+/// Which runs are wanted, in which order; the default wants all, newest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunQuery {
+    /// As it was typed, for what is said of it.
+    text: String,
+    tree: Tree<Condition>,
+    /// The first so many; `None`: all.
+    pub limit: Option<usize>,
+    pub trash: Trash,
+    /// What they are sorted by, and whether the largest is the first.
+    order: Option<(Name, bool)>,
+    now: Timestamp,
+}
+
+/// Whether runs in the trash are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trash {
+    /// They are in no answer.
+    #[default]
+    Without,
+    /// They are the answer.
+    Only,
+    /// They are like others.
+    With,
+}
+
+impl Default for RunQuery {
+    fn default() -> Self {
+        let now = Timestamp::from_unix_millis(0);
+        Self { text: String::new(), tree: Tree::all(), limit: None, trash: Trash::Without, order: None, now }
+    }
+}
+
+impl RunQuery {
+    /// Reads a query such as `quickstart state = finished and mask_ratio >= 0.3 limit=20`, typed at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`] for the first mistake, at its place.
+    pub fn parse(text: &str, now: Timestamp) -> Result<Self, StoreError> {
+        let mut query = Self { text: text.to_owned(), now, ..Self::default() };
+        let tree = read::read(text).map_err(|mistake| query.wrong(mistake))?;
+        query.tree = query.take_clauses(tree).map_err(|mistake| query.wrong(mistake))?;
+        Ok(query)
+    }
+
+    /// Reads a filter string of MLflow.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`] for the first mistake, at its place.
+    pub fn of_mlflow(text: &str, now: Timestamp) -> Result<Self, StoreError> {
+        let query = Self { text: text.to_owned(), now, ..Self::default() };
+        let tree = mlflow::read(text).map_err(|mistake| query.wrong(mistake))?;
+        Ok(Self { tree, ..query })
+    }
+
+    /// The runs of a specification, as it is stored or as this program would plan it.
+    pub fn of_spec(hash: SpecHash) -> Self {
+        Self { tree: read::equal("spec_hash", &[&hash.to_string()]), ..Self::default() }
+    }
+
+    /// The runs in any of these states.
+    pub fn in_states(states: &[RunState]) -> Self {
+        Self {
+            tree: read::equal("state", &states.iter().map(|state| state.name()).collect::<Vec<_>>()),
+            ..Self::default()
+        }
+    }
+
+    /// The first so many.
+    #[must_use]
+    pub fn limited(self, limit: usize) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+
+    /// With, without or only what is in the trash.
+    #[must_use]
+    pub fn from_trash(self, trash: Trash) -> Self {
+        Self { trash, ..self }
+    }
+
+    /// Sorted by the values of a key, the smallest first, or the largest where `-` stands before it. What lacks it comes last.
+    #[must_use]
+    pub fn sorted_by(self, key: &str) -> Self {
+        let (key, is_reversed) = key.strip_prefix('-').map_or((key, false), |key| (key, true));
+        let order = Some((name_of(key), is_reversed));
+        Self { order, ..self }
+    }
+
+    /// As it was typed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it wants every run.
+    pub fn is_of_all(&self) -> bool {
+        self.tree == Tree::all()
+    }
+
+    /// The names of experiments, or beginnings of ids, that stand in it as words.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        let words = self.tree.leaves().into_iter().filter(|condition| condition.test == Test::Word);
+        words.map(|condition| condition.name.text.as_str())
+    }
+
+    /// The experiments that it asks for by name, and what may be one.
+    pub fn experiments(&self) -> impl Iterator<Item = &str> {
+        self.tree.leaves().into_iter().filter_map(|condition| match &condition.test {
+            Test::Compare(Order::Equal, value) if condition.name.text == "experiment" => Some(value.text.as_str()),
+            Test::Word => Some(condition.name.text.as_str()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn tree(&self) -> &Tree<Condition> {
+        &self.tree
+    }
+
+    pub(super) fn order(&self) -> Option<(&Name, bool)> {
+        self.order.as_ref().map(|(name, is_reversed)| (name, *is_reversed))
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A mistake in this query.
+    pub(super) fn wrong(&self, mistake: Mistake) -> StoreError {
+        StoreError::Query { text: self.text.clone(), mistake: Box::new(mistake) }
+    }
+
+    /// Takes out what says how many and from where, not which: `limit=20`, `trash=yes`.
+    fn take_clauses(&mut self, tree: Tree<Condition>) -> Result<Tree<Condition>, Mistake> {
+        let parts = match tree {
+            Tree::And(parts) => parts,
+            one => vec![one],
+        };
+        let mut kept = Vec::new();
+        for part in parts {
+            let is_taken = match &part {
+                Tree::Leaf(Condition { name, test: Test::Compare(Order::Equal, value), is_negated: false }) => {
+                    self.take_clause(&name.text, value)?
+                }
+                _ => false,
+            };
+            if !is_taken {
+                kept.push(part);
+            }
+        }
+        let tree = Tree::and(kept);
+        let clause = |condition: &&Condition| matches!(condition.name.text.as_str(), "limit" | "trash");
+        match tree.leaves().into_iter().find(|condition| clause(condition) && condition.test != Test::Word) {
+            Some(Condition { name, .. }) => {
+                let text = format!("`{}` is no condition: it is written `{}`, once", name.text, example(&name.text));
+                Err(Mistake::new(name.span.clone(), text)
+                    .help("and beside all conditions, not within `or`, `not` or parentheses"))
+            }
+            None => Ok(tree),
+        }
+    }
+
+    fn take_clause(&mut self, name: &str, value: &Literal) -> Result<bool, Mistake> {
+        let wrong = |text: &str| Err(Mistake::new(value.span.clone(), text));
+        match (name, value.text.as_str()) {
+            ("limit", count) => match count.parse() {
+                Ok(count) => self.limit = Some(count),
+                Err(_) => return wrong("a limit is a count of runs, such as limit=20"),
+            },
+            ("trash", "yes") => self.trash = Trash::Only,
+            ("trash", "no") => self.trash = Trash::Without,
+            ("trash", "any") => self.trash = Trash::With,
+            ("trash", _) => {
+                return wrong("what is in the trash is asked for by trash=yes, or with the rest by trash=any");
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn example(clause: &str) -> &'static str {
+    if clause == "limit" { "limit=20" } else { "trash=yes" }
+}
+
+/// A name outside of a query, with what is asked of a metric: `valid/mlm_loss.at(100)`.
+pub(super) fn name_of(text: &str) -> Name {
+    let at = text.strip_suffix(')').and_then(|text| text.rsplit_once(".at("));
+    let (text, at) = match at.and_then(|(metric, step)| Some((metric, step.parse().ok()?))) {
+        Some((metric, step)) => (metric, Some(step)),
+        None => (text, None),
+    };
+    Name { text: text.to_owned(), kind: None, at, span: 0..0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<RunQuery, StoreError> {
+        RunQuery::parse(text, Timestamp::from_unix_millis(0))
+    }
+
+    #[test]
+    fn how_many_and_from_where_is_taken_out_of_the_conditions() {
+        let query = parsed("quickstart trash=yes state=finished,lost limit=5").unwrap();
+        assert_eq!((query.limit, query.trash, query.tree.leaves().len()), (Some(5), Trash::Only, 2));
+        assert_eq!(query.experiments().collect::<Vec<_>>(), ["quickstart"]);
+        assert_eq!(parsed("limit = 3").unwrap().tree, Tree::all());
+        assert!(parsed("").unwrap().is_of_all());
+        for (text, expected) in [
+            ("limit=all", "a limit is a count of runs, such as limit=20"),
+            ("trash=perhaps", "what is in the trash is asked for by trash=yes, or with the rest by trash=any"),
+            ("a=1 or limit=3", "`limit` is no condition: it is written `limit=20`, once"),
+            ("limit > 3", "`limit` is no condition: it is written `limit=20`, once"),
+        ] {
+            let StoreError::Query { mistake, .. } = parsed(text).unwrap_err() else { panic!("{text}") };
+            assert_eq!(mistake.message, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_to_sort_by_may_be_reversed_and_of_a_step() {
+        let query = RunQuery::default().sorted_by("-valid/mlm_loss.at(100)");
+        let (name, is_reversed) = query.order().unwrap();
+        assert_eq!((name.text.as_str(), name.at, is_reversed), ("valid/mlm_loss", Some(100), true));
+    }
+}
