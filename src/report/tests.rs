@@ -501,7 +501,7 @@ fn a_query_names_and_orders_axes_as_the_file_does() {
         comparison.axes.iter().map(|axis| (axis.name.clone(), axis.values.clone())).collect::<Vec<_>>()
     };
     let by_plan = of_plan(&experiment, &plan, &store).unwrap();
-    let found = of_query(&["rates".to_owned()], &experiment.metric, &store).unwrap().comparison;
+    let found = of_query(&asked("rates"), &experiment.metric, &store).unwrap().comparison;
     assert_eq!(axes(&found), axes(&by_plan));
     assert_eq!(found.axes[1].values, ["linear", "constant"]);
     assert!(found.axes[0].also.iter().any(|also| also.contains("hidden_size")), "{:?}", found.axes[0]);
