@@ -1,8 +1,9 @@
 //! What the verdicts promise, checked over simulated sweeps whose truth is known.
 //!
-//! A promise is one of three: a false verdict in at most one sweep of twenty, over the whole report; an interval that holds
-//! the truth in 95 of 100; no two places of a report that contradict each other. Each check runs over some hundred sweeps
-//! always, and over 10,000 when asked for with `--ignored`, which also prints the rates.
+//! A promise is one of three: a false verdict in about one sweep of twenty, over the whole report (at most 6 of 100, and 7
+//! where luck is very unequal); an interval that holds the truth in 95 of 100; no two places of a report that contradict each
+//! other. Each check runs over some hundred sweeps always, and over 10,000 when asked for with `--ignored`, which also
+//! prints the rates.
 
 #![allow(clippy::print_stdout, reason = "the long simulations are run for their tables")]
 

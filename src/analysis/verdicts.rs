@@ -1,6 +1,6 @@
 //! Every verdict of a report, decided together: one contrast, one p, one word, wherever it is shown.
 //!
-//! A report says false things in at most one of twenty sweeps, all its tables together. So its hypotheses share one error
+//! A report says false things in about one of twenty sweeps, all its tables together. So its hypotheses share one error
 //! rate, by the graph of Bretz et al. (2009):
 //!
 //! - the *axes*: each value of an axis against the reference; where no two cells match, whether the axis and the outcome go

@@ -152,7 +152,7 @@ fn how_sure(comparison: &Comparison, summary: &Summary) -> String {
         (low, high) => format!("{low} to {high} seeds"),
     };
     text + &format!(
-        ", {cells} cells with {seeds} each; \u{b1} is half of a 95 % interval, and at most one report of twenty says better \
+        ", {cells} cells with {seeds} each; \u{b1} is half of a 95 % interval, and about one report of twenty says better \
          or worse falsely."
     )
 }
@@ -220,7 +220,7 @@ mod tests {
         size changes valid/mlm_loss most, then mask_ratio; of nsp these runs cannot tell.
         size mini instead of tiny: −0.217 ± 0.023, better; mask_ratio 0.30 instead of 0.15: −0.092 ± 0.031, better.
         size=mini mask_ratio=0.30 nsp=off reaches valid/mlm_loss 4.655 ± 0.064 with 3 seeds: not told apart from 1 of the 7 others.
-        23 of 24 runs finished, 1 failed, 8 cells with 2 to 3 seeds each; ± is half of a 95 % interval, and at most one report of twenty says better or worse falsely.
+        23 of 24 runs finished, 1 failed, 8 cells with 2 to 3 seeds each; ± is half of a 95 % interval, and about one report of twenty says better or worse falsely.
         size matters most: mini instead of tiny lowers valid/mlm_loss by 0.217 ± 0.023; best of 8 cells: size=mini mask_ratio=0.30 nsp=off at 4.655 ± 0.064, not told apart from one other.
         ");
     }

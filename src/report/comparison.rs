@@ -219,7 +219,10 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
 
 /// The places of the runs in the order in which they were planned.
 fn by_plan(stored: &[StoredRun]) -> Vec<usize> {
-    let planned = |run: &StoredRun| run.provenance["planned_at"].as_str().map(str::to_owned);
+    let planned = |run: &StoredRun| {
+        let at = run.provenance["planned_at"].as_str().map(str::to_owned);
+        at.or_else(|| run.history.started_at().map(|at| at.to_string()))
+    };
     let mut order = (0..stored.len()).collect::<Vec<_>>();
     order.sort_by_key(|&i| (planned(&stored[i]), stored[i].id.clone()));
     order

@@ -165,15 +165,18 @@ fn all(root: &Path) -> String {
     let found = shelves(root).into_iter().filter_map(|(path, folder)| {
         let entries = entries(&folder);
         let newest = entries.first()?.1.clone();
-        Some((path, newest, entries.len()))
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // A query and a part of an experiment have folders of their own.
+        let title = if name == newest.experiment { name } else { format!("{}: {name}", newest.experiment) };
+        Some((path, title, newest, entries.len()))
     });
     let mut found = found.collect::<Vec<_>>();
-    found.sort_by(|a, b| (b.1.drawn_at, &a.0).cmp(&(a.1.drawn_at, &b.0)));
+    found.sort_by(|a, b| (b.2.drawn_at, &a.0).cmp(&(a.2.drawn_at, &b.0)));
     let body = html! {
         h1 { "Reports" }
-        @for (path, newest, count) in found {
+        @for (path, title, newest, count) in found {
             article {
-                h2 { a href={ (path) "/" (LATEST) "/" (PAGE) } { (newest.experiment) } }
+                h2 { a href={ (path) "/" (LATEST) "/" (PAGE) } { (title) } }
                 (told(&newest))
                 @if count > 1 { p { a href={ (path) "/index.html" } { "All " (count) " reports" } } }
             }

@@ -281,7 +281,9 @@ fn a_report_stays_below_the_store_whatever_its_experiment_is_called() {
         workbench.stdout(&format!("compare tiny.toml --set train.steps=2 --set experiment.name=\"{name}\""));
         assert!(workbench.path(&format!("runs/reports/{folder}/report.html")).exists(), "{name}");
     }
-    assert_eq!(fs::read_dir(workbench.path("runs/reports")).unwrap().count(), 5);
+    // Five folders, and the list of them.
+    assert_eq!(fs::read_dir(workbench.path("runs/reports")).unwrap().count(), 6);
+    assert!(workbench.path("runs/reports/index.html").exists());
 }
 
 /// Who does not know a key, or what an error means, can ask.

@@ -20,9 +20,14 @@ const MOST_PANELS: usize = 6;
 
 /// The outcomes of one seed in one setting of the other axes, by place on the axis.
 struct Pair {
-    setting: Vec<(String, String)>,
+    setting: Setting,
     values: Vec<f64>,
 }
+
+/// The values of the other axes.
+type Setting = Vec<(String, String)>;
+/// The outcomes of each seed, as far as they are there.
+type Seeds = BTreeMap<Seed, Vec<Option<f64>>>;
 
 /// One panel for each axis along which seeds are shared. Absent where there is none: luck is then drawn anew.
 pub fn paired_seeds(comparison: &Comparison) -> Option<Figure> {
@@ -71,7 +76,7 @@ fn legend() -> Vec<LegendItem> {
 
 /// The seeds that finished at every value of `axis`, for each setting of the other axes, less the setting's mean.
 fn pairs(comparison: &Comparison, axis: &Axis) -> Vec<Pair> {
-    let mut settings = BTreeMap::<Vec<(String, String)>, BTreeMap<Seed, Vec<Option<f64>>>>::new();
+    let mut settings = BTreeMap::<Setting, Seeds>::new();
     for run in &comparison.runs {
         let others = comparison.axes.iter().filter(|other| other.name != axis.name);
         let value = |other: &Axis| (other.name.clone(), run.axis(&other.name).unwrap_or_default().to_owned());
@@ -82,7 +87,7 @@ fn pairs(comparison: &Comparison, axis: &Axis) -> Vec<Pair> {
             seeds.entry(run.seed).or_insert_with(|| vec![None; axis.values.len()])[place].get_or_insert(outcome);
         }
     }
-    let of_setting = |(setting, seeds): (Vec<(String, String)>, BTreeMap<Seed, Vec<Option<f64>>>)| {
+    let of_setting = |(setting, seeds): (Setting, Seeds)| {
         let whole = seeds.into_values().filter_map(|values| values.into_iter().collect::<Option<Vec<f64>>>());
         let whole = whole.collect::<Vec<_>>();
         let middle = mean(&whole.concat()).unwrap_or(0.0);

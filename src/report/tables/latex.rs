@@ -12,9 +12,12 @@ const PAGE_ROWS: usize = 40;
 /// smaller ones with narrow gaps.
 const SIZES: [(usize, &str); 3] = [
     (66, ""),
-    (88, "\\footnotesize\\setlength{\\tabcolsep}{4pt}"),
+    (84, "\\footnotesize\\setlength{\\tabcolsep}{4pt}"),
     (usize::MAX, "\\scriptsize\\setlength{\\tabcolsep}{3pt}"),
 ];
+
+/// What is wider than this stands out even so.
+const WIDEST: usize = 100;
 
 /// The table for people: within the margins of an article as far as letters can be counted, and over several pages where it
 /// is long.
@@ -46,8 +49,12 @@ pub fn latex(table: &Table) -> String {
         text += "% It breaks over pages, and so stands in no float.\n";
     }
     let cells = places.iter().flat_map(|&i| table.rows.iter().map(move |row| words(&row[i])));
-    if cells.flat_map(str::chars).any(|c| ('\u{1100}'..='\u{d7a3}').contains(&c)) {
+    let is_hangul = |c: char| matches!(c, '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7a3}');
+    if cells.flat_map(str::chars).any(is_hangul) {
         text += "% Has Hangul: XeLaTeX or LuaLaTeX, with a font that has it.\n";
+    }
+    if letters > WIDEST {
+        text += "% Wider than the text of an article: turn it, or narrow the margins.\n";
     }
     if !size.is_empty() {
         let _ = writeln!(text, "\\begingroup{size}");
@@ -174,6 +181,7 @@ mod tests {
         let table = tables.iter().find(|table| table.name == "effects").unwrap();
         insta::assert_snapshot!(latex(table), @r"
         % Difference between two values of an axis, over the settings of the others. Needs \usepackage{booktabs}.
+        \begingroup\footnotesize\setlength{\tabcolsep}{4pt}
         \begin{tabular}{@{}lrrrl@{}}
         \toprule
         effect & difference $\pm$ 95 \% & settings & p (corrected) & verdict \\
@@ -183,6 +191,7 @@ mod tests {
         nsp: random $-$ off & +0.012 $\pm$ 0.030 & 4 & 0.253 & inconclusive \\
         \bottomrule
         \end{tabular}
+        \endgroup
         ");
     }
 }
