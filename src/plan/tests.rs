@@ -104,24 +104,24 @@ fn the_shipped_experiments_are_sixteen_cells_each() {
     }
     let plan = planned(QUICKSTART, &[]);
     let labels: Vec<&str> = plan.cells.iter().map(|cell| cell.label.as_str()).collect();
-    insta::assert_snapshot!(labels.join("\n"), @r"
-    preset=nano mask_ratio=0.15 nsp=off schedule=linear
-    preset=nano mask_ratio=0.15 nsp=off schedule=cosine
-    preset=nano mask_ratio=0.15 nsp=random schedule=linear
-    preset=nano mask_ratio=0.15 nsp=random schedule=cosine
-    preset=nano mask_ratio=0.3 nsp=off schedule=linear
-    preset=nano mask_ratio=0.3 nsp=off schedule=cosine
-    preset=nano mask_ratio=0.3 nsp=random schedule=linear
-    preset=nano mask_ratio=0.3 nsp=random schedule=cosine
-    preset=micro mask_ratio=0.15 nsp=off schedule=linear
-    preset=micro mask_ratio=0.15 nsp=off schedule=cosine
-    preset=micro mask_ratio=0.15 nsp=random schedule=linear
-    preset=micro mask_ratio=0.15 nsp=random schedule=cosine
-    preset=micro mask_ratio=0.3 nsp=off schedule=linear
-    preset=micro mask_ratio=0.3 nsp=off schedule=cosine
-    preset=micro mask_ratio=0.3 nsp=random schedule=linear
-    preset=micro mask_ratio=0.3 nsp=random schedule=cosine
-    ");
+    insta::assert_snapshot!(labels.join("\n"), @r#"
+    preset=modern-nano mask_ratio=0.15 nsp=off schedule=linear
+    preset=modern-nano mask_ratio=0.15 nsp=off schedule=cosine
+    preset=modern-nano mask_ratio=0.15 nsp=random schedule=linear
+    preset=modern-nano mask_ratio=0.15 nsp=random schedule=cosine
+    preset=modern-nano mask_ratio=0.3 nsp=off schedule=linear
+    preset=modern-nano mask_ratio=0.3 nsp=off schedule=cosine
+    preset=modern-nano mask_ratio=0.3 nsp=random schedule=linear
+    preset=modern-nano mask_ratio=0.3 nsp=random schedule=cosine
+    preset=modern-micro mask_ratio=0.15 nsp=off schedule=linear
+    preset=modern-micro mask_ratio=0.15 nsp=off schedule=cosine
+    preset=modern-micro mask_ratio=0.15 nsp=random schedule=linear
+    preset=modern-micro mask_ratio=0.15 nsp=random schedule=cosine
+    preset=modern-micro mask_ratio=0.3 nsp=off schedule=linear
+    preset=modern-micro mask_ratio=0.3 nsp=off schedule=cosine
+    preset=modern-micro mask_ratio=0.3 nsp=random schedule=linear
+    preset=modern-micro mask_ratio=0.3 nsp=random schedule=cosine
+    "#);
 }
 
 #[test]

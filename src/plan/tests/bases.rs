@@ -105,9 +105,9 @@ fn the_shipped_example_has_every_part() {
     insta::assert_snapshot!(plan.tally, @"grid 3 x 2 x zip 2 x random 2 = 24, when +12, exclude -6 (known from the quickstart), include +1, duplicates -0 = 31 cells");
     assert_eq!((plan.baseline, plan.runs().len()), (Some(plan.cells.len() - 1), 3 * plan.cells.len()));
     insta::assert_snapshot!([0, 3, 30].map(|i: usize| plan.cells[i].label.as_str()).join("\n"), @r"
-    preset=nano hidden_act=relu hidden_dropout_prob=0.123259 mask_ratio=0.1 nsp=off lr=0.002 weight_decay=0.0072346 batch_size=28
-    preset=micro hidden_act=gelu hidden_dropout_prob=0.170247 mask_ratio=0.1 nsp=off lr=0.001 weight_decay=0.0539903 batch_size=40
-    preset=nano mask_ratio=0.15 nsp=off
+    preset=modern-nano hidden_act=relu hidden_dropout_prob=0.123259 mask_ratio=0.1 nsp=off lr=0.002 weight_decay=0.0072346 batch_size=28
+    preset=modern-micro hidden_act=gelu hidden_dropout_prob=0.170247 mask_ratio=0.1 nsp=off lr=0.001 weight_decay=0.0539903 batch_size=40
+    preset=modern-nano mask_ratio=0.15 nsp=off
     ");
 }
 

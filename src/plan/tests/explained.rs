@@ -105,12 +105,12 @@ fn every_layer_is_shown_and_which_one_counts() {
 #[test]
 fn an_argument_fixes_an_axis() {
     let experiment = experiment(QUICKSTART, &["objective.nsp=random"]);
-    insta::assert_snapshot!(explained(&experiment, "objective.nsp"), @r"
+    insta::assert_snapshot!(explained(&experiment, "objective.nsp"), @r#"
     default | off | - | 0 of 8
-    [sweep.grid] | off | x.toml:51:20 | 0 of 8
-    [sweep.grid] | random | x.toml:51:27 | 0 of 8
+    [sweep.grid] | off | x.toml:44:20 | 0 of 8
+    [sweep.grid] | random | x.toml:44:27 | 0 of 8
     --set | random | --set objective.nsp=random | 8 of 8
-    ");
+    "#);
 }
 
 /// Whatever the sweep, every cell's value is accounted for: by one layer, or as none.

@@ -44,7 +44,7 @@ fn a_list_of_tables_is_given_whole() {
 fn narrowing_may_leave_no_baseline() {
     let narrowed = experiment(QUICKSTART, &["objective.mask_ratio=0.4"]);
     assert!(narrowed.baseline.is_none());
-    insta::assert_snapshot!(narrowed.warnings[0].line(&narrowed.source), @"x.toml:13:18: warning: the baseline model.preset = nano, objective.mask_ratio = 0.15, objective.nsp = off, schedule.kind = linear describes 0 of the cells that --set leaves, not one (nothing is compared with a baseline)");
+    insta::assert_snapshot!(narrowed.warnings[0].line(&narrowed.source), @"x.toml:13:18: warning: the baseline model.preset = modern-nano, objective.mask_ratio = 0.15, objective.nsp = off, schedule.kind = linear describes 0 of the cells that --set leaves, not one (nothing is compared with a baseline)");
 }
 
 #[test]
