@@ -28,7 +28,7 @@ fn cached(line: &str) -> Vec<(String, Vec<u8>)> {
 fn every_process_writes_the_same_tokenizer_and_token_files() {
     let first = cached("run tiny.toml --set train.steps=1 --threads 1");
     assert_eq!(first.iter().filter(|(name, _)| name.ends_with(".json")).count(), 1);
-    assert_eq!(first.len(), 3, "a tokenizer and the tokens of both sides");
+    assert_eq!(first.len(), 4, "a tokenizer, its checksum and the tokens of both sides");
     for threads in [1, 2] {
         let again = cached(&format!("run tiny.toml --set train.steps=1 --threads {threads}"));
         assert!(again == first, "other names or bytes than before");
@@ -115,7 +115,8 @@ fn a_checkpoint_is_not_used_with_another_tokenizer() {
     let workbench = Workbench::tiny("");
     let tokenizers = || {
         let entries = fs::read_dir(workbench.path("runs/cache/tokenizers")).unwrap();
-        entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect::<Vec<_>>()
     };
     workbench.stdout("run tiny.toml --set train.steps=1 --set tokenizer.min_frequency=2");
     let before = tokenizers();
@@ -124,8 +125,12 @@ fn a_checkpoint_is_not_used_with_another_tokenizer() {
         .stdout("run tiny.toml --set train.steps=1 --set tokenizer.min_frequency=3 --set tokenizer.vocab_size=880");
     let other = tokenizers().into_iter().find(|path| !before.contains(path)).unwrap();
     let ask = format!("fill-mask {id} [MASK]");
-    workbench.stdout(&ask);
+    let answer = workbench.stdout(&ask);
     fs::copy(other, &before[0]).unwrap();
+    assert_eq!(workbench.stdout(&ask), answer, "it has its own beside its weights");
+    // As of an older program: no tokenizer beside the run, no checksum in the cache.
+    fs::remove_file(workbench.path("runs").join(&id).join("artifacts/tokenizer.json")).unwrap();
+    fs::remove_file(before[0].with_extension("sum")).unwrap();
     let output = workbench.run(&ask);
     assert_eq!(output.code, Some(1));
     let said = format!("run {id} was trained with the tokenizer ");

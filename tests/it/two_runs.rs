@@ -26,6 +26,6 @@ fn two_experiments_of_one_corpus_share_the_cache() {
     for output in lines.map(|line| workbench.start(line)).map(finish) {
         assert_eq!(output.code, Some(0), "{}", output.stderr);
     }
-    assert_eq!(std::fs::read_dir(workbench.path("runs/cache/tokenizers")).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(workbench.path("runs/cache/tokenizers")).unwrap().count(), 2, "one, and its checksum");
     assert_eq!(workbench.run_folders().len(), 2);
 }
