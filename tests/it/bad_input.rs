@@ -299,7 +299,7 @@ fn overrides_are_held_to_the_same_rules() {
 
       × `optimizer.kind = "lion"` is not supported yet
       │   in `--set optimizer.kind=lion`: this value
-      help: `optimizer.kind` must be "adamw", "adam" or "lamb"
+      help: `optimizer.kind` must be "adamw", "adam", "lamb" or "muon"
     unreadable-corpus
 
       × there is no corpus `nowhere.txt`; looked for [FOLDER]/nowhere.txt and data/nowhere.txt

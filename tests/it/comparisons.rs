@@ -28,7 +28,7 @@ fn any_runs_are_compared_along_what_differs() {
     assert_snapshot!(names(&all["axes"]), @r#""hidden_size" ["32","64"] with ["attention_head_size"]; "mask_ratio" ["0.15","0.3"] with []"#);
     assert_eq!(all["cells"].as_array().unwrap().len(), 4);
     assert!(all["cells"].as_array().unwrap().iter().all(|cell| cell["n"] == 2), "{all}");
-    assert_eq!((&all["metric"], &all["goal"]), (&json!("valid/mlm_loss"), &json!("minimize")));
+    assert_eq!((&all["metric"], &all["goal"]), (&json!("valid/mlm_loss_mask"), &json!("minimize")));
 
     let wide = workbench.json("compare wide --metric valid/masked_accuracy --json --out here", "ablate-comparison-2");
     assert_snapshot!(names(&wide["axes"]), @r#""mask_ratio" ["0.15","0.3"] with []"#);
@@ -78,7 +78,7 @@ fn what_is_no_comparison_is_explained() {
         "compare state=finished --metric valid/mlm_los",
         "compare mask_ration=0.3",
     ];
-    assert_snapshot!(answers.map(refused).concat(), @"
+    assert_snapshot!(answers.map(refused).concat(), @r"
     error: no run matches `state=failed`; `ablate list` shows all runs
     error: `nobody` is no experiment and begins no run's id
 
@@ -90,7 +90,7 @@ fn what_is_no_comparison_is_explained() {
     error: the 2 runs that match `tiny mask_ratio=0.3` differ in nothing but the seed: they are one cell, and there is nothing to compare. Widen the query, or see a run with `ablate show [RUN]`
     error: one run matches `hidden_size=64 mask_ratio=0.3 limit=1`: [RUN]. A comparison needs runs that differ; widen the query
     error: --set train.steps=3 changes an experiment file; a query takes runs as they are: write KEY=VALUE alone
-    error: no run has recorded `valid/mlm_los`; recorded are time/tokens_per_s, train/grad_norm, train/loss, train/lr, train/mlm_loss, train/real_token_share, train/tokens, valid/accuracy_kept, valid/accuracy_mask, valid/accuracy_random, valid/bits_per_character, valid/masked_accuracy, valid/mlm_loss, valid/perplexity
+    error: no run has recorded `valid/mlm_los`; recorded are time/tokens_per_s, train/grad_norm, train/loss, train/lr, train/mlm_loss, train/real_token_share, train/tokens, valid/accuracy_kept, valid/accuracy_mask, valid/accuracy_random, valid/bits_per_character, valid/masked_accuracy, valid/mlm_loss, valid/mlm_loss_kept, valid/mlm_loss_mask, valid/mlm_loss_random, valid/perplexity
     error: no run has a setting `mask_ration`
 
       mask_ration=0.3
@@ -119,7 +119,10 @@ fn tokenizers_are_compared_by_the_character_alone() {
     let text = TINY.replace("vocab_size = 900\n", "") + grid;
     let workbench = Workbench::tiny("").write("tiny.toml", text);
     let said = workbench.run("run tiny.toml --set train.steps=10").stderr;
-    assert!(said.contains("`valid/mlm_loss` is a mean over other tokens for each value of `vocab_size`"), "{said}");
+    assert!(
+        said.contains("`valid/mlm_loss_mask` is a mean over other tokens for each value of `vocab_size`"),
+        "{said}"
+    );
     let apart = workbench.json("compare tiny.toml --set train.steps=10 --json", "ablate-comparison-parts-1");
     let parts = apart["parts"].as_array().unwrap();
     assert_eq!(parts.len(), 2);

@@ -1,8 +1,8 @@
 //! What the key table says of luck, held against what the trainer draws: the first weights and the batches of a run and of
 //! the same run with one setting changed.
 //!
-//! What counts is the draws. Weights are compared by name, as multiples of `model.initializer_range`, and those that start
-//! as a constant are left out; batches by what the model sees and is asked. A dropout probability is a threshold for uniform
+//! What counts is the draws. Weights are compared by name, as multiples of `model.initializer_range`, and those that nothing
+//! draws (they start as a constant, or from the text) are left out; batches by what the model sees and is asked. A dropout probability is a threshold for uniform
 //! numbers that hang on seed, step and place alone, so that it shares luck like all that comes after the batch.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use ablate::runner::corpora;
 use ablate::runner::data_sources::{DataSources, SearchPath};
 use ablate::store::Store;
 use ablate::trainer::device;
-use ablate::trainer::model::parameters::Weights;
+use ablate::trainer::model::parameters::{Parameter, Weights};
 use ablate::trainer::pretraining::batch::Batch;
 use ablate::trainer::pretraining::{Corpus, Pretraining};
 use ablate::trainer::step_loop::Stage;
@@ -33,6 +33,9 @@ const BASE: [(&str, &str); 7] = [
 ];
 
 const PAIRS: &[(&str, &str)] = &[("objective.nsp", "'random'")];
+const ROTARY: &[(&str, &str)] = &[("model.position_embedding_type", "'rotary'")];
+const WINDOW: &[(&str, &str)] = &[("model.local_attention", "8")];
+const MUON: &[(&str, &str)] = &[("optimizer.kind", "'muon'")];
 const WORDS: &[(&str, &str)] = &[("objective.whole_word", "true")];
 const TEXT: &[(&str, &str)] = &[("data.corpus", "'a.txt'"), ("tokenizer.vocab_size", "150")];
 const LINES: &[(&str, &str)] = &[("data.corpus", "'a.jsonl'"), ("tokenizer.vocab_size", "150")];
@@ -72,6 +75,11 @@ const CHANGES: &[Change] = &[
     ("model.mlm_head_transform", "false", &[]),
     ("model.mlm_head_bias", "false", &[]),
     ("model.nsp_head_bias", "false", PAIRS),
+    ("model.rope_theta", "100.0", ROTARY),
+    ("model.local_attention", "8", &[]),
+    ("model.global_attn_every_n_layers", "2", WINDOW),
+    ("model.mlm_bias_init", "'unigram'", &[]),
+    ("model.is_gated_act", "true", &[]),
     ("objective.mask_ratio", "0.3", &[]),
     ("objective.mask_token_prob", "0.5", &[]),
     ("objective.random_token_prob", "0.2", &[]),
@@ -95,6 +103,7 @@ const CHANGES: &[Change] = &[
     ("optimizer.decay_exempt", "'nothing'", &[]),
     ("optimizer.clip_norm", "'off'", &[]),
     ("optimizer.clip_scope", "'per_tensor'", &[]),
+    ("optimizer.momentum", "0.5", MUON),
     ("schedule.kind", "'cosine'", &[]),
     ("schedule.warmup_ratio", "0.3", &[]),
     ("schedule.warmup_steps", "7", &[]),
@@ -174,8 +183,10 @@ impl Drawn {
         let stage = Pretraining::new(spec, &corpus).unwrap();
         let model = stage.start(&device::open(DeviceKind::Flex).unwrap());
         let draws = |value: &f32| f64::from(*value) / spec.model.initializer_range;
-        let weights =
-            model.parameters().into_iter().filter(|weight| weight.values.iter().any(|v| *v != weight.values[0]));
+        let is_drawn = |weight: &Parameter| {
+            weight.values.iter().any(|v| *v != weight.values[0]) && weight.name != "cls.predictions.bias"
+        };
+        let weights = model.parameters().into_iter().filter(is_drawn);
         let weights = weights.map(|weight| ((weight.name, weight.shape), weight.values.iter().map(draws).collect()));
         let batches = spec.train().gradient_accumulation_steps as u64;
         let epoch = stage.instances() as u64 / spec.train().sequences_a_step();

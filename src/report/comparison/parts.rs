@@ -72,7 +72,8 @@ fn reason<'a>(metric: &MetricName, axes: impl Iterator<Item = (&'a str, Basis)>)
         "`{metric}` is a mean over {what} for each value of {names}: values are compared within each, and not across."
     );
     let by_character = &metrics::BITS_PER_CHARACTER;
-    if basis == Basis::Tokens && *metric == metrics::VALID_MLM_LOSS {
+    let is_of_tokens = *metric == metrics::VALID_MLM_LOSS || *metric == metrics::MLM_LOSS_MASK;
+    if basis == Basis::Tokens && is_of_tokens {
         text += &format!(" `{}` has the same unit for all of them.", by_character.name());
     }
     Some(text)
