@@ -22,11 +22,20 @@ pub fn cautions(comparison: &Comparison) -> Vec<String> {
 fn below(comparison: &Comparison, floor: &Floor, means: &[f64]) -> Option<String> {
     let worse = means.iter().filter(|mean| !floor.is_passed_by(**mean, comparison.goal)).count();
     let (label, value) = (&floor.label, floor.in_words());
+    // A lower floor that every cell has left behind: something was learned.
+    let is_passed_by_all = |floor: &&Floor| means.iter().all(|mean| floor.is_passed_by(*mean, comparison.goal));
+    let passed = comparison.floors_of(&comparison.metric).find(is_passed_by_all);
     match worse {
         0 => None,
-        _ if worse == means.len() => Some(format!(
-            "No cell is better than {label} ({value}), which costs no learning: differences are between failures."
-        )),
+        _ if worse == means.len() => Some(match passed {
+            Some(passed) => format!(
+                "No cell is better than {label} ({value}), which costs no learning, though all are better than {}.",
+                passed.label
+            ),
+            None => format!(
+                "No cell is better than {label} ({value}), which costs no learning: differences are between failures."
+            ),
+        }),
         _ => Some(format!(
             "{worse} of {} cells are no better than {label} ({value}), which costs no learning.",
             means.len()
@@ -38,6 +47,15 @@ fn below(comparison: &Comparison, floor: &Floor, means: &[f64]) -> Option<String
 mod tests {
     use super::*;
     use crate::analysis::fixture;
+
+    #[test]
+    fn what_lies_between_two_floors_is_no_failure() {
+        let mut comparison = fixture::sweep();
+        let mut strict = comparison.floors[0].clone();
+        (strict.label, strict.value) = ("two neighbours".to_owned(), 4.0);
+        comparison.floors.push(strict);
+        insta::assert_snapshot!(cautions(&comparison).join("\n"), @"No cell is better than two neighbours (4.0000), which costs no learning, though all are better than unigram entropy.");
+    }
 
     #[test]
     fn floors_and_test_data_are_told_first() {

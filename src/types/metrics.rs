@@ -133,7 +133,7 @@ metrics! {
     training {
         VALID_MLM_LOSS = "valid/mlm_loss", "validation MLM loss", "nats/token", Minimize, Pretraining;
         MLM_LOSS_MASK =
-            "valid/mlm_loss_mask", "validation MLM loss where [MASK] stands", "nats/token", Minimize, Pretraining;
+            "valid/mlm_loss_mask", "validation MLM loss behind [MASK]", "nats/token", Minimize, Pretraining;
         MLM_LOSS_RANDOM =
             "valid/mlm_loss_random", "validation MLM loss where a random token stands", "nats/token", Minimize, Pretraining;
         MLM_LOSS_KEPT =
