@@ -92,7 +92,7 @@ mod tests {
             assert!(scores.iter().all(|score| (score - scores[0]).abs() < 1e-5), "{scores:?}");
         }
         assert!((dot(&at(&query, 8), &at(&query, 8)) - dot(&query, &query)).abs() < 1e-5);
-        let mut rows: Vec<f32> = (0..9).flat_map(|seed| vector(seed)).collect();
+        let mut rows: Vec<f32> = (0..9).flat_map(vector).collect();
         let before = rows.clone();
         rotary.turn(&mut rows, 1, K, Turn::Forth);
         assert_eq!(rows[..K], before[..K], "position 0 is not turned");
