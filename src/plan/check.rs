@@ -402,7 +402,7 @@ fn check_metric(experiment: &Experiment, cells: usize, without: usize) -> Option
         ),
     };
     Some(
-        problem.at(place, "this metric").help(format!("`{}` is recorded by every run", metrics::VALID_MLM_LOSS.name())),
+        problem.at(place, "this metric").help(format!("`{}` is recorded by every run", metrics::deciding(None).name())),
     )
 }
 

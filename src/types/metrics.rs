@@ -188,7 +188,7 @@ pub const COPY_SPREAD: &str = "copy_spread";
 pub const NEIGHBOURS_SPREAD: &str = "mlm_loss_mask_neighbours_spread";
 
 /// The floors of pretraining: what costs no learning, each held against the metric that it bounds.
-pub static FLOORS: [&KnownFloor; 9] = [
+pub static FLOORS: [&KnownFloor; 10] = [
     &UNIGRAM_ENTROPY,
     &COPYING,
     &UNIGRAM_BEHIND_MASK,
@@ -196,6 +196,7 @@ pub static FLOORS: [&KnownFloor; 9] = [
     &NEIGHBOURS,
     &COPYING_AND_NEIGHBOURS,
     &NEIGHBOURS_BEHIND_MASK,
+    &MOST_FREQUENT,
     &BAG_OF_WORDS,
     &LENGTHS,
 ];
@@ -258,6 +259,16 @@ pub static COPYING_AND_NEIGHBOURS: KnownFloor = KnownFloor {
     explanation: "Counting which tokens stood between the same two neighbours where [MASK] stands, and repeating what is shown \
                   elsewhere: what a model without wider context knows.",
     questions: VALID_MASKED_TOKENS,
+    unless: None,
+    spread: None,
+};
+
+pub static MOST_FREQUENT: KnownFloor = KnownFloor {
+    fact: "most_frequent_token",
+    metric: &ACCURACY_MASK,
+    label: "most frequent token",
+    explanation: "Always the token that occurs most often in the held-out text: what a model without any context knows.",
+    questions: VALID_MASK_TOKENS,
     unless: None,
     spread: None,
 };

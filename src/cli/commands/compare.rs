@@ -283,9 +283,12 @@ fn show_part(
     if drawing.out.is_none() {
         let finished = comparison.runs.iter().filter(|run| run.state == RunState::Finished).count();
         let counts = [finished, comparison.runs.len()];
-        kept::keep(&shelf, &folder, &Entry::new(&comparison.experiment, now, &answer.headline, counts))?;
-        kept::list_experiments(&context.reports())?;
-        shown = shelf.join("latest").join("report.html");
+        // A plan of which nothing has finished, such as one with a forgotten --set, does not take the place of a report.
+        if finished > 0 {
+            kept::keep(&shelf, &folder, &Entry::new(&comparison.experiment, now, &answer.headline, counts))?;
+            kept::list_experiments(&context.reports())?;
+            shown = shelf.join("latest").join("report.html");
+        }
     }
     match drawing.print {
         Print::Json => {}

@@ -8,7 +8,7 @@ use crate::cli::format;
 use crate::cli::printer::Style;
 use crate::clock;
 use crate::runner::upkeep::collect::heirs;
-use crate::store::{Role, RunState, Trash};
+use crate::store::{Role, RunQuery, RunState, Trash};
 use crate::types::RunId;
 
 /// What `ablate delete` takes.
@@ -24,6 +24,11 @@ pub struct Arguments {
 
 /// Puts the runs that the query finds into the trash: they are in no answer any more, and their files stay for now.
 pub fn delete(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
+    if RunQuery::parse(&arguments.query.join(" "), clock::now())?.is_of_all() {
+        let text = "that means every run of the store; say which ones, as in `ablate delete 'state = failed'`, or all of them by \
+                    `id like \"%\"`";
+        return Err(CliError::request(text));
+    }
     let store = context.existing_store()?;
     let (index, rows) = context.found(&store, &arguments.query, Trash::Without)?;
     if let Some(row) = rows.iter().find(|row| row.state == RunState::Running) {
@@ -46,7 +51,10 @@ pub fn delete(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
         store.run(&row.id)?.relabel(|labels| labels.trashed_at = Some(now))?;
     }
     let (runs, size) = (format::plural(rows.len(), "run"), format::si(bytes as f64));
-    let text = format!("{runs} ({size}B) to the trash; `ablate restore` brings them back, `ablate gc` frees the disk");
+    let text = format!(
+        "{runs} ({size}B) to the trash; `ablate restore` brings back what is there; `ablate gc` frees the \
+                        disk after 30 days, `ablate gc --trash-days 0` at once"
+    );
     context.printer.status(Style::Good, "Moved", text);
     Ok(())
 }

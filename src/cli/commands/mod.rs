@@ -52,7 +52,7 @@ pub struct Arguments {
 /// What the program is asked to do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// A first answer in half a minute: a small experiment, written to demo.toml and run
+    /// A first answer in about 20 seconds: a small experiment, written to demo.toml and run
     Demo(demo::Arguments),
     /// Show what an experiment file amounts to, without training
     Plan(plan::Arguments),

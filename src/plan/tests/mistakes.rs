@@ -153,9 +153,9 @@ fn a_baseline_is_one_cell_of_the_sweep() {
 
 #[test]
 fn a_metric_must_be_recorded() {
-    insta::assert_snapshot!(mistakes(&file("experiment.metric = \"valid/nsp_loss\""), &[]), @"x.toml:3:21: error: no run records `valid/nsp_loss`: `objective.nsp` is off (`valid/mlm_loss` is recorded by every run)");
+    insta::assert_snapshot!(mistakes(&file("experiment.metric = \"valid/nsp_loss\""), &[]), @"x.toml:3:21: error: no run records `valid/nsp_loss`: `objective.nsp` is off (`valid/mlm_loss_mask` is recorded by every run)");
     let some = file("experiment.metric = \"valid/nsp_loss\"\n[sweep.grid]\nobjective.nsp = [\"off\", \"swap\"]");
-    insta::assert_snapshot!(mistakes(&some, &[]), @"x.toml:3:21: warning: 1 of 2 cells do not record `valid/nsp_loss`: their `objective.nsp` is off (`valid/mlm_loss` is recorded by every run)");
+    insta::assert_snapshot!(mistakes(&some, &[]), @"x.toml:3:21: warning: 1 of 2 cells do not record `valid/nsp_loss`: their `objective.nsp` is off (`valid/mlm_loss_mask` is recorded by every run)");
 }
 
 #[test]

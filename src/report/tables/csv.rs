@@ -11,7 +11,8 @@ pub fn csv(table: &Table) -> String {
     lines.iter().map(|fields| fields.join(",") + "\r\n").collect()
 }
 
-/// Columns of runs for programs: moments as ISO 8601, times in seconds, sizes in bytes.
+/// Columns of runs for programs: moments as ISO 8601, times in seconds, sizes in bytes. Lines end as those of a shell's
+/// other tools, for it is read by them.
 pub fn csv_of_runs(columns: &[String], rows: &[Vec<Option<Cell>>]) -> String {
     let entry = |cell: &Option<Cell>| match cell {
         None => String::new(),
@@ -22,7 +23,7 @@ pub fn csv_of_runs(columns: &[String], rows: &[Vec<Option<Cell>>]) -> String {
     };
     let names = columns.iter().map(|name| quoted(&harmless(name))).collect::<Vec<_>>();
     let rows = rows.iter().map(|row| row.iter().map(entry).collect::<Vec<_>>());
-    std::iter::once(names).chain(rows).map(|fields| fields.join(",") + "\r\n").collect()
+    std::iter::once(names).chain(rows).map(|fields| fields.join(",") + "\n").collect()
 }
 
 fn field(entry: &Entry) -> String {
@@ -101,7 +102,7 @@ mod tests {
         let row = [Cell::Text("=1,2".into()), Cell::Number(f64::NAN), Cell::Moment(at), Cell::Bytes(7)].map(Some);
         let rows = [row.to_vec(), vec![None, Some(Cell::Number(f64::INFINITY)), None, Some(Cell::Seconds(1.5))]];
         let text = csv_of_runs(&["a", "b", "c", "d"].map(str::to_owned), &rows);
-        assert_eq!(text, "a,b,c,d\r\n\"'=1,2\",NaN,2026-01-31T09:30:00.000Z,7\r\n,inf,,1.5\r\n");
+        assert_eq!(text, "a,b,c,d\n\"'=1,2\",NaN,2026-01-31T09:30:00.000Z,7\n,inf,,1.5\n");
         assert_eq!(parse(&text).len(), 3);
     }
 

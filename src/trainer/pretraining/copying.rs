@@ -31,6 +31,8 @@ pub struct Copying {
     pub spread: f64,
     /// Of those that are not behind `[MASK]`, the share that it gets right.
     pub accuracy_shown: f64,
+    /// The share of the most frequent token: what guessing it gets right behind `[MASK]`.
+    pub most_frequent: f64,
 }
 
 impl Copying {
@@ -40,10 +42,11 @@ impl Copying {
         Self::of(&counts[specials.first_ordinary as usize..], MaskSpec::EVALUATION)
     }
 
-    /// Records the floor of the loss.
+    /// Records the floors that are no neighbours' business.
     pub fn record(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
         recorder.fact(metrics::COPYING.fact, json!(self.loss))?;
-        recorder.fact(metrics::COPY_SPREAD, json!(self.spread))
+        recorder.fact(metrics::COPY_SPREAD, json!(self.spread))?;
+        recorder.fact(metrics::MOST_FREQUENT.fact, json!(self.most_frequent))
     }
 
     /// The closed form for ordinary tokens that occur `counts` times.
@@ -82,7 +85,8 @@ impl Copying {
         let visible = kept + replaced;
         let accuracy_shown =
             if visible > 0.0 { (kept * kept_right + replaced * replaced_right) / visible } else { f64::NAN };
-        Self { loss: mean(0), spread: (mean(1) - mean(0) * mean(0)).max(0.0).sqrt(), accuracy_shown }
+        let spread = (mean(1) - mean(0) * mean(0)).max(0.0).sqrt();
+        Self { loss: mean(0), spread, accuracy_shown, most_frequent }
     }
 }
 
@@ -141,6 +145,7 @@ mod tests {
         let entropy = 1.5 * std::f64::consts::LN_2;
         assert!((found.loss - entropy).abs() < 1e-12);
         assert!((found.spread - 0.5 * std::f64::consts::LN_2).abs() < 1e-12);
+        assert_eq!(found.most_frequent, 0.5);
         // Of a thousand equal tokens the shown one is the answer half the time.
         let found = Copying::of(&[1; 1000], MaskSpec::EVALUATION);
         let unigram = 1000f64.ln();
