@@ -35,6 +35,11 @@ pub struct Trained {
 pub enum TrainedError {
     #[error("run {run} has no checkpoint yet; it has made {steps} steps")]
     NoCheckpoint { run: RunId, steps: Step },
+    #[error(
+        "the last checkpoint of run {run}, of step {last}, is not there any more; the newest that is left is of step {left}. \
+         `ablate reproduce {run}` trains it again, --best takes the best"
+    )]
+    LastGone { run: RunId, last: Step, left: Step },
     #[error("the checkpoints of run {run} are not there any more; `ablate reproduce {run}` trains it again")]
     CheckpointsGone { run: RunId },
     #[error(transparent)]
@@ -74,7 +79,8 @@ pub fn load(run: &StoredRun, which: Which, sources: &DataSources) -> Result<Trai
 /// When there is no whole checkpoint.
 pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), TrainedError> {
     let folder = CheckpointDir::new(run.dir.checkpoints_path());
-    let last = folder.steps().last().map(|&step| folder.path(step));
+    let newest = folder.steps().last().copied();
+    let last = newest.map(|step| folder.path(step));
     let chose_best = run.planned()?.task().is_some_and(|task| task.recipe.load_best_model_at_end);
     let best = Some(folder.best_path()).filter(|path| path.exists());
     let path = match which {
@@ -83,6 +89,14 @@ pub fn weights(run: &StoredRun, which: Which) -> Result<(Step, Vec<Parameter>), 
         Which::Last => last,
         Which::Best => best.or(last),
     };
+    // An older one is no stand-in either.
+    let made = run.history.last_step();
+    if let Some(left) = newest.filter(|step| *step < made && run.state == RunState::Finished)
+        && which == Which::Last
+        && !chose_best
+    {
+        return Err(TrainedError::LastGone { run: run.id.clone(), last: made, left });
+    }
     let path = path.ok_or_else(|| match (run.state, run.id.clone()) {
         (RunState::Finished, run) => TrainedError::CheckpointsGone { run },
         (_, id) => TrainedError::NoCheckpoint { run: id, steps: run.history.last_step() },
@@ -148,7 +162,7 @@ pub fn check_tokenizer(run: &StoredRun, tokenizer: &Tokenizer) -> Result<(), Tra
 mod tests {
     use super::*;
     use crate::runner::testing;
-    use crate::store::Event;
+    use crate::store::{ChainDigest, Event, Metrics};
     use crate::types::Timestamp;
 
     /// A run that is not over may still get its first checkpoint; a finished one without has lost them.
@@ -163,8 +177,13 @@ mod tests {
         };
         assert_eq!(said(), "run ID has no checkpoint yet; it has made 0 steps");
         let mut log = dir.open_log(&dir.acquire_lease().unwrap()).unwrap();
+        log.append(&Event::Step { step: Step(1), chain: ChainDigest(1), metrics: Metrics(Vec::new()) }).unwrap();
         let at = Timestamp::from_unix_millis(2_000);
         log.append(&Event::State { state: RunState::Finished, reason: None, at }).unwrap();
         assert_eq!(said(), "the checkpoints of run ID are not there any more; `ablate reproduce ID` trains it again");
+        // An older checkpoint does not stand in for the last one.
+        std::fs::create_dir_all(dir.checkpoints_path()).unwrap();
+        std::fs::write(CheckpointDir::new(dir.checkpoints_path()).path(Step(0)), "").unwrap();
+        insta::assert_snapshot!(said(), @"the last checkpoint of run ID, of step 1, is not there any more; the newest that is left is of step 0. `ablate reproduce ID` trains it again, --best takes the best");
     }
 }

@@ -321,7 +321,8 @@ impl Known {
         let beginning = name.text.to_lowercase();
         let is_experiment = self.experiments.contains(&name.text);
         let at = self.runs.partition_point(|run| run.as_str() < beginning.as_str());
-        let is_id = self.runs.get(at).is_some_and(|run| run.as_str().starts_with(&beginning));
+        let begins = |run: &RunId| !beginning.is_empty() && run.as_str().starts_with(&beginning);
+        let is_id = self.runs.get(at).is_some_and(begins);
         if !is_experiment && !is_id {
             let text = format!("`{}` is no experiment and begins no run's id", name.text);
             let mistake = Mistake::new(name.span.clone(), text);
@@ -376,7 +377,14 @@ impl Known {
                 Err(Mistake::new(name.span.clone(), message).help("`=`, `!=`, `in` and `like` are for texts"))
             }
         };
+        // What an unset variable leaves of a command must not be every run.
+        let nothing = || {
+            let mistake = Mistake::new(literal.span.clone(), "an empty text begins every id".to_owned());
+            Err(mistake.help("type some of its letters"))
+        };
         match field {
+            Field::Lineage(_) if text.is_empty() => nothing(),
+            Field::Attribute(attribute) if text.is_empty() && attribute.holds() == Holds::Beginning => nothing(),
             Field::Lineage(_) => {
                 let id = text.to_lowercase();
                 let id = if id == "latest" { self.latest.as_ref().map_or(id, RunId::to_string) } else { id };
@@ -621,6 +629,9 @@ mod tests {
             "descends from zz",
             "cpu > EPYC",
             "experiment > pilot",
+            "id = \"\"",
+            "reproduces = \"\"",
+            "\"\"",
         ];
         insta::assert_snapshot!(mistakes.map(mistake).concat(), @r#"
         mask_ration = 0.3 | mask_ration | no run has a setting `mask_ration` | did you mean `objective.mask_ratio`?
@@ -644,6 +655,9 @@ mod tests {
         descends from zz | zz | no run is called `zz`
         cpu > EPYC | cpu | `cpu` is text such as `EPYC`: it has no `>` | `=`, `!=`, `in` and `like` are for texts
         experiment > pilot | experiment | `experiment` is text: it has no `>` | `=`, `!=`, `in` and `like` are for texts
+        id = "" | "" | an empty text begins every id | type some of its letters
+        reproduces = "" | "" | an empty text begins every id | type some of its letters
+        "" | "" | `` is no experiment and begins no run's id | `ablate list` shows all runs
         "#);
     }
 
