@@ -26,6 +26,7 @@ pub use halving::HalvingSpec;
 pub use look_up::LookUp;
 pub use parameters::{ParameterCount, parameter_count, parameters};
 pub use resolve::{CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef};
+pub use run_spec::later;
 pub use run_spec::{
     Activation, Answers, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind,
     Encoder, FinetuneSpec, Fold, HeadKind, ImportSpec, Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS,

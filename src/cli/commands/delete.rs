@@ -7,7 +7,7 @@ use crate::cli::error::CliError;
 use crate::cli::format;
 use crate::cli::printer::Style;
 use crate::clock;
-use crate::runner::upkeep::collect::heirs;
+use crate::runner::upkeep::collect::{TRASH_DAYS, heirs};
 use crate::store::{Role, RunQuery, RunState, Trash};
 use crate::types::RunId;
 
@@ -52,8 +52,8 @@ pub fn delete(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
     }
     let (runs, size) = (format::plural(rows.len(), "run"), format::si(bytes as f64));
     let text = format!(
-        "{runs} ({size}B) to the trash; `ablate restore` brings back what is there; `ablate gc` frees the \
-                        disk after 30 days, `ablate gc --trash-days 0` at once"
+        "{runs} ({size}B) to the trash; `ablate restore` brings runs back, `ablate gc` frees the disk after {TRASH_DAYS} days, \
+         `ablate gc --trash-days 0` at once"
     );
     context.printer.status(Style::Good, "Moved", text);
     Ok(())

@@ -61,7 +61,11 @@ fn remedy(context: &Context, store: &Store, finding: &Finding, repaired: &mut Ve
             let what = match (&place, finding.remedy) {
                 (Some(place), _) => format!("moved to `{}`", place.display()),
                 (None, Remedy::Reindex) => "the index was made anew".to_owned(),
-                (None, _) => "nothing to do".to_owned(),
+                (None, _) => {
+                    let text = format!("{}: as it is; the next who writes puts it right, or a person", words(finding));
+                    context.printer.status(Style::Caution, "Left", text);
+                    return true;
+                }
             };
             context.printer.status(Style::Good, "Repaired", format!("{}: {what}", words(finding)));
             repaired.push(what);

@@ -11,7 +11,7 @@ use crate::cli::format;
 use crate::cli::printer::Style;
 use crate::cli::table::{Align, table};
 use crate::clock;
-use crate::runner::upkeep::collect::{self, Item, Options, Rule};
+use crate::runner::upkeep::collect::{self, Item, Options, Rule, TRASH_DAYS};
 
 /// What `ablate gc` takes.
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub struct Arguments {
     #[arg(long)]
     pub dry_run: bool,
     /// Remove runs that have been in the trash for so many days
-    #[arg(long, value_name = "DAYS", default_value_t = 30.0, value_parser = days)]
+    #[arg(long, value_name = "DAYS", default_value_t = TRASH_DAYS, value_parser = days)]
     pub trash_days: f64,
     /// Remove the cached tokenizers and token files as well; they are made anew when they are needed
     #[arg(long)]
@@ -33,10 +33,11 @@ pub struct Arguments {
 pub fn gc(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let options = Options { trash_secs: arguments.trash_days * 86_400.0, cache: arguments.cache };
-    let (items, needed) = collect::find(&store, options, clock::now())?;
+    let (mut items, needed) = collect::find(&store, options, clock::now())?;
     let mut failed = Vec::new();
     if !arguments.dry_run {
-        failed = items.iter().filter_map(|item| collect::remove(&store, item).err()).collect();
+        // What could not be removed is not counted as freed.
+        items.retain(|item| collect::remove(&store, item).map_err(|error| failed.push(error)).is_ok());
     }
     for (run, heirs) in &needed {
         let text = format!("run {run} stays in the trash: {} starts from it", heirs[0]);

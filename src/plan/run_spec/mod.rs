@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use canonical::canonical_lines;
 pub use leaves::SpecError;
 pub use recipe::Recipe;
+pub use sections::later;
 pub use sections::{
     Activation, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa,
     MaskDice, Masking, MlmMean, ModelSpec, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec,

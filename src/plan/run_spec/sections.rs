@@ -496,7 +496,7 @@ pub enum Isa {
 
 /// The defaults of settings that came after the first schema, as the key table has them: what a specification means that
 /// was stored before.
-pub(super) mod later {
+pub mod later {
     use super::super::task::Pooling;
     use super::{BiasInit, ClipScope, DecayExempt, MaskDice, MlmMean, Value, keys};
 
@@ -508,7 +508,10 @@ pub(super) mod later {
 
     macro_rules! defaults {
         ($($name:ident: $type:ty = $key:literal;)*) => {
-            $(pub(in super::super) fn $name() -> $type { default($key) })*
+            $(
+                #[doc = concat!("The default of `", $key, "`.")]
+                pub fn $name() -> $type { default($key) }
+            )*
         };
     }
 

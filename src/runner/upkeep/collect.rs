@@ -60,6 +60,9 @@ pub struct Item {
     pub run: Option<RunId>,
 }
 
+/// Days that a run stays in the trash, unless somebody says otherwise.
+pub const TRASH_DAYS: f64 = 30.0;
+
 /// What is collected beside what is always.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {

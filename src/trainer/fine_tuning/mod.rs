@@ -17,10 +17,10 @@ use serde_json::json;
 
 use super::model::TrainingPass;
 use super::model::parameters::{Parameter, Weights};
-use super::model::task::{BertForTask, StartError, frozen_parameters, rate_of};
+use super::model::task::{BertForTask, StartError, frozen_parameters, of_task, rate_of};
 use super::recorder::{RecordError, Recorder};
 use super::step_loop::{Evaluation, Losses, Selection, Stage, StepGradients};
-use crate::plan::{RunSpec, TaskSpec};
+use crate::plan::RunSpec;
 use crate::trainer::rng::Permutation;
 use crate::types::metrics;
 use batch::{Batch, collate};
@@ -66,10 +66,6 @@ impl<'a> FineTuning<'a> {
         }
         Ok(Self { spec, examples, start })
     }
-
-    fn stage(&self) -> &TaskSpec {
-        self.spec.task().expect("invariant: this is a fine-tuning stage")
-    }
 }
 
 impl Stage for FineTuning<'_> {
@@ -97,7 +93,7 @@ impl Stage for FineTuning<'_> {
     }
 
     fn selection(&self) -> Selection {
-        let recipe = &self.stage().recipe;
+        let recipe = &of_task(self.spec).recipe;
         Selection { patience: recipe.early_stopping_patience, keeps_best: recipe.load_best_model_at_end }
     }
 
@@ -155,7 +151,7 @@ impl Stage for FineTuning<'_> {
         let decides = match self.selection() == Selection::default() {
             // As before there was a choice.
             true => &metrics::LOSS.valid,
-            false => metrics::deciding(Some(self.stage().task.name())),
+            false => metrics::deciding(Some(of_task(self.spec).task.name())),
         };
         let value = found.iter().find(|(metric, _)| *metric == decides).map(|(_, value)| *value);
         let criterion = (decides, value.expect("invariant: a task records what decides in it"));

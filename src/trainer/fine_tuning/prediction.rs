@@ -9,7 +9,7 @@ use super::labelled::{self, TextExample};
 use super::tasks::{Asked, Definition, Entity, Predicted, Said, with_definition};
 use crate::plan::RunSpec;
 use crate::trainer::model::parameters::{Parameter, Weights};
-use crate::trainer::model::task::BertForTask;
+use crate::trainer::model::task::{BertForTask, of_task};
 use crate::trainer::tokenizer::Tokenizer;
 use crate::types::answers::Detail;
 use crate::types::metrics::{self, Judged, Measurement, Metric};
@@ -19,7 +19,7 @@ use crate::types::metrics::{self, Judged, Measurement, Metric};
 /// # Panics
 /// When the specification is of no fine-tuning stage.
 pub fn predict_texts(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenizer, texts: &[TextExample]) -> Vec<Said> {
-    let stage = spec.task().expect("invariant: this is a fine-tuning stage");
+    let stage = of_task(spec);
     let encoder = Encoder::new(spec, stage, tokenizer);
     let side = with_definition!(stage.task, D => unlabelled::<D>(&encoder, texts));
     let device = Device::flex().autodiff();
@@ -71,7 +71,7 @@ pub fn predict(model: &BertForTask, spec: &RunSpec, examples: &[Example], device
 
 /// How well `model` answers `examples`.
 pub fn judge(model: &BertForTask, spec: &RunSpec, examples: &[Example], device: &Device) -> Scores {
-    let stage = spec.task().expect("invariant: this is a fine-tuning stage");
+    let stage = of_task(spec);
     let (mut total, mut answers, mut predicted) = (0.0, 0.0, Vec::with_capacity(examples.len()));
     for ((loss, n), batch) in by_batches(model, spec, examples, device) {
         total += loss * n;

@@ -17,7 +17,7 @@ use super::labelled::floors::Floor;
 use super::labelled::{Columns, TaskError, TextExample};
 use crate::plan::{RunSpec, TaskSpec};
 use crate::trainer::kernels::{Exponentials, exponentials};
-use crate::trainer::model::task::BertForTask;
+use crate::trainer::model::task::{BertForTask, of_task};
 use crate::trainer::model::{TrainingPass, cross_entropy, int_tensor};
 use crate::types::answers::Detail;
 use crate::types::metrics::Judged;
@@ -122,7 +122,7 @@ impl Asked<'_> {
 
     /// The task that the model is for.
     pub fn task(&self) -> &TaskSpec {
-        self.spec.task().expect("invariant: this is a fine-tuning stage")
+        of_task(self.spec)
     }
 }
 

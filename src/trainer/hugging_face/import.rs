@@ -12,8 +12,8 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use crate::plan::{
-    Activation, Architecture, BiasInit, ImportSpec, ModelSpec, NormPosition, PositionEmbedding, RunSpec, StageSpec,
-    TokenizerSpec,
+    Activation, Architecture, ImportSpec, ModelSpec, NormPosition, PositionEmbedding, RunSpec, StageSpec,
+    TokenizerSpec, later,
 };
 use crate::trainer::model::BertForPreTraining;
 use crate::trainer::model::parameters::{Parameter, Weights};
@@ -250,11 +250,11 @@ impl<'p> Config<'p> {
             mlm_head_transform: true,
             mlm_head_bias: true,
             nsp_head_bias: true,
-            rope_theta: 10_000.0,
-            local_attention: 0,
-            global_attn_every_n_layers: 0,
-            mlm_bias_init: BiasInit::Zeros,
-            is_gated_act: false,
+            rope_theta: later::rope_theta(),
+            local_attention: later::local_attention(),
+            global_attn_every_n_layers: later::global_attn_every_n_layers(),
+            mlm_bias_init: later::mlm_bias_init(),
+            is_gated_act: later::is_gated_act(),
         })
     }
 }

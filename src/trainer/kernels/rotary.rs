@@ -28,11 +28,10 @@ impl Rotary {
     /// frequencies.
     pub fn new(positions: usize, head_width: usize, theta: f64) -> Self {
         let half = head_width / 2;
-        let angle = |i: usize| {
-            let (position, pair) = (i / half, i % half);
-            position as f64 * libm::pow(theta, -2.0 * pair as f64 / head_width as f64)
-        };
-        let table = |of: fn(f64) -> f64| (0..positions * half).map(|i| of(angle(i)) as f32).collect();
+        let frequency = |pair: usize| libm::pow(theta, -2.0 * pair as f64 / head_width as f64);
+        let frequencies: Vec<f64> = (0..half).map(frequency).collect();
+        let angles = || (0..positions).flat_map(|p| frequencies.iter().map(move |frequency| p as f64 * frequency));
+        let table = |of: fn(f64) -> f64| angles().map(|angle| of(angle) as f32).collect();
         Self { cosines: table(libm::cos), sines: table(libm::sin), half }
     }
 

@@ -187,8 +187,9 @@ fn is_of_body(name: &str) -> bool {
     name.starts_with("bert.")
 }
 
-fn of_task(spec: &RunSpec) -> &TaskSpec {
-    spec.task().expect("invariant: a model for a task is of a fine-tuning stage")
+/// The task of a fine-tuning stage.
+pub fn of_task(spec: &RunSpec) -> &TaskSpec {
+    spec.task().expect("invariant: this is a fine-tuning stage")
 }
 
 /// Dropout before the classifier, at a site of its own after the encoder's.

@@ -87,9 +87,9 @@ fn updates_follow_the_papers_and_spare_vectors_from_decay() {
     }
 }
 
-/// The three kinds differ where they should: at the second update, with decay.
+/// What is no hidden matrix is updated in three ways, which differ where they should: at the second update, with decay.
 #[test]
-fn the_kinds_are_three() {
+fn vectors_are_updated_in_three_ways() {
     let weights = |kind| {
         let mut parameters = vec![parameter("w.weight", &[1, 2], &[0.5, -2.0])];
         let mut optimizer = Optimizer::new(&spec(kind, None), &parameters);
