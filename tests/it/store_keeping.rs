@@ -178,3 +178,23 @@ fn escapes_of_a_run_are_inert() {
     let output = list(&workbench, &["--columns", "id,note"]);
     assert!(output.stdout.contains("\\u{1b}]0;title") && !output.stdout.contains('\u{1b}'), "{}", output.stdout);
 }
+
+/// What an unset variable or a forgotten option leaves of a command takes nothing away: not the runs, not the last report.
+#[test]
+fn what_was_forgotten_takes_nothing_away() {
+    let workbench = swept();
+    let delete = |query: &str| finish(workbench.command(&["delete", query]).spawn().unwrap());
+    for (query, expected) in [("", "every run of the store"), ("limit=1", "every run"), ("id=''", "begins every id")] {
+        let output = delete(query);
+        assert_eq!(output.code, Some(2), "{query}: {}", output.stderr);
+        assert!(output.stderr.contains(expected), "{query}: {}", output.stderr);
+    }
+    assert_eq!(rows(&list(&workbench, &[])), 4);
+    let latest = || fs::read_to_string(workbench.path("runs/reports/tiny/latest/report.html")).unwrap();
+    let before = latest();
+    workbench.stdout("compare tiny.toml --set train.steps=7");
+    assert_eq!(latest(), before, "no run of seven steps has finished");
+    // The way that the message names.
+    assert_eq!(delete("id like \"%\"").code, Some(0));
+    assert_eq!(rows(&list(&workbench, &[])), 0);
+}
