@@ -298,6 +298,7 @@ const OBJECTIVE: &[Key] = &[
     key("objective.nsp", one_of(&["off", "random", "swap"]), "'off'", "Next-sentence prediction: off, against another document, or against the swapped pair"),
     key("objective.nsp_negative_prob", Float(INSIDE), "0.5", "The share of pairs that are not consecutive"),
     key("objective.short_seq_prob", Float(SHARE), "0.1", "The share of pairs built to a shorter random length"),
+    later("objective.packing", one_of(&["full_sentences", "concatenated"]), "'full_sentences'", "How text becomes sequences where there are no pairs: whole sentences as long as they fit, a longer one cut off, or all text end to end and cut to length"),
     later("objective.whole_word", Bool, "false", "Whether words are selected as a whole"),
     later("objective.mask_dice", one_of(&["token", "word"]), "'token'", "Whether [MASK], random or kept is decided for each token of a whole word, or once for the word"),
     later("objective.mask_replacement", Bool, "false", "Whether tokens are drawn with replacement, as long8v/torch_study does by mistake"),

@@ -40,6 +40,7 @@ static RULES: &[Rule] = &[
         decides: "objective.nsp",
         needs: Needs::OneOf(&["random", "swap"]),
     },
+    Rule { keys: &["objective.packing"], decides: "objective.nsp", needs: Needs::OneOf(&["off"]) },
     Rule { keys: &["objective.nsp_negative_documents"], decides: "objective.nsp", needs: Needs::OneOf(&["random"]) },
     Rule { keys: &["model.mlm_bias_init"], decides: "model.mlm_head_bias", needs: Needs::True },
     Rule { keys: &["model.rope_theta"], decides: "model.position_embedding_type", needs: Needs::OneOf(&["rotary"]) },

@@ -224,6 +224,9 @@ pub struct ObjectiveSpec {
     pub nsp_negative_prob: f64,
     /// The share of pairs built to a shorter random length, as in BERT's data script.
     pub short_seq_prob: f64,
+    /// How text becomes sequences where there are no pairs.
+    #[serde(default = "later::packing")]
+    pub packing: Packing,
     /// Whether words are selected as a whole.
     #[serde(default = "later::whole_word")]
     pub whole_word: bool,
@@ -249,6 +252,18 @@ pub struct ObjectiveSpec {
     /// of a perfect predictor is then 0.3133.
     #[serde(default = "later::nsp_double_softmax")]
     pub nsp_double_softmax: bool,
+}
+
+/// How text becomes sequences where there are no pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Packing {
+    /// Whole sentences until the next one would not fit (RoBERTa's FULL-SENTENCES, Liu et al. 2019). What a sentence has
+    /// beyond the length of a sequence is never seen.
+    FullSentences,
+    /// All text end to end, cut to length wherever that falls (`group_texts` of Hugging Face's `run_mlm.py`, with a `[SEP]`
+    /// between documents). Every token is seen once an epoch.
+    Concatenated,
 }
 
 /// How many dice decide what is shown in place of a word.
@@ -498,7 +513,7 @@ pub enum Isa {
 /// was stored before.
 pub mod later {
     use super::super::task::Pooling;
-    use super::{BiasInit, ClipScope, DecayExempt, MaskDice, MlmMean, Value, keys};
+    use super::{BiasInit, ClipScope, DecayExempt, MaskDice, MlmMean, Packing, Value, keys};
 
     fn default<T: serde::de::DeserializeOwned>(key: &str) -> T {
         let value = keys::find(key).and_then(keys::Key::default_value).and_then(|value| value.to_json());
@@ -521,6 +536,7 @@ pub mod later {
         global_attn_every_n_layers: usize = "model.global_attn_every_n_layers";
         mlm_bias_init: BiasInit = "model.mlm_bias_init";
         is_gated_act: bool = "model.is_gated_act";
+        packing: Packing = "objective.packing";
         whole_word: bool = "objective.whole_word";
         mask_dice: MaskDice = "objective.mask_dice";
         mask_replacement: bool = "objective.mask_replacement";

@@ -134,6 +134,7 @@ fn the_stored_file_reads_like_an_experiment() {
     nsp = "off"
     nsp_negative_prob = 0.5
     short_seq_prob = 0.1
+    packing = "full_sentences"
     whole_word = false
     mask_dice = "token"
     mask_replacement = false
@@ -285,9 +286,9 @@ fn what_is_no_specification_says_why() {
     "#);
     insta::assert_snapshot!(refused(&text.replace("lowercase = false", "lowercase = false\nuppercase = true")), @"the specification has the unknown key `tokenizer.uppercase`: did you mean `tokenizer.lowercase`?");
     insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"sgd\"")), @r#"
-    not a run specification: TOML parse error at line 67, column 8
+    not a run specification: TOML parse error at line 68, column 8
        |
-    67 | kind = "sgd"
+    68 | kind = "sgd"
        |        ^^^^^
     unknown variant `sgd`, expected one of `adamw`, `adam`, `lamb`, `muon`
     "#);

@@ -122,7 +122,7 @@ impl<D: TokenDocuments + ?Sized> Batches<'_, D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Nsp;
+    use crate::plan::{Nsp, Packing};
     use crate::trainer::pretraining::instance::InstanceSpec;
     use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
 
@@ -130,6 +130,7 @@ mod tests {
         let seed = Seed(4);
         let spec = InstanceSpec {
             nsp: Nsp::Random,
+            packing: Packing::FullSentences,
             negative_prob: 0.5,
             short_seq_prob: 0.3,
             seq_len: 40,

@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use super::batch::{Batch, Batches};
 use super::instance::{InstanceSpec, Instances};
 use super::masking::{MaskSpec, Shown};
-use crate::plan::{DeviceKind, Masking, Nsp, RunSpec};
+use crate::plan::{DeviceKind, Masking, Nsp, Packing, RunSpec};
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::kernels::{Exponentials, exponentials};
 use crate::trainer::model::BertForPreTraining;
@@ -122,6 +122,7 @@ fn fixed_batches<D: TokenDocuments + ?Sized>(
 ) -> Vec<Batch> {
     let instance_spec = InstanceSpec {
         nsp,
+        packing: Packing::FullSentences,
         negative_prob: 0.5,
         negative_documents: None,
         short_seq_prob: 0.0,

@@ -7,12 +7,12 @@
 //! - A pair is `[CLS] A [SEP] B [SEP]` with segment ids 0 and 1, cut from a span of at least two sentences (Devlin et al.
 //!   2019; google-research/bert `create_pretraining_data.py`). A negative's B is as long as the true B would be, from
 //!   another document, so that length alone gives nothing away.
-//! - Without pairs, full sentences are packed to length, across documents with a `[SEP]` between (RoBERTa's
-//!   FULL-SENTENCES, Liu et al. 2019), all in segment 0.
+//! - Without pairs, full sentences are packed to length, or all text is laid end to end and cut to length ([`Packing`]):
+//!   across documents with a `[SEP]` between, all in segment 0.
 
 use std::ops::Range;
 
-use crate::plan::Nsp;
+use crate::plan::{Nsp, Packing};
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::rng::{Draws, Purpose, Stream};
 use crate::trainer::tokenizer::SpecialIds;
@@ -34,6 +34,8 @@ pub struct Instance {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InstanceSpec {
     pub nsp: Nsp,
+    /// Without pairs.
+    pub packing: Packing,
     pub negative_prob: f64,
     /// Negatives come from the first so many documents only; absent: from all.
     pub negative_documents: Option<usize>,
@@ -48,7 +50,7 @@ pub struct Instances<'a, D: ?Sized> {
     corpus: &'a D,
     specials: SpecialIds,
     spec: InstanceSpec,
-    /// Sentences of each span, and the document they begin in.
+    /// Sentences of each span, the document they begin in, and where in the first of them.
     spans: Vec<Span>,
     /// Documents too short for a pair, left out.
     skipped_documents: usize,
@@ -59,6 +61,8 @@ struct Span {
     document: u32,
     start: u32,
     end: u32,
+    /// Tokens of the first sentence that belong to the span before.
+    skip: u32,
 }
 
 impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
@@ -66,7 +70,10 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
     pub fn new(corpus: &'a D, specials: SpecialIds, spec: InstanceSpec) -> Self {
         let mut instances = Self { corpus, specials, spec, spans: Vec::new(), skipped_documents: 0 };
         match spec.nsp {
-            Nsp::Off => instances.pack(),
+            Nsp::Off => match spec.packing {
+                Packing::FullSentences => instances.pack(),
+                Packing::Concatenated => instances.concatenate(),
+            },
             Nsp::Random | Nsp::Swap => instances.cut_pairs(),
         }
         instances
@@ -157,12 +164,54 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
         }
     }
 
-    fn push_span(&mut self, document: usize, start: usize, end: usize) {
-        let narrow = |n: usize| u32::try_from(n).expect("invariant: fewer than 2^32 sentences in a corpus");
-        self.spans.push(Span { document: narrow(document), start: narrow(start), end: narrow(end) });
+    /// Spans for all text end to end: each full, whatever sentence that cuts, but the last.
+    fn concatenate(&mut self) {
+        let room = self.spec.seq_len - 2;
+        let (mut from, mut tokens) = ((0, 0, 0), 0);
+        for document in 0..self.corpus.documents() {
+            let sentences = self.corpus.sentences(document);
+            for sentence in sentences.clone() {
+                // The separator of a sequence that it fills is the one that ends every sequence.
+                tokens += usize::from(sentence == sentences.start && tokens > 0);
+                if tokens == room {
+                    self.push_part(from, sentence);
+                    tokens = 0;
+                }
+                let (length, mut read) = (self.corpus.sentence_len(sentence), 0);
+                while read < length {
+                    if tokens == 0 {
+                        from = (document, sentence, read);
+                    }
+                    let fits = (room - tokens).min(length - read);
+                    (tokens, read) = (tokens + fits, read + fits);
+                    if tokens == room {
+                        self.push_part(from, sentence + 1);
+                        tokens = 0;
+                    }
+                }
+            }
+        }
+        if tokens > 0 {
+            self.push_part(from, self.corpus.sentences(self.corpus.documents() - 1).end);
+        }
     }
 
-    /// `[CLS] sentences [SEP] sentences of the next document ... [SEP]`; a sentence longer than the sequence is cut.
+    fn push_span(&mut self, document: usize, start: usize, end: usize) {
+        self.push_part((document, start, 0), end);
+    }
+
+    /// A span from within a sentence: its document, itself, and its tokens that are left out.
+    fn push_part(&mut self, (document, start, skip): (usize, usize, usize), end: usize) {
+        let narrow = |n: usize| u32::try_from(n).expect("invariant: fewer than 2^32 sentences in a corpus");
+        self.spans.push(Span {
+            document: narrow(document),
+            start: narrow(start),
+            end: narrow(end),
+            skip: narrow(skip),
+        });
+    }
+
+    /// `[CLS] sentences [SEP] sentences of the next document ... [SEP]`; what does not fit is left out.
     fn packed(&self, span: Span) -> Instance {
         let mut tokens = vec![self.specials.cls];
         let mut document = span.document as usize;
@@ -176,6 +225,9 @@ impl<'a, D: TokenDocuments + ?Sized> Instances<'a, D> {
                 }
             }
             self.corpus.read_sentence(sentence, &mut tokens);
+            if sentence == span.start as usize {
+                tokens.drain(1..1 + span.skip as usize);
+            }
         }
         tokens.truncate(self.spec.seq_len - 1);
         tokens.push(self.specials.sep);
@@ -333,7 +385,15 @@ pub mod tests {
     pub const SPECIALS: SpecialIds = SpecialIds { pad: 0, cls: 2, sep: 3, mask: 4, first_ordinary: 5 };
 
     fn spec(nsp: Nsp, seq_len: usize) -> InstanceSpec {
-        InstanceSpec { nsp, negative_prob: 0.5, negative_documents: None, short_seq_prob: 0.1, seq_len, seed: Seed(3) }
+        InstanceSpec {
+            nsp,
+            packing: Packing::FullSentences,
+            negative_prob: 0.5,
+            negative_documents: None,
+            short_seq_prob: 0.1,
+            seq_len,
+            seed: Seed(3),
+        }
     }
 
     fn sides(instance: &Instance) -> (Vec<u32>, Vec<u32>) {
@@ -413,6 +473,32 @@ pub mod tests {
             }
             let whole: Vec<u32> = corpus.0.iter().flatten().flatten().copied().collect();
             assert_eq!(packed, whole);
+        }
+    }
+
+    /// End to end nothing is lost, however short the sequences: every one is full, but the last and those whose place for one
+    /// more token is that of a separator, and what is between two separators is a document.
+    #[test]
+    fn concatenated_sequences_hold_every_token_once_in_order() {
+        for seed in 0..20 {
+            let corpus = Toy::random(40, seed);
+            let spec = InstanceSpec { packing: Packing::Concatenated, ..spec(Nsp::Off, 8 + 3 * seed as usize) };
+            let instances = Instances::new(&corpus, SPECIALS, spec);
+            let sequences: Vec<_> = (0..instances.len()).map(|index| instances.instance(0, index).tokens).collect();
+            let whole: Vec<u32> = corpus.0.iter().flatten().flatten().copied().collect();
+            let read: Vec<u32> = sequences.iter().flatten().copied().filter(|&t| t >= 5).collect();
+            assert_eq!(read, whole);
+            let ends = |tokens: &[u32]| tokens.first() == Some(&SPECIALS.cls) && tokens.last() == Some(&SPECIALS.sep);
+            assert!(sequences.iter().all(|tokens| ends(tokens) && tokens.len() <= spec.seq_len));
+            assert!(sequences.iter().flat_map(|tokens| tokens.windows(2)).all(|two| two != [SPECIALS.sep; 2]));
+            // A token of the toy tells its document: it changes at separators and between sequences alone.
+            let inner = sequences.iter().flat_map(|tokens| tokens[1..].windows(2));
+            assert!(inner.into_iter().all(|two| two[0] == two[1] || two.contains(&SPECIALS.sep)));
+            let short = |two: &[Vec<u32>]| {
+                let filled_by_separator = two[0].len() + 1 == spec.seq_len && two[0][1..].first() != two[1].get(1);
+                two[0].len() < spec.seq_len && !filled_by_separator
+            };
+            assert!(!sequences.windows(2).any(short), "seq_len {}", spec.seq_len);
         }
     }
 

@@ -197,6 +197,7 @@ fn train_batches<'a, D: TokenDocuments + ?Sized>(
 ) -> Result<Batches<'a, D>, TrainError> {
     let instance_spec = InstanceSpec {
         nsp: spec.objective().nsp,
+        packing: spec.objective().packing,
         negative_prob: spec.objective().nsp_negative_prob,
         negative_documents: spec.objective().nsp_negative_documents,
         short_seq_prob: spec.objective().short_seq_prob,

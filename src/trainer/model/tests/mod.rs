@@ -66,6 +66,7 @@ pub fn tiny_spec() -> RunSpec {
         is_gated_act: false,
     };
     let objective = ObjectiveSpec {
+        packing: Packing::FullSentences,
         mask_ratio: 0.2,
         mask_token_prob: 0.8,
         random_token_prob: 0.1,
@@ -167,6 +168,7 @@ fn batch(spec: &RunSpec) -> Batch {
     let corpus = Toy::random(20, 3);
     let instance_spec = InstanceSpec {
         nsp: spec.objective().nsp,
+        packing: Packing::FullSentences,
         negative_prob: 0.5,
         negative_documents: None,
         short_seq_prob: 0.5,
