@@ -455,6 +455,7 @@ const LENGTH: &[Key] = &[
     key("train.steps", COUNT, "1000", "Optimizer steps; excludes epochs and budget"),
     without_default("train.epochs", Float(ANY), "Passes over the train instances; excludes steps and budget"),
     without_default("train.budget", Kind::Budget, "What a run may cost, in place of steps and epochs"),
+    without_default("train.run", Text, "A run of the store whose weights pretraining starts from, in place of random ones: an imported model, or one that was pretrained. Model and tokenizer are that run's"),
 ];
 
 /// What both stages share.

@@ -322,7 +322,7 @@ problems! {
         "finetune.task = \"ner\"\nfinetune.data = \"klue-ner.tsv\"\nfinetune.head = \"crf\"\nfinetune.label_smoothing_factor = 0.1" =>
         "finetune.task = \"ner\"\nfinetune.data = \"klue-ner.tsv\"\nfinetune.label_smoothing_factor = 0.1";
     SET_BY_STORED_RUN = "set-by-stored-run":
-        "Fine-tuning starts from a stored run, and the file says what that run has said.",
+        "Training starts from a stored run, and the file says what that run has said.",
         "The stored run was trained as it was trained.",
         "finetune.task = \"classify\"\nfinetune.data = \"nsmc.tsv\"\nfinetune.run = \"k3f0\"\nfinetune.start = \"random\"" =>
         "finetune.task = \"classify\"\nfinetune.data = \"nsmc.tsv\"\nfinetune.start = \"random\"";

@@ -95,6 +95,7 @@ const LAWS: &[Law] = &[
     examples_are_held_out_once,
     smoothing_is_over_classes,
     a_stored_run_is_started_from,
+    a_stored_run_is_pretrained_further,
 ];
 
 const STAGE_LAWS: &[StageLaw] = &[sequences_have_positions, warmup_ends, decay_follows_warmup];
@@ -146,7 +147,8 @@ fn sequences_have_positions(cell: &Settings<'_>, stage: &str) -> Option<Diagnost
     let key = format!("{stage}train.seq_len");
     let (length, positions) = (cell.integer(&key)?, cell.integer("model.max_position_embeddings")?);
     // A stored run's positions are its own.
-    let is_of_stored_run = !stage.is_empty() && cell.text("finetune.run").is_some();
+    let is_of_stored_run =
+        cell.text("train.run").is_some() || (!stage.is_empty() && cell.text("finetune.run").is_some());
     if length <= positions || is_of_stored_run {
         return None;
     }
@@ -226,6 +228,26 @@ fn a_stored_run_is_started_from(cell: &Settings<'_>) -> Option<Diagnostic> {
     Some(
         blame(cell, &problem::SET_BY_STORED_RUN, message, &[given.0, "finetune.run"])
             .help("take it out: the stored run says what it was trained with"),
+    )
+}
+
+fn a_stored_run_is_pretrained_further(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let run = cell.text("train.run")?;
+    if Task::of(cell).is_some() && cell.text("finetune.start")? == "random" {
+        let message = format!("`train.run` {run} is to start from, and `finetune.start` is random");
+        return Some(
+            blame(cell, &problem::SET_BY_STORED_RUN, message, &["train.run", "finetune.start"])
+                .help("take one of them out"),
+        );
+    }
+    let is_of_that_run = |name: &str| matches!(keys::split(name).0, "tokenizer" | "model");
+    let given = cell
+        .iter()
+        .find(|(name, setting)| is_of_that_run(name) && setting.place.is_some() && setting.preset.is_none())?;
+    let message = format!("`{}` is that of the run `{run}`, which pretraining starts from", given.0);
+    Some(
+        blame(cell, &problem::SET_BY_STORED_RUN, message, &[given.0, "train.run"])
+            .help("take it out: the stored run says what its model and its tokenizer are"),
     )
 }
 

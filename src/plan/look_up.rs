@@ -24,7 +24,7 @@ pub trait LookUp {
     /// When there is none, or it cannot be read.
     fn dictionary(&mut self, name: &str) -> Result<ContentHash, String>;
 
-    /// The specification, of the newest schema, of a stored run that fine-tuning is to start from.
+    /// The specification, of the newest schema, of a stored run that training is to start from.
     ///
     /// # Errors
     /// When there is no such run, it is not finished, or it has no encoder to start from.
@@ -106,12 +106,12 @@ impl<'l> LookedUp<'l> {
         }))
     }
 
-    /// The stored run that a cell starts from, where it does.
-    pub(super) fn run(&mut self, settings: &Settings<'_>) -> Option<Result<Rc<RunSpec>, Said>> {
-        let name = settings.text("finetune.run")?;
+    /// The stored run that a cell names under `key` to start from, where it does.
+    pub(super) fn run(&mut self, settings: &Settings<'_>, key: &'static str) -> Option<Result<Rc<RunSpec>, Said>> {
+        let name = settings.text(key)?;
         let run = self.runs.entry(name.to_owned()).or_insert_with_key(|name| {
             let spec = self.outside.run(name).map(Rc::new);
-            said(&mut self.problems, spec, |message| resolve::blame_run(settings, message))
+            said(&mut self.problems, spec, |message| resolve::blame_run(settings, key, message))
         });
         Some(run.clone())
     }

@@ -161,6 +161,10 @@ pub fn plan_with(experiment: &Experiment, look_up: &mut dyn LookUp) -> Result<Pl
     Ok(Plan { axes, cells, tally: expansion.tally, baseline, halving })
 }
 
+/// The keys that name a stored run to start from.
+const FINETUNE_RUN: &str = "finetune.run";
+const TRAIN_RUN: &str = "train.run";
+
 /// The runs of a cell, one for each replicate.
 fn runs_of(
     experiment: &Experiment,
@@ -172,9 +176,9 @@ fn runs_of(
         |replicate, (spec, hash): (RunSpec, _), inputs| PlannedRun { replicate, seed: spec.seed(), spec, hash, inputs };
     let replicates = || experiment.replicates.iter().copied();
     let examples = known.examples(settings);
-    if let Some(stored) = known.run(settings) {
+    if let Some(stored) = known.run(settings, FINETUNE_RUN) {
         let (stored, examples) = (stored?, examples.transpose()?.ok_or(Said)?);
-        known.say(resolve::blame_length(settings, &stored));
+        known.say(resolve::blame_length(settings, "finetune.", FINETUNE_RUN, &stored));
         let before = stored.hash();
         let mut run = |replicate| {
             let tuned = resolver.finetune(settings, &examples, &stored, before, Luck::of(replicate));
@@ -182,11 +186,21 @@ fn runs_of(
         };
         return Ok(replicates().map(&mut run).collect());
     }
-    let (corpus, dictionary) = (known.corpus(settings), known.dictionary(settings));
+    let (corpus, dictionary, start) =
+        (known.corpus(settings), known.dictionary(settings), known.run(settings, TRAIN_RUN));
     let (examples, corpus, dictionary) = (examples.transpose()?, corpus?, dictionary.transpose()?);
+    let start = start.transpose()?;
+    if let Some(stored) = &start {
+        known.say(resolve::blame_stage(settings, stored));
+        known.say(resolve::blame_length(settings, "", TRAIN_RUN, stored));
+        known.say(resolve::blame_length(settings, "finetune.", TRAIN_RUN, stored));
+    }
     let run = |replicate| {
         let luck = Luck::of(replicate);
-        let (spec, hash) = resolver.spec(settings, &corpus, dictionary, luck);
+        let (spec, hash) = match &start {
+            Some(stored) => resolver.pretrain_further(settings, &corpus, stored, luck),
+            None => resolver.spec(settings, &corpus, dictionary, luck),
+        };
         known.say(resolve::blame_budget(settings, &spec));
         let Some(examples) = &examples else { return planned(replicate, (spec, hash), Vec::new()) };
         let is_pretrained = settings.text("finetune.start") == Some("pretrained");

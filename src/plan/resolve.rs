@@ -135,25 +135,34 @@ pub(super) fn blame_dictionary(settings: &Settings<'_>, message: String) -> Diag
     Diagnostic::error(&problem::UNREADABLE_DICTIONARY, message).at(place.unwrap_or((0..0).into()), "this dictionary")
 }
 
-/// An error at the place that names the run to start from.
-pub(super) fn blame_run(settings: &Settings<'_>, message: String) -> Diagnostic {
-    at_run(settings, Diagnostic::error(&problem::UNREADABLE_RUN, message))
+/// An error at the place that names the run to start from: `key`.
+pub(super) fn blame_run(settings: &Settings<'_>, key: &str, message: String) -> Diagnostic {
+    at_run(settings, key, Diagnostic::error(&problem::UNREADABLE_RUN, message))
 }
 
-fn at_run(settings: &Settings<'_>, problem: Diagnostic) -> Diagnostic {
-    let place = settings.get("finetune.run").and_then(|setting| setting.place.clone());
+fn at_run(settings: &Settings<'_>, key: &str, problem: Diagnostic) -> Diagnostic {
+    let place = settings.get(key).and_then(|setting| setting.place.clone());
     problem.at(place.unwrap_or((0..0).into()), "this run")
 }
 
-/// An error where examples may be longer than the stored run that fine-tuning starts from has positions for.
-pub(super) fn blame_length(settings: &Settings<'_>, stored: &RunSpec) -> Option<Diagnostic> {
-    let (length, positions) = (settings.integer("finetune.train.seq_len")?, stored.model.max_position_embeddings);
+/// An error where sequences of the stage whose keys begin with `stage` may be longer than the stored run named under `key` has
+/// positions for.
+pub(super) fn blame_length(settings: &Settings<'_>, stage: &str, key: &str, stored: &RunSpec) -> Option<Diagnostic> {
+    let section = format!("{stage}train");
+    let (length, positions) = (settings.integer(&format!("{section}.seq_len"))?, stored.model.max_position_embeddings);
     if length.unsigned_abs() <= positions as u64 {
         return None;
     }
-    let message = format!("`finetune.train.seq_len` {length} is longer than that run has positions for: {positions}");
-    let problem = at_run(settings, Diagnostic::error(&problem::SEQUENCE_TOO_LONG, message));
-    Some(problem.help(format!("write seq_len = {positions} under [finetune.train], or less")))
+    let message = format!("`{section}.seq_len` {length} is longer than that run has positions for: {positions}");
+    let problem = at_run(settings, key, Diagnostic::error(&problem::SEQUENCE_TOO_LONG, message));
+    Some(problem.help(format!("write seq_len = {positions} under [{section}], or less")))
+}
+
+/// An error where a stored run has no head that pretraining goes on with.
+pub(super) fn blame_stage(settings: &Settings<'_>, stored: &RunSpec) -> Option<Diagnostic> {
+    stored.task()?;
+    let message = "that run was fine-tuned, and has no head that predicts tokens".to_owned();
+    Some(blame_run(settings, "train.run", message).help("name the run that it was fine-tuned from"))
 }
 
 /// The steps of a run that a budget pays for.
@@ -231,16 +240,14 @@ impl Resolver {
         let tokenizer = part(&mut self.tokenizer, "tokenizer", settings, "", |fields| {
             fields.extend(dictionary.map(|hash| ("dictionary_hash".to_owned(), json!(hash))));
         });
-        let budget = match settings.get("train.budget").map(|setting| &setting.value) {
-            Some(Value::Budget(budget)) => Some(*budget),
-            _ => None,
-        };
         let train = part(&mut self.train, "train", settings, "", |fields| {
             fields.insert("seed".to_owned(), json!(NO_SEED));
+            fields.remove("run");
             if fields.remove("budget").is_some() {
                 fields.insert("steps".to_owned(), json!(1));
             }
         });
+        let has_budget = settings.get("train.budget").is_some();
         let plot = [&data.redrawing, &model.redrawing, &objective.redrawing, &tokenizer.redrawing, &train.redrawing];
         let seed = luck.seed(|| plot.map(String::as_str).concat());
         let seed_line = |seed: Seed| canonical_lines("train", &json!({ "seed": seed }));
@@ -254,11 +261,8 @@ impl Resolver {
         let pretrain = PretrainSpec { data: data_spec, objective: objective_spec, training };
         let stage = StageSpec::Pretrain(Box::new(pretrain));
         let mut spec = RunSpec::new(tokenizer.value.clone(), model.value.clone(), stage, BTreeMap::new());
-        if let Some(budget) = budget {
-            let steps = steps_for(&budget, &spec, &train).max(1);
-            if let Some(training) = spec.training_mut() {
-                training.train.length = TrainLength::Steps(steps);
-            }
+        if has_budget {
+            spend(settings, &mut spec);
             let hash = spec.hash();
             return (spec, hash);
         }
@@ -270,6 +274,28 @@ impl Resolver {
             hasher.update(lines.as_bytes());
         }
         (spec, SpecHash(hasher.finish()))
+    }
+
+    /// The specification of pretraining that goes on from what `before` is, and its identity.
+    pub(super) fn pretrain_further(
+        &mut self,
+        settings: &Settings<'_>,
+        facts: &CorpusFacts,
+        before: &RunSpec,
+        luck: Luck,
+    ) -> (RunSpec, SpecHash) {
+        let (mut spec, _) = self.spec(settings, facts, None, Luck::Given(NO_SEED));
+        spec.tokenizer.clone_from(&before.tokenizer);
+        spec.model.clone_from(&before.model);
+        spec.inputs = BTreeMap::from([(Role::Weights, before.hash())]);
+        // A step of that model has a price of its own.
+        spend(settings, &mut spec);
+        let seed = luck.seed(|| redrawing(&spec.canonical()));
+        if let Some(training) = spec.training_mut() {
+            training.train.seed = seed;
+        }
+        let hash = spec.hash();
+        (spec, hash)
     }
 
     /// The specification of fine-tuning what `before` is, and its identity.
@@ -314,6 +340,15 @@ impl Resolver {
         }
         let hash = spec.hash();
         (spec, hash)
+    }
+}
+
+/// Gives a run the steps that its budget pays for, where it has one.
+fn spend(settings: &Settings<'_>, spec: &mut RunSpec) {
+    let Some(Value::Budget(budget)) = settings.get("train.budget").map(|setting| &setting.value) else { return };
+    let steps = steps_for(budget, spec, spec.train()).max(1);
+    if let Some(training) = spec.training_mut() {
+        training.train.length = TrainLength::Steps(steps);
     }
 }
 

@@ -36,6 +36,11 @@ pub fn prepare(spec: &RunSpec, sources: &DataSources) -> Result<PreparedData, Pr
     })
 }
 
+/// Token files of a run whose tokenizer was learnt elsewhere, from the cache as far as they are there.
+pub fn prepare_with(tokenizer: Tokenizer, spec: &RunSpec, sources: &DataSources) -> Result<PreparedData, PrepareError> {
+    with_files(spec, &sources.search, |request| corpus::prepare_with(tokenizer, request, &sources.cache()))
+}
+
 /// The tokenizer of a run, from the cache if it is there.
 pub fn tokenizer(spec: &RunSpec, sources: &DataSources) -> Result<Tokenizer, PrepareError> {
     let morphemes = morphemes(spec, &sources.search).map_err(TokenizerError::from)?;

@@ -7,7 +7,7 @@ use super::data_sources::DataSources;
 use crate::plan::{RunSpec, TokenizerKind, parameters};
 use crate::store::{RunDir, RunState, StoreError, StoredRun};
 use crate::trainer::checkpoint::{self, CheckpointDir, CheckpointError};
-use crate::trainer::corpus::PrepareError;
+use crate::trainer::corpus::{PrepareError, PreparedData};
 use crate::trainer::model::parameters::Parameter;
 use crate::trainer::tokenizer::{Tokenizer, TokenizerError};
 use crate::types::{RunId, Step};
@@ -50,6 +50,8 @@ pub enum TrainedError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Import(#[from] TokenizerError),
+    #[error("the text of run {run} cannot be had: {source}")]
+    Data { run: RunId, source: PrepareError },
     #[error("the tokenizer of run {run} cannot be had: {source}")]
     Tokenizer { run: RunId, source: PrepareError },
     #[error(
@@ -129,6 +131,19 @@ pub fn tokenizer(run: &StoredRun, sources: &DataSources) -> Result<Tokenizer, Tr
         .map_err(|source| TrainedError::Tokenizer { run: run.id.clone(), source })?;
     check_tokenizer(run, &tokenizer)?;
     Ok(tokenizer)
+}
+
+/// The token files that `run` was pretrained on, with its tokenizer.
+///
+/// # Errors
+/// When neither cache nor corpus give them.
+pub fn data(run: &StoredRun, sources: &DataSources) -> Result<PreparedData, TrainedError> {
+    let (spec, sources) = (run.planned()?, sources.of_run(run));
+    let prepared = match run.lineage.starts_from {
+        Some(_) => corpora::prepare_with(tokenizer(run, &sources)?, spec, &sources),
+        None => corpora::prepare(spec, &sources),
+    };
+    prepared.map_err(|source| TrainedError::Data { run: run.id.clone(), source })
 }
 
 /// The name of the artifact that holds the tokenizer of a run.

@@ -22,13 +22,14 @@ use crate::durable;
 use crate::plan::{RunSpec, TaskSpec, TokenizerKind, TrainSpec, parameter_count};
 use crate::store::{
     ChainDigest, Event, EventLog, FLOORS_FACT, Lease, Metrics, NOT_WORKED_FACT, Origin, RunDir, RunState, Store,
-    StoreError, write_atomic,
+    StoreError, StoredRun, write_atomic,
 };
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::trainer::corpus::{CorpusError, PrepareError, PreparedData, unigram_entropy};
 use crate::trainer::device::{self, DeviceError};
 use crate::trainer::fine_tuning::{FineTuning, FineTuningError};
-use crate::trainer::model::parameters::digest;
+use crate::trainer::model::parameters::{Parameter, digest};
+use crate::trainer::model::start::StartError;
 use crate::trainer::pretraining::{Corpus, Pretraining};
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::trainer::step_loop::{Outcome, TrainError, train};
@@ -89,6 +90,8 @@ enum RunError {
     FineTuning(#[from] FineTuningError),
     #[error(transparent)]
     Start(#[from] TrainedError),
+    #[error("{0}; it must be a run of the same model")]
+    Weights(#[from] StartError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -180,39 +183,40 @@ impl Run {
     }
 
     fn pretrain(&self, spec: &RunSpec, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
-        let data = corpora::prepare(spec, &self.sources)?;
-        self.keep_tokenizer(&data.tokenizer)?;
+        let Self { dir, sources, .. } = self;
+        let before = self.starts_from()?;
+        let data = match &before {
+            Some(run) => corpora::prepare_with(trained::tokenizer(run, sources)?, spec, sources)?,
+            None => corpora::prepare(spec, sources)?,
+        };
+        self.keep_tokenizer(spec, &data.tokenizer)?;
         record_data(&data, recorder)?;
         recorder.append(&fact("parameters", json!(parameter_count(spec).total())))?;
+        let start = before.map(|run| first_weights(&run, recorder)).transpose()?;
         self.adopt(spec, recorder)?;
         let PreparedData { tokenizer, train: train_side, valid, .. } = &data;
         let (specials, continues, characters) =
             (tokenizer.special_ids(), tokenizer.continuations(), tokenizer.characters());
         let corpus = Corpus { train: train_side, valid, specials, continues: &continues, characters: &characters };
-        Ok(train(spec, &Pretraining::new(spec, &corpus)?, &self.dir.checkpoints_path(), recorder)?)
+        let stage = Pretraining::new(spec, &corpus)?;
+        let stage = match &start {
+            Some(weights) => stage.starting_from(weights)?,
+            None => stage,
+        };
+        Ok(train(spec, &stage, &dir.checkpoints_path(), recorder)?)
     }
 
     /// Trains for a task, from the last weights of the stage before where there is one.
     fn fine_tune(&self, spec: &RunSpec, stage: &TaskSpec, recorder: &mut StoreRecorder) -> Result<Outcome, RunError> {
         let Self { dir, sources, .. } = self;
-        let before = dir.read_lineage()?.starts_from.map(|run| sources.store.load(&run)).transpose()?;
+        let before = self.starts_from()?;
         let tokenizer = match &before {
             Some(run) => trained::tokenizer(run, sources)?,
             None => corpora::tokenizer(spec, sources)?,
         };
-        if spec.tokenizer.kind != TokenizerKind::Imported {
-            self.keep_tokenizer(&tokenizer)?;
-        }
+        self.keep_tokenizer(spec, &tokenizer)?;
         recorder.append(&fact("tokenizer_hash", json!(tokenizer.hash())))?;
-        let start = match &before {
-            Some(run) => {
-                let start = trained::weights(run, Which::Last)?;
-                let weights = json!({ "run": run.id, "step": start.0, "weights": digest(&start.1) });
-                recorder.append(&fact("starts_from", weights))?;
-                Some(start.1)
-            }
-            None => None,
-        };
+        let start = before.map(|run| first_weights(&run, recorder)).transpose()?;
         let (examples, notices) = examples::prepare(spec, stage, &tokenizer, &sources.search)?;
         for text in notices {
             recorder.append(&Event::Warning { text })?;
@@ -223,8 +227,17 @@ impl Run {
         Ok(train(spec, &FineTuning::new(spec, &examples, start.as_deref())?, &dir.checkpoints_path(), recorder)?)
     }
 
-    /// Puts the tokenizer beside the weights, so that the run's folder is whole without the cache and the corpus.
-    fn keep_tokenizer(&self, tokenizer: &Tokenizer) -> Result<(), StoreError> {
+    /// The run whose last weights are the first of this one.
+    fn starts_from(&self) -> Result<Option<StoredRun>, StoreError> {
+        self.dir.read_lineage()?.starts_from.map(|run| self.sources.store.load(&run)).transpose()
+    }
+
+    /// Puts the tokenizer beside the weights, so that the run's folder is whole without the cache and the corpus. One that was
+    /// imported lies in the folder of the import.
+    fn keep_tokenizer(&self, spec: &RunSpec, tokenizer: &Tokenizer) -> Result<(), StoreError> {
+        if spec.tokenizer.kind == TokenizerKind::Imported {
+            return Ok(());
+        }
         let path = self.dir.artifact_path(TOKENIZER);
         if durable::read(&path).is_ok_and(|bytes| bytes == tokenizer.json().as_bytes()) {
             return Ok(());
@@ -255,6 +268,13 @@ impl Run {
         };
         Ok(recorder.append(&event)?)
     }
+}
+
+/// The weights that a run starts from, and a record of whose they are.
+fn first_weights(run: &StoredRun, recorder: &mut StoreRecorder) -> Result<Vec<Parameter>, RunError> {
+    let (step, weights) = trained::weights(run, Which::Last)?;
+    recorder.append(&fact("starts_from", json!({ "run": run.id, "step": step, "weights": digest(&weights) })))?;
+    Ok(weights)
 }
 
 /// Records who executes the run now. One that is resumed under another program or instruction set is outside the bitwise
@@ -399,7 +419,7 @@ mod tests {
     use super::*;
     use crate::plan;
     use crate::runner::testing;
-    use crate::store::{Measured, StoredRun};
+    use crate::store::Measured;
     use crate::trainer::checkpoint::CheckpointError;
     use crate::types::Timestamp;
 

@@ -21,6 +21,7 @@ mod luck;
 mod old_store;
 mod recipes;
 mod sharing;
+mod stages;
 mod store_keeping;
 mod support;
 mod tidy;

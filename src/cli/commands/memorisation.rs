@@ -9,7 +9,7 @@ use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
 use crate::plan::StageSpec;
 use crate::report::find::find_run;
-use crate::runner::corpora;
+use crate::runner::trained;
 use crate::trainer::pretraining::memorisation::{Span, probe};
 use crate::trainer::tokenizer::Tokenizer;
 
@@ -44,7 +44,7 @@ pub fn memorisation(context: &Context, arguments: &Arguments) -> Result<(), CliE
         return Err(CliError::request(text));
     }
     let trained = context.pretrained(&run, arguments.checkpoint.which())?;
-    let data = corpora::prepare(spec, &context.sources()?.of_run(&run)).map_err(CliError::request)?;
+    let data = trained::data(&run, &context.sources()?).map_err(CliError::request)?;
     let (spans, length) = (usize::from(arguments.spans), usize::from(arguments.length));
     let room = trained.spec.train().seq_len.saturating_sub(2);
     if length > room {

@@ -2,7 +2,7 @@
 
 use super::prepare::{Request, check_and_survey};
 use super::{CorpusError, Document, Fingerprint};
-use crate::trainer::tokenizer::{Tokenizer, UNK};
+use crate::trainer::tokenizer::Tokenizer;
 
 /// Counts over held-out text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl TextCounts {
     fn add(&mut self, text: &str, tokenizer: &Tokenizer) {
         for word in text.split_whitespace() {
             let ids = tokenizer.encode(word);
-            let unknown = ids.iter().filter(|&&id| id == UNK).count() as u64;
+            let unknown = ids.iter().filter(|&&id| id == tokenizer.unknown_id()).count() as u64;
             self.words += 1;
             self.words_with_unknown += u64::from(unknown > 0);
             self.characters += word.chars().count() as u64;

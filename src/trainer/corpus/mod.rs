@@ -19,7 +19,8 @@ pub use error::CorpusError;
 pub use locate::locate;
 pub use measure::{TextCounts, measure};
 pub use prepare::{
-    Notice, PrepareError, PreparedData, Request, SideStats, Stats, check_cached, check_tokenizer, prepare, tokenizer,
+    Notice, PrepareError, PreparedData, Request, SideStats, Stats, check_cached, check_tokenizer, prepare,
+    prepare_with, tokenizer,
 };
 pub use read::{Document, Documents};
 pub use sentences::split_sentences;

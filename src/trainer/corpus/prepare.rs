@@ -17,7 +17,7 @@ use super::{Corpus, CorpusError, Document, Fingerprint, Source, Split, TokenFile
 use crate::durable;
 use crate::plan::{CorpusFormat, DataSpec, TokenizerSpec};
 use crate::trainer::tokenizer::morphemes::Morphemes;
-use crate::trainer::tokenizer::{TRAINER_VERSION, Tokenizer, TokenizerError, UNK, WordCounts};
+use crate::trainer::tokenizer::{TRAINER_VERSION, Tokenizer, TokenizerError, WordCounts};
 use crate::types::ContentHash;
 
 /// The version of everything that turns text and a tokenizer into token files, the split and the reading included.
@@ -117,6 +117,24 @@ pub fn prepare(request: &Request<'_>, cache: &Path) -> Result<PreparedData, Prep
     let mut notices = Vec::new();
     let mut work = Preparation { request, surveyed: None };
     let tokenizer = work.tokenizer(cache, &mut notices)?;
+    tokenized(work, tokenizer, cache, notices)
+}
+
+/// Prepares the data of a run whose tokenizer was learnt elsewhere.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_with(tokenizer: Tokenizer, request: &Request<'_>, cache: &Path) -> Result<PreparedData, PrepareError> {
+    tokenized(Preparation { request, surveyed: None }, tokenizer, cache, Vec::new())
+}
+
+fn tokenized(
+    mut work: Preparation<'_>,
+    tokenizer: Tokenizer,
+    cache: &Path,
+    mut notices: Vec<Notice>,
+) -> Result<PreparedData, PrepareError> {
+    let request = work.request;
     let tokenizer_hash = tokenizer.hash();
     let key = tokens_key(request, tokenizer_hash);
     let path = |side: &str| cache.join("tokens").join(format!("{key}.{side}.tok"));
@@ -271,7 +289,7 @@ impl Preparation<'_> {
             };
             for (is_valid, sentences) in batch.par_iter().map(encode).collect::<Vec<_>>() {
                 let side = if is_valid { &mut valid } else { &mut train };
-                side.push(&sentences, UNK)?;
+                side.push(&sentences, tokenizer.unknown_id())?;
             }
             Ok(())
         })?;

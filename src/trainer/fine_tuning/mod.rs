@@ -17,7 +17,8 @@ use serde_json::json;
 
 use super::model::TrainingPass;
 use super::model::parameters::{Parameter, Weights};
-use super::model::task::{BertForTask, StartError, frozen_parameters, of_task, rate_of};
+use super::model::start::StartError;
+use super::model::task::{BertForTask, frozen_parameters, of_task, rate_of};
 use super::recorder::{RecordError, Recorder};
 use super::step_loop::{Evaluation, Losses, Selection, Stage, StepGradients};
 use crate::plan::RunSpec;

@@ -1,7 +1,7 @@
 //! The model: BERT (Devlin et al. 2019), its heads for pretraining and for tasks.
 //!
 //! [`bert`] is the model on one page. [`weights`] are its parameters, [`initial`] fresh ones, [`forward_pass`] what the sublayers of a pass share
-//! (dropout), [`task`] the heads of fine-tuning with their [`lstm`] and [`crf`], and [`parameters`] the weights as a flat,
+//! (dropout), [`start`] what a model takes over of another run, [`task`] the heads of fine-tuning with their [`lstm`] and [`crf`], and [`parameters`] the weights as a flat,
 //! named list.
 
 pub mod bert;
@@ -11,6 +11,7 @@ mod initial;
 pub mod lstm;
 mod padding;
 pub mod parameters;
+pub mod start;
 pub mod task;
 mod tokens;
 pub mod weights;

@@ -18,6 +18,7 @@ use super::forward_pass::{TrainingPass, sites};
 use super::initial::Initializer;
 use super::lstm::BiLstm;
 use super::parameters::{Parameter, Weights};
+use super::start::{StartError, is_needed, is_of_body, take_over};
 use super::tokens::{Tokens, int_tensor};
 use super::weights::{Bert, Dense};
 use crate::plan::{Answers, Encoder, HeadKind, Pooling, RunSpec, TaskSpec, parameters};
@@ -32,15 +33,6 @@ pub struct BertForTask {
     pub lstm: Option<BiLstm>,
     pub classifier: Dense,
     pub crf: Option<Crf>,
-}
-
-/// Weights of another stage that do not fit this one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
-    #[error("the weights to start from have no `{name}`, which this model needs {expected:?}")]
-    Missing { name: String, expected: Vec<usize> },
-    #[error("`{name}` is {found:?} in the weights to start from, and {expected:?} in this model")]
-    Misshapen { name: String, found: Vec<usize>, expected: Vec<usize> },
 }
 
 impl BertForTask {
@@ -73,15 +65,7 @@ impl BertForTask {
     /// none.
     pub fn starting_from(self, weights: &[Parameter], device: &Device) -> Result<Self, StartError> {
         let mut own = self.parameters();
-        for parameter in own.iter_mut().filter(|parameter| is_of_body(&parameter.name)) {
-            let (name, expected) = (parameter.name.clone(), parameter.shape.clone());
-            match weights.iter().find(|theirs| theirs.name == name) {
-                Some(theirs) if theirs.shape == expected => parameter.values.clone_from(&theirs.values),
-                Some(theirs) => return Err(StartError::Misshapen { name, found: theirs.shape.clone(), expected }),
-                None if name.starts_with(POOLER) => {}
-                None => return Err(StartError::Missing { name, expected }),
-            }
-        }
+        take_over(&mut own, weights, is_of_body)?;
         Ok(self.with_parameters(&own, device))
     }
 
@@ -149,14 +133,10 @@ fn pool(hidden: Tensor<2>, sequences: &Sequences, pooling: Pooling) -> Tensor<2>
     }
 }
 
-const POOLER: &str = "bert.pooler.";
-
 /// How many of the parameters, which the body begins, do not learn.
 pub fn frozen_parameters(spec: &RunSpec) -> usize {
     match of_task(spec).encoder {
-        Encoder::Frozen => {
-            parameters(spec).iter().take_while(|(name, _)| is_of_body(name) && !name.starts_with(POOLER)).count()
-        }
+        Encoder::Frozen => parameters(spec).iter().take_while(|(name, _)| is_needed(name)).count(),
         Encoder::Trained | Encoder::Embeddings => 0,
     }
 }
@@ -173,7 +153,7 @@ pub fn rate_of(spec: &RunSpec, name: &str) -> f64 {
     } else if let Some(rest) = name.strip_prefix(LAYER) {
         let layer: usize = rest.split('.').next().and_then(|l| l.parse().ok()).expect("invariant: layers are numbered");
         layers - layer
-    } else if is_of_body(name) && !name.starts_with(POOLER) {
+    } else if is_needed(name) {
         1
     } else {
         return recipe.head_lr.map_or(1.0, |lr| lr / spec.optimizer().lr);
@@ -182,10 +162,6 @@ pub fn rate_of(spec: &RunSpec, name: &str) -> f64 {
 }
 
 const LAYER: &str = "bert.encoder.layer.";
-
-fn is_of_body(name: &str) -> bool {
-    name.starts_with("bert.")
-}
 
 /// The task of a fine-tuning stage.
 pub fn of_task(spec: &RunSpec) -> &TaskSpec {

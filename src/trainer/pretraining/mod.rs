@@ -24,6 +24,7 @@ use self::evaluation::ValidSet;
 use self::instance::{InstanceSpec, Instances};
 use self::masking::MaskSpec;
 use super::model::parameters::{Parameter, Weights};
+use super::model::start::{StartError, take_over};
 use super::model::{BertForPreTraining, TrainingPass, cross_entropy};
 use super::recorder::{RecordError, Recorder};
 use super::step_loop::{Evaluation, Losses, Stage, StepGradients, TrainError};
@@ -52,6 +53,8 @@ pub struct Pretraining<'a, D: ?Sized> {
     held_out: &'a D,
     batches: Batches<'a, D>,
     valid: ValidSet,
+    /// Another run's weights, to go on from.
+    weights: Option<&'a [Parameter]>,
 }
 
 impl<'a, D: TokenDocuments + ?Sized> Pretraining<'a, D> {
@@ -67,7 +70,17 @@ impl<'a, D: TokenDocuments + ?Sized> Pretraining<'a, D> {
             let fix = "raise data.valid_fraction or use a larger corpus";
             return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train().seq_len, fix });
         }
-        Ok(Self { spec, train: corpus.train, held_out: corpus.valid, batches, valid })
+        Ok(Self { spec, train: corpus.train, held_out: corpus.valid, batches, valid, weights: None })
+    }
+
+    /// The stage, going on from the weights of another run: body and heads as far as that one has them.
+    ///
+    /// # Errors
+    /// When the weights are of another model.
+    pub fn starting_from(self, weights: &'a [Parameter]) -> Result<Self, StartError> {
+        let device = Device::flex().autodiff();
+        take_over(&mut BertForPreTraining::new(self.spec, &device).parameters(), weights, |_| true)?;
+        Ok(Self { weights: Some(weights), ..self })
     }
 }
 
@@ -81,6 +94,11 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
 
     fn start(&self, device: &Device) -> BertForPreTraining {
         let model = BertForPreTraining::new(self.spec, device);
+        if let Some(weights) = self.weights {
+            let mut own = model.parameters();
+            take_over(&mut own, weights, |_| true).expect("invariant: the weights were tried");
+            return model.with_parameters(&own, device);
+        }
         match self.spec.model.mlm_bias_init {
             BiasInit::Zeros => model,
             BiasInit::Unigram => {

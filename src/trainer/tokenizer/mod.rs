@@ -200,6 +200,11 @@ impl Tokenizer {
         self.specials
     }
 
+    /// The token of what the vocabulary cannot spell.
+    pub fn unknown_id(&self) -> u32 {
+        self.inner.token_to_id("[UNK]").unwrap_or(UNK)
+    }
+
     /// Encodes text. No special token is added, and none comes out: `[MASK]` in the text is letters in brackets.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 4);
