@@ -286,6 +286,7 @@ const MODEL: &[Key] = &[
     later("model.local_attention", Integer { min: 0, max: 1 << 20 }, "0", "The window of attention, in tokens: half of it to each side (ModernBERT); 0: the whole sequence"),
     later("model.global_attn_every_n_layers", Integer { min: 0, max: 1024 }, "0", "Of layers with a window, every so many sees the whole sequence, the first among them; 0: none"),
     later("model.mlm_bias_init", one_of(&["zeros", "unigram"]), "'zeros'", "Whether the bias of the MLM projection starts at 0, or at the logarithm of how often each token occurs in the train text"),
+    later("model.norm_type", one_of(&["layer_norm", "rms_norm"]), "'layer_norm'", "What normalises: LayerNorm, or its root mean square without mean and offset"),
     later("model.is_gated_act", Bool, "false", "Whether the activation of the feed-forward sublayer gates a second projection (GLU)"),
 ];
 

@@ -30,9 +30,9 @@ pub use run_spec::later;
 pub use run_spec::{
     Activation, Answers, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind,
     Encoder, FinetuneSpec, Fold, HeadKind, ImportSpec, Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS,
-    NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, Packing, Pooling, PositionEmbedding, PretrainSpec,
-    Recipe, Role, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Schema, SpecError, StageSpec, Start, Task,
-    TaskSpec, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Training, Warmup,
+    NormPosition, NormType, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, Packing, Pooling, PositionEmbedding,
+    PretrainSpec, Recipe, Role, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Schema, SpecError, StageSpec, Start,
+    Task, TaskSpec, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Training, Warmup,
 };
 
 pub use sharing::{Savings, Trajectory, inputs_among, predecessors};

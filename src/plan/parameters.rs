@@ -5,7 +5,9 @@
 //!
 //! Legend: D hidden, A heads x head size, F feed-forward, V vocabulary, P positions.
 
-use super::run_spec::{Answers, Architecture, Encoder, HeadKind, NormPosition, PositionEmbedding, RunSpec, TaskSpec};
+use super::run_spec::{
+    Answers, Architecture, Encoder, HeadKind, ModelSpec, NormPosition, NormType, PositionEmbedding, RunSpec, TaskSpec,
+};
 
 /// Every parameter in the order of the forward pass.
 pub fn parameters(spec: &RunSpec) -> Vec<(String, Vec<usize>)> {
@@ -20,9 +22,8 @@ fn bert(spec: &RunSpec) -> Vec<(String, Vec<usize>)> {
     for layer in 0..spec.encoder_layers() {
         encoder_layer(spec, layer, &mut list);
     }
-    let d = spec.model.hidden_size;
     if spec.model.norm_position == NormPosition::Pre {
-        list.norm("bert.encoder.norm", d);
+        list.norm("bert.encoder.norm", &spec.model);
     }
     heads(spec, &mut list);
     list.0
@@ -75,7 +76,7 @@ fn embeddings(spec: &RunSpec, list: &mut List) {
     }
     list.add(table("token_type"), vec![model.type_vocab_size, d]);
     if model.embedding_layer_norm {
-        list.norm("bert.embeddings.LayerNorm", d);
+        list.norm("bert.embeddings.LayerNorm", model);
     }
 }
 
@@ -87,10 +88,10 @@ fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
         list.linear(&name(&format!("attention.self.{projection}")), a, d);
     }
     list.linear(&name("attention.output.dense"), d, a);
-    list.norm(&name("attention.output.LayerNorm"), d);
+    list.norm(&name("attention.output.LayerNorm"), &spec.model);
     list.linear(&name("intermediate.dense"), w, d);
     list.linear(&name("output.dense"), d, f);
-    list.norm(&name("output.LayerNorm"), d);
+    list.norm(&name("output.LayerNorm"), &spec.model);
 }
 
 /// What stands on the encoder in fine-tuning: Hugging Face's `BertForSequenceClassification` and
@@ -126,7 +127,7 @@ fn heads(spec: &RunSpec, list: &mut List) {
     }
     if model.mlm_head_transform {
         list.linear("cls.predictions.transform.dense", d, d);
-        list.norm("cls.predictions.transform.LayerNorm", d);
+        list.norm("cls.predictions.transform.LayerNorm", model);
     }
     if !model.tie_word_embeddings {
         list.add("cls.predictions.decoder.weight".to_owned(), vec![v, d]);
@@ -155,9 +156,11 @@ impl List {
         self.add(format!("{name}.bias"), vec![outputs]);
     }
 
-    fn norm(&mut self, name: &str, width: usize) {
-        self.add(format!("{name}.weight"), vec![width]);
-        self.add(format!("{name}.bias"), vec![width]);
+    fn norm(&mut self, name: &str, model: &ModelSpec) {
+        self.add(format!("{name}.weight"), vec![model.hidden_size]);
+        if model.norm_type == NormType::LayerNorm {
+            self.add(format!("{name}.bias"), vec![model.hidden_size]);
+        }
     }
 }
 

@@ -6,13 +6,14 @@ use crate::types::metrics::Basis;
 /// Keys of a section that re-draws luck which share it all the same: their values meet the same draws. A dropout
 /// probability is another threshold for the same uniform numbers, the initial range another factor of the same normal
 /// ones, and what starts as a constant (biases, normalisations) draws nothing.
-const SHARING: [&str; 17] = [
+const SHARING: [&str; 18] = [
     "model.hidden_act",
     "model.hidden_dropout_prob",
     "model.attention_probs_dropout_prob",
     "model.initializer_range",
     "model.layer_norm_eps",
     "model.norm_position",
+    "model.norm_type",
     "model.embedding_layer_norm",
     "model.mlm_head_bias",
     "model.nsp_head_bias",

@@ -23,8 +23,9 @@ pub use recipe::Recipe;
 pub use sections::later;
 pub use sections::{
     Activation, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa,
-    MaskDice, Masking, MlmMean, ModelSpec, NormPosition, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, Packing,
-    PositionEmbedding, ScheduleKind, ScheduleSpec, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Warmup,
+    MaskDice, Masking, MlmMean, ModelSpec, NormPosition, NormType, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec,
+    Packing, PositionEmbedding, ScheduleKind, ScheduleSpec, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec,
+    Warmup,
 };
 pub use task::{Answers, Encoder, Fold, HeadKind, Pooling, Start, Task, TaskSpec};
 

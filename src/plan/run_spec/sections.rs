@@ -145,6 +145,9 @@ pub struct ModelSpec {
     /// Whether the feed-forward sublayer's activation gates a second projection (Shazeer 2020).
     #[serde(default = "later::is_gated_act")]
     pub is_gated_act: bool,
+    /// What normalises, wherever something does.
+    #[serde(default = "later::norm_type")]
+    pub norm_type: NormType,
 }
 
 impl ModelSpec {
@@ -159,6 +162,16 @@ impl ModelSpec {
     pub fn inner_size(&self) -> usize {
         if self.is_gated_act { 2 * self.intermediate_size } else { self.intermediate_size }
     }
+}
+
+/// What normalises the rows of hidden states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormType {
+    /// Mean 0 and variance 1, then a gain and an offset (Ba, Kiros & Hinton 2016).
+    LayerNorm,
+    /// Mean square 1, then a gain (Zhang & Sennrich 2019, "Root Mean Square Layer Normalization").
+    RmsNorm,
 }
 
 /// Where a bias starts.
@@ -513,7 +526,7 @@ pub enum Isa {
 /// was stored before.
 pub mod later {
     use super::super::task::Pooling;
-    use super::{BiasInit, ClipScope, DecayExempt, MaskDice, MlmMean, Packing, Value, keys};
+    use super::{BiasInit, ClipScope, DecayExempt, MaskDice, MlmMean, NormType, Packing, Value, keys};
 
     fn default<T: serde::de::DeserializeOwned>(key: &str) -> T {
         let value = keys::find(key).and_then(keys::Key::default_value).and_then(|value| value.to_json());
@@ -536,6 +549,7 @@ pub mod later {
         global_attn_every_n_layers: usize = "model.global_attn_every_n_layers";
         mlm_bias_init: BiasInit = "model.mlm_bias_init";
         is_gated_act: bool = "model.is_gated_act";
+        norm_type: NormType = "model.norm_type";
         packing: Packing = "objective.packing";
         whole_word: bool = "objective.whole_word";
         mask_dice: MaskDice = "objective.mask_dice";

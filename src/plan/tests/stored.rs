@@ -125,6 +125,7 @@ fn the_stored_file_reads_like_an_experiment() {
     global_attn_every_n_layers = 0
     mlm_bias_init = "zeros"
     is_gated_act = false
+    norm_type = "layer_norm"
 
     [objective]
     mask_ratio = 0.15
@@ -278,17 +279,17 @@ fn what_is_no_specification_says_why() {
     let refused = |text: &str| RunSpec::from_toml(text).expect_err("no specification").to_string();
     insta::assert_snapshot!(refused(&text.replace("schema = 2", "schema = 3")), @"the specification has schema 3, and this program reads up to 2: use a newer one");
     insta::assert_snapshot!(refused(&text.replace("mask_ratio", "mask_ration")), @r#"
-    not a run specification: TOML parse error at line 50, column 1
+    not a run specification: TOML parse error at line 51, column 1
        |
-    50 | [objective]
+    51 | [objective]
        | ^^^^^^^^^^^
     missing field `mask_ratio`
     "#);
     insta::assert_snapshot!(refused(&text.replace("lowercase = false", "lowercase = false\nuppercase = true")), @"the specification has the unknown key `tokenizer.uppercase`: did you mean `tokenizer.lowercase`?");
     insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"sgd\"")), @r#"
-    not a run specification: TOML parse error at line 68, column 8
+    not a run specification: TOML parse error at line 69, column 8
        |
-    68 | kind = "sgd"
+    69 | kind = "sgd"
        |        ^^^^^
     unknown variant `sgd`, expected one of `adamw`, `adam`, `lamb`, `muon`
     "#);

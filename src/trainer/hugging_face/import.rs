@@ -255,6 +255,7 @@ impl<'p> Config<'p> {
             global_attn_every_n_layers: later::global_attn_every_n_layers(),
             mlm_bias_init: later::mlm_bias_init(),
             is_gated_act: later::is_gated_act(),
+            norm_type: later::norm_type(),
         })
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::model::parameters::Parameter;
 use super::model::sinusoidal_table;
 use super::tokenizer::Tokenizer;
-use crate::plan::{Activation, Answers, HeadKind, NormPosition, Pooling, PositionEmbedding, RunSpec};
+use crate::plan::{Activation, Answers, HeadKind, NormPosition, NormType, Pooling, PositionEmbedding, RunSpec};
 
 /// Why a model is none of `transformers`' BERTs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,7 @@ fn check(spec: &RunSpec) -> Result<(), ExportError> {
     of_bert(!is_rotary, "model.position_embedding_type", &"rotary", &"absolute")?;
     of_bert(model.local_attention == 0, "model.local_attention", &model.local_attention, &0)?;
     of_bert(!model.is_gated_act, "model.is_gated_act", &true, &false)?;
+    of_bert(model.norm_type == NormType::LayerNorm, "model.norm_type", &"rms_norm", &"layer_norm")?;
     match spec.task().map(|task| task.head) {
         Some(HeadKind::Crf) => return Err(ExportError::NoSuchHead("CRF")),
         Some(HeadKind::BilstmCrf) => return Err(ExportError::NoSuchHead("BiLSTM + CRF")),
@@ -244,6 +245,7 @@ mod tests {
         insta::assert_snapshot!(refused(|spec| spec.model.norm_position = NormPosition::Pre), @"`transformers` has no BERT with `model.norm_position` = pre: its BERT has post");
         insta::assert_snapshot!(refused(|spec| spec.model.position_embedding_type = PositionEmbedding::Rotary), @"`transformers` has no BERT with `model.position_embedding_type` = rotary: its BERT has absolute");
         insta::assert_snapshot!(refused(|spec| spec.model.local_attention = 8), @"`transformers` has no BERT with `model.local_attention` = 8: its BERT has 0");
+        insta::assert_snapshot!(refused(|spec| spec.model.norm_type = NormType::RmsNorm), @"`transformers` has no BERT with `model.norm_type` = rms_norm: its BERT has layer_norm");
         insta::assert_snapshot!(refused(|spec| spec.model.is_gated_act = true), @"`transformers` has no BERT with `model.is_gated_act` = true: its BERT has false");
         insta::assert_snapshot!(refused(|spec| spec.model.mlm_head_transform = false), @"`transformers` has no BERT with `model.mlm_head_transform` = false: its BERT has true");
         insta::assert_snapshot!(refused(|spec| spec.model.attention_head_size = 2), @"`transformers` has no BERT with `model.attention_head_size` = 2: its BERT has hidden_size / num_attention_heads");

@@ -195,7 +195,7 @@ impl Attention {
     }
 
     fn norm<'a>(&self, inputs: &[&'a [f32]]) -> Norm<'a> {
-        Norm { gain: inputs[9], offset: inputs[10], eps: self.residual.eps }
+        Norm { gain: inputs[9], offset: inputs[10], how: self.residual.norm }
     }
 
     /// Turns the queries and keys of some sequences, or their gradients back.

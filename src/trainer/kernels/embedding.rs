@@ -12,7 +12,7 @@ use super::isa::vectorised;
 use super::math::{accumulate, multiply_by};
 use super::operation::Kernel;
 use super::pool::Buffer;
-use super::residual::{Norm, VectorGradients, normalise, normalise_backward};
+use super::residual::{Norm, Normalisation, VectorGradients, normalise, normalise_backward};
 use super::shards::{BatchShards, SHARDS, Shards, parallel, sum_in_order, together};
 use crate::trainer::sequences::Sequences;
 
@@ -28,8 +28,8 @@ pub struct Embeddings {
     pub words: Vec<u32>,
     pub positions: Vec<u32>,
     pub segments: Vec<u32>,
-    /// The LayerNorm's eps, where there is one.
-    pub norm_eps: Option<f32>,
+    /// How the sum is normalised, where it is.
+    pub norm: Option<Normalisation>,
     pub mask: Mask,
 }
 
@@ -92,7 +92,7 @@ impl Kernel for Embeddings {
             Some(norm) => {
                 let mut dropped = Buffer::copy_of(output);
                 self.drop(range.start, &mut dropped);
-                normalise_backward(&dropped, normal, inverse, norm.gain, slopes, &mut sums.gain, &mut sums.offset);
+                normalise_backward(&dropped, (normal, inverse), norm, slopes, sums);
             }
             None => {
                 slopes.copy_from_slice(output);
@@ -114,7 +114,7 @@ impl Kernel for Embeddings {
 
 impl Embeddings {
     fn norm<'a>(&self, inputs: &[&'a [f32]]) -> Option<Norm<'a>> {
-        self.norm_eps.map(|eps| Norm { gain: inputs[3], offset: inputs[4], eps })
+        self.norm.map(|how| Norm { gain: inputs[3], offset: inputs[4], how })
     }
 
     /// Writes the sums of the three vectors of the tokens from `first` on.

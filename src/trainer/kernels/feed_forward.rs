@@ -159,6 +159,6 @@ impl FeedForward {
     }
 
     fn norm<'a>(&self, inputs: &[&'a [f32]]) -> Norm<'a> {
-        Norm { gain: inputs[5], offset: inputs[6], eps: self.residual.eps }
+        Norm { gain: inputs[5], offset: inputs[6], how: self.residual.norm }
     }
 }

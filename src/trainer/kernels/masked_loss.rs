@@ -13,7 +13,7 @@ use super::math::{accumulate, accumulate_rows, activate_rows, exp, max_of, multi
 use super::matrix::{Matrix, MatrixMut};
 use super::operation::Kernel;
 use super::pool::Buffer;
-use super::residual::{Norm, VectorGradients, normalise, normalise_backward};
+use super::residual::{Norm, Normalisation, VectorGradients, normalise, normalise_backward};
 use super::shards::{SHARDS, Shards, parallel, sum_in_order, together, weight_gradients};
 use crate::plan::Activation;
 
@@ -34,7 +34,7 @@ pub struct MaskedLoss {
 #[derive(Clone, Copy, Debug)]
 pub struct Transform {
     pub activation: Activation,
-    pub eps: f32,
+    pub norm: Normalisation,
 }
 
 /// What the backward pass needs.
@@ -162,9 +162,9 @@ impl Chosen {
 
 impl MaskedLoss {
     /// The inputs of the transform: weight, bias and LayerNorm.
-    fn transform_inputs<'a>(&self, inputs: &[&'a [f32]], eps: f32) -> (&'a [f32], &'a [f32], Norm<'a>) {
+    fn transform_inputs<'a>(&self, inputs: &[&'a [f32]], how: Normalisation) -> (&'a [f32], &'a [f32], Norm<'a>) {
         let first = 2 + usize::from(self.has_bias);
-        let norm = Norm { gain: inputs[first + 2], offset: inputs[first + 3], eps };
+        let norm = Norm { gain: inputs[first + 2], offset: inputs[first + 3], how };
         (inputs[first], inputs[first + 1], norm)
     }
 
@@ -183,8 +183,8 @@ impl MaskedLoss {
             let start = *row as usize * d;
             place.copy_from_slice(&inputs[0][start..start + d]);
         }
-        let Some(Transform { activation, eps }) = self.transform else { return chosen };
-        let (weight, bias, norm) = self.transform_inputs(inputs, eps);
+        let Some(Transform { activation, norm }) = self.transform else { return chosen };
+        let (weight, bias, norm) = self.transform_inputs(inputs, norm);
         let shards = Shards::new(m);
         let tasks = together!(
             shards.split(&chosen.hidden, d),
@@ -206,8 +206,8 @@ impl MaskedLoss {
     /// From the gradient of the projected rows, that of the chosen rows and those of the transform's parameters.
     fn transform_backward(&self, inputs: &[&[f32]], chosen: &Chosen, slopes: &[f32]) -> (Buffer, Vec<Buffer>) {
         let (m, d) = (self.rows.len(), self.hidden);
-        let Some(Transform { eps, .. }) = self.transform else { return (Buffer::copy_of(slopes), Vec::new()) };
-        let (weight, _, norm) = self.transform_inputs(inputs, eps);
+        let Some(Transform { norm, .. }) = self.transform else { return (Buffer::copy_of(slopes), Vec::new()) };
+        let (weight, _, norm) = self.transform_inputs(inputs, norm);
         let shards = Shards::new(m);
         let mut inner = Buffer::new(m * d);
         let mut hidden = Buffer::new(m * d);
@@ -223,7 +223,7 @@ impl MaskedLoss {
         );
         parallel(tasks, |(slopes, derivatives, normal, inverse, inner, hidden, sums)| {
             let rows = inverse.len();
-            normalise_backward(slopes, normal, inverse, norm.gain, inner, &mut sums.gain, &mut sums.offset);
+            normalise_backward(slopes, (normal, inverse), norm, inner, sums);
             multiply_by(inner, derivatives);
             accumulate_rows(&mut sums.bias, inner);
             let mut product = MatrixMut::new(hidden, rows, d);

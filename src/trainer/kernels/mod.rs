@@ -35,7 +35,7 @@ pub use masked_loss::{MaskedLoss, Transform};
 pub use operation::{Between, apply};
 pub use orthogonal::orthogonalise;
 pub use recurrence::{BiLstm, Packing};
-pub use residual::Residual;
+pub use residual::{Normalisation, Residual};
 pub use rotary::Rotary;
 pub use shards::SHARDS;
 

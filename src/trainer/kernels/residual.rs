@@ -1,4 +1,4 @@
-//! What surrounds every sublayer: dropout, the residual sum and the layer normalisation, and their gradients.
+//! What surrounds every sublayer: dropout, the residual sum and the normalisation, and their gradients.
 //!
 //! Post-LN is `LayerNorm(x + Dropout(f(x)))`, pre-LN is `x + Dropout(f(LayerNorm(x)))`. Rows are handled in strips that
 //! stay in the first-level cache, so the passes of a strip cost one trip to memory.
@@ -9,17 +9,30 @@ use super::dropout::Mask;
 use super::isa::vectorised;
 use super::math::{accumulate, sum_of};
 use super::pool::Buffer;
-use crate::plan::NormPosition;
+use crate::plan::{NormPosition, NormType};
 
 /// Rows whose dropout factors are drawn together.
 const STRIP: usize = 8;
 
-/// Gain and offset of a layer normalisation.
+/// How rows are normalised: RMSNorm is LayerNorm that takes the mean of a row for 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalisation {
+    pub norm_type: NormType,
+    pub eps: f32,
+}
+
+impl Normalisation {
+    fn centres(self) -> bool {
+        self.norm_type == NormType::LayerNorm
+    }
+}
+
+/// A normalisation with its gain and its offset.
 #[derive(Clone, Copy, Debug)]
 pub struct Norm<'a> {
     pub gain: &'a [f32],
     pub offset: &'a [f32],
-    pub eps: f32,
+    pub how: Normalisation,
 }
 
 /// Sums that a shard collects for the gradients of its vectors.
@@ -42,7 +55,7 @@ impl VectorGradients {
 #[derive(Clone, Copy, Debug)]
 pub struct Residual {
     pub position: NormPosition,
-    pub eps: f32,
+    pub norm: Normalisation,
     pub mask: Mask,
 }
 
@@ -109,7 +122,7 @@ impl Residual {
         if self.is_pre() {
             input.copy_from_slice(output);
         } else {
-            normalise_backward(output, normal, inverse, norm.gain, input, &mut sums.gain, &mut sums.offset);
+            normalise_backward(output, (normal, inverse), norm, input, sums);
         }
         let mut factors = vec![0.0; STRIP * width];
         for (i, (branch, input)) in branch.chunks_mut(STRIP * width).zip(input.chunks(STRIP * width)).enumerate() {
@@ -139,7 +152,7 @@ impl Residual {
         let strips = input.chunks(width).zip(normal.chunks(width)).zip(inverse.chunks(STRIP)).zip(x.chunks_mut(width));
         for (((input, normal), inverse), x) in strips {
             let strip = &mut strip[..input.len()];
-            normalise_backward(input, normal, inverse, norm.gain, strip, &mut sums.gain, &mut sums.offset);
+            normalise_backward(input, (normal, inverse), norm, strip, sums);
             accumulate(x, strip);
         }
     }
@@ -150,17 +163,30 @@ impl Residual {
 /// # Shapes
 /// - values, output: `[rows, D]`; inverse: `[rows]`
 pub fn normalise(values: &mut [f32], inverse: &mut [f32], norm: Norm, output: &mut [f32]) {
-    normalise_rows(values, inverse, norm.gain, norm.offset, norm.eps, output);
+    normalise_rows(values, inverse, norm.gain, norm.offset, norm.how.eps, norm.how.centres(), output);
+}
+
+/// The gradient of [`normalise`]: of its input to `input`; those of gain and offset are added to their sums.
+pub fn normalise_backward(
+    output: &[f32],
+    (normal, inverse): (&[f32], &[f32]),
+    norm: Norm,
+    input: &mut [f32],
+    sums: &mut VectorGradients,
+) {
+    let (gain_sum, offset_sum) = (&mut sums.gain, &mut sums.offset);
+    normalise_rows_backward(output, normal, inverse, norm.gain, norm.how.centres(), input, gain_sum, offset_sum);
 }
 
 vectorised! {
     fn normalise_rows(
-        values: &mut [f32], inverse: &mut [f32], gain: &[f32], offset: &[f32], eps: f32, output: &mut [f32],
+        values: &mut [f32], inverse: &mut [f32], gain: &[f32], offset: &[f32], eps: f32, centres: bool,
+        output: &mut [f32],
     ) {
         let width = gain.len();
         let rows = values.chunks_exact_mut(width).zip(output.chunks_exact_mut(width)).zip(inverse);
         for ((row, output), inverse) in rows {
-            let mean = sum_of(row, row, |a, _| a) / width as f32;
+            let mean = if centres { sum_of(row, row, |a, _| a) / width as f32 } else { 0.0 };
             let variance = sum_of(row, row, |a, _| (a - mean) * (a - mean)) / width as f32;
             *inverse = 1.0 / (variance + eps).sqrt();
             for (((value, output), gain), offset) in row.iter_mut().zip(output).zip(gain).zip(offset) {
@@ -170,9 +196,8 @@ vectorised! {
         }
     }
 
-    /// The gradient of [`normalise`]: of its input to `input`; those of gain and offset are added to their sums.
-    pub fn normalise_backward(
-        output: &[f32], normal: &[f32], inverse: &[f32], gain: &[f32],
+    fn normalise_rows_backward(
+        output: &[f32], normal: &[f32], inverse: &[f32], gain: &[f32], centres: bool,
         input: &mut [f32], gain_sum: &mut [f32], offset_sum: &mut [f32],
     ) {
         let width = gain.len();
@@ -186,7 +211,7 @@ vectorised! {
                 *gain = output.mul_add(*normal, *gain);
                 *offset += output;
             }
-            let mean = sum_of(input, input, |a, _| a) / width as f32;
+            let mean = if centres { sum_of(input, input, |a, _| a) / width as f32 } else { 0.0 };
             let projection = sum_of(input, normal, |a, b| a * b) / width as f32;
             for (slope, normal) in input.iter_mut().zip(normal) {
                 *slope = inverse * normal.mul_add(-projection, *slope - mean);

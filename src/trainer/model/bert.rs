@@ -13,7 +13,7 @@
 
 use burn::tensor::{Int, Tensor, activation};
 
-use super::forward_pass::{ForwardPass, TrainingPass, sites};
+use super::forward_pass::{ForwardPass, TrainingPass, normalisation, sites};
 use super::tokens::{Tokens, int_tensor};
 use super::weights::{
     Attention, Bert, BertForPreTraining, Dense, Embedding, Embeddings, FeedForward, LayerNorm, value,
@@ -87,7 +87,7 @@ impl Embeddings {
             words: tokens.ids.clone(),
             positions: tokens.sequences.positions(),
             segments: tokens.segments.clone(),
-            norm_eps: self.layer_norm.is_some().then_some(pass.model.layer_norm_eps as f32),
+            norm: self.layer_norm.is_some().then(|| normalisation(pass.model)),
             mask: pass.mask(pass.model.hidden_dropout_prob, sites::EMBEDDINGS),
         };
         let tables = [&self.word_embeddings.weight, &self.token_type_embeddings.weight].map(value);
@@ -234,7 +234,7 @@ impl BertForPreTraining {
     ) -> Option<Tensor<1>> {
         let (mlm, projection) = (&self.mlm, &self.mlm_projection().weight);
         let [vocabulary, d] = projection.dims();
-        let transform = kernels::Transform { activation: model.hidden_act, eps: model.layer_norm_eps as f32 };
+        let transform = kernels::Transform { activation: model.hidden_act, norm: normalisation(model) };
         let kernel = kernels::MaskedLoss {
             hidden: d,
             vocabulary,
@@ -292,11 +292,16 @@ pub fn dense(x: Tensor<2>, weights: &Dense) -> Tensor<2> {
     }
 }
 
-/// Layer normalisation of the last axis (Ba, Kiros & Hinton 2016): biased variance, `eps` inside the root.
+/// Layer normalisation of the last axis (Ba, Kiros & Hinton 2016): biased variance, `eps` inside the root. Without an offset it
+/// is RMSNorm (Zhang & Sennrich 2019), which does not centre either.
 fn layer_norm(x: Tensor<2>, norm: &LayerNorm, eps: f64) -> Tensor<2> {
-    let centred = x.clone() - means_of_rows(x);
+    let centred = if norm.bias.is_some() { x.clone() - means_of_rows(x) } else { x };
     let variance = means_of_rows(centred.clone().square());
-    centred / (variance + eps).sqrt() * norm.weight.val().unsqueeze::<2>() + norm.bias.val().unsqueeze::<2>()
+    let scaled = centred / (variance + eps).sqrt() * norm.weight.val().unsqueeze::<2>();
+    match &norm.bias {
+        Some(bias) => scaled + bias.val().unsqueeze::<2>(),
+        None => scaled,
+    }
 }
 
 /// `x W^T`, with the instruction set that this process is held to.

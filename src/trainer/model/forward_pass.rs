@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::padding::Padding;
 use crate::plan::{ModelSpec, PositionEmbedding};
-use crate::trainer::kernels::{Between, Compute, Mask, Residual, Rotary};
+use crate::trainer::kernels::{Between, Compute, Mask, Normalisation, Residual, Rotary};
 use crate::trainer::rng::{Dropout, Purpose, Stream};
 use crate::trainer::sequences::Sequences;
 use crate::types::Seed;
@@ -84,6 +84,11 @@ pub struct ForwardPass<'a> {
     rotary: OnceCell<Option<Arc<Rotary>>>,
 }
 
+/// How the model normalises, in the form that the kernels read.
+pub fn normalisation(model: &ModelSpec) -> Normalisation {
+    Normalisation { norm_type: model.norm_type, eps: model.layer_norm_eps as f32 }
+}
+
 impl<'a> ForwardPass<'a> {
     /// A pass over `sequences`; `training` is `None` for evaluation.
     pub fn new(
@@ -138,7 +143,7 @@ impl<'a> ForwardPass<'a> {
     pub fn residual(&self, site: usize) -> Residual {
         let model = self.model;
         let mask = self.mask(model.hidden_dropout_prob, site);
-        Residual { position: model.norm_position, eps: model.layer_norm_eps as f32, mask }
+        Residual { position: model.norm_position, norm: normalisation(model), mask }
     }
 
     /// What becomes of what a sublayer's kernel computes on the way.

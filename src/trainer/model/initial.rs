@@ -9,7 +9,7 @@ use super::weights::{
     Attention, Bert, BertForPreTraining, Dense, Embedding, Embeddings, FeedForward, Layer, LayerNorm, MlmHead, NspHead,
     Transform,
 };
-use crate::plan::{ModelSpec, NormPosition, PositionEmbedding, RunSpec};
+use crate::plan::{ModelSpec, NormPosition, NormType, PositionEmbedding, RunSpec};
 use crate::trainer::kernels::Compute;
 use crate::trainer::rng::{Purpose, Stream};
 use crate::types::{ContentHash, Seed};
@@ -18,7 +18,7 @@ impl Bert {
     /// A model with fresh weights: a pure function of the specification and its seed.
     pub fn new(spec: &RunSpec, device: &Device) -> Self {
         let model = &spec.model;
-        let init = Initializer::new(spec.seed(), model.initializer_range, device);
+        let init = Initializer::of(spec, device);
         Self {
             embeddings: Embeddings::new(model, spec.tokenizer.vocab_size, &init),
             layers: (0..spec.encoder_layers()).map(|l| Layer::new(model, l, &init)).collect(),
@@ -66,7 +66,7 @@ impl BertForPreTraining {
     /// A model with fresh weights: a pure function of the specification and its seed.
     pub fn new(spec: &RunSpec, device: &Device) -> Self {
         let (model, vocab, d) = (&spec.model, spec.tokenizer.vocab_size, spec.model.hidden_size);
-        let init = Initializer::new(spec.seed(), model.initializer_range, device);
+        let init = Initializer::of(spec, device);
         let mlm = MlmHead {
             transform: model
                 .mlm_head_transform
@@ -87,14 +87,21 @@ impl BertForPreTraining {
 #[derive(Debug)]
 pub struct Initializer<'a> {
     seed: Seed,
+    /// The standard deviation before truncation.
     range: f64,
+    norm_type: NormType,
     device: &'a Device,
 }
 
 impl<'a> Initializer<'a> {
     /// An initializer; `range` is the standard deviation before truncation.
     pub fn new(seed: Seed, range: f64, device: &'a Device) -> Self {
-        Self { seed, range, device }
+        Self { seed, range, norm_type: NormType::LayerNorm, device }
+    }
+
+    /// The initializer of a run's model.
+    pub fn of(spec: &RunSpec, device: &'a Device) -> Self {
+        Self { norm_type: spec.model.norm_type, ..Self::new(spec.seed(), spec.model.initializer_range, device) }
     }
 
     /// The dense layer `name` from `inputs` to `outputs`.
@@ -109,7 +116,8 @@ impl<'a> Initializer<'a> {
 
     /// A layer normalisation that changes no scale yet.
     pub fn layer_norm(&self, width: usize) -> LayerNorm {
-        LayerNorm { weight: self.constant(1.0, width), bias: self.bias(width) }
+        let bias = (self.norm_type == NormType::LayerNorm).then(|| self.bias(width));
+        LayerNorm { weight: self.constant(1.0, width), bias }
     }
 
     /// A vector of zeros.

@@ -43,7 +43,7 @@ impl BertForTask {
     pub fn new(spec: &RunSpec, device: &Device) -> Self {
         let stage = of_task(spec);
         let (d, labels) = (spec.model.hidden_size, stage.labels.len());
-        let init = Initializer::new(spec.seed(), spec.model.initializer_range, device);
+        let init = Initializer::of(spec, device);
         let lstm = (stage.head == HeadKind::BilstmCrf).then(|| BiLstm::new(&init, d, stage.lstm_hidden_size));
         let width = if lstm.is_some() { 2 * stage.lstm_hidden_size } else { d };
         Self {

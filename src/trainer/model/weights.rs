@@ -24,11 +24,12 @@ pub struct Embedding {
     pub weight: Param<Tensor<2>>,
 }
 
-/// The gain and the offset of a layer normalisation, `[D]` each.
+/// The gain and the offset of a normalisation, `[D]` each.
 #[derive(Module, Debug)]
 pub struct LayerNorm {
     pub weight: Param<Tensor<1>>,
-    pub bias: Param<Tensor<1>>,
+    /// Absent in RMSNorm.
+    pub bias: Option<Param<Tensor<1>>>,
 }
 
 /// Word, position and segment embeddings.
@@ -134,9 +135,14 @@ impl Dense {
 }
 
 impl LayerNorm {
-    /// Gain and offset as kernels read them.
+    /// Gain and offset as kernels read them; an offset that there is not is 0.
     pub(super) fn values(&self) -> [DispatchTensor; 2] {
-        [value(&self.weight), value(&self.bias)]
+        let gain = self.weight.val();
+        let offset = match &self.bias {
+            Some(bias) => value(bias),
+            None => gain.clone().detach().zeros_like().into_dispatch(),
+        };
+        [gain.into_dispatch(), offset]
     }
 }
 

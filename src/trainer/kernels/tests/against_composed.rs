@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::json;
 
 use super::super::Compute;
-use crate::plan::{Activation, ModelSpec, NormPosition, PositionEmbedding, RunSpec};
+use crate::plan::{Activation, ModelSpec, NormPosition, NormType, PositionEmbedding, RunSpec};
 use crate::trainer::model::parameters::{Parameter, Weights, digest};
 use crate::trainer::model::{BertForPreTraining, Tokens, TrainingPass, cross_entropy};
 use crate::trainer::optimizer::Optimizer;
@@ -129,6 +129,12 @@ fn kernels_agree_with_composed_operations() {
     agree(|model| {
         model.local_attention = 2;
         model.is_gated_act = true;
+    });
+    agree(|model| model.norm_type = NormType::RmsNorm);
+    agree(|model| {
+        model.norm_type = NormType::RmsNorm;
+        model.norm_position = NormPosition::Pre;
+        model.layer_norm_eps = 1e-5;
     });
     agree(|model| {
         model.mlm_head_transform = false;

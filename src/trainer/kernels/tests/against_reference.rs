@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::super::dropout::Mask;
 use super::super::operation::Kernel;
-use super::super::residual::Residual;
+use super::super::residual::{Normalisation, Residual};
 use super::super::rotary::Rotary;
 use super::super::{attention, embedding, feed_forward, masked_loss};
 use super::reference::{self, Factors, Frame};
-use crate::plan::{Activation, NormPosition};
+use crate::plan::{Activation, NormPosition, NormType};
 use crate::trainer::rng::{Purpose, Stream};
 use crate::trainer::sequences::Sequences;
 use crate::types::Seed;
@@ -25,6 +25,15 @@ fn factors(p: f64, site: u64) -> Factors {
 
 fn mask(p: f64, site: u64) -> Mask {
     Mask::new(p, Some(stream(site)))
+}
+
+fn norm(norm_type: NormType) -> Normalisation {
+    Normalisation { norm_type, eps: EPS as f32 }
+}
+
+/// Both ways to normalise, in turn.
+fn norm_types() -> impl Iterator<Item = NormType> {
+    [NormType::LayerNorm, NormType::RmsNorm].into_iter().cycle()
 }
 
 fn sequences<const B: usize>(lengths: [usize; B]) -> Arc<Sequences> {
@@ -77,23 +86,26 @@ fn check<K: Kernel>(kernel: K, inputs: Vec<Vec<f32>>, reference: impl Fn(&[Vec<f
 #[test]
 fn feed_forward_and_its_gradients() {
     let (sequences, d, f) = (sequences([5, 2, 8]), 6, 9);
-    for (position, activation, is_gated, p) in [
+    for ((position, activation, is_gated, p), norm_type) in [
         (NormPosition::Post, Activation::Gelu, false, 0.1),
         (NormPosition::Pre, Activation::GeluNew, false, 0.5),
         (NormPosition::Post, Activation::Relu, false, 0.0),
         (NormPosition::Pre, Activation::Gelu, true, 0.1),
         (NormPosition::Post, Activation::GeluNew, true, 0.0),
         (NormPosition::Pre, Activation::Relu, true, 0.0),
-    ] {
+    ]
+    .into_iter()
+    .flat_map(|case| norm_types().take(2).map(move |norm_type| (case, norm_type)))
+    {
         let w = if is_gated { 2 * f } else { f };
-        let frame = Frame { position, eps: EPS, factors: factors(p, 3) };
+        let frame = Frame { position, norm_type, eps: EPS, factors: factors(p, 3) };
         let kernel = feed_forward::FeedForward {
             sequences: sequences.clone(),
             hidden: d,
             intermediate: f,
             activation,
             is_gated,
-            residual: Residual { position, eps: EPS as f32, mask: mask(p, 3) },
+            residual: Residual { position, norm: norm(norm_type), mask: mask(p, 3) },
         };
         check(kernel, draw(&[sequences.rows() * d, w * d, w, d * f, d, d, d]), |v| {
             reference::framed(&v[0], &v[5], &v[6], frame, |x| {
@@ -112,7 +124,7 @@ fn feed_forward_and_its_gradients() {
 #[test]
 fn attention_and_its_gradients() {
     // A head width other than D / H, and lengths that are no multiples of the draws of a block.
-    for (position, p, h, k, theta, reach, lengths) in [
+    for ((position, p, h, k, theta, reach, lengths), norm_type) in [
         (NormPosition::Post, 0.2, 2, 3, None, None, vec![5, 3, 9]),
         (NormPosition::Pre, 0.0, 3, 4, None, None, vec![5, 5]),
         (NormPosition::Post, 0.5, 1, 5, None, None, vec![1, 4]),
@@ -120,9 +132,13 @@ fn attention_and_its_gradients() {
         (NormPosition::Post, 0.2, 2, 3, None, Some(2), vec![5, 1, 9]),
         (NormPosition::Pre, 0.0, 2, 2, Some(10.0), Some(1), vec![7, 2]),
         (NormPosition::Pre, 0.0, 1, 2, None, Some(0), vec![4]),
-    ] {
+        (NormPosition::Post, 0.2, 2, 4, Some(100.0), None, vec![3, 6]),
+    ]
+    .into_iter()
+    .zip(norm_types())
+    {
         let (sequences, d, w) = (Arc::new(Sequences::new(lengths)), 6, h * k);
-        let frame = Frame { position, eps: EPS, factors: factors(p, 2) };
+        let frame = Frame { position, norm_type, eps: EPS, factors: factors(p, 2) };
         let kernel = attention::Attention {
             sequences: sequences.clone(),
             hidden: d,
@@ -131,7 +147,7 @@ fn attention_and_its_gradients() {
             rotary: theta.map(|theta| Arc::new(Rotary::new(sequences.longest(), k, theta))),
             reach,
             probabilities: mask(p, 1),
-            residual: Residual { position, eps: EPS as f32, mask: mask(p, 2) },
+            residual: Residual { position, norm: norm(norm_type), mask: mask(p, 2) },
         };
         let inputs = draw(&[sequences.rows() * d, w * d, w, w * d, w, w * d, w, d * w, d, d, d]);
         check(kernel, inputs, |v| {
@@ -157,7 +173,7 @@ fn embeddings_and_their_gradients() {
     let (n, positions) = (sequences.rows(), sequences.positions());
     let words: Vec<u32> = (0..n).map(|i| (i * i % rows[0]) as u32).collect();
     let segments: Vec<u32> = (0..n).map(|i| (i % 4 / 2) as u32).collect();
-    for norm_eps in [Some(EPS as f32), None] {
+    for norm_type in [Some(NormType::LayerNorm), Some(NormType::RmsNorm), None] {
         let (w, g) = (words.clone(), segments.clone());
         let kernel = embedding::Embeddings {
             sequences: sequences.clone(),
@@ -166,11 +182,11 @@ fn embeddings_and_their_gradients() {
             words: w,
             positions: positions.clone(),
             segments: g,
-            norm_eps,
+            norm: norm_type.map(norm),
             mask: mask(0.3, 0),
         };
         let mut lengths = rows.map(|rows| rows * d).to_vec();
-        lengths.extend(norm_eps.iter().flat_map(|_| [d, d]));
+        lengths.extend(norm_type.iter().flat_map(|_| [d, d]));
         check(kernel, draw(&lengths), |v| {
             let element = |i: usize| {
                 let (token, j) = (i / d, i % d);
@@ -180,8 +196,16 @@ fn embeddings_and_their_gradients() {
             };
             let sum: Vec<f64> = (0..n * d).map(element).collect();
             let zeros = vec![0.0; sum.len()];
-            let frame = Frame { position: NormPosition::Pre, eps: EPS, factors: factors(0.3, 0) };
-            let normed = if v.len() == 5 { reference::layer_norm(&sum, &v[3], &v[4], EPS) } else { sum };
+            let frame = Frame {
+                position: NormPosition::Pre,
+                norm_type: NormType::LayerNorm,
+                eps: EPS,
+                factors: factors(0.3, 0),
+            };
+            let normed = match norm_type {
+                Some(norm_type) => reference::normalised(&sum, &v[3], &v[4], norm_type, EPS),
+                None => sum,
+            };
             // A residual sum with nothing is dropout alone.
             reference::framed(&zeros, &vec![1.0; d], &vec![0.0; d], frame, |_| normed.clone())
         });
@@ -191,12 +215,16 @@ fn embeddings_and_their_gradients() {
 #[test]
 fn the_masked_loss_and_its_gradients() {
     let (rows_in_batch, d, v) = (12, 5, 21);
-    for (has_bias, transform, rows) in [
+    for ((has_bias, transform, rows), norm_type) in [
         (true, Some(Activation::Gelu), vec![0, 3, 4, 11]),
         (false, None, vec![7, 7, 2]),
         (true, None, vec![5]),
         (false, Some(Activation::Relu), vec![1, 2, 3, 4, 5, 6, 7, 8, 9]),
-    ] {
+        (false, Some(Activation::Relu), vec![1, 2, 6]),
+    ]
+    .into_iter()
+    .zip(norm_types())
+    {
         let labels: Vec<u32> = rows.iter().map(|r| (r * 5 + 2) % v as u32).collect();
         let kernel = masked_loss::MaskedLoss {
             hidden: d,
@@ -204,7 +232,7 @@ fn the_masked_loss_and_its_gradients() {
             rows: rows.clone(),
             labels: labels.clone(),
             has_bias,
-            transform: transform.map(|activation| masked_loss::Transform { activation, eps: EPS as f32 }),
+            transform: transform.map(|activation| masked_loss::Transform { activation, norm: norm(norm_type) }),
         };
         let mut lengths = vec![rows_in_batch * d, v * d];
         lengths.extend(has_bias.then_some(v));
@@ -219,7 +247,7 @@ fn the_masked_loss_and_its_gradients() {
             if let Some(activation) = transform {
                 let inner = reference::dense(&chosen, &rest[0], &rest[1]);
                 let inner: Vec<f64> = inner.iter().map(|&x| reference::activate(x, activation)).collect();
-                chosen = reference::layer_norm(&inner, &rest[2], &rest[3], EPS);
+                chosen = reference::normalised(&inner, &rest[2], &rest[3], norm_type, EPS);
             }
             vec![reference::mean_cross_entropy(&reference::dense(&chosen, &inputs[1], bias), &labels)]
         });

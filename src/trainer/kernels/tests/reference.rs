@@ -1,6 +1,6 @@
 //! The sublayers as plain f64 loops over one number at a time, written from the definitions.
 
-use crate::plan::{Activation, NormPosition};
+use crate::plan::{Activation, NormPosition, NormType};
 use crate::trainer::rng::{Dropout, Stream};
 use crate::trainer::sequences::Sequences;
 
@@ -26,6 +26,7 @@ impl Factors {
 #[derive(Clone, Copy)]
 pub struct Frame {
     pub position: NormPosition,
+    pub norm_type: NormType,
     pub eps: f64,
     pub factors: Factors,
 }
@@ -37,11 +38,14 @@ pub fn dense(x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
     x.chunks(inputs).flat_map(|row| (0..outputs).map(move |o| element(row, o))).collect()
 }
 
-/// LayerNorm of each row.
-pub fn layer_norm(x: &[f64], gain: &[f64], offset: &[f64], eps: f64) -> Vec<f64> {
+/// LayerNorm or RMSNorm of each row.
+pub fn normalised(x: &[f64], gain: &[f64], offset: &[f64], norm_type: NormType, eps: f64) -> Vec<f64> {
     let d = gain.len();
     let normal = |row: &[f64]| {
-        let mean = row.iter().sum::<f64>() / d as f64;
+        let mean = match norm_type {
+            NormType::LayerNorm => row.iter().sum::<f64>() / d as f64,
+            NormType::RmsNorm => 0.0,
+        };
         let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / d as f64;
         (0..d).map(|j| (row[j] - mean) / (variance + eps).sqrt() * gain[j] + offset[j]).collect::<Vec<_>>()
     };
@@ -65,8 +69,8 @@ pub fn framed(x: &[f64], gain: &[f64], offset: &[f64], frame: Frame, f: impl Fn(
         branch.iter().enumerate().map(|(i, b)| x[i] + b * frame.factors.of(i)).collect()
     };
     match frame.position {
-        NormPosition::Post => layer_norm(&sum(f(x)), gain, offset, frame.eps),
-        NormPosition::Pre => sum(f(&layer_norm(x, gain, offset, frame.eps))),
+        NormPosition::Post => normalised(&sum(f(x)), gain, offset, frame.norm_type, frame.eps),
+        NormPosition::Pre => sum(f(&normalised(x, gain, offset, frame.norm_type, frame.eps))),
     }
 }
 

@@ -64,6 +64,7 @@ pub fn tiny_spec() -> RunSpec {
         global_attn_every_n_layers: 0,
         mlm_bias_init: BiasInit::Zeros,
         is_gated_act: false,
+        norm_type: NormType::LayerNorm,
     };
     let objective = ObjectiveSpec {
         packing: Packing::FullSentences,
@@ -151,6 +152,10 @@ fn variants() -> Vec<(&'static str, RunSpec)> {
             s.model.is_gated_act = true;
             s.model.local_attention = 4;
             s.model.global_attn_every_n_layers = 2;
+        }),
+        variant("RMSNorm, pre-LN", |s| {
+            s.model.norm_type = NormType::RmsNorm;
+            s.model.norm_position = NormPosition::Pre;
         }),
         variant("no embedding LayerNorm, no dropout", |s| {
             s.model.embedding_layer_norm = false;

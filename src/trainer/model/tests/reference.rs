@@ -212,11 +212,13 @@ impl<'a> Reference<'a> {
 
     fn norm(&self, x: &Rows, name: &str) -> Rows {
         let row = |row: &Vec<f64>| {
-            let mean = row.iter().sum::<f64>() / row.len() as f64;
+            let offsets = self.weights.get(&format!("{name}.bias"));
+            let mean = offsets.map_or(0.0, |_| row.iter().sum::<f64>() / row.len() as f64);
             let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / row.len() as f64;
             let scale = 1.0 / (variance + self.spec.model.layer_norm_eps).sqrt();
             let value = |(j, v): (usize, &f64)| {
-                (v - mean) * scale * self.at(&format!("{name}.weight"), j) + self.at(&format!("{name}.bias"), j)
+                (v - mean) * scale * self.at(&format!("{name}.weight"), j)
+                    + offsets.map_or(0.0, |(_, offset)| offset[j])
             };
             row.iter().enumerate().map(value).collect()
         };
