@@ -3,7 +3,7 @@
 //! The data goes one way, and the modules below are listed in that order:
 //!
 //! ```text
-//! experiment (TOML) -> plan -> runner -> trainer -> store -> analysis -> plot -> report -> cli
+//! experiment (TOML) -> plan -> runner -> trainer -> store -> analysis -> plot -> report -> cli, server
 //! ```
 //!
 //! They stand on `types` and on a ground floor that knows nothing of experiments: [`clock`], [`durable`] writes, the
@@ -12,7 +12,8 @@
 //! Text becomes an [`experiment::Experiment`] with every mistake reported at its span; a pure function expands it to a
 //! [`plan::Plan`] of [`plan::RunSpec`]s; the runner executes each spec in a worker process; the trainer tells a
 //! `Recorder` what happens; the store keeps it; analysis turns stored points into numbers; plot turns numbers into
-//! figures; report turns both into values that a command prints. The trainer and the store do not know each other. `tests/it/tidy.rs` holds the import rules.
+//! figures; report turns both into values that a command
+//! prints and a server sends. The trainer and the store do not know each other. `tests/it/tidy.rs` holds the import rules.
 
 pub mod types;
 
@@ -33,5 +34,7 @@ pub mod runner;
 pub mod analysis;
 pub mod plot;
 pub mod report;
+
+pub mod server;
 
 pub mod cli;

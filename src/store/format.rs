@@ -16,7 +16,7 @@ pub struct Format {
 }
 
 /// All versions, the oldest of each file first.
-pub const FORMATS: [Format; 7] = [
+pub const FORMATS: [Format; 9] = [
     Format {
         file: "events.log",
         version: 1,
@@ -50,9 +50,21 @@ pub const FORMATS: [Format; 7] = [
     },
     Format {
         file: "index.sqlite",
-        version: INDEX,
+        version: 3,
         change: "settings as numbers, provenance, tags, first values, time worked, bytes on the disk",
+        reader: "nobody: made anew",
+    },
+    Format {
+        file: "index.sqlite",
+        version: INDEX,
+        change: "times of last values, and the data sets that a guest read",
         reader: "store::Index",
+    },
+    Format {
+        file: "experiments.json",
+        version: EXPERIMENTS,
+        change: "ids, names, tags and trash of experiments, as clients know them",
+        reader: "store::Store::experiment_book",
     },
 ];
 
@@ -60,7 +72,8 @@ pub const FORMATS: [Format; 7] = [
 pub const LOG: u32 = 2;
 pub const PARAMS: u32 = 1;
 pub const LABELS: u32 = 1;
-pub const INDEX: u32 = 3;
+pub const INDEX: u32 = 4;
+pub const EXPERIMENTS: u32 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -68,9 +81,13 @@ mod tests {
 
     #[test]
     fn the_table_ends_with_what_is_written() {
-        for (file, newest) in
-            [("events.log", LOG), ("params.json", PARAMS), ("labels.json", LABELS), ("index.sqlite", INDEX)]
-        {
+        for (file, newest) in [
+            ("events.log", LOG),
+            ("params.json", PARAMS),
+            ("labels.json", LABELS),
+            ("index.sqlite", INDEX),
+            ("experiments.json", EXPERIMENTS),
+        ] {
             let versions: Vec<u32> = FORMATS.iter().filter(|format| format.file == file).map(|f| f.version).collect();
             assert_eq!(versions, (1..=newest).collect::<Vec<_>>(), "{file}");
         }

@@ -55,6 +55,9 @@ pub struct History {
 /// suspended, or by which the clock was set.
 pub const NOT_WORKED_FACT: &str = "not_worked_secs";
 
+/// The fact that holds the data sets that a guest says it read.
+pub const INPUTS_FACT: &str = "inputs";
+
 /// The run came into a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateChange {
@@ -91,6 +94,8 @@ pub struct Resume {
 pub struct Measured {
     pub step: i64,
     pub value: f64,
+    /// A guest's own time, where it says one.
+    pub at: Option<Timestamp>,
 }
 
 impl History {
@@ -205,8 +210,11 @@ impl History {
 
     /// Every metric with its points in order of step, whoever measured them.
     pub fn all_measured(&self) -> impl Iterator<Item = (&MetricName, Vec<Measured>)> {
-        let ours =
-            |point: &Point| Measured { step: i64::try_from(point.step.0).unwrap_or(i64::MAX), value: point.value };
+        let ours = |point: &Point| Measured {
+            step: i64::try_from(point.step.0).unwrap_or(i64::MAX),
+            value: point.value,
+            at: None,
+        };
         let of_training = self.all_series().map(move |(name, points)| (name, points.iter().map(ours).collect()));
         of_training.chain(self.logged.iter().map(|(name, points)| (name, in_order(points))))
     }
@@ -227,7 +235,7 @@ fn in_order(points: &[LoggedPoint]) -> Vec<Measured> {
     let mut sorted: Vec<&LoggedPoint> = points.iter().collect();
     sorted.sort_by_key(|point| (point.step, point.at));
     let last = sorted.chunk_by(|a, b| a.step == b.step).filter_map(<[_]>::last);
-    last.map(|point| Measured { step: point.step, value: point.value }).collect()
+    last.map(|point| Measured { step: point.step, value: point.value, at: point.at }).collect()
 }
 
 /// A thing that happened at a step, and that a resume from before that step voids.

@@ -10,6 +10,7 @@ mod continuity;
 mod error;
 mod event;
 mod event_log;
+mod experiments;
 pub mod format;
 mod frame;
 mod guest;
@@ -26,7 +27,7 @@ mod spec_text;
 mod subject;
 mod task_floor;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,18 +36,20 @@ pub use atomic::write_atomic;
 pub use error::StoreError;
 pub use event::{ChainDigest, Event, InvalidChainDigest, LoggedPoint, Metrics, RunState};
 pub use event_log::{EventLog, EventReader};
+pub use experiments::{ExperimentBook, ExperimentEntry};
 pub use frame::Place as LogPlace;
 pub use guest::GuestRun;
 pub use history::{
-    ChainLink, CheckpointRecord, History, Measured, NOT_WORKED_FACT, Point, Resume, SeriesByMetric, StateChange,
+    ChainLink, CheckpointRecord, History, INPUTS_FACT, Measured, NOT_WORKED_FACT, Point, Resume, SeriesByMetric,
+    StateChange,
 };
 pub use ids::shortest_unique_prefixes;
-pub use index::{Cell, Dependent, Facts, Index, MetricSummary, RunRow};
+pub use index::{Cell, Dependent, Facts, Index, MetricSummary, Page, RunRow, RunVersion, Stamps};
 pub use labels::{Group, Labels};
 pub use lease::{Lease, SpecClaim};
 pub use lineage::{Lineage, Origin, Role};
 pub use nearest::nearest_to_finished;
-pub use query::{RunQuery, Trash};
+pub use query::{ExperimentFilter, RunQuery, Trash};
 pub use run_dir::{NewRun, RunDir};
 pub use subject::{Logged, Subject};
 pub use task_floor::{FLOORS_FACT, TaskFloor};

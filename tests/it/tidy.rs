@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// What a module may import, itself always included. Of the ground floor (`clock` to `syntax`) each takes what its purity
 /// allows: nothing below the runner asks for the time.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("types", &[]),
     ("clock", &["types"]),
     ("durable", &[]),
@@ -23,6 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("analysis", &["types", "store"]),
     ("plot", &["types", "analysis"]),
     ("report", &["types", "durable", "experiment", "plan", "store", "analysis", "plot"]),
+    ("server", &["types", "clock", "store", "analysis", "report"]),
     (
         "cli",
         &[
@@ -39,6 +40,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "analysis",
             "plot",
             "report",
+            "server",
         ],
     ),
 ];
@@ -71,6 +73,10 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("flate2", &["plot"]),
     ("pdf_writer", &["plot"]),
     ("subsetter", &["plot"]),
+    ("hyper", &["server"]),
+    ("hyper_util", &["server"]),
+    ("tokio", &["server"]),
+    ("rustix", &["server"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("miette", &["cli"]),

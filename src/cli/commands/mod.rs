@@ -28,6 +28,7 @@ mod rename;
 mod reproduce;
 mod restore;
 mod run;
+mod serve;
 mod show;
 mod tag;
 mod tokenizer;
@@ -80,6 +81,8 @@ pub enum Command {
     Import(import::Arguments),
     /// Write a trained model for other programs
     Export(export::Arguments),
+    /// Serve the store: MLflow's clients log to it, programs read from it
+    Serve(serve::Arguments),
     /// Give runs tags, or take them away
     Tag(tag::Arguments),
     /// Say something about a run
@@ -131,6 +134,7 @@ impl Command {
             Self::Tokenizer(arguments) => tokenizer::tokenizer(context, arguments),
             Self::Import(arguments) => import::import(context, arguments),
             Self::Export(arguments) => export::export(context, arguments),
+            Self::Serve(arguments) => serve::serve(context, arguments),
             Self::Tag(arguments) => tag::tag(context, arguments),
             Self::Note(arguments) => note::note(context, arguments),
             Self::Rename(arguments) => rename::rename(context, arguments),

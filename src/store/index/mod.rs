@@ -40,6 +40,40 @@ pub struct Index {
     unreadable: Vec<(RunId, StoreError)>,
 }
 
+/// What the files of runs were like when an index read them.
+#[derive(Clone, Debug)]
+pub struct Stamps(BTreeMap<String, RunStamp>);
+
+impl Stamps {
+    /// The runs of a store that were changed, made or removed since, in order of their ids.
+    pub fn changed(mut self, store: &Store) -> Result<Vec<RunId>, StoreError> {
+        let is_changed = |id: &RunId| {
+            let noted = self.0.remove(id.as_str());
+            noted.is_none() || RunDir::new(store.root(), id.clone()).stamp().ok() != noted
+        };
+        let mut changed: Vec<RunId> = store.run_ids()?.into_iter().filter(is_changed).collect();
+        changed.extend(self.0.keys().filter_map(|id| id.parse().ok()));
+        changed.sort();
+        Ok(changed)
+    }
+}
+
+/// Runs in the order of a query, from one place on.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The number of the first, counted from 0.
+    pub start: usize,
+    pub runs: Vec<(RunId, RunVersion)>,
+    pub has_more: bool,
+}
+
+/// What a run was like when the index read it, and its state now: equal versions of a run say the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunVersion {
+    pub(super) stamp: RunStamp,
+    pub state: RunState,
+}
+
 /// A run that stands on another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependent {
@@ -175,9 +209,34 @@ impl Index {
 
     /// Reads one run's folder again.
     pub fn refresh(&mut self, id: &RunId) -> Result<(), StoreError> {
-        let known = rows::noted(&self.connection, id).map_err(|source| self.failed(source))?;
-        let summary = Summary::read(&self.store.run(id)?, known)?;
-        self.apply(&[summary], std::iter::empty()).map_err(|source| self.failed(source))
+        self.refresh_all(std::slice::from_ref(id))
+    }
+
+    /// Reads the folders of some runs again, those that changed.
+    pub fn refresh_all(&mut self, ids: &[RunId]) -> Result<(), StoreError> {
+        for ids in ids.chunks(AT_A_TIME) {
+            let mut read = Vec::new();
+            let mut gone = Vec::new();
+            for id in ids {
+                let run = RunDir::new(self.store.root(), id.clone());
+                if !run.path().is_dir() {
+                    gone.push(id.as_str());
+                    continue;
+                }
+                let known = rows::noted(&self.connection, id).map_err(|source| self.failed(source))?;
+                let stamp = run.stamp()?;
+                if known.as_ref().is_none_or(|known| known.stamp != stamp) {
+                    read.push(Summary::read(&run, known)?);
+                }
+            }
+            self.apply(&read, gone.into_iter()).map_err(|source| self.failed(source))?;
+        }
+        Ok(())
+    }
+
+    /// What the files of all runs were like when they were read.
+    pub fn stamps(&self) -> Result<Stamps, StoreError> {
+        self.noted_stamps().map(Stamps).map_err(|source| self.failed(source))
     }
 
     /// The runs that could not be read when the index last caught up, and why. They are in no answer.
@@ -224,7 +283,8 @@ impl Index {
     fn resolve(&self, query: &RunQuery) -> Result<Selection, StoreError> {
         let known = self.known(query)?;
         let tree = query.tree().try_graft(&mut |condition| known.resolve(condition));
-        let order = query.order().map(|(name, is_reversed)| Ok((known.field(name)?, is_reversed))).transpose();
+        let field = |(name, is_reversed): &(Name, bool)| Ok((known.field(name)?, *is_reversed));
+        let order = query.order().iter().map(field).collect::<Result<Vec<_>, _>>();
         let (tree, order) = tree.and_then(|tree| Ok((tree, order?))).map_err(|mistake| query.wrong(mistake))?;
         Ok(Selection { tree, trash: query.trash, order, limit: query.limit })
     }
@@ -232,12 +292,17 @@ impl Index {
     /// What can be named, where the query names anything that is not every store's.
     fn known(&self, query: &RunQuery) -> Result<Known, StoreError> {
         let nothing = Known::default();
+        if query.is_exact() {
+            let keys = query.tree().leaves().into_iter().map(|condition| condition.name.text.as_str());
+            let known = rows::known_of(&self.connection, keys).map_err(|source| self.failed(source))?;
+            return Ok(Known { now: Some(query.now()), is_exact: true, ..known });
+        }
         let is_plain = query
             .tree()
             .leaves()
             .iter()
             .all(|condition| condition.name.kind.is_some() && nothing.field(&condition.name).is_ok());
-        let known = match is_plain && query.order().is_none() {
+        let known = match is_plain && query.order().is_empty() {
             true => nothing,
             false => rows::known(&self.connection).map_err(|source| self.failed(source))?,
         };
@@ -293,7 +358,7 @@ impl Index {
             Tree::And(parts) => Tree::And(parts.iter().filter(is_without_steps).cloned().collect()),
             _ => Tree::all(),
         };
-        let narrowed = Selection { tree, trash: selection.trash, order: None, limit: None };
+        let narrowed = Selection { tree, trash: selection.trash, order: Vec::new(), limit: None };
         let runs = rows::select(&self.connection, &narrowed).map_err(|source| self.failed(source))?;
         let note = |id: &RunId, name: &str, step: i64, value: f64| {
             let sql = "INSERT OR REPLACE INTO temp.values_at VALUES (?, ?, ?, ?)";
@@ -312,6 +377,43 @@ impl Index {
             }
         }
         Ok(())
+    }
+
+    /// A page of what [`query`](Self::query) would give: at most `most` runs after a place in its order, and whether there are
+    /// more. The place is a run, so that runs that come meanwhile shift nothing, and its number, for where it is gone.
+    pub fn page(&mut self, query: &RunQuery, after: Option<(&RunId, usize)>, most: usize) -> Result<Page, StoreError> {
+        let selection = self.resolve(query)?;
+        self.look_at_running()?;
+        self.look_at_steps(&selection)?;
+        let limit = if after.is_none() { Some(most.saturating_add(1)) } else { None };
+        let all = rows::versions(&self.connection, &Selection { limit, ..selection });
+        let all = all.map_err(|source| self.failed(source))?;
+        let start = after.map_or(0, |(run, number)| {
+            let place = all.iter().position(|(id, _)| id == run);
+            place.map_or(number, |place| place + 1).min(all.len())
+        });
+        let end = start.saturating_add(most).min(all.len());
+        Ok(Page { start, has_more: end < all.len(), runs: all[start..end].to_vec() })
+    }
+
+    /// Which version of the run `id` the index has; `None` where it has none.
+    pub fn version(&self, id: &RunId) -> Result<Option<RunVersion>, StoreError> {
+        let noted = rows::version(&self.connection, id).map_err(|source| self.failed(source))?;
+        let Some(RunVersion { stamp, state: RunState::Running }) = noted else { return Ok(noted) };
+        Ok(Some(RunVersion { stamp, state: self.state_now(id, stamp.log)? }))
+    }
+
+    /// A run of which [`page`](Self::page) or [`version`](Self::version) spoke, with everything that can be asked of it.
+    pub fn facts_of(&self, id: &RunId, version: &RunVersion) -> Result<Option<Facts>, StoreError> {
+        let noted = rows::noted(&self.connection, id).map_err(|source| self.failed(source))?;
+        let Some(Noted { mut row, .. }) = noted else { return Ok(None) };
+        row.state = version.state;
+        Ok(self.facts(vec![row])?.pop())
+    }
+
+    /// The names of all experiments that any run belongs to.
+    pub fn experiments(&self) -> Result<Vec<String>, StoreError> {
+        rows::experiments(&self.connection).map_err(|source| self.failed(source))
     }
 
     /// Everything that can be asked of the runs of `rows`, for who shows it.
@@ -594,7 +696,7 @@ mod tests {
         store.run(&a).unwrap().relabel(|labels| labels.tags.extend(["stage=prod".to_owned()])).unwrap();
         let mut index = Index::open(&store).unwrap();
         let mut check = |filter: &str, expected: &[&RunId]| {
-            let query = RunQuery::of_mlflow(filter, at(0)).unwrap();
+            let query = RunQuery::of_mlflow(filter, &[], at(0)).unwrap();
             let found = index.query(&query).unwrap_or_else(|error| panic!("{filter}: {error}"));
             assert_eq!(found.iter().map(|row| &row.id).collect::<Vec<_>>(), expected, "{filter}");
         };

@@ -47,6 +47,8 @@ pub struct RunRow {
     pub torn_bytes: u64,
     /// Bytes of all its files.
     pub disk_bytes: u64,
+    /// The data sets that a guest says it read, as it said it.
+    pub inputs: Option<Value>,
 }
 
 /// The last and the best values of a metric. A value that is not a number is never the best.
@@ -61,6 +63,8 @@ pub struct MetricSummary {
     /// The value of the first step, which may be NaN.
     pub first: f64,
     pub last_step: i64,
+    /// When a guest says that it measured the last value.
+    pub last_at: Option<Timestamp>,
 }
 
 impl RunRow {
@@ -88,7 +92,7 @@ impl RunRow {
 
 impl MetricSummary {
     /// After one more value, of a later step.
-    pub(super) fn extend(known: Option<Self>, step: i64, value: f64) -> Self {
+    pub(super) fn extend(known: Option<Self>, step: i64, value: f64, at: Option<Timestamp>) -> Self {
         let number = Some(value).filter(|value| !value.is_nan());
         let best = |known: Option<f64>, is_better: fn(f64, f64) -> bool| match (known, number) {
             (Some(known), Some(new)) if !is_better(new, known) => Some(known),
@@ -100,6 +104,7 @@ impl MetricSummary {
             min: best(known.and_then(|known| known.min), |a, b| a.total_cmp(&b).is_lt()),
             max: best(known.and_then(|known| known.max), |a, b| a.total_cmp(&b).is_gt()),
             last_step: step,
+            last_at: at,
         }
     }
 }

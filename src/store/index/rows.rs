@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
+use super::RunVersion;
 use super::row::{MetricSummary, RunRow};
 use super::schema::{COLUMN_NAMES, RUN_COLUMNS};
-use super::select::{STATE, condition, order};
+use super::select::{STATE, Sql, condition, order};
 use crate::store::frame::{Link, Place, Seal};
 use crate::store::query::{Check, Field, Known, Tree, Values};
 use crate::store::run_dir::{FileStamp, RunStamp};
@@ -28,35 +29,61 @@ pub(super) struct Noted {
 pub(super) struct Selection {
     pub tree: Tree<Check>,
     pub trash: Trash,
-    /// What they are sorted by, and whether the largest is the first.
-    pub order: Option<(Field, bool)>,
+    /// What they are sorted by, first to last, and whether the largest is the first.
+    pub order: Vec<(Field, bool)>,
     pub limit: Option<usize>,
 }
 
 /// The runs of a selection, in its order, with their states at this moment.
 pub(super) fn select(connection: &Connection, selection: &Selection) -> rusqlite::Result<Vec<Noted>> {
+    let columns = format!("{}, {REPRODUCES}", *COLUMN_NAMES);
+    select_columns(connection, selection, &columns, |row| {
+        let mut noted = read_row(row)?;
+        noted.row.state = state(row, "state_now")?;
+        Ok(noted)
+    })
+}
+
+/// The same runs, by no more than tells whether anything of them changed.
+pub(super) fn versions(connection: &Connection, selection: &Selection) -> rusqlite::Result<Vec<(RunId, RunVersion)>> {
+    let columns = "id, log_size, log_modified_ns, files";
+    select_columns(connection, selection, columns, |row| Ok((parsed(row, "id")?, read_version(row, "state_now")?)))
+}
+
+/// The version of the run `id`, as it was recorded.
+pub(super) fn version(connection: &Connection, id: &RunId) -> rusqlite::Result<Option<RunVersion>> {
+    let sql = "SELECT log_size, log_modified_ns, files, state FROM runs WHERE id = ?";
+    connection.prepare_cached(sql)?.query_row([id.as_str()], |row| read_version(row, "state")).optional()
+}
+
+fn read_version(row: &Row<'_>, of_state: &str) -> rusqlite::Result<RunVersion> {
+    let log = FileStamp { size: get(row, "log_size")?, modified_ns: get(row, "log_modified_ns")? };
+    Ok(RunVersion { stamp: RunStamp { log, files: get(row, "files")? }, state: state(row, of_state)? })
+}
+
+fn select_columns<T>(
+    connection: &Connection,
+    selection: &Selection,
+    columns: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
     let wanted = condition(&selection.tree);
     let trash = match selection.trash {
         Trash::Without => "trashed_ms IS NULL",
         Trash::Only => "trashed_ms IS NOT NULL",
         Trash::With => "TRUE",
     };
-    let first = selection.order.as_ref().map(|(field, is_reversed)| order(field, *is_reversed)).unwrap_or_default();
+    let keys: Vec<Sql> = selection.order.iter().map(|(field, is_reversed)| order(field, *is_reversed)).collect();
+    let first: String = keys.iter().map(|key| key.text.as_str()).collect();
     let limit = selection.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
     let sql = format!(
-        "SELECT {}, {REPRODUCES}, {STATE} AS state_now FROM runs WHERE {trash} AND {} \
-         ORDER BY {}coalesce(started_ms, created_ms, 0) DESC, id LIMIT {limit}",
-        *COLUMN_NAMES, wanted.text, first.text,
+        "SELECT {columns}, {STATE} AS state_now FROM runs WHERE {trash} AND {} \
+         ORDER BY {first}coalesce(started_ms, created_ms, 0) DESC, id LIMIT {limit}",
+        wanted.text,
     );
     let mut statement = connection.prepare(&sql)?;
-    let values = wanted.values.into_iter().chain(first.values);
-    statement
-        .query_map(params_from_iter(values), |row| {
-            let mut noted = read_row(row)?;
-            noted.row.state = state(row, "state_now")?;
-            Ok(noted)
-        })?
-        .collect()
+    let values = wanted.values.into_iter().chain(keys.into_iter().flat_map(|key| key.values));
+    statement.query_map(params_from_iter(values), read)?.collect()
 }
 
 /// The run that a row executes again.
@@ -93,21 +120,47 @@ pub(super) fn known(connection: &Connection) -> rusqlite::Result<Known> {
             .query_map([], |row| parsed(row, "id"))?
             .collect::<Result<_, _>>()?,
         now: None,
+        is_exact: false,
     })
+}
+
+/// What the values of these settings are: all that a query takes whose names mean themselves alone.
+pub(super) fn known_of<'k>(connection: &Connection, keys: impl Iterator<Item = &'k str>) -> rusqlite::Result<Known> {
+    let mut settings = BTreeMap::new();
+    for key in keys {
+        let has_any: bool = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM settings WHERE key = ?)")?
+            .query_row([key], |row| row.get(0))?;
+        match has_any {
+            true => drop(settings.insert(key.to_owned(), values_of(connection, "settings", key)?)),
+            // It may be the end of one.
+            false => settings.extend(self::keys(connection, "settings")?),
+        }
+    }
+    Ok(Known { settings, ..Known::default() })
+}
+
+/// The names of all experiments.
+pub(super) fn experiments(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    distinct(connection, "experiments", "name")
 }
 
 /// The keys of a table, and what their values are; each by a few steps in the index over them, however many runs there are.
 fn keys(connection: &Connection, table: &str) -> rusqlite::Result<BTreeMap<String, Values>> {
-    let of_number = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE key = ? AND number > -9e999)");
-    let of_word = format!("SELECT value FROM {table} WHERE key = ? AND number IS NULL LIMIT 1");
-    let (mut of_number, mut of_word) = (connection.prepare(&of_number)?, connection.prepare(&of_word)?);
     let keys = distinct(connection, table, "key")?.into_iter();
     keys.map(|key| {
-        let has_numbers = of_number.query_row([&key], |row| row.get(0))?;
-        let word = of_word.query_row([&key], |row| row.get(0)).optional()?;
-        Ok((key, Values { has_numbers, word }))
+        let values = values_of(connection, table, &key)?;
+        Ok((key, values))
     })
     .collect()
+}
+
+fn values_of(connection: &Connection, table: &str, key: &str) -> rusqlite::Result<Values> {
+    let of_number = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE key = ? AND number > -9e999)");
+    let of_word = format!("SELECT value FROM {table} WHERE key = ? AND number IS NULL LIMIT 1");
+    let has_numbers = connection.prepare_cached(&of_number)?.query_row([key], |row| row.get(0))?;
+    let word = connection.prepare_cached(&of_word)?.query_row([key], |row| row.get(0)).optional()?;
+    Ok(Values { has_numbers, word })
 }
 
 /// The different values of a column that an index begins with, each found by a step from the one before.
@@ -133,7 +186,9 @@ pub(super) fn noted(connection: &Connection, id: &RunId) -> rusqlite::Result<Opt
 /// The metrics of the run `id`.
 pub(super) fn metrics(connection: &Connection, id: &RunId) -> rusqlite::Result<BTreeMap<MetricName, MetricSummary>> {
     connection
-        .prepare_cached("SELECT name, last, best_min, best_max, first_value, last_step FROM metrics WHERE run = ?")?
+        .prepare_cached(
+            "SELECT name, last, best_min, best_max, first_value, last_step, last_ms FROM metrics WHERE run = ?",
+        )?
         .query_map([id.as_str()], |row| {
             let summary = MetricSummary {
                 last: row.get::<_, Option<f64>>(1)?.unwrap_or(f64::NAN),
@@ -141,6 +196,7 @@ pub(super) fn metrics(connection: &Connection, id: &RunId) -> rusqlite::Result<B
                 max: row.get(3)?,
                 first: row.get::<_, Option<f64>>(4)?.unwrap_or(f64::NAN),
                 last_step: row.get(5)?,
+                last_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_unix_millis),
             };
             Ok((parsed(row, "name")?, summary))
         })?
@@ -215,6 +271,9 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Noted> {
         metrics: BTreeMap::new(),
         torn_bytes: unsigned(get(row, "torn_bytes")?),
         disk_bytes: unsigned(get(row, "disk_bytes")?),
+        inputs: get::<Option<String>>(row, "inputs")?
+            .map(|text| serde_json::from_str(&text).map_err(damaged))
+            .transpose()?,
     };
     let stamp = RunStamp {
         log: FileStamp { size: get(row, "log_size")?, modified_ns: get(row, "log_modified_ns")? },

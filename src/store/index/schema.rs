@@ -10,7 +10,7 @@ use crate::store::format;
 const VERSION: i64 = format::INDEX as i64;
 
 /// What the index keeps of a run, one row each.
-pub(super) const COLUMNS: [(&str, &str); 28] = [
+pub(super) const COLUMNS: [(&str, &str); 29] = [
     ("id", "TEXT PRIMARY KEY"),
     ("spec_hash", "TEXT"),      // as it was stored; NULL is a guest
     ("identity", "TEXT"),       // as this program would plan it
@@ -33,6 +33,7 @@ pub(super) const COLUMNS: [(&str, &str); 28] = [
     ("was_made_for", "INTEGER NOT NULL"), // whether there is such a one
     ("torn_bytes", "INTEGER NOT NULL"),
     ("disk_bytes", "INTEGER NOT NULL"), // of all its files
+    ("inputs", "TEXT"),                 // JSON, as a guest said it
     ("log_size", "INTEGER NOT NULL"),
     ("log_modified_ns", "INTEGER NOT NULL"),
     ("files", "INTEGER NOT NULL"),
@@ -55,6 +56,7 @@ const OTHER_TABLES: &str = "
         best_max REAL,
         first_value REAL,         -- NULL is NaN
         last_step INTEGER NOT NULL,
+        last_ms INTEGER,          -- when a guest says that it measured the last value
         PRIMARY KEY (run, name)
     ) WITHOUT ROWID;
     CREATE INDEX metrics_by_name ON metrics (name, last, best_min, best_max, first_value);
@@ -121,7 +123,7 @@ pub(super) const RUN_COLUMNS: [(&str, &str); 7] = [
 /// How many columns each table has.
 const TABLES: [(&str, i64); 7] = [
     ("runs", COLUMNS.len() as i64),
-    ("metrics", 7),
+    ("metrics", 8),
     ("settings", 4),
     ("provenance", 4),
     ("experiments", 2),

@@ -296,8 +296,9 @@ mod tests {
 
     fn any_metric() -> impl Strategy<Value = MetricSummary> {
         let number = || prop::option::of(prop::sample::select(NUMBERS.to_vec()));
-        (any_value(), number(), number(), any_value(), -3i64..9)
-            .prop_map(|(last, min, max, first, last_step)| MetricSummary { last, min, max, first, last_step })
+        (any_value(), number(), number(), any_value(), -3i64..9).prop_map(|(last, min, max, first, last_step)| {
+            MetricSummary { last, min, max, first, last_step, last_at: None }
+        })
     }
 
     /// A run that may be anything, as the only one with this number.
@@ -351,6 +352,7 @@ mod tests {
                     metrics: metrics.into_iter().map(|(name, metric)| (name.parse().unwrap(), metric)).collect(),
                     torn_bytes: hash,
                     disk_bytes: steps * 1000,
+                    inputs: None,
                 };
                 Facts { row, settings, provenance, edges: edges.into_iter().collect() }
             },
@@ -468,6 +470,7 @@ mod tests {
     }
 
     fn selected(connection: &Connection, tree: &Tree<Check>, order: Option<(Field, bool)>) -> Vec<RunId> {
+        let order = order.into_iter().collect();
         let selection = Selection { tree: tree.clone(), trash: Trash::With, order, limit: None };
         let rows =
             rows::select(connection, &selection).unwrap_or_else(|error| panic!("{error}: {:?}", condition(tree)));

@@ -14,7 +14,7 @@ use crate::plan::TrainLength;
 #[cfg(test)]
 use crate::store::Role;
 use crate::store::frame::{Place, Seal};
-use crate::store::history::NOT_WORKED_FACT;
+use crate::store::history::{INPUTS_FACT, NOT_WORKED_FACT};
 use crate::store::query::number_of;
 use crate::store::run_dir::RunStamp;
 use crate::store::subject::leaves;
@@ -93,8 +93,9 @@ impl Summary {
             }
         };
         let metrics = history.all_measured().filter_map(|(name, points)| {
-            let fold =
-                |known, point: &crate::store::Measured| Some(MetricSummary::extend(known, point.step, point.value));
+            let fold = |known, point: &crate::store::Measured| {
+                Some(MetricSummary::extend(known, point.step, point.value, point.at))
+            };
             Some((name.clone(), points.iter().fold(None, fold)?))
         });
         let metrics = metrics.collect();
@@ -125,6 +126,7 @@ impl Summary {
             metrics,
             torn_bytes: history.torn_bytes,
             disk_bytes: run.bytes_on_disk(),
+            inputs: history.facts.get(INPUTS_FACT).cloned(),
         };
         let axes = row.experiments.iter().flat_map(|group| leaves(&group.axes));
         let settings = subject.settings().into_iter().chain(axes).collect();
@@ -160,11 +162,12 @@ impl Summary {
             }
         }
         self.write_run(connection)?;
-        let mut insert = connection.prepare_cached("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)")?;
+        let mut insert = connection.prepare_cached("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
         for (name, metric) in &self.row.metrics {
             let number = |value: f64| (!value.is_nan()).then_some(value);
             let (last, first) = (number(metric.last), number(metric.first));
-            insert.execute(params![id, name.as_str(), last, metric.min, metric.max, first, metric.last_step])?;
+            let (step, at) = (metric.last_step, metric.last_at.map(Timestamp::unix_millis));
+            insert.execute(params![id, name.as_str(), last, metric.min, metric.max, first, step, at])?;
         }
         let Some(Fixed { settings, provenance, lineage }) = &self.fixed else { return Ok(()) };
         for (table, leaves) in [("settings", settings), ("provenance", provenance)] {
@@ -220,6 +223,7 @@ impl Summary {
             ":was_made_for": row.was_made_for_one,
             ":torn_bytes": to_sql(row.torn_bytes),
             ":disk_bytes": to_sql(row.disk_bytes),
+            ":inputs": row.inputs.as_ref().map(to_json),
             ":log_size": self.stamp.log.size,
             ":log_modified_ns": self.stamp.log.modified_ns,
             ":files": self.stamp.files,
@@ -260,18 +264,19 @@ fn take(row: &mut RunRow, event: Event) -> Option<()> {
                 return None;
             }
             row.steps_done = step;
-            measure(row, i64::try_from(step.0).ok()?, metrics.0)?;
+            measure(row, i64::try_from(step.0).ok()?, None, metrics.0)?;
         }
-        Event::Evaluation { step, metrics } => measure(row, i64::try_from(step.0).ok()?, metrics.0)?,
+        Event::Evaluation { step, metrics } => measure(row, i64::try_from(step.0).ok()?, None, metrics.0)?,
         Event::Points { points } => {
             for point in points {
                 row.steps_done = row.steps_done.max(Step(u64::try_from(point.step).unwrap_or(0)));
-                measure(row, point.step, vec![(point.key, point.value)])?;
+                measure(row, point.step, point.at, vec![(point.key, point.value)])?;
             }
         }
         Event::Fact { name, value } => match name.as_str() {
             "parameters" => row.parameters = value.as_u64(),
             "total_steps" if row.total_steps != value.as_u64() => return None,
+            INPUTS_FACT => row.inputs = Some(value),
             NOT_WORKED_FACT => return None,
             _ => {}
         },
@@ -281,13 +286,13 @@ fn take(row: &mut RunRow, event: Event) -> Option<()> {
     Some(())
 }
 
-fn measure(row: &mut RunRow, step: i64, metrics: Vec<(MetricName, f64)>) -> Option<()> {
+fn measure(row: &mut RunRow, step: i64, at: Option<Timestamp>, metrics: Vec<(MetricName, f64)>) -> Option<()> {
     for (name, value) in metrics {
         let known = row.metrics.get(&name).copied();
         if known.is_some_and(|known| known.last_step >= step) {
             return None;
         }
-        row.metrics.insert(name, MetricSummary::extend(known, step, value));
+        row.metrics.insert(name, MetricSummary::extend(known, step, value, at));
     }
     Some(())
 }

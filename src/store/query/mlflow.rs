@@ -8,11 +8,22 @@ use super::tree::{Condition, Kind, Literal, Name, Order, Test, Tree};
 use super::words::{Piece, PieceKind, Words};
 use crate::syntax::Mistake;
 
+/// Where the provenance of a guest has the user that its client named.
+const USER: &str = "client.user";
+
 /// The tree of a filter string.
 ///
 /// # Errors
 /// The first mistake, at its place.
 pub fn read(text: &str) -> Result<Tree<Condition>, Mistake> {
+    read_with(text, of_run)
+}
+
+/// What an attribute is called here, where there is such a one.
+pub type Attributes = fn(&str) -> Option<&'static str>;
+
+/// [`read`] with other attributes.
+pub fn read_with(text: &str, attributes: Attributes) -> Result<Tree<Condition>, Mistake> {
     if text.len() > LONGEST {
         return Err(Mistake::new(0..0, format!("a filter of {} bytes is too long: {LONGEST} are taken", text.len())));
     }
@@ -22,7 +33,7 @@ pub fn read(text: &str) -> Result<Tree<Condition>, Mistake> {
         return Ok(Tree::all());
     }
     loop {
-        parts.push(Tree::Leaf(condition(&mut words)?));
+        parts.push(Tree::Leaf(condition(&mut words, attributes)?));
         let next = words.take()?;
         match next.kind {
             PieceKind::End => return Ok(Tree::and(parts)),
@@ -39,8 +50,37 @@ pub fn read(text: &str) -> Result<Tree<Condition>, Mistake> {
     }
 }
 
-fn condition(words: &mut Words<'_>) -> Result<Condition, Mistake> {
-    let name = name(words)?;
+/// What runs are sorted by: an identifier, then perhaps `ASC` or `DESC`. Whether the largest is the first.
+///
+/// # Errors
+/// The first mistake, at its place.
+pub fn read_order(text: &str) -> Result<(Name, bool), Mistake> {
+    read_order_with(text, of_run)
+}
+
+/// [`read_order`] with other attributes.
+pub fn read_order_with(text: &str, attributes: Attributes) -> Result<(Name, bool), Mistake> {
+    if text.len() > LONGEST {
+        return Err(Mistake::new(0..0, format!("a key of {} bytes is too long: {LONGEST} are taken", text.len())));
+    }
+    let mut words = Words::new(text);
+    let name = name(&mut words, attributes)?;
+    if name.kind == Some(Kind::Tag) {
+        return Err(Mistake::new(name.span, "runs are not sorted by tags here"));
+    }
+    let next = words.take()?;
+    let is_reversed = match next.kind {
+        PieceKind::End => return Ok((name, false)),
+        _ if next.is_word("desc") => true,
+        _ if next.is_word("asc") => false,
+        _ => return Err(expected(&next, "`ASC` or `DESC`")),
+    };
+    let end = words.take()?;
+    if end.kind == PieceKind::End { Ok((name, is_reversed)) } else { Err(expected(&end, "nothing more")) }
+}
+
+fn condition(words: &mut Words<'_>, attributes: Attributes) -> Result<Condition, Mistake> {
+    let name = name(words, attributes)?;
     let next = words.take()?;
     let (test, is_negated) = match next.text {
         "=" | "==" if next.kind == PieceKind::Sign => (Test::Compare(Order::Equal, value(words)?), false),
@@ -51,7 +91,8 @@ fn condition(words: &mut Words<'_>) -> Result<Condition, Mistake> {
         ">=" => (Test::Compare(Order::GreaterOrEqual, value(words)?), false),
         _ => worded(words, &next)?,
     };
-    Ok(Condition { name, test: in_our_words(test), is_negated })
+    let test = in_our_words(&name, test);
+    Ok(Condition { name, test, is_negated })
 }
 
 /// A test that begins with a word.
@@ -100,13 +141,13 @@ fn value(words: &mut Words<'_>) -> Result<Literal, Mistake> {
 }
 
 /// An identifier.
-fn name(words: &mut Words<'_>) -> Result<Name, Mistake> {
+fn name(words: &mut Words<'_>, attributes: Attributes) -> Result<Name, Mistake> {
     let first = words.take()?;
     if first.kind != PieceKind::Word {
         return Err(expected(&first, "an identifier, as in `metrics.loss`"));
     }
     let Some((group, key)) = first.text.split_once('.') else {
-        return attribute(first.text, &first);
+        return attribute(first.text, &first, attributes);
     };
     let kind = match group {
         "metrics" | "metric" => Kind::Metric,
@@ -131,10 +172,10 @@ fn name(words: &mut Words<'_>) -> Result<Name, Mistake> {
     };
     let span = first.span.start..end;
     match (kind, key.as_str()) {
-        (Kind::Attribute, _) => attribute(&key, &Piece { span, ..first }),
+        (Kind::Attribute, _) => attribute(&key, &Piece { span, ..first }, attributes),
         // What the tracking client keeps as tags and this store as labels.
-        (Kind::Tag, "mlflow.runName") => Ok(of_ours("name", span)),
-        (Kind::Tag, "mlflow.note.content") => Ok(of_ours("note", span)),
+        (Kind::Tag, "mlflow.runName") if attributes("run_id").is_some() => Ok(of_ours("name", span)),
+        (Kind::Tag, "mlflow.note.content") if attributes("run_id").is_some() => Ok(of_ours("note", span)),
         _ => Ok(Name { text: key, kind: Some(kind), at: None, span }),
     }
 }
@@ -143,38 +184,51 @@ fn of_ours(name: &str, span: crate::syntax::Span) -> Name {
     Name { text: name.to_owned(), kind: Some(Kind::Attribute), at: None, span }
 }
 
-/// MLflow's attributes under our names.
-fn attribute(text: &str, at: &Piece<'_>) -> Result<Name, Mistake> {
-    let ours = match text {
+/// MLflow's attributes of runs under our names.
+fn of_run(text: &str) -> Option<&'static str> {
+    Some(match text {
         "run_id" => "id",
         "run_name" | "run name" => "name",
+        "user_id" => USER,
         "status" => "state",
         "start_time" | "created" | "Created" => "started",
         "end_time" => "ended",
-        _ => {
-            let mistake = Mistake::new(at.span.clone(), format!("runs have no attribute `{text}` here"));
-            return Err(mistake.help("they have run_id, run_name, status, start_time and end_time"));
-        }
+        _ => return None,
+    })
+}
+
+fn attribute(text: &str, at: &Piece<'_>, attributes: Attributes) -> Result<Name, Mistake> {
+    let Some(ours) = attributes(text) else {
+        let mistake = Mistake::new(at.span.clone(), format!("there is no attribute `{text}` here"));
+        return Err(mistake.help(
+            "runs have run_id, run_name, user_id, status, start_time and end_time; experiments name, experiment_id, \
+             creation_time and last_update_time",
+        ));
     };
-    Ok(of_ours(ours, at.span.clone()))
+    let name = of_ours(ours, at.span.clone());
+    Ok(if ours == USER { Name { kind: Some(Kind::Provenance), ..name } } else { name })
 }
 
 /// The words that MLflow has for states, in ours.
-fn in_our_words(test: Test) -> Test {
+fn in_our_words(name: &Name, test: Test) -> Test {
     let ours = |literal: Literal| {
-        let text = match literal.text.as_str() {
-            "FINISHED" => "finished",
-            "FAILED" => "failed",
-            "RUNNING" => "running",
-            "SCHEDULED" => "planned",
-            "KILLED" => "interrupted",
-            _ => return literal,
+        let names: &[&str] = match literal.text.as_str() {
+            "FINISHED" => &["finished"],
+            "FAILED" => &["failed"],
+            "RUNNING" => &["running"],
+            "SCHEDULED" => &["planned"],
+            "KILLED" => &["interrupted", "stopped", "lost"],
+            _ => return vec![literal],
         };
-        Literal { text: text.to_owned(), ..literal }
+        names.iter().map(|name| Literal { text: (*name).to_owned(), ..literal.clone() }).collect()
     };
     match test {
-        Test::Compare(order, literal) => Test::Compare(order, ours(literal)),
-        Test::OneOf(literals) => Test::OneOf(literals.into_iter().map(ours).collect()),
+        _ if name.text != "state" || name.kind != Some(Kind::Attribute) => test,
+        Test::Compare(Order::Equal, literal) => match &ours(literal)[..] {
+            [one] => Test::Compare(Order::Equal, one.clone()),
+            several => Test::OneOf(several.to_vec()),
+        },
+        Test::OneOf(literals) => Test::OneOf(literals.into_iter().flat_map(ours).collect()),
         other => other,
     }
 }
@@ -219,12 +273,23 @@ mod tests {
             ("metrics.a = 1 metrics.b", "metrics.b"),
             ("params.a = unquoted", "unquoted"),
             ("nothing.a = 1", "nothing.a"),
-            ("user_id = 'x'", "user_id"),
+            ("artifact_uri = 'x'", "artifact_uri"),
             ("metrics. a = 1", "a"),
             ("tags.a is 3", "3"),
             ("(metrics.a = 1)", "("),
         ] {
             assert_eq!(&text[read(text).unwrap_err().span], at, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_to_sort_by_are_read() {
+        let read = |text: &str| read_order(text).map(|(name, is_reversed)| (name.text, is_reversed));
+        assert_eq!(read("metrics.`val loss` DESC"), Ok(("val loss".to_owned(), true)));
+        assert_eq!(read("attributes.start_time asc"), Ok(("started".to_owned(), false)));
+        assert_eq!(read("params.lr"), Ok(("lr".to_owned(), false)));
+        for wrong in ["", "metrics.a up", "metrics.a DESC b", "tags.a", "nothing.a"] {
+            assert!(read(wrong).is_err(), "{wrong}");
         }
     }
 

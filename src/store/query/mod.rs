@@ -3,6 +3,7 @@
 //! [`read`] and [`mlflow`] read the two grammars into a [`Tree`] of [`Condition`]s; [`resolve`] finds out what their names
 //! and [`value`]s mean in a store. The index answers the resolved tree in SQL.
 
+mod experiments;
 mod mlflow;
 mod read;
 mod resolve;
@@ -10,6 +11,7 @@ mod tree;
 mod value;
 mod words;
 
+pub use experiments::ExperimentFilter;
 pub(super) use resolve::{Aggregate, Attribute, Check, Field, Known, Values};
 pub(super) use tree::{Condition, Name, Tree};
 #[cfg(test)]
@@ -31,8 +33,10 @@ pub struct RunQuery {
     /// The first so many; `None`: all.
     pub limit: Option<usize>,
     pub trash: Trash,
-    /// What they are sorted by, and whether the largest is the first.
-    order: Option<(Name, bool)>,
+    /// What they are sorted by, first to last, and whether the largest is the first.
+    order: Vec<(Name, bool)>,
+    /// Whether a name means itself alone, and one that no run has is no mistake.
+    is_exact: bool,
     now: Timestamp,
 }
 
@@ -51,7 +55,15 @@ pub enum Trash {
 impl Default for RunQuery {
     fn default() -> Self {
         let now = Timestamp::from_unix_millis(0);
-        Self { text: String::new(), tree: Tree::all(), limit: None, trash: Trash::Without, order: None, now }
+        Self {
+            text: String::new(),
+            tree: Tree::all(),
+            limit: None,
+            trash: Trash::Without,
+            order: Vec::new(),
+            is_exact: false,
+            now,
+        }
     }
 }
 
@@ -67,14 +79,34 @@ impl RunQuery {
         Ok(query)
     }
 
-    /// Reads a filter string of MLflow.
+    /// Reads a filter string of MLflow, and what it sorts by: `metrics.loss DESC`. Names mean themselves before
+    /// anything else there, and no run need have what they name.
     ///
     /// # Errors
     /// [`StoreError::Query`] for the first mistake, at its place.
-    pub fn of_mlflow(text: &str, now: Timestamp) -> Result<Self, StoreError> {
-        let query = Self { text: text.to_owned(), now, ..Self::default() };
+    pub fn of_mlflow(text: &str, order: &[String], now: Timestamp) -> Result<Self, StoreError> {
+        let query = Self { text: text.to_owned(), is_exact: true, now, ..Self::default() };
         let tree = mlflow::read(text).map_err(|mistake| query.wrong(mistake))?;
-        Ok(Self { tree, ..query })
+        let key = |key: &String| {
+            let wrong = |mistake| StoreError::Query { text: key.clone(), mistake: Box::new(mistake) };
+            mlflow::read_order(key).map_err(wrong)
+        };
+        let order = order.iter().map(key).collect::<Result<_, _>>()?;
+        Ok(Self { tree, order, ..query })
+    }
+
+    /// Those of any of these experiments alone; with the empty name, those of none too.
+    #[must_use]
+    pub fn within_experiments(self, names: &[&str]) -> Self {
+        let named: Vec<&str> = names.iter().copied().filter(|name| !name.is_empty()).collect();
+        let mut any = Vec::new();
+        if !named.is_empty() {
+            any.push(read::equal("experiment", &named));
+        }
+        if named.len() < names.len() {
+            any.push(read::lacking("experiment"));
+        }
+        Self { tree: Tree::and(vec![Tree::or(any), self.tree]), ..self }
     }
 
     /// The runs of a specification, as it is stored or as this program would plan it.
@@ -106,7 +138,7 @@ impl RunQuery {
     #[must_use]
     pub fn sorted_by(self, key: &str) -> Self {
         let (key, is_reversed) = key.strip_prefix('-').map_or((key, false), |key| (key, true));
-        let order = Some((name_of(key), is_reversed));
+        let order = vec![(name_of(key), is_reversed)];
         Self { order, ..self }
     }
 
@@ -139,8 +171,12 @@ impl RunQuery {
         &self.tree
     }
 
-    pub(super) fn order(&self) -> Option<(&Name, bool)> {
-        self.order.as_ref().map(|(name, is_reversed)| (name, *is_reversed))
+    pub(super) fn order(&self) -> &[(Name, bool)] {
+        &self.order
+    }
+
+    pub(super) fn is_exact(&self) -> bool {
+        self.is_exact
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -244,7 +280,7 @@ mod tests {
     #[test]
     fn a_key_to_sort_by_may_be_reversed_and_of_a_step() {
         let query = RunQuery::default().sorted_by("-valid/mlm_loss.at(100)");
-        let (name, is_reversed) = query.order().unwrap();
-        assert_eq!((name.text.as_str(), name.at, is_reversed), ("valid/mlm_loss", Some(100), true));
+        let [(name, is_reversed)] = query.order() else { panic!("there is one key") };
+        assert_eq!((name.text.as_str(), name.at, *is_reversed), ("valid/mlm_loss", Some(100), true));
     }
 }

@@ -335,6 +335,12 @@ pub fn equal(name: &str, values: &[&str]) -> Tree<Condition> {
     Tree::Leaf(Condition { name, test: Test::OneOf(values.iter().map(literal).collect()), is_negated: false })
 }
 
+/// A query of one condition, for programs: the run has no `name`.
+pub fn lacking(name: &str) -> Tree<Condition> {
+    let name = Name { text: name.to_owned(), kind: Some(Kind::Attribute), at: None, span: 0..0 };
+    Tree::Leaf(Condition { name, test: Test::Exists, is_negated: true })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -161,6 +161,8 @@ pub struct Known {
     /// The run that a person started last.
     pub latest: Option<RunId>,
     pub now: Option<Timestamp>,
+    /// Whether a name means itself alone, and one that no run has is no mistake: nothing fulfils what is asked of it.
+    pub is_exact: bool,
 }
 
 impl Known {
@@ -177,7 +179,11 @@ impl Known {
         }
         if name.kind == Some(Kind::Tag) {
             let tree = key_of_tag(name, test)?;
-            return Ok(if *is_negated { Tree::not(tree) } else { tree });
+            return Ok(match (*is_negated, test) {
+                (false, _) => tree,
+                (true, Test::Exists) => Tree::not(tree),
+                (true, _) => Tree::And(vec![key_of_tag(name, &Test::Exists)?, Tree::not(tree)]),
+            });
         }
         let field = self.field(name)?;
         let tree = match test {
@@ -220,6 +226,15 @@ impl Known {
             None => prefixed(&name.text),
         };
         let wants = |wanted| kind.is_none_or(|kind| kind == wanted);
+        match kind {
+            Some(Kind::Metric) if self.is_exact => return Ok(Field::Metric(text.to_owned(), Aggregate::Last)),
+            Some(Kind::Setting) if self.is_exact => {
+                let keys = named(&self.settings, text);
+                return Ok(Field::Setting(if keys.is_empty() { vec![text.to_owned()] } else { keys }));
+            }
+            Some(Kind::Provenance) if self.is_exact => return Ok(Field::Provenance(vec![text.to_owned()])),
+            _ => {}
+        }
         if name.at.is_some() {
             return self.metric(text, name.at).ok_or_else(|| self.unknown(text, Some(Kind::Metric), &name.span));
         }
@@ -403,7 +418,8 @@ impl Known {
                         (Attribute::Id, Some(latest)) if text == "latest" => latest.to_string(),
                         _ => text.to_lowercase(),
                     };
-                    let is_whole = id.len() == if *attribute == Attribute::Id { RunId::LEN } else { 64 };
+                    let length = if *attribute == Attribute::Id { RunId::LEN } else { 64 };
+                    let is_whole = self.is_exact || id.len() == length;
                     let check = if is_whole { Check::Is(field.clone(), id) } else { Check::Begins(field.clone(), id) };
                     only_equal(Tree::Leaf(check))
                 }
@@ -424,12 +440,22 @@ impl Known {
                     exactly(value::seconds(text)).ok_or_else(|| wrong("a time such as 90, \"5 min\" or \"2 h\""))
                 }
                 Holds::Bytes => exactly(value::bytes(text)).ok_or_else(|| wrong("a size such as \"500 MB\"")),
+                Holds::Moment if self.is_exact => {
+                    exactly(value::number(text)).ok_or_else(|| wrong("a time in milliseconds since 1970"))
+                }
                 Holds::Moment => {
                     let now = self.now.unwrap_or(Timestamp::from_unix_millis(0));
                     let moment = value::moment(text, now).map(within);
                     moment.ok_or_else(|| wrong("a moment such as 2026-01-31, \"2026-01-31 09:30\" or \"2 days ago\""))
                 }
             },
+            Field::Setting(keys)
+                if self.is_exact
+                    && order != Order::Equal
+                    && !keys.iter().any(|key| self.settings.contains_key(key)) =>
+            {
+                Ok(Tree::Or(Vec::new()))
+            }
             Field::Setting(keys) => compare_key(field, keys, &self.settings, (order, literal, name), within),
             Field::Provenance(keys) => compare_key(field, keys, &self.provenance, (order, literal, name), within),
         }
@@ -572,6 +598,7 @@ mod tests {
             runs: ["7h2kq9xw", "7h3aaaaa", "bb000000"].map(|id| id.parse().unwrap()).to_vec(),
             latest: Some("bb000000".parse().unwrap()),
             now: Some("2026-01-31T09:30:00Z".parse().unwrap()),
+            is_exact: false,
         }
     }
 

@@ -59,7 +59,6 @@ impl<T> Tree<T> {
     }
 
     /// Whether it holds, where that is known of its leaves: the definition, which SQL is held against.
-    #[cfg(test)]
     pub fn holds(&self, is_true: &impl Fn(&T) -> bool) -> bool {
         match self {
             Self::And(parts) => parts.iter().all(|part| part.holds(is_true)),

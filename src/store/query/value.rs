@@ -196,7 +196,6 @@ impl Pattern {
     }
 
     /// Whether a text is like it: the definition, which SQL is held against.
-    #[cfg(test)]
     pub fn matches(&self, text: &str) -> bool {
         let text: Vec<char> = match self.ignore_case {
             true => text.chars().map(|c| c.to_ascii_lowercase()).collect(),

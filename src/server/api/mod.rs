@@ -1,0 +1,68 @@
+//! Our own interface, under `/api/v1`: small, stable, and described by itself in `openapi.json`. It gives what the commands
+//! print with `--json`, and the series of a run at any zoom, and tells what changes.
+
+mod changes;
+mod openapi;
+mod runs;
+mod series;
+
+pub use changes::Changes;
+
+use super::App;
+use super::fault::Fault;
+use super::http::{Reply, Request};
+use super::routes::{Access, Route, Takes};
+use hyper::Method;
+
+/// What programs call.
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: Method::GET,
+        pattern: "/health",
+        access: Access::Open,
+        takes: Takes::Nothing,
+        handler: health,
+        about: "whether the server answers",
+        asks: &[],
+    },
+    Route::get("/api/v1/openapi.json", openapi::get, "this description"),
+    Route::asked(
+        "/api/v1/runs",
+        runs::list,
+        "the runs that a query finds, as `ablate list --json` has them, a page at a time",
+        &[
+            ("query", "as `ablate list` takes it; all runs where it is missing"),
+            ("sort", "a key, the smallest first; with `-` before it the largest"),
+            ("limit", "runs of a page, 1 to 10000; 100 where it is missing"),
+            ("after", "`next` of the page before"),
+        ],
+    ),
+    Route::get("/api/v1/runs/{id}", runs::one, "everything about a run but its series, as `ablate show --json` has it"),
+    Route::asked(
+        "/api/v1/runs/{id}/series",
+        runs::series,
+        "series of a run: exact where they are short, else in buckets with their exact extrema",
+        &[
+            ("metric", "a metric, as often as several are wanted; all where it is missing"),
+            ("from", "the first step of the range"),
+            ("to", "the last step of the range"),
+            ("points", "points or buckets at most, 1 to 100000; 1000 where it is missing"),
+        ],
+    ),
+    Route::asked(
+        "/api/v1/compare",
+        runs::compare,
+        "the comparison of the runs that a query finds, as `ablate compare --json` has it",
+        &[("query", "which runs"), ("metric", "the metric that decides")],
+    ),
+    Route::asked(
+        "/api/v1/changes",
+        changes::stream,
+        "a stream of server-sent events: each run that changed, as the list has it",
+        &[("since", "the id of an event, to go on after it, where the header Last-Event-ID cannot be sent")],
+    ),
+];
+
+fn health(_: &App, _: Request) -> Result<Reply, Fault> {
+    Ok(Reply::new(hyper::StatusCode::OK, "text/plain; charset=utf-8", "OK"))
+}

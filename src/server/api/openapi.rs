@@ -1,0 +1,104 @@
+//! The description of our own interface in OpenAPI 3.1, made from the table of routes itself: it cannot speak of a line that
+//! is not there, nor leave one out.
+
+use serde_json::{Map, Value, json};
+
+use super::super::App;
+use super::super::fault::Fault;
+use super::super::http::{Reply, Request};
+use super::super::routes::{self, Access, Route};
+
+/// Where our own interface begins.
+const OURS: &str = "/api/v1/";
+
+/// The description.
+pub fn get(_: &App, _: Request) -> Result<Reply, Fault> {
+    Ok(Reply::json(&description()))
+}
+
+/// The description of every line under `/api/v1`.
+pub fn description() -> Value {
+    let mut paths = Map::new();
+    for route in routes::all().filter(|route| route.pattern.starts_with(OURS)) {
+        let path = paths.entry(route.pattern.to_owned()).or_insert_with(|| json!({}));
+        path[route.method.as_str().to_ascii_lowercase()] = operation(route);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ablate",
+            "version": "1",
+            "description": "Runs of a store, for programs. Fields are added in time, and none changes its meaning. A number \
+                            that is not finite is the string \"NaN\", \"Infinity\" or \"-Infinity\".",
+        },
+        "security": [{}, { "token": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "schemas": { "Fault": {
+                "type": "object",
+                "required": ["error_code", "message"],
+                "properties": { "error_code": { "type": "string" }, "message": { "type": "string" } },
+            } },
+        },
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let in_path = route.pattern.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path =
+        in_path.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
+    let in_query = route.asks.iter().map(
+        |(name, about)| json!({ "name": name, "in": "query", "description": about, "schema": { "type": "string" } }),
+    );
+    let kind = if route.pattern.ends_with("/changes") { "text/event-stream" } else { "application/json" };
+    let fault = json!({ "$ref": "#/components/schemas/Fault" });
+    json!({
+        "summary": route.about,
+        "operationId": route.pattern.trim_start_matches(OURS).replace(['{', '}'], "").replace('/', "_"),
+        "x-access": match route.access {
+            Access::Open => "open",
+            Access::Read | Access::Page => "read",
+            Access::Write => "write",
+        },
+        "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
+        "responses": {
+            "200": { "description": "the answer", "content": { kind: {} } },
+            "default": { "description": "why not", "content": { "application/json": { "schema": fault } } },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The description and the table speak of the same.
+    #[test]
+    fn the_description_is_of_the_table() {
+        let description = description();
+        let described = description["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        });
+        let ours = routes::all().filter(|route| route.pattern.starts_with("/api/v1/"));
+        let ours: BTreeSet<String> = ours.map(|route| format!("{} {}", route.method, route.pattern)).collect();
+        assert_eq!(described.collect::<BTreeSet<_>>(), ours);
+        assert!(ours.len() >= 6, "{ours:?}");
+        let ids: Vec<&str> = description["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|methods| methods.as_object().unwrap().values())
+            .map(|operation| operation["operationId"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+        for route in routes::all().filter(|route| route.pattern.starts_with("/api/v1/")) {
+            let operation = &description["paths"][route.pattern]["get"];
+            let named = operation["parameters"].as_array().unwrap().iter();
+            let names: Vec<&str> = named.map(|parameter| parameter["name"].as_str().unwrap()).collect();
+            assert!(route.asks.iter().all(|(name, _)| names.contains(name)), "{}", route.pattern);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A series at any zoom: as it is where it is short, and else in buckets of steps that keep the exact extrema, so that no
+//! peak is lost that a reader could have seen.
+
+use serde::Serialize;
+
+use crate::store::Measured;
+
+/// A metric's values over a range of steps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Series {
+    /// Points of the whole series, and of the range.
+    pub points: usize,
+    pub in_range: usize,
+    /// Steps of the whole series: the first and the last; absent when it is empty.
+    pub first_step: Option<i64>,
+    pub last_step: Option<i64>,
+    /// Each point of the range, where there are no more than were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<Points>,
+    /// Buckets of the range, where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<Buckets>,
+}
+
+/// Points by column.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Points {
+    pub steps: Vec<i64>,
+    pub values: Vec<f64>,
+}
+
+/// Buckets by column: each holds the points from one step to another, and the next begins after it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Buckets {
+    pub from: Vec<i64>,
+    pub to: Vec<i64>,
+    pub first: Vec<f64>,
+    pub last: Vec<f64>,
+    /// The extrema of the values that are numbers, infinite ones included; `null` where none is.
+    pub min: Vec<Option<f64>>,
+    pub max: Vec<Option<f64>>,
+    pub points: Vec<usize>,
+    /// Points that are not a number.
+    pub nans: Vec<usize>,
+}
+
+/// What is shown of `all`, whose steps rise, from step `from` to step `to`, in no more than `most` points or buckets.
+///
+/// Buckets are of equal width in steps, as the pixels of a chart are.
+pub fn zoomed(all: &[Measured], from: Option<i64>, to: Option<i64>, most: usize) -> Series {
+    let start = from.map_or(0, |from| all.partition_point(|point| point.step < from));
+    let end = to.map_or(all.len(), |to| all.partition_point(|point| point.step <= to));
+    let range = &all[start.min(end)..end];
+    let series = Series {
+        points: all.len(),
+        in_range: range.len(),
+        first_step: all.first().map(|point| point.step),
+        last_step: all.last().map(|point| point.step),
+        ..Series::default()
+    };
+    if range.len() <= most {
+        let (steps, values) = range.iter().map(|point| (point.step, point.value)).unzip();
+        return Series { exact: Some(Points { steps, values }), ..series };
+    }
+    Series { buckets: Some(bucketed(range, most)), ..series }
+}
+
+fn bucketed(range: &[Measured], most: usize) -> Buckets {
+    let (first, last) = (i128::from(range[0].step), i128::from(range[range.len() - 1].step));
+    let width = ((last - first) / most as i128 + 1).max(1);
+    let mut buckets = Buckets::default();
+    let number = |point: &Measured| (i128::from(point.step) - first) / width;
+    for points in range.chunk_by(|a, b| number(a) == number(b)) {
+        let numbers = || points.iter().map(|point| point.value).filter(|value| !value.is_nan());
+        let (head, tail) = (&points[0], &points[points.len() - 1]);
+        buckets.from.push(head.step);
+        buckets.to.push(tail.step);
+        buckets.first.push(head.value);
+        buckets.last.push(tail.value);
+        buckets.min.push(numbers().min_by(f64::total_cmp));
+        buckets.max.push(numbers().max_by(f64::total_cmp));
+        buckets.points.push(points.len());
+        buckets.nans.push(points.len() - numbers().count());
+    }
+    buckets
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_series() -> impl Strategy<Value = Vec<Measured>> {
+        let value = prop_oneof![8 => -9.0..9.0, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)];
+        prop::collection::btree_map(prop_oneof![9 => -50i64..200, 1 => any::<i64>()], value, 0..120)
+            .prop_map(|points| points.into_iter().map(|(step, value)| Measured { step, value, at: None }).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Every point of the range is in one bucket, in order, and the bucket says its extremes: by looking at each.
+        #[test]
+        fn buckets_are_what_is_in_them(all in any_series(), a in -60i64..210, b in -60i64..210, most in 1usize..40) {
+            let series = zoomed(&all, Some(a), Some(b), most);
+            let range: Vec<&Measured> = all.iter().filter(|point| (a..=b).contains(&point.step)).collect();
+            prop_assert_eq!((series.points, series.in_range), (all.len(), range.len()));
+            if let Some(points) = &series.exact {
+                prop_assert!(range.len() <= most);
+                prop_assert_eq!(&points.steps, &range.iter().map(|point| point.step).collect::<Vec<_>>());
+            }
+            let Some(buckets) = series.buckets else { return Ok(()) };
+            prop_assert!(range.len() > most && buckets.from.len() <= most);
+            prop_assert_eq!(buckets.points.iter().sum::<usize>(), range.len());
+            for at in 0..buckets.from.len() {
+                let (from, to) = (buckets.from[at], buckets.to[at]);
+                prop_assert!(from <= to && (at == 0 || buckets.to[at - 1] < from));
+                let inside: Vec<f64> = range.iter().filter(|p| (from..=to).contains(&p.step)).map(|p| p.value).collect();
+                prop_assert_eq!(inside.len(), buckets.points[at]);
+                let numbers: Vec<f64> = inside.iter().copied().filter(|value| !value.is_nan()).collect();
+                prop_assert_eq!(inside.len() - numbers.len(), buckets.nans[at]);
+                prop_assert_eq!(buckets.min[at].is_some(), !numbers.is_empty());
+                for (found, is_beaten) in [(buckets.min[at], f64::lt as fn(&f64, &f64) -> bool), (buckets.max[at], f64::gt)] {
+                    let Some(found) = found else { continue };
+                    prop_assert!(numbers.contains(&found) && !numbers.iter().any(|value| is_beaten(value, &found)));
+                }
+                prop_assert_eq!(buckets.first[at].to_bits(), inside[0].to_bits());
+                prop_assert_eq!(buckets.last[at].to_bits(), inside[inside.len() - 1].to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn a_peak_of_one_step_is_seen_from_afar() {
+        let value = |step| if step == 654_321 { 99.0 } else { 1.0 };
+        let all: Vec<Measured> = (0..1_000_000).map(|step| Measured { step, value: value(step), at: None }).collect();
+        let buckets = zoomed(&all, None, None, 800).buckets.unwrap();
+        assert_eq!(buckets.max.iter().filter(|max| **max == Some(99.0)).count(), 1);
+        assert!(buckets.min.iter().all(|min| *min == Some(1.0)) && buckets.from.len() > 790);
+    }
+}

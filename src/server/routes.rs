@@ -1,0 +1,171 @@
+//! The table of everything that can be asked, made of the tables of the parts: a request that finds no line in it finds
+//! nothing, and there is no other way to a handler.
+
+use hyper::Method;
+
+use super::App;
+use super::fault::{Code, Fault};
+use super::http::{Reply, Request};
+use super::wire::decoded;
+use super::{api, mlflow};
+
+/// The tables, in the order in which they are looked through.
+const TABLES: &[&[Route]] = &[mlflow::ROUTES, api::ROUTES];
+
+/// A line of the table.
+#[derive(Debug)]
+pub struct Route {
+    pub method: Method,
+    /// `/runs/{id}/series`; a last `{path*}` is any number of parts.
+    pub pattern: &'static str,
+    pub access: Access,
+    pub takes: Takes,
+    pub handler: Handler,
+    /// What it does, in a few words.
+    pub about: &'static str,
+    /// What can be asked in the address, and what it means; told of our own interface alone.
+    pub asks: &'static [(&'static str, &'static str)],
+}
+
+/// What answers.
+pub type Handler = fn(&App, Request) -> Result<Reply, Fault>;
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody who reaches the server: it says nothing about runs.
+    Open,
+    Read,
+    /// Changes something: not in a server that only shows.
+    Write,
+    /// A page, which may be opened from elsewhere.
+    Page,
+}
+
+/// What is read of the body before the handler is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    Nothing,
+    Json,
+    /// The handler reads the body as it arrives.
+    Pieces,
+}
+
+impl Route {
+    /// A line that reads.
+    pub const fn get(pattern: &'static str, handler: Handler, about: &'static str) -> Self {
+        Self { method: Method::GET, pattern, access: Access::Read, takes: Takes::Nothing, handler, about, asks: &[] }
+    }
+
+    /// A line that reads what the address asks for.
+    pub const fn asked(
+        pattern: &'static str,
+        handler: Handler,
+        about: &'static str,
+        asks: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self { method: Method::GET, pattern, access: Access::Read, takes: Takes::Nothing, handler, about, asks }
+    }
+
+    /// A line that is told in JSON what to look for.
+    pub const fn search(pattern: &'static str, handler: Handler, about: &'static str) -> Self {
+        Self { method: Method::POST, pattern, access: Access::Read, takes: Takes::Json, handler, about, asks: &[] }
+    }
+
+    /// A line that is told in JSON what to change.
+    pub const fn post(pattern: &'static str, handler: Handler, about: &'static str) -> Self {
+        Self { method: Method::POST, pattern, access: Access::Write, takes: Takes::Json, handler, about, asks: &[] }
+    }
+
+    /// What the names of the pattern stand for in a path; `None` where the path is another.
+    fn names(&self, path: &str) -> Option<Result<Vec<String>, Fault>> {
+        let mut names = Vec::new();
+        let mut rest = path.strip_prefix('/');
+        for part in self.pattern.strip_prefix('/')?.split('/') {
+            let whole = rest?;
+            if part.ends_with("*}") {
+                names.push(whole);
+                rest = None;
+                continue;
+            }
+            let (here, after) = whole.split_once('/').map_or((whole, None), |(here, after)| (here, Some(after)));
+            match part.starts_with('{') {
+                true if here.is_empty() => return None,
+                true => names.push(here),
+                false if part != here => return None,
+                false => {}
+            }
+            rest = after;
+        }
+        rest.is_none().then(|| names.into_iter().map(|name| decoded(name, false)).collect())
+    }
+}
+
+/// Every line there is.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    TABLES.iter().copied().flatten()
+}
+
+/// The line of a request, and what the names in its pattern stand for.
+///
+/// # Errors
+/// When there is none, or only for other methods.
+pub fn find(method: &Method, path: &str) -> Result<(&'static Route, Vec<String>), Fault> {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    let mut is_known = false;
+    for route in all() {
+        let Some(names) = route.names(path) else { continue };
+        if route.method == *method {
+            return Ok((route, names?));
+        }
+        is_known = true;
+    }
+    Err(match is_known {
+        true => Fault::new(Code::MethodNotAllowed, "this address takes another method"),
+        false => Fault::new(Code::EndpointNotFound, "there is nothing at this address"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_path_finds_its_line() {
+        let names = |pattern: &'static str, path: &str| {
+            let route = Route::get(pattern, |_, _| Ok(Reply::empty()), "");
+            route.names(path).map(|names| names.map_err(|fault| fault.code))
+        };
+        let some = |names: &[&str]| Some(Ok(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()));
+        assert_eq!(names("/a/b", "/a/b"), some(&[]));
+        assert_eq!(names("/runs/{id}/x", "/runs/q%20r/x"), some(&["q r"]));
+        assert_eq!(names("/f/{path*}", "/f/a/b%2Fc"), some(&["a/b/c"]));
+        assert_eq!(names("/f/{path*}", "/f/"), some(&[""]));
+        assert_eq!(names("/f/{id}", "/f/%ff"), Some(Err(Code::BadRequest)));
+        for other in ["/a", "/a/b/", "/a/b/c", "a/b", "", "//a/b"] {
+            assert_eq!(names("/a/b", other), None, "{other}");
+        }
+        assert_eq!(names("/f/{path*}", "/f"), None);
+        assert_eq!(names("/runs/{id}", "/runs/"), None);
+    }
+
+    /// What changes something is no GET, and no line hides another.
+    #[test]
+    fn the_table_keeps_its_rules() {
+        let mut seen = BTreeSet::new();
+        for route in all() {
+            assert!(seen.insert((route.method.to_string(), route.pattern)), "{} is there twice", route.pattern);
+            assert!(route.method != Method::GET || route.access != Access::Write, "{} changes by GET", route.pattern);
+            assert!(route.method == Method::GET || route.takes != Takes::Nothing || route.method == Method::DELETE);
+            assert!(!route.about.is_empty() && route.pattern.starts_with('/'), "{}", route.pattern);
+            let example = route.pattern.replace('{', "").replace("*}", "").replace('}', "");
+            let (found, _) = find(&route.method, &example).unwrap();
+            assert_eq!(found.pattern, route.pattern);
+        }
+        assert!(seen.len() > 40, "{}", seen.len());
+        let openly: Vec<&str> = all().filter(|route| route.access == Access::Open).map(|route| route.pattern).collect();
+        assert_eq!(openly, ["/health"]);
+    }
+}
