@@ -8,7 +8,6 @@ mod columns;
 mod commands;
 mod context;
 mod error;
-mod format;
 mod printer;
 mod progress;
 mod table;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::format;
 use super::printer::{Printer, Stream, Style};
 use crate::clock::Stopwatch;
+use crate::report::format;
 use crate::runner::execute::{SweepEvent, Task, TaskOutcome};
 use crate::runner::progress::Progress;
 

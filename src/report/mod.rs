@@ -17,6 +17,7 @@ pub mod estimate;
 pub mod explanation;
 pub mod find;
 pub mod floors;
+pub mod format;
 pub mod json;
 pub mod kept;
 pub mod listing;

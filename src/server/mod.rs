@@ -13,6 +13,7 @@ mod fault;
 mod guard;
 mod http;
 mod mlflow;
+mod page;
 mod reader;
 mod routes;
 #[cfg(test)]

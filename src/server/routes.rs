@@ -7,10 +7,10 @@ use super::App;
 use super::fault::{Code, Fault};
 use super::http::{Reply, Request};
 use super::wire::decoded;
-use super::{api, mlflow};
+use super::{api, mlflow, page};
 
 /// The tables, in the order in which they are looked through.
-const TABLES: &[&[Route]] = &[mlflow::ROUTES, api::ROUTES];
+const TABLES: &[&[Route]] = &[mlflow::ROUTES, api::ROUTES, page::ROUTES];
 
 /// A line of the table.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use serde_json::json;
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::format;
 use crate::cli::table::{Align, table};
 use crate::plan::DeviceKind;
+use crate::report::format;
 use crate::runner::bench::{Measurement, Options, SHAPES, Shape, measure, peak_gflops};
 
 /// What `ablate bench` takes.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::format;
 use crate::cli::printer::Style;
 use crate::clock;
+use crate::report::format;
 use crate::runner::upkeep::collect::{TRASH_DAYS, heirs};
 use crate::store::{Role, RunQuery, RunState, Trash};
 use crate::types::RunId;

@@ -3,11 +3,11 @@
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::report::difference::{Difference, ProvenanceDifference};
 use crate::report::find::find_run;
+use crate::report::format;
 use crate::runner::reproduce::provenance_differences;
 
 /// What `ablate diff` takes.

@@ -3,8 +3,8 @@
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::format;
 use crate::cli::table::{Align, table};
+use crate::report::format;
 use crate::runner::upkeep::usage::{Share, usage};
 
 /// What `ablate du` takes.

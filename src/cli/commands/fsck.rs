@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::format;
 use crate::cli::printer::Style;
+use crate::report::format;
 use crate::runner::upkeep::inspect::{Finding, Inspection, Remedy, inspect, repair};
 use crate::store::Store;
 

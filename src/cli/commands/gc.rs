@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::format;
 use crate::cli::printer::Style;
 use crate::cli::table::{Align, table};
 use crate::clock;
+use crate::report::format;
 use crate::runner::upkeep::collect::{self, Item, Options, Rule, TRASH_DAYS};
 
 /// What `ablate gc` takes.

@@ -4,8 +4,8 @@ use serde_json::Map;
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::format;
 use crate::cli::printer::Style;
+use crate::report::format;
 use crate::store::{Group, Trash};
 
 /// What `ablate group` takes.

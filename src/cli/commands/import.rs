@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::format;
 use crate::cli::printer::Style;
+use crate::report::format;
 use crate::runner::import::{ImportModelError, import_model};
 
 /// What `ablate import` takes.

@@ -2,8 +2,8 @@
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::format;
 use crate::cli::printer::Style;
+use crate::report::format;
 use crate::store::Trash;
 
 /// What `ablate restore` takes.

@@ -3,11 +3,11 @@
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, visible};
-use crate::cli::format;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::clock;
 use crate::report::find::find_run;
+use crate::report::format;
 use crate::report::record::RunRecord;
 use crate::store::{StoredRun, Subject};
 use crate::types::answers::Detail;

@@ -11,7 +11,7 @@ mod tables;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-pub(super) use record::encoded;
+pub use record::encoded;
 
 pub use record::Record;
 
@@ -49,6 +49,19 @@ impl Page<'_> {
     /// # Errors
     /// When a figure cannot be drawn.
     pub fn html(&self) -> Result<String, RenderError> {
+        self.html_with(&html! { script { (PreEscaped(SCRIPT)) } }, None)
+    }
+
+    /// [`html`](Self::html) as a server sends it, which lets no script be within a page and has no files beside it: `script` brings
+    /// [`SCRIPT`] from elsewhere, and `home` is where all runs are.
+    ///
+    /// # Errors
+    /// When a figure cannot be drawn.
+    pub fn html_served(&self, script: &Markup, home: &str) -> Result<String, RenderError> {
+        self.html_with(script, Some(home))
+    }
+
+    fn html_with(&self, script: &Markup, home: Option<&str>) -> Result<String, RenderError> {
         let Self { comparison, record, .. } = *self;
         let summary = summarize(comparison);
         let answer = Answer::of(comparison, &summary);
@@ -83,9 +96,9 @@ impl Page<'_> {
                     title { (comparison.experiment) " \u{2013} ablate" }
                     style { (PreEscaped(STYLE)) (PreEscaped(drawn.style())) }
                 }
-                body {
+                body.served[home.is_some()] {
                     a.skip href="#answer" { "Skip to the answer" }
-                    (contents(&sections))
+                    (contents(&sections, home))
                     main {
                         (answer::header(comparison, &answer, &summary, record))
                         @for section in &sections {
@@ -95,7 +108,7 @@ impl Page<'_> {
                             }
                         }
                     }
-                    script { (PreEscaped(SCRIPT)) }
+                    (script)
                 }
             }
         };
@@ -104,12 +117,13 @@ impl Page<'_> {
 }
 
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+/// Sorts tables, shows a run in every figure at once, enlarges figures.
+pub const SCRIPT: &str = include_str!("page.js");
 
-fn contents(sections: &[Section]) -> Markup {
+fn contents(sections: &[Section], home: Option<&str>) -> Markup {
     html! {
         nav aria-label="Contents" {
-            p.brand { "ablate report" }
+            p.brand { @match home { Some(home) => a href=(home) { "ablate" }, None => "ablate report" } }
             button.theme type="button" hidden { "Dark" }
             ol {
                 li { a href="#answer" { "Answer" } }

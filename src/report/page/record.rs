@@ -143,7 +143,7 @@ fn way(from: &Path, to: &Path) -> Option<String> {
 }
 
 /// A name as part of a link.
-pub(in crate::report) fn encoded(name: &str) -> String {
+pub fn encoded(name: &str) -> String {
     let mut text = String::new();
     for byte in name.bytes() {
         match byte {

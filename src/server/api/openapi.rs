@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::super::App;
 use super::super::fault::Fault;
 use super::super::http::{Reply, Request};
-use super::super::routes::{self, Access, Route};
+use super::super::routes::{self, Access, Route, Takes};
 
 /// Where our own interface begins.
 const OURS: &str = "/api/v1/";
@@ -53,7 +53,7 @@ fn operation(route: &Route) -> Value {
     );
     let kind = if route.pattern.ends_with("/changes") { "text/event-stream" } else { "application/json" };
     let fault = json!({ "$ref": "#/components/schemas/Fault" });
-    json!({
+    let mut operation = json!({
         "summary": route.about,
         "operationId": route.pattern.trim_start_matches(OURS).replace(['{', '}'], "").replace('/', "_"),
         "x-access": match route.access {
@@ -66,7 +66,11 @@ fn operation(route: &Route) -> Value {
             "200": { "description": "the answer", "content": { kind: {} } },
             "default": { "description": "why not", "content": { "application/json": { "schema": fault } } },
         },
-    })
+    });
+    if route.takes == Takes::Json {
+        operation["requestBody"] = json!({ "required": true, "content": { "application/json": {} } });
+    }
+    operation
 }
 
 #[cfg(test)]
@@ -95,7 +99,9 @@ mod tests {
             .collect();
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
         for route in routes::all().filter(|route| route.pattern.starts_with("/api/v1/")) {
-            let operation = &description["paths"][route.pattern]["get"];
+            let method = route.method.as_str().to_ascii_lowercase();
+            let operation = &description["paths"][route.pattern][method.as_str()];
+            assert_eq!(operation.get("requestBody").is_some(), route.takes == Takes::Json, "{}", route.pattern);
             let named = operation["parameters"].as_array().unwrap().iter();
             let names: Vec<&str> = named.map(|parameter| parameter["name"].as_str().unwrap()).collect();
             assert!(route.asks.iter().all(|(name, _)| names.contains(name)), "{}", route.pattern);

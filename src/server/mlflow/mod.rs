@@ -8,7 +8,7 @@ mod batch;
 mod experiments;
 mod history;
 mod run_json;
-mod runs;
+pub mod runs;
 mod search;
 
 use super::http::{Reply, Request};

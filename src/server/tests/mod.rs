@@ -2,6 +2,7 @@
 
 mod clients;
 mod deviations;
+mod pages;
 mod security;
 mod sockets;
 

@@ -4,8 +4,8 @@ use crate::analysis::{
     Comparison, NoImportance, Summary, cautions, importance, luck_in_words, marginal_effects, plus_minus,
 };
 use crate::cli::context::Context;
-use crate::cli::format;
 use crate::cli::table::{Align, table};
+use crate::report::format;
 use crate::report::spelling::p_value;
 use crate::types::metrics::Goal;
 

@@ -1,0 +1,103 @@
+//! The report of any runs, drawn when it is asked for: what `ablate compare QUERY` writes, with links to the runs.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use maud::html;
+
+use super::{View, html_reply, problem};
+use crate::analysis::Comparison;
+use crate::clock;
+use crate::plot::charts::{Choice, standard_figures};
+use crate::report::comparison::{self, Found};
+use crate::report::page::{Page, Record};
+use crate::server::App;
+use crate::server::fault::{Code, Fault};
+use crate::server::http::{Reply, Request};
+use crate::store::RunQuery;
+use crate::types::{MetricName, metrics};
+
+/// The report brings its style with it; its script is one of ours.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The report.
+pub fn compare(app: &App, request: Request) -> Result<Reply, Fault> {
+    let runs = request.asked_all("run");
+    let query = match request.asked("q").map(str::trim).filter(|query| !query.is_empty()) {
+        Some(query) => query.to_owned(),
+        None => of_runs(&runs),
+    };
+    match compared(app, &query, request.asked("metric")) {
+        Err(text) => {
+            let body = html! { h1 { "Nothing to compare" } (problem(&text)) p { a href={ (app.root_path) "/" } { "All runs" } } };
+            Ok(View { title: "Compare", place: "Runs", body }.reply(app))
+        }
+        Ok(comparison) => {
+            let figures = standard_figures(&comparison, &Choice::default());
+            let runs_at = Some(format!("{}/runs", app.root_path));
+            let mut record = Record { drawn_at: Some(clock::now()), runs_at, ..Record::default() };
+            record.ask_runs(&comparison, app.store());
+            let page = Page { comparison: &comparison, figures: &figures, record: &record };
+            let script = format!("{}/assets/report.js?v={}", app.root_path, env!("CARGO_PKG_VERSION"));
+            let home = format!("{}/", app.root_path);
+            let html = page.html_served(&html! { script src=(script) defer {} }, &home);
+            let html = html.map_err(|error| Fault::new(Code::InternalError, error.to_string()))?;
+            Ok(html_reply(html, POLICY))
+        }
+    }
+}
+
+/// A query that finds these runs and no other.
+fn of_runs(runs: &[String]) -> String {
+    let plain = runs.iter().filter(|id| id.chars().all(|c| c.is_ascii_alphanumeric()));
+    plain.map(|id| format!("id = {id}")).collect::<Vec<_>>().join(" or ")
+}
+
+/// The comparison of what a query finds, or why there is none.
+pub fn compared(app: &App, query: &str, metric: Option<&str>) -> Result<Comparison, String> {
+    if query.is_empty() {
+        return Err("choose two runs or more".to_owned());
+    }
+    let query = RunQuery::parse(query, clock::now()).map_err(|error| error.to_string())?;
+    let metric = match metric.filter(|name| !name.is_empty()) {
+        Some(name) => name.parse().map_err(|_| format!("`{name}` is no name of a metric"))?,
+        None => deciding(app, &query)?,
+    };
+    let Found { comparison, .. } =
+        comparison::of_query(&query, &metric, app.store()).map_err(|error| error.to_string())?;
+    let mut parts = comparison::parts(comparison);
+    match (parts.pop(), parts.is_empty()) {
+        (Some(only), true) => Ok(only.comparison),
+        (last, _) => {
+            let names = parts.into_iter().chain(last).map(|part| part.name).collect::<Vec<_>>().join("\n  ");
+            Err(format!("these runs cannot be compared with each other, only within\n  {names}"))
+        }
+    }
+}
+
+/// The metric that decides: what the runs' experiments say, or else what most of the runs have recorded.
+fn deciding(app: &App, query: &RunQuery) -> Result<MetricName, String> {
+    let facts = app.reader.ask(|index| {
+        let rows = index.query(query)?;
+        index.facts(rows)
+    });
+    let facts = facts.map_err(|fault| fault.message)?;
+    let declared = facts.iter().filter_map(|run| run.provenance.get("experiment.metric")?.parse().ok());
+    let declared: BTreeSet<MetricName> = declared.collect();
+    if let (Some(only), 1) = (declared.first(), declared.len()) {
+        return Ok(only.clone());
+    }
+    let usual = metrics::deciding(None).metric_name();
+    let mut counts = BTreeMap::<&MetricName, usize>::new();
+    facts.iter().flat_map(|run| run.row.metrics.keys()).for_each(|name| *counts.entry(name).or_default() += 1);
+    if counts.contains_key(&usual) {
+        return Ok(usual);
+    }
+    // Of those that as many runs have, a held-out one says more.
+    let held_out = |name: &str| name.contains("val") || name.contains("test") || name.contains("eval");
+    let most = counts
+        .into_iter()
+        .max_by_key(|(name, count)| (*count, held_out(name.as_str()), Reverse(name.as_str().to_owned())));
+    Ok(most.map_or(usual, |(name, _)| name.clone()))
+}

@@ -1,0 +1,171 @@
+//! The page: what people look at, as HTML that the server makes.
+//!
+//! Everything that is text or a table is there without a script, and every view is an address, so that a link is a view. The script
+//! draws curves, keeps a view up with the runs, and sends what people say about them ([`labels`]). Style, script and the one
+//! vendored library are inside of the program; nothing is asked of anybody else, and the policy in the answer's head sees to it.
+
+mod compare;
+mod experiments;
+mod labels;
+mod run;
+mod runs;
+
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue};
+use hyper::{Method, StatusCode};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::App;
+use super::fault::Fault;
+use super::http::{Reply, Request};
+use super::routes::{Access, Route, Takes};
+use crate::report::format;
+use crate::report::spelling;
+use crate::store::{Cell, RunState};
+use crate::types::Timestamp;
+
+/// What people open.
+pub const ROUTES: &[Route] = &[
+    page("/", runs::runs, "the runs that a query finds"),
+    page("/runs/{id}", run::run, "everything about a run"),
+    page("/runs/{id}/", run::run, "the same, as reports link to it"),
+    page("/experiments", experiments::list, "all experiments"),
+    page("/experiments/{name}", experiments::one, "the cells of a sweep, and its answer"),
+    page("/compare", compare::compare, "the report of any runs"),
+    page("/assets/{file}", asset, "style, script and chart library"),
+    page("/favicon.ico", icon, "a mark for the browser's tab"),
+    Route::post("/api/v1/labels", labels::change, "changes what people say about runs"),
+];
+
+const fn page(pattern: &'static str, handler: super::routes::Handler, about: &'static str) -> Route {
+    Route { method: Method::GET, pattern, access: Access::Page, takes: Takes::Nothing, handler, about, asks: &[] }
+}
+
+/// Files of the page, their content types.
+const ASSETS: &[(&str, &str, &[u8])] = &[
+    ("page.css", "text/css; charset=utf-8", include_bytes!("page.css")),
+    ("page.js", "text/javascript; charset=utf-8", include_bytes!("page.js")),
+    ("uPlot.js", "text/javascript; charset=utf-8", include_bytes!("vendor/uPlot.iife.min.js")),
+    ("uPlot.css", "text/css; charset=utf-8", include_bytes!("vendor/uPlot.min.css")),
+    ("report.js", "text/javascript; charset=utf-8", crate::report::page::SCRIPT.as_bytes()),
+];
+
+fn asset(_: &App, request: Request) -> Result<Reply, Fault> {
+    let wanted = &request.names[0];
+    let found = ASSETS.iter().find(|(name, ..)| name == wanted);
+    let (_, content_type, bytes) = found.ok_or_else(|| Fault::missing("there is no such file"))?;
+    let reply = Reply::new(StatusCode::OK, content_type, *bytes);
+    // The address names the version, so that a new program is never dressed in an old style.
+    Ok(reply.with(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable")))
+}
+
+fn icon(_: &App, _: Request) -> Result<Reply, Fault> {
+    Ok(Reply::new(StatusCode::OK, "image/svg+xml", ICON))
+}
+
+/// Three bars, of which one was taken away.
+const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><path fill=\"#00619a\" d=\"M1 4h3v11H1zM11 1h4v14h-4z\"/>\
+                    <path fill=\"none\" stroke=\"#a83f00\" stroke-dasharray=\"2\" d=\"M6.5 7.5h3v7h-3z\"/></svg>";
+
+/// What a view is made of.
+struct View<'a> {
+    title: &'a str,
+    /// The entry of the navigation that it belongs to.
+    place: &'a str,
+    body: Markup,
+}
+
+impl View<'_> {
+    /// The whole page.
+    fn reply(self, app: &App) -> Reply {
+        let root = &app.root_path;
+        let asset = |name: &str| format!("{root}/assets/{name}?v={}", env!("CARGO_PKG_VERSION"));
+        let entry = |path: &str, name: &str| {
+            let is_here = name == self.place;
+            html! { a href={ (root) (path) } aria-current=[is_here.then_some("page")] { (name) } }
+        };
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (self.title) " \u{2013} ablate" }
+                    link rel="stylesheet" href=(asset("uPlot.css"));
+                    link rel="stylesheet" href=(asset("page.css"));
+                    script src=(asset("uPlot.js")) defer {}
+                    script src=(asset("page.js")) defer {}
+                }
+                body data-root=(root) data-read-only[app.guard.is_read_only] {
+                    a.skip href="#main" { "Skip to the content" }
+                    header.bar {
+                        a.brand href={ (root) "/" } { "ablate" }
+                        nav aria-label="Views" { (entry("/", "Runs")) (entry("/experiments", "Experiments")) }
+                        span.live hidden { "live" }
+                        button.theme type="button" hidden { "Dark" }
+                    }
+                    main id="main" { (self.body) }
+                }
+            }
+        };
+        html_reply(page.into_string(), POLICY)
+    }
+}
+
+/// Nothing from elsewhere, no script but ours, no frame around it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+fn html_reply(page: String, policy: &'static str) -> Reply {
+    let reply = Reply::new(StatusCode::OK, "text/html; charset=utf-8", page.into_bytes());
+    reply.with(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy))
+}
+
+/// What a key is called in a column's head: its last word, or the one before `kind`.
+fn short(key: &str) -> &str {
+    let key = key.strip_suffix(".kind").unwrap_or(key);
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+/// A part of an address.
+fn encoded(text: &str) -> String {
+    crate::report::page::encoded(text)
+}
+
+/// A run's state, as a word in a colour and a shape of its own.
+fn state(state: RunState) -> Markup {
+    html! { span class={ "state " (state.name()) } { (state.name()) } }
+}
+
+/// Text that somebody typed, in the direction that it has.
+fn typed(text: &str) -> Markup {
+    html! { bdi { (text) } }
+}
+
+fn moment(at: Timestamp, now: Timestamp) -> Markup {
+    html! { time datetime=(at) title=(at) { (format::ago(now.secs_since(at))) } }
+}
+
+/// A value of a table for a person.
+fn cell(cell: Option<&Cell>, now: Timestamp) -> Markup {
+    match cell {
+        None => html! { span.none { "\u{2013}" } },
+        Some(Cell::Text(text)) => typed(&spelling::setting(text)),
+        Some(Cell::Number(number)) => html! { (format::metric(Some(*number))) },
+        Some(Cell::Count(count)) => html! { (format::thousands(*count)) },
+        Some(Cell::Moment(at)) => moment(*at, now),
+        Some(Cell::Seconds(secs)) => html! { (format::duration(*secs)) },
+        Some(Cell::Bytes(bytes)) => html! { (format::si(*bytes as f64)) "B" },
+    }
+}
+
+/// Data for the script: no markup can end it.
+fn data(id: &str, value: &serde_json::Value) -> Markup {
+    let text = value.to_string().replace('<', "\\u003c");
+    html! { script type="application/json" id=(id) { (PreEscaped(text)) } }
+}
+
+/// A box that says what is wrong, in place of what was asked for.
+fn problem(text: &str) -> Markup {
+    html! { pre.problem role="alert" { (text) } }
+}

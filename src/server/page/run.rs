@@ -1,0 +1,322 @@
+//! Everything about one run: its curves, its settings, where it comes from and what became of it.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::{View, data, encoded, moment, problem, state, typed};
+use crate::clock;
+use crate::report::{format, json as spelled, spelling};
+use crate::server::App;
+use crate::server::artifacts::{self, ArtifactPath};
+use crate::server::fault::Fault;
+use crate::server::http::{Reply, Request};
+use crate::store::{Dependent, Measured, RunState, StoredRun, Subject};
+use crate::types::RunId;
+use crate::types::answers::Detail;
+
+/// Buckets of a curve that the page brings with it; each keeps its lowest and its highest point.
+const BUCKETS: usize = 600;
+
+/// Lines of the log's end that are shown.
+const LOG_LINES: usize = 200;
+/// Bytes of it that are read for them, at most.
+const LOG_BYTES: u64 = 64 << 10;
+
+/// The page of a run.
+pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
+    let id = app.run_id(&request.names[0])?;
+    let run = app.store().load(&id)?;
+    let dependents = app.reader.ask(|index| index.dependents(&id))?;
+    let body = html! {
+        (head(app, &run))
+        (curves(&run))
+        (metrics(&run))
+        (settings(&run))
+        (lineage(app, &run, &dependents))
+        (facts(&run))
+        (files(app, &run))
+        (log(&run))
+        (provenance(&run))
+    };
+    let title = run.labels.name.as_deref().unwrap_or(id.as_str());
+    Ok(View { title, place: "Runs", body }.reply(app))
+}
+
+fn head(app: &App, run: &StoredRun) -> Markup {
+    let now = clock::now();
+    let history = &run.history;
+    let experiment = match &run.subject {
+        Subject::Logged(logged) => logged.experiment.clone(),
+        Subject::Planned(_) => run.provenance.pointer("/experiment/name").and_then(Value::as_str).map(str::to_owned),
+    };
+    html! {
+        p.kind {
+            "Run" @if let Some(name) = &experiment { " of " a href={ (app.root_path) "/experiments/" (encoded(name)) } { (typed(name)) } }
+        }
+        h1 data-run=(run.id) {
+            @if let Some(name) = &run.labels.name { (typed(name)) " " }
+            code.id { (run.id) } " " (state(run.state))
+            @if run.labels.is_trashed() { " " span.state.trash { "in the trash" } }
+        }
+        @if let Some(reason) = history.reason() { (problem(reason)) }
+        @for warning in &history.warnings { p.warning { (warning) } }
+        dl.short {
+            @if let Some(at) = history.started_at() { dt { "started" } dd { (moment(at, now)) } }
+            @if let Some(at) = history.ended_at() { dt { "ended" } dd { (moment(at, now)) } }
+            dt { "worked" } dd { (format::duration(history.working_secs())) }
+            @if let Some(step) = last_step(run) { dt { "steps" } dd { (step) } }
+            @match &run.subject {
+                Subject::Planned(_) => { dt { "again" } dd { code.copy { "ablate reproduce " (run.id) } } },
+                Subject::Logged(logged) => { dt { "logged by" } dd { (typed(&logged.by)) } },
+            }
+        }
+        div.labels {
+            span.tags { @for tag in &run.labels.tags { span.tag data-tag=(tag) { (typed(tag)) } " " } }
+            span.bulk hidden {
+                button type="button" data-do="tag" { "Add a tag" }
+                button type="button" data-do="name" { "Rename" }
+                @if run.labels.is_trashed() { button type="button" data-do="restore" { "Restore" } }
+                @else { button type="button" data-do="trash" { "Delete" } }
+            }
+        }
+        form.note {
+            label for="note" { "Note" }
+            textarea id="note" rows="2" dir="auto" readonly { (run.labels.note.as_deref().unwrap_or_default()) }
+            button type="button" data-do="note" hidden { "Save" }
+        }
+    }
+}
+
+/// The last step that anything was recorded of.
+fn last_step(run: &StoredRun) -> Option<i64> {
+    run.history.all_measured().filter_map(|(_, points)| points.iter().map(|point| point.step).max()).max()
+}
+
+/// The points of a metric, thinned to the extremes of each of [`BUCKETS`] parts: what a picture of it needs.
+fn thinned(points: &[Measured]) -> (Vec<i64>, Vec<f64>) {
+    let mut kept: Vec<&Measured> = Vec::new();
+    let size = points.len().div_ceil(BUCKETS).max(1);
+    for bucket in points.chunks(size) {
+        let by = |a: &&Measured, b: &&Measured| a.value.total_cmp(&b.value);
+        let numbers = || bucket.iter().filter(|point| !point.value.is_nan());
+        let extremes = [numbers().min_by(by), numbers().max_by(by)];
+        let nothing = bucket.first().filter(|_| numbers().next().is_none());
+        let mut extremes: Vec<&Measured> = extremes.into_iter().flatten().chain(nothing).collect();
+        extremes.sort_by_key(|point| point.step);
+        extremes.dedup_by_key(|point| (point.step, point.value.to_bits()));
+        kept.extend(extremes);
+    }
+    // The last value is always told.
+    kept.extend(points.last().filter(|last| kept.last().is_some_and(|kept| kept.step != last.step)));
+    kept.into_iter().map(|point| (point.step, point.value)).unzip()
+}
+
+/// Curves, a panel for all metrics of one name: `train/loss` and `valid/loss` are one.
+fn curves(run: &StoredRun) -> Markup {
+    let mut panels = BTreeMap::<String, Vec<Value>>::new();
+    for (name, points) in run.history.all_measured() {
+        let text = name.as_str();
+        let (side, panel) = match text.split_once('/') {
+            Some((side @ ("train" | "valid" | "test" | "eval" | "val"), rest)) => (side, rest),
+            _ => ("", text),
+        };
+        let (steps, values) = thinned(&points);
+        let floors =
+            run.history.facts.iter().filter(|(fact, _)| side == "valid" && fact.starts_with(&format!("{panel}_")));
+        let floors: Vec<Value> = floors.filter_map(|(fact, value)| Some(json!([fact, value.as_f64()?]))).collect();
+        let curve = json!({ "name": text, "steps": steps, "values": spelled::value(&values), "points": points.len(), "floors": floors });
+        panels.entry(panel.to_owned()).or_default().push(curve);
+    }
+    let mut panels: Vec<(String, Vec<Value>)> = panels.into_iter().collect();
+    // What decides first, then losses, and how it was done last.
+    let decides = run.provenance.pointer("/experiment/metric").and_then(Value::as_str).unwrap_or_default();
+    panels.sort_by_key(|(name, _)| {
+        let place = match name.as_str() {
+            _ if decides.ends_with(&format!("/{name}")) || decides == name => 0,
+            "loss" => 1,
+            _ if name.contains("loss") => 2,
+            "lr" | "grad_norm" | "tokens" | "real_token_share" => 4,
+            _ if name.starts_with("time/") || name.starts_with("system/") => 5,
+            _ => 3,
+        };
+        (place, name.clone())
+    });
+    let panels: Vec<Value> =
+        panels.into_iter().map(|(name, curves)| json!({ "name": name, "curves": curves })).collect();
+    html! {
+        section.curves aria-label="Curves" hidden {
+            div.switches {
+                label { "Smooth " input type="range" min="0" max="0.98" step="0.02" value="0" data-smooth; }
+                label.check { input type="checkbox" data-log; " logarithmic" }
+            }
+            div.panels {}
+        }
+        (data("curves", &Value::Array(panels)))
+    }
+}
+
+fn metrics(run: &StoredRun) -> Markup {
+    let rows: Vec<_> = run.history.all_measured().collect();
+    html! {
+        @if !rows.is_empty() {
+            section {
+                h2 { "Metrics" }
+                div.scroll tabindex="0" role="region" aria-label="Metrics" {
+                    table {
+                        thead { tr { th scope="col" { "metric" } @for name in ["last", "min", "max", "points", "step"] { th.number scope="col" { (name) } } } }
+                        tbody {
+                            @for (name, points) in &rows {
+                                @let fold = |pick: fn(f64, f64) -> f64| points.iter().map(|point| point.value).reduce(pick);
+                                tr {
+                                    th scope="row" { (typed(name.as_str())) }
+                                    td.number { (format::metric(points.last().map(|point| point.value))) }
+                                    td.number { (format::metric(fold(f64::min))) }
+                                    td.number { (format::metric(fold(f64::max))) }
+                                    td.number { (format::thousands(points.len() as u64)) }
+                                    td.number { (points.last().map(|point| point.step).unwrap_or_default()) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn settings(run: &StoredRun) -> Markup {
+    html! {
+        section {
+            @match &run.subject {
+                Subject::Planned(spec) => {
+                    h2 { "Specification" }
+                    p.quiet { code { (spec.hash()) } }
+                    details { summary { "As TOML" } pre tabindex="0" { (spec.to_toml().unwrap_or_default()) } }
+                },
+                Subject::Logged(_) => {
+                    h2 { "Parameters" }
+                    (pairs(run.subject.settings().into_iter().map(|(key, value)| (key, spelling::setting(&value)))))
+                },
+            }
+        }
+    }
+}
+
+fn pairs(rows: impl Iterator<Item = (String, String)>) -> Markup {
+    html! { table.pairs { tbody { @for (key, value) in rows { tr { th scope="row" { (typed(&key)) } td { (typed(&value)) } } } } } }
+}
+
+/// The runs that this one stands on, and those that stand on it.
+fn lineage(app: &App, run: &StoredRun, dependents: &[Dependent]) -> Markup {
+    let link = |id: &RunId| html! { a.id href={ (app.root_path) "/runs/" (id) } { (id) } };
+    let before: Vec<_> = run.lineage.edges().collect();
+    html! {
+        @if !before.is_empty() || !dependents.is_empty() {
+            section {
+                h2 { "Lineage" }
+                ul {
+                    @for (role, id) in &before { li { "this run " (role.name().replace('_', " ")) " " (link(id)) } }
+                    @for Dependent { run: id, role } in dependents { li { (link(id)) " " (role.name().replace('_', " ")) " this run" } }
+                }
+            }
+        }
+    }
+}
+
+fn facts(run: &StoredRun) -> Markup {
+    let facts = &run.history.facts;
+    let text = |name: &str, value: &Value| match value {
+        _ if Detail::is_fact(name) => "a table, in the figures".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    html! {
+        @if !facts.is_empty() {
+            section { details { summary { h2 { "Facts" } } (pairs(facts.iter().map(|(name, value)| (name.clone(), text(name, value))))) } }
+        }
+    }
+}
+
+/// The artifacts, as files to keep.
+fn files(app: &App, run: &StoredRun) -> Markup {
+    let top = ArtifactPath::parse("").and_then(|path| artifacts::list(run.dir.path(), &path)).unwrap_or_default();
+    html! {
+        @if !top.is_empty() {
+            section {
+                h2 { "Artifacts" }
+                ul {
+                    @for entry in &top {
+                        li {
+                            @match entry.bytes {
+                                Some(bytes) => {
+                                    a href={ (app.root_path) "/get-artifact?run_id=" (run.id) "&path=" (encoded(&entry.name)) } download { (typed(&entry.name)) }
+                                    " " span.quiet { (format::si(bytes as f64)) "B" }
+                                },
+                                None => { (typed(&entry.name)) "/" },
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The end of what the worker said.
+fn log(run: &StoredRun) -> Markup {
+    let text = end_of(&run.dir.text_log_path()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+    html! {
+        @if !shown.trim().is_empty() {
+            section { details open[run.state == RunState::Failed] { summary { h2 { "Log" } } pre tabindex="0" { (shown) } } }
+        }
+    }
+}
+
+/// The last bytes of a file, as text.
+fn end_of(path: &std::path::Path) -> std::io::Result<String> {
+    use std::io::{Read, Seek, SeekFrom};
+
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn provenance(run: &StoredRun) -> Markup {
+    let text = serde_json::to_string_pretty(&run.provenance).unwrap_or_default();
+    html! { section { details { summary { h2 { "Provenance" } } pre tabindex="0" { (text) } } } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thinning loses no extreme value, no last one and no order, whatever the series.
+    #[test]
+    fn a_thinned_curve_keeps_its_extremes() {
+        for n in [0, 1, 2, 599, 600, 601, 5_000, 123_457] {
+            let value = |i: usize| match i % 97 {
+                13 => f64::NAN,
+                _ => ((i * 7_919) % 10_007) as f64,
+            };
+            let points: Vec<Measured> =
+                (0..n).map(|i| Measured { step: i as i64, value: value(i), at: None }).collect();
+            let (steps, values) = thinned(&points);
+            assert!(steps.len() <= 2 * BUCKETS + 1 && steps.is_sorted(), "{n}: {}", steps.len());
+            let extremes = |values: &mut dyn Iterator<Item = f64>| {
+                values
+                    .filter(|value| !value.is_nan())
+                    .fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)))
+            };
+            let all = extremes(&mut points.iter().map(|point| point.value));
+            assert_eq!(extremes(&mut values.iter().copied()), all);
+            assert_eq!(steps.last().copied(), points.last().map(|point| point.step));
+        }
+    }
+}
