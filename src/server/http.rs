@@ -4,9 +4,9 @@ use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use hyper::StatusCode;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use hyper::header::{HeaderName, HeaderValue};
-use hyper::StatusCode;
 use serde::Serialize;
 use tokio::sync::mpsc::Receiver;
 

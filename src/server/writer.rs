@@ -6,11 +6,12 @@
 //! for a while is given back, and is lost until somebody does: the protocol has no heartbeat.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::fault::Fault;
 use crate::clock;
@@ -51,12 +52,12 @@ enum Job {
     Write {
         run: RunId,
         entries: Entries,
-        answer: SyncSender<Result<(), Fault>>,
+        answer: oneshot::Sender<Result<(), Fault>>,
     },
     /// To be given back, because it is in the trash.
     Close {
         run: RunId,
-        answer: SyncSender<Result<(), Fault>>,
+        answer: oneshot::Sender<Result<(), Fault>>,
     },
 }
 
@@ -87,15 +88,22 @@ impl Writer {
         self.ask(|answer| Job::Write { run: run.clone(), entries, answer })
     }
 
+    /// Records; on the disk when the answer comes.
+    pub fn write_soon(&self, run: RunId, entries: Entries) -> Result<oneshot::Receiver<Result<(), Fault>>, Fault> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Write { run, entries, answer })?;
+        Ok(answered)
+    }
+
     /// Gives a run back.
     pub fn close(&self, run: &RunId) -> Result<(), Fault> {
         self.ask(|answer| Job::Close { run: run.clone(), answer })
     }
 
-    fn ask(&self, job: impl FnOnce(SyncSender<Result<(), Fault>>) -> Job) -> Result<(), Fault> {
-        let (answer, answered) = mpsc::sync_channel(1);
+    fn ask(&self, job: impl FnOnce(oneshot::Sender<Result<(), Fault>>) -> Job) -> Result<(), Fault> {
+        let (answer, answered) = oneshot::channel();
         self.send(job(answer))?;
-        answered.recv().unwrap_or_else(|_| Err(stopped()))
+        answered.blocking_recv().unwrap_or_else(|_| Err(stopped()))
     }
 
     fn send(&self, job: Job) -> Result<(), Fault> {
@@ -112,7 +120,8 @@ impl Drop for Writer {
     }
 }
 
-fn stopped() -> Fault {
+/// Nobody writes any more.
+pub fn stopped() -> Fault {
     Fault::new(super::fault::Code::TemporarilyUnavailable, "the server is being stopped")
 }
 
