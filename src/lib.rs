@@ -35,6 +35,7 @@ pub mod analysis;
 pub mod plot;
 pub mod report;
 
+#[cfg(unix)]
 pub mod server;
 
 pub mod cli;

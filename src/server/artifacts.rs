@@ -80,7 +80,7 @@ impl ArtifactPath {
 }
 
 fn is_drive(part: &str) -> bool {
-    matches!(part.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic()) && part.len() <= 3
+    matches!(part.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic()) && part.len() == 2
 }
 
 /// The files and folders in a folder of a run, in order of their names. Of a folder that is not there: none.

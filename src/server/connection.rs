@@ -26,8 +26,8 @@ use tokio::time::timeout;
 use super::fault::{Code, Fault};
 use super::guard::{self, LARGEST_BODY};
 use super::http::{Pieces, Reply, ReplyBody, Request, RequestBody};
-use super::routes::{self, Route, Takes};
-use super::{App, Options, ServeError, wire};
+use super::routes::{self, Handler, Route, Takes};
+use super::{App, Options, ServeError, wire, writer};
 use crate::store::Store;
 
 /// How long slow clients are waited for.
@@ -162,9 +162,19 @@ where
         last_event_id: text(LAST_EVENT_ID),
         is_local: peer.ip().is_loopback(),
     };
-    let handler = route.handler;
-    let done = tokio::task::spawn_blocking(move || handler(&app, request)).await;
-    done.unwrap_or_else(|_| Err(Fault::new(Code::InternalError, "the server made a mistake; its log says which")))
+    match route.handler {
+        Handler::Waits(handler) => {
+            let done = tokio::task::spawn_blocking(move || handler(&app, request)).await;
+            done.unwrap_or_else(|_| {
+                Err(Fault::new(Code::InternalError, "the server made a mistake; its log says which"))
+            })
+        }
+        Handler::Logs(handler) => {
+            let (run, entries) = handler(&request)?;
+            app.writer.write_soon(run, entries)?.await.unwrap_or_else(|_| Err(writer::stopped()))?;
+            Ok(Reply::empty())
+        }
+    }
 }
 
 /// What the route takes of the body.

@@ -118,9 +118,8 @@ impl App {
 
     /// The run of an id that a client sent.
     fn run_id(&self, id: &str) -> Result<RunId, Fault> {
-        let missing = || Fault::missing(format!("no run is called '{}'", wire::shown(id)));
-        let id: RunId = id.parse().map_err(|_| missing())?;
-        self.store().run(&id).map_err(|_| missing())?;
+        let id = wire::run_id(id)?;
+        self.store().run(&id)?;
         Ok(id)
     }
 }

@@ -4,12 +4,12 @@
 //! numbers that are not finite are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`; fields that are not known are
 //! passed over.
 
-use serde::de::{DeserializeOwned, Error as _, Unexpected, Visitor};
+use serde::de::{DeserializeOwned, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::fault::{Code, Fault};
 use super::http::Request;
-use crate::types::{MetricName, Timestamp};
+use crate::types::{MetricName, RunId, Timestamp};
 
 /// Characters of a key at most, as every client has it.
 pub const LONGEST_KEY: usize = 250;
@@ -59,6 +59,11 @@ pub fn read<T: DeserializeOwned>(request: &Request) -> Result<T, Fault> {
         serde_json::error::Category::Data => Fault::invalid(format!("invalid value: {error}")),
         _ => Fault::new(Code::BadRequest, format!("the body of the request is not JSON: {error}")),
     })
+}
+
+/// The id of a run, whether there is such a run or not.
+pub fn run_id(id: &str) -> Result<RunId, Fault> {
+    id.parse().map_err(|_| Fault::missing(format!("no run is called '{}'", shown(id))))
 }
 
 /// A field that must be there and say something.
@@ -254,7 +259,7 @@ pub fn query(text: &str) -> Result<Vec<(String, String)>, Fault> {
 
 /// So that `#[serde(deserialize_with)]` is not needed for what may be `null`.
 pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer).map_err(D::Error::custom)?.unwrap_or_default())
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

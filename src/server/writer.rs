@@ -6,11 +6,13 @@
 //! for a while is given back, and is lost until somebody does: the protocol has no heartbeat.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::fault::Fault;
 use crate::clock;
@@ -22,6 +24,9 @@ const AT_A_TIME: usize = 512;
 
 /// Seconds after its last word for which a run that has ended stays open, because clients log a little more.
 const AFTER_THE_END_SECS: f64 = 10.0;
+
+/// Logs that are waited for at once.
+const SYNCERS: usize = 8;
 
 /// Runs that are open at once, at most: each takes two descriptors. The one that was silent for longest goes first.
 const MOST_OPEN: usize = 2_000;
@@ -51,12 +56,12 @@ enum Job {
     Write {
         run: RunId,
         entries: Entries,
-        answer: SyncSender<Result<(), Fault>>,
+        answer: oneshot::Sender<Result<(), Fault>>,
     },
     /// To be given back, because it is in the trash.
     Close {
         run: RunId,
-        answer: SyncSender<Result<(), Fault>>,
+        answer: oneshot::Sender<Result<(), Fault>>,
     },
 }
 
@@ -69,7 +74,13 @@ impl Writer {
         written: impl Fn(&RunId) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::channel();
-        let desk = Desk { store, lost_after_secs, open: BTreeMap::new(), written: Box::new(written) };
+        let desk = Desk {
+            store,
+            lost_after_secs,
+            open: BTreeMap::new(),
+            syncers: Syncers::start()?,
+            written: Box::new(written),
+        };
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || desk.work(&inbox))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -87,15 +98,22 @@ impl Writer {
         self.ask(|answer| Job::Write { run: run.clone(), entries, answer })
     }
 
+    /// Records; on the disk when the answer comes.
+    pub fn write_soon(&self, run: RunId, entries: Entries) -> Result<oneshot::Receiver<Result<(), Fault>>, Fault> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Write { run, entries, answer })?;
+        Ok(answered)
+    }
+
     /// Gives a run back.
     pub fn close(&self, run: &RunId) -> Result<(), Fault> {
         self.ask(|answer| Job::Close { run: run.clone(), answer })
     }
 
-    fn ask(&self, job: impl FnOnce(SyncSender<Result<(), Fault>>) -> Job) -> Result<(), Fault> {
-        let (answer, answered) = mpsc::sync_channel(1);
+    fn ask(&self, job: impl FnOnce(oneshot::Sender<Result<(), Fault>>) -> Job) -> Result<(), Fault> {
+        let (answer, answered) = oneshot::channel();
         self.send(job(answer))?;
-        answered.recv().unwrap_or_else(|_| Err(stopped()))
+        answered.blocking_recv().unwrap_or_else(|_| Err(stopped()))
     }
 
     fn send(&self, job: Job) -> Result<(), Fault> {
@@ -112,7 +130,8 @@ impl Drop for Writer {
     }
 }
 
-fn stopped() -> Fault {
+/// Nobody writes any more.
+pub fn stopped() -> Fault {
     Fault::new(super::fault::Code::TemporarilyUnavailable, "the server is being stopped")
 }
 
@@ -121,7 +140,49 @@ struct Desk {
     store: Store,
     lost_after_secs: f64,
     open: BTreeMap<RunId, OpenRun>,
+    syncers: Syncers,
     written: Box<dyn Fn(&RunId) + Send>,
+}
+
+/// Threads that wait for the disk beside one another: where it is busy, waiting for logs in turn takes as many times as long.
+struct Syncers {
+    jobs: Sender<(RunId, OpenRun)>,
+    done: Receiver<Synced>,
+}
+
+/// A run whose log was waited for.
+struct Synced {
+    id: RunId,
+    run: OpenRun,
+    result: Result<(), StoreError>,
+}
+
+impl Syncers {
+    fn start() -> std::io::Result<Self> {
+        let (jobs, inbox) = mpsc::channel();
+        let (outbox, done) = mpsc::channel();
+        let inbox: Arc<Mutex<Receiver<(RunId, OpenRun)>>> = Arc::new(Mutex::new(inbox));
+        for _ in 0..SYNCERS {
+            let (inbox, outbox) = (inbox.clone(), outbox.clone());
+            let work = move || loop {
+                let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok((id, run)) = next else { return };
+                if outbox.send(Synced::new(id, run)).is_err() {
+                    return;
+                }
+            };
+            std::thread::Builder::new().name("sync".to_owned()).stack_size(256 << 10).spawn(work)?;
+        }
+        Ok(Self { jobs, done })
+    }
+}
+
+impl Synced {
+    /// Waits for a log.
+    fn new(id: RunId, mut run: OpenRun) -> Self {
+        let result = run.guest.sync();
+        Self { id, run, result }
+    }
 }
 
 /// A run whose lease is held.
@@ -168,15 +229,7 @@ impl Desk {
                 }
             }
         }
-        let mut failed: BTreeMap<RunId, Fault> = BTreeMap::new();
-        for (id, run) in self.open.iter_mut().filter(|(_, run)| run.is_unsynced) {
-            run.is_unsynced = false;
-            if let Err(error) = run.guest.sync() {
-                failed.insert(id.clone(), error.into());
-            }
-        }
-        // What is on the disk of these is found out when they are opened again.
-        self.open.retain(|id, _| !failed.contains_key(id));
+        let failed = self.sync();
         for (run, answer, result) in answers {
             let result = match failed.get(&run) {
                 Some(fault) => result.and_then(|()| Err(fault.clone())),
@@ -187,6 +240,34 @@ impl Desk {
             }
             let _ = answer.send(result); // A client that went away needs no answer.
         }
+    }
+
+    /// Waits until everything that was appended is on the disk, all logs at once; the runs of which it is not certain. What is on
+    /// the disk of these is found out when they are opened again.
+    fn sync(&mut self) -> BTreeMap<RunId, Fault> {
+        let unsynced = self.open.iter().filter(|(_, run)| run.is_unsynced).map(|(id, _)| id.clone());
+        let unsynced: Vec<RunId> = unsynced.collect();
+        let mut failed = BTreeMap::new();
+        let mut settle = |open: &mut BTreeMap<RunId, OpenRun>, synced: Synced| match synced.result {
+            Ok(()) => drop(open.insert(synced.id, OpenRun { is_unsynced: false, ..synced.run })),
+            Err(error) => drop(failed.insert(synced.id, error.into())),
+        };
+        let (mut sent, is_one) = (0, unsynced.len() == 1);
+        for id in unsynced {
+            let Some(run) = self.open.remove(&id) else { continue };
+            if is_one {
+                settle(&mut self.open, Synced::new(id, run));
+                continue;
+            }
+            match self.syncers.jobs.send((id, run)) {
+                Ok(()) => sent += 1,
+                Err(mpsc::SendError((id, run))) => settle(&mut self.open, Synced::new(id, run)),
+            }
+        }
+        for synced in self.syncers.done.iter().take(sent) {
+            settle(&mut self.open, synced);
+        }
+        failed
     }
 
     fn record(&mut self, id: &RunId, entries: Entries) -> Result<(), Fault> {

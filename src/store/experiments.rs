@@ -178,6 +178,22 @@ mod tests {
         assert!(["Default", "units", "others"].iter().all(|name| names.contains(name)));
         assert!(all.iter().all(|entry| entry.id.parse::<i64>().is_ok()));
         insta::assert_snapshot!(std::fs::read_to_string(store.root().join(FILE)).unwrap(), @r#"
+        {
+          "version": 1,
+          "experiments": [
+            {
+              "id": "875366827309470979",
+              "name": "units",
+              "former_names": [
+                "grus"
+              ],
+              "created_at": "1970-01-01T00:00:00.007Z",
+              "tags": {
+                "a": "b=c"
+              }
+            }
+          ]
+        }
         "#);
     }
 

@@ -20,6 +20,7 @@ mod layers;
 mod luck;
 mod old_store;
 mod recipes;
+mod serving;
 mod sharing;
 mod stages;
 mod store_keeping;

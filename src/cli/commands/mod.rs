@@ -28,6 +28,7 @@ mod rename;
 mod reproduce;
 mod restore;
 mod run;
+#[cfg(unix)]
 mod serve;
 mod show;
 mod tag;
@@ -82,6 +83,7 @@ pub enum Command {
     /// Write a trained model for other programs
     Export(export::Arguments),
     /// Serve the store: MLflow's clients log to it, programs read from it
+    #[cfg(unix)]
     Serve(serve::Arguments),
     /// Give runs tags, or take them away
     Tag(tag::Arguments),
@@ -134,6 +136,7 @@ impl Command {
             Self::Tokenizer(arguments) => tokenizer::tokenizer(context, arguments),
             Self::Import(arguments) => import::import(context, arguments),
             Self::Export(arguments) => export::export(context, arguments),
+            #[cfg(unix)]
             Self::Serve(arguments) => serve::serve(context, arguments),
             Self::Tag(arguments) => tag::tag(context, arguments),
             Self::Note(arguments) => note::note(context, arguments),

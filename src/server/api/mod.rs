@@ -11,7 +11,7 @@ pub use changes::Changes;
 use super::App;
 use super::fault::Fault;
 use super::http::{Reply, Request};
-use super::routes::{Access, Route, Takes};
+use super::routes::{Access, Handler, Route, Takes};
 use hyper::Method;
 
 /// What programs call.
@@ -21,7 +21,7 @@ pub const ROUTES: &[Route] = &[
         pattern: "/health",
         access: Access::Open,
         takes: Takes::Nothing,
-        handler: health,
+        handler: Handler::Waits(health),
         about: "whether the server answers",
         asks: &[],
     },

@@ -13,6 +13,7 @@ use crate::server::http::{Reply, Request};
 use crate::server::wire::{self, Int, KeyValue, Number, SentMetric, required};
 use crate::server::writer::Entries;
 use crate::store::LoggedPoint;
+use crate::types::RunId;
 
 #[derive(Deserialize)]
 struct LogMetric {
@@ -25,14 +26,13 @@ struct LogMetric {
 }
 
 /// Logs a point of a metric.
-pub fn log_metric(app: &App, request: Request) -> Result<Reply, Fault> {
-    let sent: LogMetric = wire::read(&request)?;
-    let run = sent_run(app, sent.run_id.as_deref().or(sent.run_uuid.as_deref()))?;
+pub fn log_metric(request: &Request) -> Result<(RunId, Entries), Fault> {
+    let sent: LogMetric = wire::read(request)?;
+    let run = wire::run_id(required("run_id", sent.run_id.as_deref().or(sent.run_uuid.as_deref()))?)?;
     let key = required("key", sent.key.as_deref())?.to_owned();
     let value = sent.value.ok_or_else(|| Fault::invalid("missing value for required parameter 'value'"))?;
     let point = point(SentMetric { key, value, timestamp: sent.timestamp, step: sent.step })?;
-    app.writer.write(&run, Entries { points: vec![point], ..Entries::default() })?;
-    Ok(Reply::empty())
+    Ok((run, Entries { points: vec![point], ..Entries::default() }))
 }
 
 #[derive(Deserialize)]
@@ -45,13 +45,12 @@ struct LogParameter {
 }
 
 /// Logs a parameter.
-pub fn log_parameter(app: &App, request: Request) -> Result<Reply, Fault> {
-    let sent: LogParameter = wire::read(&request)?;
-    let run = sent_run(app, sent.run_id.as_deref().or(sent.run_uuid.as_deref()))?;
+pub fn log_parameter(request: &Request) -> Result<(RunId, Entries), Fault> {
+    let sent: LogParameter = wire::read(request)?;
+    let run = wire::run_id(required("run_id", sent.run_id.as_deref().or(sent.run_uuid.as_deref()))?)?;
     let key = required("key", sent.key.as_deref())?.to_owned();
     let parameters = parameters(vec![KeyValue { key, value: sent.value }])?;
-    app.writer.write(&run, Entries { parameters, ..Entries::default() })?;
-    Ok(Reply::empty())
+    Ok((run, Entries { parameters, ..Entries::default() }))
 }
 
 #[derive(Deserialize)]

@@ -12,7 +12,7 @@ pub mod runs;
 mod search;
 
 use super::http::{Reply, Request};
-use super::routes::{Access, Route, Takes};
+use super::routes::{Access, Handler, Route, Takes};
 use super::{App, fault};
 use fault::{Code, Fault};
 use hyper::Method;
@@ -38,8 +38,8 @@ pub const ROUTES: &[Route] = &[
     Route::post("/api/2.0/mlflow/runs/set-tag", runs::set_tag, "tag a run"),
     Route::post("/api/2.0/mlflow/runs/delete-tag", runs::delete_tag, "take a tag away from a run"),
     Route::search("/api/2.0/mlflow/runs/search", search::search, "the runs that a filter finds"),
-    Route::post("/api/2.0/mlflow/runs/log-metric", batch::log_metric, "log a point of a metric"),
-    Route::post("/api/2.0/mlflow/runs/log-parameter", batch::log_parameter, "log a parameter"),
+    Route::log("/api/2.0/mlflow/runs/log-metric", batch::log_metric, "log a point of a metric"),
+    Route::log("/api/2.0/mlflow/runs/log-parameter", batch::log_parameter, "log a parameter"),
     Route::post("/api/2.0/mlflow/runs/log-batch", batch::log_batch, "log metrics, parameters and tags"),
     Route::post("/api/2.0/mlflow/runs/log-inputs", batch::log_inputs, "log data sets"),
     Route::post("/api/2.0/mlflow/runs/outputs", not_kept, "log models (not kept)"),
@@ -54,7 +54,7 @@ pub const ROUTES: &[Route] = &[
         pattern: "/api/2.0/mlflow-artifacts/artifacts/{path*}",
         access: Access::Write,
         takes: Takes::Pieces,
-        handler: artifacts::upload,
+        handler: Handler::Waits(artifacts::upload),
         about: "put an artifact in its place",
         asks: &[],
     },
@@ -63,7 +63,7 @@ pub const ROUTES: &[Route] = &[
         pattern: "/api/2.0/mlflow-artifacts/artifacts/{path*}",
         access: Access::Write,
         takes: Takes::Nothing,
-        handler: artifacts::delete,
+        handler: Handler::Waits(artifacts::delete),
         about: "remove an artifact",
         asks: &[],
     },

@@ -28,7 +28,7 @@ pub fn compare(app: &App, request: Request) -> Result<Reply, Fault> {
         Some(query) => query.to_owned(),
         None => of_runs(&runs),
     };
-    match compared(app, &query, request.asked("metric")) {
+    match read(&query).and_then(|query| compared(app, &query, request.asked("metric"))) {
         Err(text) => {
             let body = html! { h1 { "Nothing to compare" } (problem(&text)) p { a href={ (app.root_path) "/" } { "All runs" } } };
             Ok(View { title: "Compare", place: "Runs", body }.reply(app))
@@ -54,18 +54,21 @@ fn of_runs(runs: &[String]) -> String {
     plain.map(|id| format!("id = {id}")).collect::<Vec<_>>().join(" or ")
 }
 
-/// The comparison of what a query finds, or why there is none.
-pub fn compared(app: &App, query: &str, metric: Option<&str>) -> Result<Comparison, String> {
+fn read(query: &str) -> Result<RunQuery, String> {
     if query.is_empty() {
         return Err("choose two runs or more".to_owned());
     }
-    let query = RunQuery::parse(query, clock::now()).map_err(|error| error.to_string())?;
+    RunQuery::parse(query, clock::now()).map_err(|error| error.to_string())
+}
+
+/// The comparison of what a query finds, or why there is none.
+pub fn compared(app: &App, query: &RunQuery, metric: Option<&str>) -> Result<Comparison, String> {
     let metric = match metric.filter(|name| !name.is_empty()) {
         Some(name) => name.parse().map_err(|_| format!("`{name}` is no name of a metric"))?,
-        None => deciding(app, &query)?,
+        None => deciding(app, query)?,
     };
     let Found { comparison, .. } =
-        comparison::of_query(&query, &metric, app.store()).map_err(|error| error.to_string())?;
+        comparison::of_query(query, &metric, app.store()).map_err(|error| error.to_string())?;
     let mut parts = comparison::parts(comparison);
     match (parts.pop(), parts.is_empty()) {
         (Some(only), true) => Ok(only.comparison),

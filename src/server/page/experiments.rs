@@ -7,7 +7,6 @@ use maud::{Markup, html};
 use super::compare::compared;
 use super::{View, encoded, problem, short, state, typed};
 use crate::analysis::{Comparison, summarize};
-use crate::clock;
 use crate::report::answer::Answer;
 use crate::report::listing::{ListedRun, Listing};
 use crate::report::{format, spelling};
@@ -39,8 +38,7 @@ pub fn list(app: &App, _: Request) -> Result<Reply, Fault> {
 /// One experiment.
 pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
     let name = &request.names[0];
-    let text = format!("experiment = \"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
-    let query = RunQuery::parse(&text, clock::now())?;
+    let (query, text) = (RunQuery::default().within_experiments(&[name]), named(name));
     let runs = app.reader.ask(|index| {
         let rows = index.query(&query)?;
         Ok::<_, StoreError>(Listing::of(index.facts(rows)?, &query).runs)
@@ -49,7 +47,7 @@ pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
         return Err(Fault::missing("no experiment has this name"));
     }
     let metric = request.asked("metric").filter(|metric| !metric.is_empty());
-    let compared = compared(app, &text, metric);
+    let compared = compared(app, &query, metric);
     let decides = compared.as_ref().ok().map(|comparison| comparison.metric.clone());
     let decides = decides.or_else(|| runs.iter().find_map(|run| run.metric.clone()));
     let body = html! {
@@ -62,6 +60,15 @@ pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
         p { a href={ (app.root_path) "/?q=" (encoded(&text)) } { "Its runs as a table" } }
     };
     Ok(View { title: name, place: "Experiments", body }.reply(app))
+}
+
+/// A query that finds an experiment by its name. Quotes cannot be quoted in both kinds of them: then any letter stands for one.
+fn named(name: &str) -> String {
+    match (name.contains('"'), name.contains('\'')) {
+        (false, _) => format!("experiment = \"{name}\""),
+        (true, false) => format!("experiment = '{name}'"),
+        (true, true) => format!("experiment like \"{}\"", name.replace('"', "_")),
+    }
 }
 
 /// How many runs are in which state, and what failed.

@@ -17,7 +17,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::App;
 use super::fault::Fault;
 use super::http::{Reply, Request};
-use super::routes::{Access, Route, Takes};
+use super::routes::{Access, Handler, Route, Takes, Waiting};
 use crate::report::format;
 use crate::report::spelling;
 use crate::store::{Cell, RunState};
@@ -36,7 +36,8 @@ pub const ROUTES: &[Route] = &[
     Route::post("/api/v1/labels", labels::change, "changes what people say about runs"),
 ];
 
-const fn page(pattern: &'static str, handler: super::routes::Handler, about: &'static str) -> Route {
+const fn page(pattern: &'static str, handler: Waiting, about: &'static str) -> Route {
+    let handler = Handler::Waits(handler);
     Route { method: Method::GET, pattern, access: Access::Page, takes: Takes::Nothing, handler, about, asks: &[] }
 }
 

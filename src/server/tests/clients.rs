@@ -48,7 +48,9 @@ fn a_run_is_a_run_of_the_store() {
     assert_eq!(held(&run, "tags"), tags);
 
     let mut index = Index::open(bench.store()).unwrap();
-    let [row] = &index.query(&asked("grus lr=0.0001 val/loss<1 tag=stage=prod")).unwrap()[..] else { panic!("one") };
+    let [row] = &index.query(&asked("grus lr=0.0001 val/loss<1 tag=\"stage=prod\"")).unwrap()[..] else {
+        panic!("one")
+    };
     assert_eq!(
         (row.id.as_str(), row.state, row.labels.name.as_deref()),
         (id.as_str(), RunState::Finished, Some("second"))

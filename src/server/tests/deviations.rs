@@ -60,11 +60,13 @@ fn what_is_no_json_is_a_bad_request() {
     let bench = Bench::new();
     let run = bench.run();
     let nan = format!(r#"{{"run_id":"{run}","key":"m","value":NaN,"timestamp":1}}"#);
-    let deep = format!("{{\"run_id\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    for body in ["", "[]", "{", "null", "\"x\"", "{\"run_id\":}", "\u{feff}{}", nan.as_str(), deep.as_str(), "{}{}"] {
+    let deep = format!("{{\"metrics\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    for body in ["", "[]", "{", "null", "\"x\"", "{\"run_id\":}", "\u{feff}{}", nan.as_str(), "{}{}"] {
         let answer = bench.ask(&Method::POST, "/api/2.0/mlflow/runs/log-metric", body.to_owned());
         assert_eq!(answer.fault(), (400, "BAD_REQUEST".into()), "{}", &body[..body.len().min(50)]);
     }
+    let answer = bench.ask(&Method::POST, "/api/2.0/mlflow/runs/log-inputs", deep.replace("metrics", "datasets"));
+    assert_eq!(answer.fault(), (400, "BAD_REQUEST".into()), "what is nested deeper than anybody needs");
     assert_eq!(history(&bench, &run, "m"), [Value::Null; 0]);
     for body in [json!({}), json!({ "run_id": 3 }), json!({ "run_id": run }), json!({ "run_id": run, "key": "m" })] {
         let answer = bench.call("runs/log-metric", &body);

@@ -1,7 +1,9 @@
 //! The server in process: a store in a temporary folder, and requests that take the way of every request without a socket.
 
+mod api;
 mod clients;
 mod deviations;
+mod noise;
 mod pages;
 mod security;
 mod sockets;
@@ -88,8 +90,13 @@ impl Bench {
             let response = answer(self.app.clone(), Patience::USUAL, request, peer).await;
             let (head, mut body) = response.into_parts();
             let mut bytes = Vec::new();
+            // A stream of events has no end: what it begins with is its answer here.
+            let is_endless = head.headers["content-type"] == "text/event-stream";
             while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
                 bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
+                if is_endless {
+                    break;
+                }
             }
             Answer { status: head.status, headers: head.headers, bytes }
         })

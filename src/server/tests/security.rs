@@ -331,15 +331,14 @@ fn nothing_that_was_sent_is_run() {
         }
     }
     for (route, answer) in every_route(&bench, &[HOST, JSON]) {
-        for (name, value) in
-            [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("cache-control", "no-store")]
-        {
+        for (name, value) in [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY")] {
             assert_eq!(answer.headers[name], value, "{}", route.pattern);
         }
         let kind = answer.headers["content-type"].to_str().unwrap();
+        assert!(kind != "application/json" || answer.headers["cache-control"] == "no-store", "{}", route.pattern);
         assert!(!kind.contains("html") || route.access == Access::Page, "{}: {kind}", route.pattern);
     }
-    let unknown = bench.ask(&Method::GET, "/api/2.0/mlflow/runs/get?run_id=<script>", "");
+    let unknown = bench.ask(&Method::GET, "/api/2.0/mlflow/runs/get?run_id=%3Cscript%3E", "");
     assert_eq!(unknown.headers["content-type"], "application/json");
 }
 
