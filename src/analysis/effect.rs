@@ -45,7 +45,7 @@ pub struct Effect {
     pub reference: String,
     /// Absent where no block has both sides.
     pub difference: Option<Difference>,
-    /// The p of Student's t after the correction over the whole report.
+    /// The p of Student's t after the correction over the whole report; of `by_axes`, where they carry the verdict.
     pub adjusted_p: Option<f64>,
     pub verdict: Verdict,
     /// The axes whose effects carry the verdict on two cells, where the cells' own runs cannot tell.
