@@ -22,6 +22,7 @@ mod luck;
 mod means;
 mod noncentral;
 mod pareto;
+mod partial;
 mod ped_anova;
 #[cfg(test)]
 mod planted_null;
@@ -48,6 +49,7 @@ pub use importance::{Importance, Method, NoImportance, NotFactorial, Part, impor
 pub use luck::{Difference, Measured, luck_in_words};
 pub use means::{Means, is_full_grid};
 pub use pareto::{Candidate, Cost, Place, pareto};
+pub use partial::without_unrecorded;
 pub use scaling::{LEAST_SIZES, ScalingLaw};
 pub use shrinkage::{Fit, Shrunken};
 pub use statistics::wilson_interval;

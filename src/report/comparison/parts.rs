@@ -5,7 +5,7 @@
 //! unit for every tokenizer, `valid/bits_per_character`, is compared throughout.
 
 use super::{facts_into_floors, keys};
-use crate::analysis::Comparison;
+use crate::analysis::{Comparison, without_unrecorded};
 use crate::plan::Plan;
 use crate::types::MetricName;
 use crate::types::metrics::{self, Basis};
@@ -18,8 +18,10 @@ pub struct Part {
     pub comparison: Comparison,
 }
 
-/// The comparison cut along the axes across which its metric cannot be compared, in the order of their values.
+/// The comparison cut along the axes across which its metric cannot be compared, in the order of their values. Cells that do
+/// not record the metric are in no part.
 pub fn parts(comparison: Comparison) -> Vec<Part> {
+    let comparison = without_unrecorded(comparison);
     let is_apart = |axis: &&crate::analysis::Axis| {
         let is_cut = |basis| !metrics::is_comparable_across(comparison.metric.as_str(), basis);
         axis.basis.is_some_and(is_cut)
