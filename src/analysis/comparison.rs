@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::kept::Kept;
 use super::ped_anova::{Input, Leaning};
-use super::statistics::decimals_for;
+use super::statistics::{decimals_for, mean};
 pub use crate::store::RunState;
 use crate::types::metrics::Basis;
 pub use crate::types::metrics::Goal;
@@ -119,24 +119,39 @@ pub struct Floor {
     pub error: Option<f64>,
     /// The least and the greatest of the runs' own values, of which this is the mean; absent where all runs have the same.
     pub range: Option<(f64, f64)>,
+    /// The value of each run that has one.
+    pub own: BTreeMap<RunId, f64>,
     /// What it is and why it matters, in a sentence.
     pub explanation: String,
 }
 
 impl Floor {
-    /// `7.819 ± 0.075`.
+    /// Runs whose own values differ by more have no floor together.
+    const AGREEMENT: f64 = 0.05;
+
+    /// Whether its value stands for all runs: their own are nearly the same.
+    pub fn is_one(&self) -> bool {
+        self.range.is_none_or(|(low, high)| high - low <= Self::AGREEMENT)
+    }
+
+    /// `7.819 ± 0.075`; where the runs have floors of their own, `6.9120 to 7.8190`.
     pub fn in_words(&self) -> String {
+        if let Some((low, high)) = self.range.filter(|_| !self.is_one()) {
+            return format!("{low:.4} to {high:.4}");
+        }
         let Some(error) = self.error.filter(|error| *error > 0.0) else { return format!("{:.4}", self.value) };
         let decimals = decimals_for(error);
         format!("{:.decimals$} ± {error:.decimals$}", self.value)
     }
 
-    /// Whether `value` is better by more than the sample of an evaluation explains.
-    pub fn is_passed_by(&self, value: f64, goal: Goal) -> bool {
+    /// Whether `value`, which comes from these runs, is better by more than the sample of an evaluation explains.
+    pub fn is_passed_by<'r>(&self, value: f64, runs: impl IntoIterator<Item = &'r RunData>, goal: Goal) -> bool {
+        let own = runs.into_iter().filter_map(|run| self.own.get(run.id.as_ref()?).copied()).collect::<Vec<_>>();
+        let floor = mean(&own).filter(|_| !self.is_one()).unwrap_or(self.value);
         let error = self.error.unwrap_or(0.0);
         let limit = match goal {
-            Goal::Minimize => self.value - error,
-            Goal::Maximize => self.value + error,
+            Goal::Minimize => floor - error,
+            Goal::Maximize => floor + error,
         };
         goal.prefers(value, limit)
     }
@@ -193,6 +208,11 @@ impl Comparison {
     /// The floors of `metric`.
     pub fn floors_of<'a>(&'a self, metric: &'a MetricName) -> impl Iterator<Item = &'a Floor> {
         self.floors.iter().filter(move |floor| floor.metric == *metric)
+    }
+
+    /// Those that a figure can draw: one value for all runs.
+    pub fn drawn_floors_of<'a>(&'a self, metric: &'a MetricName) -> impl Iterator<Item = &'a Floor> {
+        self.floors_of(metric).filter(|floor| floor.is_one())
     }
 
     /// The value of the axis that others are compared with: the baseline's, or the first declared one.

@@ -256,6 +256,7 @@ mod tests {
         let explanation = String::new();
         comparison.floors.push(Floor {
             range: None,
+            own: Default::default(),
             metric: accuracy,
             label: "two neighbours".to_owned(),
             value: 0.2,

@@ -5,19 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::find::is_meant;
 use super::{ReportError, spelling};
-use crate::analysis::statistics::mean;
-use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
+use crate::analysis::{Axis, AxisKind, Comparison, FoundAxis, Point, RunData, find_axes};
 use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count, training_flops};
-use crate::store::{
-    FLOORS_FACT, Index, RunDir, RunQuery, RunState, Store, StoreError, StoredRun, Subject, TaskFloor,
-    nearest_to_finished,
-};
-use crate::types::metrics::{self, Goal, KnownFloor};
+use crate::store::{Index, RunDir, RunQuery, RunState, Store, StoreError, StoredRun, Subject, nearest_to_finished};
+use crate::types::metrics::{self, Goal};
 use crate::types::{MetricName, RunId, Seed, SpecHash};
 
 mod document;
+mod floors;
 mod parts;
+
+use floors::floors;
 
 pub use document::document;
 pub use parts::{Part, forewarning, parts};
@@ -54,7 +53,7 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
             });
         }
     }
-    let floors = facts_into_floors(&runs);
+    let floors = floors(&runs);
     let baseline = plan.baseline.map(|index| cell_axes(plan, &plan.cells[index]));
     let (metric, caution) = recorded(&experiment.metric, &runs);
     Ok(Comparison {
@@ -134,7 +133,7 @@ pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<
         goal: Goal::usual(metric.as_str()),
         metric,
         axes,
-        floors: facts_into_floors(&runs),
+        floors: floors(&runs),
         runs,
         baseline: None,
         negligible: None,
@@ -361,69 +360,4 @@ fn axis(axis: &PlanAxis) -> Axis {
         redraws_luck: keys::redraws_luck(axis.key),
         basis: keys::basis(axis.key),
     }
-}
-
-/// What costs no learning, from the facts that the runs measured: the mean over the runs that have the fact. Runs on
-/// different data or tokenizers have different floors; then there is none for all of them.
-fn facts_into_floors(runs: &[RunData]) -> Vec<Floor> {
-    let floor = |known: &&KnownFloor| {
-        let values = facts(runs, known.fact);
-        const AGREEMENT: f64 = 0.05;
-        let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
-        if high - low > AGREEMENT {
-            return None;
-        }
-        if known.unless.is_some_and(|stricter| !facts(runs, stricter).is_empty()) {
-            return None;
-        }
-        let value = mean(&values).filter(|value| value.is_finite())?;
-        let questions = mean(&facts(runs, known.questions)).filter(|n| *n > 0.0);
-        let spread = match known.spread {
-            Some(fact) => mean(&facts(runs, fact)),
-            None => Some((value * (1.0 - value)).max(0.0).sqrt()),
-        };
-        let error = questions.zip(spread).map(|(n, spread)| TWO_SIDED_95 * spread / n.sqrt());
-        let coarse = questions.zip(error).filter(|(_, error)| known.metric.is_loss() && *error > FINE);
-        let coarse = coarse.map(|(n, error)| {
-            format!(
-                " An evaluation asks for {n:.0} tokens, and so knows a loss to ± {error:.3} for other held-out text; cells \
-                 that answer the same questions are compared more closely. ± {FINE} takes some {:.0} times as many \
-                 (`train.eval_instances`).",
-                (error / FINE).powi(2).ceil()
-            )
-        });
-        let explanation = known.explanation.to_owned() + &coarse.unwrap_or_default();
-        let metric = known.metric.metric_name();
-        let range = (high > low).then_some((low, high));
-        Some(Floor { metric, label: known.label.into(), value, error, range, explanation })
-    };
-    let mut floors: Vec<Floor> = metrics::FLOORS.iter().filter_map(floor).collect();
-    floors.extend(floors_of_tasks(runs));
-    floors
-}
-
-/// The 97.5 % quantile of the normal distribution.
-const TWO_SIDED_95: f64 = 1.96;
-
-/// An evaluation that knows a loss no closer says so.
-const FINE: f64 = 0.02;
-
-/// The numbers that runs recorded as this fact.
-fn facts(runs: &[RunData], name: &str) -> Vec<f64> {
-    runs.iter().filter_map(|run| run.facts.get(name)?.as_f64()).collect()
-}
-
-/// The floors that the runs name themselves, for the data that they are judged by: only where all runs have the same.
-fn floors_of_tasks(runs: &[RunData]) -> Vec<Floor> {
-    let mut said = runs.iter().filter_map(|run| run.facts.get(FLOORS_FACT));
-    let Some(first) = said.next().filter(|first| said.all(|other| other == *first)) else { return Vec::new() };
-    let read: Vec<TaskFloor> = serde_json::from_value(first.clone()).unwrap_or_default();
-    let floor = |TaskFloor { metric, label, value, explanation }| {
-        let side = metric.split_once('/').filter(|(_, name)| *name == "accuracy").map(|(side, _)| side);
-        let examples = side.and_then(|side| mean(&facts(runs, &format!("{side}_examples"))));
-        let error =
-            examples.filter(|n| *n > 0.0).map(|n| TWO_SIDED_95 * (value * (1.0 - value)).max(0.0).sqrt() / n.sqrt());
-        Some(Floor { metric: metric.parse().ok()?, label, value, error, range: None, explanation })
-    };
-    read.into_iter().filter_map(floor).collect()
 }

@@ -449,13 +449,15 @@ fn a_comparison_says_in_numbers_what_the_tables_say() {
           "metric": "valid/mlm_loss",
           "label": "unigram entropy",
           "value": 5.5,
-          "plus_minus": 0.098
+          "plus_minus": 0.098,
+          "range": null
         },
         {
           "metric": "valid/mlm_loss_mask",
           "label": "unigram entropy",
           "value": 5.5,
-          "plus_minus": null
+          "plus_minus": null,
+          "range": null
         }
       ],
       "statement": "...",

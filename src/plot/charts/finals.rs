@@ -126,7 +126,7 @@ pub(super) fn value_axis(comparison: &Comparison, heights: impl Iterator<Item = 
 /// The floors of the metric that lie in the picture.
 pub(super) fn add_floors(comparison: &Comparison, panel: &mut Panel) {
     let inside = |floor: &&Floor| (panel.y.low..=panel.y.high).contains(&floor.value);
-    let floors = comparison.floors_of(&comparison.metric).filter(inside);
+    let floors = comparison.drawn_floors_of(&comparison.metric).filter(inside);
     let marks = floors.map(|floor| Mark::Floor { y: floor.value, text: floor_name(floor) }).collect::<Vec<_>>();
     panel.marks.extend(marks);
 }

@@ -14,8 +14,12 @@ use crate::analysis::{
 pub fn document(comparison: &Comparison, summary: &Summary, report: &Path) -> Value {
     let effects = |effects: Vec<Effect>| effects.iter().map(effect).collect::<Vec<_>>();
     let floors = comparison.floors.iter();
-    let floors =
-        floors.map(|f| json!({ "metric": f.metric, "label": f.label, "value": f.value, "plus_minus": f.error }));
+    let floors = floors.map(|f| {
+        json!({
+            "metric": f.metric, "label": f.label, "value": f.value, "plus_minus": f.error,
+            "range": f.range.map(|(low, high)| [low, high]),
+        })
+    });
     let floors = floors.collect::<Vec<_>>();
     json!({
         "format": "ablate-comparison-2",

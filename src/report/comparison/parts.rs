@@ -4,7 +4,7 @@
 //! sweep over the corpus or the tokenizer is shown apart for each of their values, and compared within. What has the same
 //! unit for every tokenizer, `valid/bits_per_character`, is compared throughout.
 
-use super::{facts_into_floors, keys};
+use super::{floors, keys};
 use crate::analysis::{Comparison, without_unrecorded};
 use crate::plan::Plan;
 use crate::types::MetricName;
@@ -47,7 +47,7 @@ pub fn parts(comparison: Comparison) -> Vec<Part> {
         if let Some(baseline) = &mut part.baseline {
             baseline.retain(|(axis, _)| is_kept(axis));
         }
-        part.floors = facts_into_floors(&part.runs);
+        part.floors = floors(&part.runs);
         let name = values.iter().map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>().join(" ");
         part.cautions.push(format!("Only the runs with {name}. {reason}"));
         Part { name, comparison: part }

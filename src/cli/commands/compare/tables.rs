@@ -56,7 +56,7 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
         let reached = comparison.runs.iter().filter_map(|run| run.outcome(&floor.metric));
         let best = Goal::usual(floor.metric.as_str()).best(reached);
         let (metric, value) = (&floor.metric, floor.in_words());
-        let own = floor.range.map_or(String::new(), |(low, high)| {
+        let own = floor.range.filter(|_| floor.is_one()).map_or(String::new(), |(low, high)| {
             let [low, high] = [low, high].map(|own| format::metric(Some(own)));
             format!(" (mean over the runs, whose own are {low} to {high})")
         });
