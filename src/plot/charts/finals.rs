@@ -35,6 +35,8 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
     let parts = panels.iter().flat_map(|(_, lines)| lines).flat_map(|line| line.cells.iter().cloned());
     let parts = parts.collect::<Vec<_>>();
     let estimates = Estimates::of(comparison, &parts);
+    // Where every colour is a draw of its own, a dot is a cell.
+    let are_means = parts.iter().any(|cells| cells.len() > 1);
     let y = value_axis(comparison, estimates.heights())?;
     let mut drawn = estimates.drawn.iter();
     let mut missing = 0;
@@ -73,7 +75,7 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
         title: format!("{}: final {} by {}", comparison.experiment, quantity(comparison), axis.name),
         subtitle: encoding.explanation(),
         legend,
-        caption: estimates.caption(&names(&encoding.rest)),
+        caption: estimates.caption(&if are_means { names(&encoding.rest) } else { String::new() }),
         height: height_for(panels.len().div_ceil(encoding.columns())),
         columns: encoding.columns(),
         panels,
