@@ -460,6 +460,8 @@ fn a_comparison_says_in_numbers_what_the_tables_say() {
           "range": null
         }
       ],
+      "headline": "No axis can be told from luck in valid/mlm_loss; best of 2 cells: lr=0.001 at 6.062 ± 0.79, not told apart from one other.",
+      "how_sure": "3 of 4 runs finished, 1 failed, 2 cells with 1 to 2 seeds each; ± is half of a 95 % interval, and about one report of twenty says better or worse falsely.",
       "statement": "...",
       "cautions": [
         "4 of these runs were trained before `valid/mlm_loss_mask` was recorded, so all are compared by `valid/mlm_loss`, of which a fifth is about tokens that are shown: what lies above its copy floor shows no trace of context.",

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use crate::analysis::statistics::Interval;
 use crate::analysis::{
-    Axis, CellSummary, Comparison, Effect, Importance, Part, SeedOutcome, Summary, against_baseline, cautions,
+    Axis, CellSummary, Comparison, Effect, Importance, Part, SeedOutcome, Summary, against_baseline,
     importance, luck_in_words, marginal_effects,
 };
+use crate::report::answer::Answer;
 
 /// Everything that the tables and the report say in numbers.
 pub fn document(comparison: &Comparison, summary: &Summary, report: &Path) -> Value {
+    let answer = Answer::of(comparison, summary);
     let effects = |effects: Vec<Effect>| effects.iter().map(effect).collect::<Vec<_>>();
     let floors = comparison.floors.iter();
     let floors = floors.map(|f| {
@@ -36,8 +38,10 @@ pub fn document(comparison: &Comparison, summary: &Summary, report: &Path) -> Va
             Err(why) => json!({ "not_computed": why.to_string() }),
         },
         "floors": floors,
+        "headline": answer.headline,
+        "how_sure": answer.how_sure,
         "statement": summary.statement(),
-        "cautions": cautions(comparison),
+        "cautions": answer.cautions,
         "luck": luck_in_words(comparison),
         "winner": summary.shrunken.map(|s| json!({
             "raw": s.raw,

@@ -1,16 +1,18 @@
 //! The comparison as text: what a terminal shows.
 
 use crate::analysis::{
-    Comparison, NoImportance, Summary, cautions, importance, luck_in_words, marginal_effects, plus_minus,
+    Comparison, NoImportance, Summary, importance, luck_in_words, marginal_effects, plus_minus,
 };
 use crate::cli::context::Context;
 use crate::cli::format;
+use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
+use crate::report::answer::Answer;
 use crate::report::spelling::p_value;
 use crate::types::metrics::Goal;
 
-/// Prints cells, effects, importance, floors and the result.
-pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summary) {
+/// Prints what has to be known first and the answer, then cells, effects, importance, floors and the result.
+pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summary, answer: &Answer) {
     let printer = &context.printer;
     let metric = comparison.metric.as_str();
     let mut columns: Vec<(&str, Align)> =
@@ -22,9 +24,11 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
         ("max", Align::Right),
         ("", Align::Left),
     ]);
-    for caution in cautions(comparison) {
+    for caution in &answer.cautions {
         printer.prose(&format!("! {caution}"));
     }
+    printer.prose(&printer.paint(Stream::Out, Style::Strong, &answer.headline));
+    printer.prose(&format!("{}\n", answer.how_sure));
     for axis in comparison.axes.iter().filter(|axis| !axis.also.is_empty()) {
         printer.data(format!("{} stands for what changes with it: {}", axis.name, axis.also.join(", ")));
     }
