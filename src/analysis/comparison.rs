@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::joint::spelled;
 use super::kept::Kept;
 use super::ped_anova::{Input, Leaning};
 use super::statistics::{decimals_for, mean};
@@ -83,7 +84,7 @@ pub struct Axis {
 
 impl Axis {
     /// More numbers than a figure has room for, as drawn values are: they are a scale and not a list.
-    const LIST: usize = 8;
+    pub(super) const LIST: usize = 8;
 
     /// Whether its values are a scale rather than a list of settings that are compared with each other.
     pub fn is_continuous(&self) -> bool {
@@ -235,7 +236,7 @@ impl CellKey {
     /// The axis values that `other` does not share: `nsp=random`. Empty for equal keys.
     pub fn difference_from(&self, other: &Self) -> String {
         let different = self.0.iter().filter(|(axis, value)| other.value(axis) != Some(value));
-        different.map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>().join(" ")
+        different.map(|(axis, value)| spelled(axis, value)).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether the cell has all of `values`.
@@ -249,7 +250,7 @@ impl fmt::Display for CellKey {
         if self.0.is_empty() {
             return f.write_str("the only cell");
         }
-        let pairs = self.0.iter().map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>();
+        let pairs = self.0.iter().map(|(axis, value)| spelled(axis, value)).collect::<Vec<_>>();
         f.write_str(&pairs.join(" "))
     }
 }

@@ -1,5 +1,6 @@
 //! An effect: a difference with its interval, a corrected p and a verdict in one word.
 
+use super::joint::{settings_of, spelled};
 use super::luck::Difference;
 use super::statistics::{Interval, decimals_for, decimals_for_mean};
 
@@ -56,9 +57,28 @@ impl Effect {
     /// What is compared: `mask_ratio: 0.30 − 0.15` or `mask_ratio=0.30 nsp=random`.
     pub fn name(&self) -> String {
         match &self.axis {
+            Some(axis) if self.is_joint() => {
+                format!("{} \u{2212} {}", spelled(axis, &self.treatment), spelled(axis, &self.reference))
+            }
             Some(axis) => format!("{axis}: {} \u{2212} {}", self.treatment, self.reference),
             None => self.treatment.clone(),
         }
+    }
+
+    /// What was done instead of what: `mask_ratio 0.30 instead of 0.15`.
+    pub fn change(&self) -> String {
+        let (treatment, reference) = (&self.treatment, &self.reference);
+        match &self.axis {
+            Some(axis) if self.is_joint() => {
+                format!("{} instead of {}", spelled(axis, treatment), spelled(axis, reference))
+            }
+            Some(axis) => format!("{axis} {treatment} instead of {reference}"),
+            None => format!("{treatment} instead of {reference}"),
+        }
+    }
+
+    fn is_joint(&self) -> bool {
+        self.axis.as_ref().is_some_and(|axis| settings_of(axis, &self.treatment).count() > 1)
     }
 
     /// The 95 % interval of the difference.
@@ -92,10 +112,7 @@ impl Effect {
 
     /// The effect in words: `mask_ratio 0.30 instead of 0.15: −0.093 ± 0.014, better.`
     pub fn sentence(&self) -> String {
-        let change = match &self.axis {
-            Some(axis) => format!("{axis} {} instead of {}", self.treatment, self.reference),
-            None => format!("{} instead of {}", self.treatment, self.reference),
-        };
+        let change = self.change();
         let Some(size) = self.size() else { return format!("{change}: no two matched runs have finished.") };
         let advice = self.advice().map_or(String::new(), |advice| format!("; {advice}"));
         format!("{change}: {size}, {}{advice}.", self.word())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::find::is_meant;
 use super::{ReportError, spelling};
-use crate::analysis::{Axis, AxisKind, Comparison, FoundAxis, Point, RunData, find_axes};
+use crate::analysis::{Axis, AxisKind, Comparison, FoundAxis, Point, RunData, changing_together, find_axes, join_axes};
 use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count, training_flops};
 use crate::store::{Index, RunDir, RunQuery, RunState, Store, StoreError, StoredRun, Subject, nearest_to_finished};
@@ -56,7 +56,7 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
     let floors = floors(&runs);
     let baseline = plan.baseline.map(|index| cell_axes(plan, &plan.cells[index]));
     let (metric, caution) = recorded(&experiment.metric, &runs);
-    Ok(Comparison {
+    let mut comparison = Comparison {
         experiment: experiment.name.clone(),
         question: experiment.question.clone(),
         metric,
@@ -68,7 +68,25 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
         negligible: experiment.report.negligible,
         cautions: caution.into_iter().collect(),
         leanings: Default::default(),
-    })
+    };
+    let groups = declared_together(experiment, plan, &comparison);
+    join_axes(&mut comparison, &groups);
+    Ok(comparison)
+}
+
+/// The labels of axes that are one: the columns of a zip, and others that only change together. Values that are drawn
+/// differ from point to point, and are axes of their own all the same.
+fn declared_together(experiment: &Experiment, plan: &Plan, comparison: &Comparison) -> Vec<Vec<String>> {
+    let label = |key: &str| plan.axes.iter().find(|axis| axis.key == key).map(|axis| axis.label.clone());
+    let zips = experiment.sweep.zips.iter();
+    let zips = zips.map(|zip| zip.columns.iter().filter_map(|column| label(column.key.name)).collect::<Vec<_>>());
+    let mut groups = zips.filter(|group| group.len() > 1).collect::<Vec<_>>();
+    let drawn = experiment.sweep.random.iter().flat_map(|random| &random.axes).map(|column| column.key.name);
+    let drawn = drawn.collect::<Vec<_>>();
+    let others = plan.axes.iter().filter(|axis| !drawn.contains(&axis.key)).map(|axis| axis.label.clone());
+    let others = others.filter(|label| !groups.iter().flatten().any(|known| known == label)).collect::<Vec<_>>();
+    groups.extend(changing_together(comparison, &others));
+    groups
 }
 
 /// What keeps the runs of specifications from being read, by what their provenance says that they are.
@@ -127,7 +145,8 @@ pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<
         return Err(ReportError::NoComparison(one_cell(&text, &stored, reproductions)));
     }
     let (metric, caution) = recorded(metric, &runs);
-    let comparison = Comparison {
+    let names = axes.iter().map(|axis| axis.name.clone()).collect::<Vec<_>>();
+    let mut comparison = Comparison {
         experiment: text.clone(),
         question: format!("Runs that match `{text}`; the axes are the settings that differ between them."),
         goal: Goal::usual(metric.as_str()),
@@ -140,6 +159,8 @@ pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<
         cautions: caution.into_iter().collect(),
         leanings: Default::default(),
     };
+    let groups = changing_together(&comparison, &names);
+    join_axes(&mut comparison, &groups);
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
 }
 
@@ -191,11 +212,11 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
     // Runs that were all stored under schema 1 are told apart by what they say; it says nothing beside newer ones.
     let restate = stored.iter().any(|run| run.planned().is_ok_and(|spec| spec.schema == Schema::Second));
     let mut settings = stored.iter().map(|run| settings(run, restate)).collect::<Vec<_>>();
-    declared(stored, &mut settings);
+    let swept = declared(stored, &mut settings);
     let keys = settings.iter().flat_map(BTreeMap::keys).cloned().collect::<BTreeSet<_>>();
     let mut keys = keys.into_iter().collect::<Vec<_>>();
     keys.sort_by_key(|key| place(key));
-    let found = find_axes(&keys, &settings);
+    let found = find_axes(&keys, &swept, &settings);
     let all = found.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect::<Vec<_>>();
     let mut names = keys::short_names(&all).into_iter();
     let axes = found.iter().map(|axis| axis.named(&names.by_ref().take(axis.keys.len()).collect::<Vec<_>>()));
@@ -228,24 +249,25 @@ fn by_plan(stored: &[StoredRun]) -> Vec<usize> {
 }
 
 /// Adds what the experiments of all runs swept and what is no setting of a run by itself, as a preset is: it is one word
-/// for all that it sets.
-fn declared(stored: &[StoredRun], settings: &mut [BTreeMap<String, String>]) {
+/// for all that it sets. Gives the keys that all of them swept.
+fn declared(stored: &[StoredRun], settings: &mut [BTreeMap<String, String>]) -> BTreeSet<String> {
     let swept = |run: &StoredRun| match &run.provenance["experiment"]["axes"] {
         serde_json::Value::Object(axes) => axes.iter().map(|(k, v)| (k.clone(), spelling::axis_value(v))).collect(),
         _ => BTreeMap::new(),
     };
     let swept = stored.iter().map(swept).collect::<Vec<_>>();
-    let Some(first) = swept.first() else { return };
-    let is_new = |key: &&String| {
+    let Some(first) = swept.first() else { return BTreeSet::new() };
+    let is_meant = |key: &&String| {
         let is_left_out = is_seed(key) || keys::BOOKKEEPING.contains(&key.as_str());
-        !is_left_out
-            && swept.iter().all(|its| its.contains_key(*key))
-            && !settings.iter().any(|its| its.contains_key(*key))
+        !is_left_out && swept.iter().all(|its| its.contains_key(*key))
     };
-    let new = first.keys().filter(is_new).cloned().collect::<Vec<_>>();
+    let of_all = first.keys().filter(is_meant).cloned().collect::<BTreeSet<_>>();
+    let is_new = |key: &&String| !settings.iter().any(|its| its.contains_key(*key));
+    let new = of_all.iter().filter(is_new).cloned().collect::<Vec<_>>();
     for (run, its) in settings.iter_mut().zip(&swept) {
         run.extend(new.iter().map(|key| (key.clone(), its[key].clone())));
     }
+    of_all
 }
 
 /// The settings of a run and of the runs that it is made from, as a person would write them, the seeds left out.

@@ -372,6 +372,9 @@ fn a_comparison_says_in_numbers_what_the_tables_say() {
             "0.001",
             "0.002"
           ],
+          "settings": [
+            "lr"
+          ],
           "changes_with": []
         }
       ],

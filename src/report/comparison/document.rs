@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::analysis::statistics::Interval;
 use crate::analysis::{
-    Axis, CellSummary, Comparison, Effect, Importance, Part, SeedOutcome, Summary, against_baseline,
-    importance, luck_in_words, marginal_effects,
+    Axis, CellSummary, Comparison, Effect, Importance, Part, SeedOutcome, Summary, against_baseline, importance,
+    luck_in_words, marginal_effects, settings_of,
 };
 use crate::report::answer::Answer;
 
@@ -58,11 +58,13 @@ fn interval(interval: Interval) -> Value {
 }
 
 fn axis(axis: &Axis) -> Value {
-    json!({ "name": axis.name, "values": axis.values, "changes_with": axis.also })
+    let settings = axis.settings().collect::<Vec<_>>();
+    json!({ "name": axis.name, "values": axis.values, "settings": settings, "changes_with": axis.also })
 }
 
 fn cell(cell: &CellSummary) -> Value {
-    let axes: serde_json::Map<_, _> = cell.key.0.iter().map(|(axis, value)| (axis.clone(), json!(value))).collect();
+    let settings = cell.key.0.iter().flat_map(|(axis, value)| settings_of(axis, value));
+    let axes: serde_json::Map<_, _> = settings.map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let estimate = cell.estimate.as_ref();
     json!({
         "axes": axes,

@@ -1,7 +1,7 @@
 //! The comparison as text: what a terminal shows.
 
 use crate::analysis::{
-    Comparison, NoImportance, Summary, importance, luck_in_words, marginal_effects, plus_minus,
+    Axis, Comparison, NoImportance, Summary, importance, luck_in_words, marginal_effects, plus_minus, settings_of,
 };
 use crate::cli::context::Context;
 use crate::cli::format;
@@ -16,7 +16,7 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
     let printer = &context.printer;
     let metric = comparison.metric.as_str();
     let mut columns: Vec<(&str, Align)> =
-        comparison.axes.iter().map(|axis| (axis.name.as_str(), Align::Left)).collect();
+        comparison.axes.iter().flat_map(Axis::settings).map(|name| (name, Align::Left)).collect();
     columns.extend([
         ("n", Align::Right),
         (metric, Align::Right),
@@ -33,7 +33,8 @@ pub(super) fn print(context: &Context, comparison: &Comparison, summary: &Summar
         printer.data(format!("{} stands for what changes with it: {}", axis.name, axis.also.join(", ")));
     }
     let rows = summary.by_rank().map(|(_, cell)| {
-        let mut row: Vec<String> = cell.key.0.iter().map(|(_, value)| value.clone()).collect();
+        let settings = cell.key.0.iter().flat_map(|(axis, value)| settings_of(axis, value));
+        let mut row: Vec<String> = settings.map(|(_, value)| value.to_owned()).collect();
         let estimate = cell.estimate.as_ref();
         row.extend([
             estimate.map_or(0, |e| e.n).to_string(),
