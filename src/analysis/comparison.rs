@@ -174,6 +174,8 @@ pub struct Comparison {
     pub negligible: Option<f64>,
     /// What a reader has to know before any result, in sentences.
     pub cautions: Vec<String>,
+    /// What is not known of runs that no file names, and what that changes, in a sentence.
+    pub unknown: Option<String>,
     /// Which axes set the best cells apart takes thousands of samples; found once for all who ask.
     pub leanings: Kept<Input, Vec<Leaning>>,
 }

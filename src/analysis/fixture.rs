@@ -89,6 +89,7 @@ pub(crate) fn sweep_over(experiment: &str, axes: Vec<Axis>, seeds: u64) -> Compa
         }],
         negligible: None,
         cautions: Vec::new(),
+        unknown: None,
         leanings: Default::default(),
     }
 }

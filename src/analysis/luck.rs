@@ -269,6 +269,11 @@ impl Design {
 
 /// Whose luck is independent of whose, and what that is worth: the error of every verdict, in a sentence or two.
 pub fn luck_in_words(comparison: &Comparison) -> String {
+    let unknown = comparison.unknown.as_ref().map_or(String::new(), |sentence| format!(" {sentence}"));
+    of_design(comparison) + &unknown
+}
+
+fn of_design(comparison: &Comparison) -> String {
     let design = Design::of(comparison);
     let (plots, seeds) = (design.plots(), design.most_seeds());
     match seeds {

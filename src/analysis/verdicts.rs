@@ -214,14 +214,15 @@ struct Levels {
 }
 
 impl Levels {
-    /// The families that have something to test. What baseline and rest do not test is the axes'.
+    /// The families that have something to test. What there is beside the axes keeps both small parts, whether a baseline is
+    /// declared or not: the same runs have the same p by their file and by a query, which may know of none.
     ///
     /// The parts are more than the level together: what is told of the axes carries over to cells, so that false verdicts
     /// come together. With a fifth more, a report on common seeds has one in 4 to 6 of 100 simulated sweeps; where plots have
     /// seeds of their own, whose degrees of freedom err on the timid side, three tenths more give the same.
     fn of([axes, baseline, rest]: [bool; 3], has_plots: bool) -> Self {
         let part = |is_there: bool| if is_there { 0.15_f64 } else { 0.0 };
-        let (baseline, rest) = (part(baseline), part(rest));
+        let (baseline, rest) = (part(baseline || rest), part(rest));
         if axes {
             let sum = if has_plots { 1.3 } else { 1.2 };
             return Self { axes: (sum - baseline - rest).min(1.0), baseline, rest };

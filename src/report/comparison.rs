@@ -67,6 +67,7 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
         floors,
         negligible: experiment.report.negligible,
         cautions: caution.into_iter().collect(),
+        unknown: None,
         leanings: Default::default(),
     };
     let groups = declared_together(experiment, plan, &comparison);
@@ -139,7 +140,7 @@ pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<
     if let Some(reason) = incomparable(&stored, metric) {
         return Err(ReportError::NoComparison(reason));
     }
-    let (axes, mut runs) = arrange(&stored);
+    let Arranged { axes, mut runs, baseline } = arrange(&stored);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
     if axes.is_empty() {
         return Err(ReportError::NoComparison(one_cell(&text, &stored, reproductions)));
@@ -154,14 +155,31 @@ pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<
         axes,
         floors: floors(&runs),
         runs,
-        baseline: None,
-        negligible: None,
+        unknown: Some(unknown(baseline.is_some())),
+        baseline,
+        negligible: alike(&stored, "negligible").and_then(serde_json::Value::as_f64),
         cautions: caution.into_iter().collect(),
         leanings: Default::default(),
     };
     let groups = changing_together(&comparison, &names);
     join_axes(&mut comparison, &groups);
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
+}
+
+/// What the experiments of all runs say alike: the same of every run.
+fn alike<'s>(stored: &'s [StoredRun], what: &str) -> Option<&'s serde_json::Value> {
+    let said = |run: &'s StoredRun| run.provenance["experiment"].get(what);
+    let first = said(stored.first()?)?;
+    stored.iter().all(|run| said(run) == Some(first)).then_some(first)
+}
+
+/// What the runs of a query leave open that a file says.
+fn unknown(has_baseline: bool) -> String {
+    let of_baseline = match has_baseline {
+        true => "",
+        false => ", and no baseline is known: every two cells are compared in one family of the correction",
+    };
+    format!("These runs were found by a query: what their file plans and nobody began is not counted{of_baseline}.")
 }
 
 /// The metric that decides: the one that is wanted, but where it is a part of the MLM loss that some runs are too old for, the
@@ -204,11 +222,18 @@ fn incomparable(stored: &[StoredRun], metric: &MetricName) -> Option<String> {
     })
 }
 
+/// Axes, every run with its place on them, and the baseline that all their experiments declare.
+struct Arranged {
+    axes: Vec<Axis>,
+    runs: Vec<RunData>,
+    baseline: Option<Vec<(String, String)>>,
+}
+
 /// Axes from the settings that differ, and every run with its place on them.
 ///
 /// Words are in the order in which runs were planned with them, which is that of the file, and not of the alphabet: of two
 /// values, the same is the reference whether runs are named by their file or by a query.
-fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
+fn arrange(stored: &[StoredRun]) -> Arranged {
     // Runs that were all stored under schema 1 are told apart by what they say; it says nothing beside newer ones.
     let restate = stored.iter().any(|run| run.planned().is_ok_and(|spec| spec.schema == Schema::Second));
     let mut settings = stored.iter().map(|run| settings(run, restate)).collect::<Vec<_>>();
@@ -234,7 +259,24 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
         axes.iter().zip(&found).filter_map(value).collect()
     };
     let runs = stored.iter().enumerate().map(|(i, run)| run_data(run, of_run(i))).collect();
-    (axes, runs)
+    let baseline = baseline(stored, &axes, &found);
+    Arranged { axes, runs, baseline }
+}
+
+/// The cell that the experiments of all runs compare with, where it is among the runs.
+fn baseline(stored: &[StoredRun], axes: &[Axis], found: &[FoundAxis]) -> Option<Vec<(String, String)>> {
+    let declared = alike(stored, "baseline")?.as_object()?;
+    let has_axis = |key: &String| found.iter().any(|axis| axis.keys.contains(key));
+    let is_of_all =
+        |key: &String| stored.iter().all(|run| run.provenance["experiment"]["axes"].get(key) == declared.get(key));
+    if !declared.keys().all(|key| has_axis(key) || is_of_all(key)) {
+        return None;
+    }
+    let value = |(axis, found): (&Axis, &FoundAxis)| {
+        let value = spelling::axis_value(found.keys.iter().find_map(|key| declared.get(key))?);
+        axis.values.contains(&value).then(|| (axis.name.clone(), value))
+    };
+    axes.iter().zip(found).map(value).collect()
 }
 
 /// The places of the runs in the order in which they were planned.

@@ -8,7 +8,10 @@ use super::data_sources::{DataSources, SearchPath};
 use super::execute::Task;
 use super::provenance::ExperimentOrigin;
 use super::queue::Halving;
+use serde_json::Map;
+
 use crate::clock::Stopwatch;
+use crate::experiment::Value as Setting;
 use crate::plan::{Cell, DataSpec, Plan, PlannedRun, RunSpec, TokenizerKind, estimate};
 use crate::trainer::corpus::{Notice, PrepareError, PreparedData, SideStats, Stats};
 use crate::trainer::device::{self, DeviceError};
@@ -17,7 +20,17 @@ use crate::trainer::step_loop::TrainError;
 use crate::types::{MetricName, SpecHash};
 
 /// A task for each specification of the plan of `experiment`, which is decided by `metric`, named by its cell and replicate.
-pub fn tasks(experiment: &str, metric: &MetricName, plan: &Plan) -> Vec<Task> {
+pub fn tasks(experiment: &str, metric: &MetricName, negligible: Option<f64>, plan: &Plan) -> Vec<Task> {
+    let json = |(key, value): &(&str, Setting)| ((*key).to_owned(), value.to_json().unwrap_or_default());
+    let baseline = plan.baseline.map(|cell| plan.cells[cell].axes.iter().map(json).collect()).unwrap_or_default();
+    let origin = ExperimentOrigin {
+        name: experiment.to_owned(),
+        axes: Map::new(),
+        replicate: None,
+        metric: Some(metric.clone()),
+        baseline,
+        negligible,
+    };
     let mut seen = BTreeSet::new();
     let are_repeated = plan.cells.iter().any(|cell| cell.runs.len() > 1);
     let mut tasks = Vec::new();
@@ -26,7 +39,7 @@ pub fn tasks(experiment: &str, metric: &MetricName, plan: &Plan) -> Vec<Task> {
             let is_before = cell.runs.iter().all(|last| last.hash != run.hash);
             let of_stage = |key: &&'static str| !is_before || !key.starts_with("finetune.");
             let axes = cell.axes.iter().filter(|(key, _)| of_stage(key));
-            let axes = axes.map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
+            let axes = axes.map(json).collect();
             let stage = if is_before { "pretraining " } else { "" };
             let is_named = are_repeated || cell.label.is_empty();
             let replicate = if is_named { format!(" {}", run.replicate) } else { String::new() };
@@ -34,12 +47,7 @@ pub fn tasks(experiment: &str, metric: &MetricName, plan: &Plan) -> Vec<Task> {
                 spec: run.spec.clone(),
                 hash: run.hash,
                 label: format!("{stage}{}{replicate}", cell.label).trim().to_owned(),
-                experiment: Some(ExperimentOrigin {
-                    name: experiment.to_owned(),
-                    axes,
-                    replicate: Some(run.replicate.number),
-                    metric: Some(metric.clone()),
-                }),
+                experiment: Some(ExperimentOrigin { axes, replicate: Some(run.replicate.number), ..origin.clone() }),
                 reproduces: None,
             });
         }
