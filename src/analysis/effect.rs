@@ -97,8 +97,12 @@ impl Effect {
         Some(half.map_or(mean.clone(), with))
     }
 
-    /// The verdict: `better`, or `worse by size` where the effect of an axis says so.
+    /// The verdict: `better`, or `worse by size` where the effect of an axis says so; of a contrast without a value, why there
+    /// is none.
     pub fn word(&self) -> String {
+        if self.difference.is_none() {
+            return "no matched runs".to_owned();
+        }
         let by = if self.by_axes.is_empty() { String::new() } else { format!(" by {}", self.by_axes.join(", ")) };
         self.verdict.word().to_owned() + &by
     }
