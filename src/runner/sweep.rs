@@ -11,7 +11,6 @@ use super::queue::Halving;
 use serde_json::Map;
 
 use crate::clock::Stopwatch;
-use crate::experiment::Value as Setting;
 use crate::plan::{Cell, DataSpec, Plan, PlannedRun, RunSpec, TokenizerKind, estimate};
 use crate::trainer::corpus::{Notice, PrepareError, PreparedData, SideStats, Stats};
 use crate::trainer::device::{self, DeviceError};
@@ -21,8 +20,8 @@ use crate::types::{MetricName, SpecHash};
 
 /// A task for each specification of the plan of `experiment`, which is decided by `metric`, named by its cell and replicate.
 pub fn tasks(experiment: &str, metric: &MetricName, negligible: Option<f64>, plan: &Plan) -> Vec<Task> {
-    let json = |(key, value): &(&str, Setting)| ((*key).to_owned(), value.to_json().unwrap_or_default());
-    let baseline = plan.baseline.map(|cell| plan.cells[cell].axes.iter().map(json).collect()).unwrap_or_default();
+    let baseline = plan.baseline.iter().flat_map(|&cell| &plan.cells[cell].axes);
+    let baseline = baseline.map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
     let origin = ExperimentOrigin {
         name: experiment.to_owned(),
         axes: Map::new(),
@@ -39,7 +38,7 @@ pub fn tasks(experiment: &str, metric: &MetricName, negligible: Option<f64>, pla
             let is_before = cell.runs.iter().all(|last| last.hash != run.hash);
             let of_stage = |key: &&'static str| !is_before || !key.starts_with("finetune.");
             let axes = cell.axes.iter().filter(|(key, _)| of_stage(key));
-            let axes = axes.map(json).collect();
+            let axes = axes.map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
             let stage = if is_before { "pretraining " } else { "" };
             let is_named = are_repeated || cell.label.is_empty();
             let replicate = if is_named { format!(" {}", run.replicate) } else { String::new() };
