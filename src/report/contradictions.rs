@@ -285,11 +285,10 @@ impl<'a> Report<'a> {
         let rows = |name: &str| {
             let figure = self.figures.iter().find(|figure| figure.name == name);
             let panel = figure.map(|figure| &figure.panels[0]);
-            let rows = panel.map_or(Vec::new(), |panel| {
+            panel.map_or(Vec::new(), |panel| {
                 let names = panel.y.ticks.iter().map(|tick| tick.text.replace('\n', " "));
                 names.zip(panel.labels.iter().map(|label| label.text.clone())).collect()
-            });
-            rows
+            })
         };
         for (figure, list) in [("effects", "effects"), ("against-baseline", "against_baseline")] {
             for (name, text) in rows(figure) {
@@ -369,10 +368,9 @@ impl<'a> Report<'a> {
         for effect in &self.answer.effects {
             let name = format!("<th scope=\"row\">{}</th>", escape(&effect.name()));
             let p = effect.adjusted_p.map_or("\u{2013}".to_owned(), p_value);
-            let is_said =
-                |row: &&&str| row.contains(&escape(&p)) && row.contains(&format!(">{}</span>", effect.word()));
-            let its = rows.iter().filter(|row| row.contains(&name)).collect::<Vec<_>>();
-            if its.is_empty() || !its.iter().all(|row| is_said(&row)) {
+            let is_said = |row: &str| row.contains(&escape(&p)) && row.contains(&format!(">{}</span>", effect.word()));
+            let its = rows.iter().copied().filter(|row| row.contains(&name)).collect::<Vec<_>>();
+            if its.is_empty() || !its.iter().copied().all(is_said) {
                 found.push(format!("page: {} is {} with p {p}: {its:?}", effect.name(), effect.word()));
             }
         }
