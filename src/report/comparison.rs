@@ -137,6 +137,8 @@ pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<
     let planned = nearest_to_finished(rows).into_values().map(|row| row.id);
     let mut stored = planned.chain(guests).map(|id| store.load(&id)).collect::<Result<Vec<_>, _>>()?;
     stored.sort_by(|a, b| a.id.cmp(&b.id));
+    let of_other_stages = leave_out_other_stages(&mut stored, metric);
+    let originals = originals - of_other_stages;
     if let Some(reason) = incomparable(&stored, metric) {
         return Err(ReportError::NoComparison(reason));
     }
@@ -146,6 +148,11 @@ pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<
         return Err(ReportError::NoComparison(one_cell(&text, &stored, reproductions)));
     }
     let (metric, caution) = recorded(metric, &runs);
+    let stages = match of_other_stages {
+        0 => None,
+        1 => Some(format!("1 run of another stage, which does not record `{metric}`, is left out.")),
+        many => Some(format!("{many} runs of another stage, which does not record `{metric}`, are left out.")),
+    };
     let names = axes.iter().map(|axis| axis.name.clone()).collect::<Vec<_>>();
     let mut comparison = Comparison {
         experiment: text.clone(),
@@ -158,12 +165,23 @@ pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<
         unknown: Some(unknown(baseline.is_some())),
         baseline,
         negligible: alike(&stored, "negligible").and_then(serde_json::Value::as_f64),
-        cautions: caution.into_iter().collect(),
+        cautions: caution.into_iter().chain(stages).collect(),
         leanings: Default::default(),
     };
     let groups = changing_together(&comparison, &names);
     join_axes(&mut comparison, &groups);
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
+}
+
+/// Takes out the runs of stages of which none records `metric` where others do, such as the pretraining of what is judged by
+/// its fine-tuning; gives their number.
+fn leave_out_other_stages(stored: &mut Vec<StoredRun>, metric: &MetricName) -> usize {
+    let stage = |run: &StoredRun| run.planned().ok().map(|spec| std::mem::discriminant(&spec.stage));
+    let is_recorded = |run: &&StoredRun| run.history.all_measured().any(|(name, _)| name == metric);
+    let recording = stored.iter().filter(is_recorded).map(stage).collect::<Vec<_>>();
+    let before = stored.len();
+    stored.retain(|run| recording.is_empty() || stage(run).is_none() || recording.contains(&stage(run)));
+    before - stored.len()
 }
 
 /// What the experiments of all runs say alike: the same of every run.
