@@ -262,7 +262,12 @@ fn arrange(stored: &[StoredRun]) -> Arranged {
     let found = find_axes(&keys, &swept, &settings);
     let all = found.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect::<Vec<_>>();
     let mut names = keys::short_names(&all).into_iter();
-    let axes = found.iter().map(|axis| axis.named(&names.by_ref().take(axis.keys.len()).collect::<Vec<_>>()));
+    // What only follows from an axis does not lengthen its name.
+    let first = found.iter().filter_map(|axis| axis.keys.first()).map(String::as_str).collect::<Vec<_>>();
+    let axes = found.iter().zip(keys::short_names(&first)).map(|(axis, first)| {
+        let following = names.by_ref().take(axis.keys.len()).skip(1);
+        axis.named(&[first].into_iter().chain(following).collect::<Vec<_>>())
+    });
     let mut axes = axes.collect::<Vec<_>>();
     let order = by_plan(stored);
     for (axis, found) in axes.iter_mut().zip(&found) {
