@@ -1,6 +1,6 @@
 //! What a reader has to know before any result: that nothing was learned, or that the judge was also the teacher.
 
-use super::comparison::{Comparison, Floor};
+use super::comparison::{Cell, Comparison, Floor};
 use super::means::Means;
 
 /// Sentences to be read first; none for a comparison without such faults.
@@ -14,32 +14,38 @@ pub fn cautions(comparison: &Comparison) -> Vec<String> {
         ));
     }
     let means = Means::of(comparison);
-    let found = comparison.cells().iter().filter_map(|cell| Some(means.of_cell(&cell.key)?.mean)).collect::<Vec<_>>();
+    let cells = comparison.cells();
+    let found = cells.iter().filter_map(|cell| Some((cell, means.of_cell(&cell.key)?.mean))).collect::<Vec<_>>();
     said.extend(comparison.floors_of(&comparison.metric).filter_map(|floor| below(comparison, floor, &found)));
     said
 }
 
-fn below(comparison: &Comparison, floor: &Floor, means: &[f64]) -> Option<String> {
-    let worse = means.iter().filter(|mean| !floor.is_passed_by(**mean, comparison.goal)).count();
+fn below(comparison: &Comparison, floor: &Floor, found: &[(&Cell<'_>, f64)]) -> Option<String> {
+    let is_passed = |floor: &Floor, (cell, mean): &(&Cell<'_>, f64)| {
+        floor.is_passed_by(*mean, cell.runs.iter().copied(), comparison.goal)
+    };
+    let worse = found.iter().filter(|cell| !is_passed(floor, cell)).count();
     let (label, value) = (&floor.label, floor.in_words());
-    // A lower floor that every cell has left behind: something was learned.
-    let is_passed_by_all = |floor: &&Floor| means.iter().all(|mean| floor.is_passed_by(*mean, comparison.goal));
-    let passed = comparison.floors_of(&comparison.metric).find(is_passed_by_all);
+    // A lower floor that cells have left behind: something was learned.
+    let lower = |all: bool| {
+        comparison.floors_of(&comparison.metric).find(|floor| match all {
+            true => found.iter().all(|cell| is_passed(floor, cell)),
+            false => found.iter().any(|cell| is_passed(floor, cell)),
+        })
+    };
+    let nothing = format!("No cell is better than {label} ({value}), which costs no learning");
     match worse {
         0 => None,
-        _ if worse == means.len() => Some(match passed {
-            Some(passed) => format!(
-                "No cell is better than {label} ({value}), which costs no learning, though all are better than {}.",
-                passed.label
-            ),
-            None => format!(
-                "No cell is better than {label} ({value}), which costs no learning: differences are between failures."
-            ),
-        }),
-        _ => Some(format!(
-            "{worse} of {} cells are no better than {label} ({value}), which costs no learning.",
-            means.len()
+        _ if worse < found.len() => Some(format!(
+            "{worse} of {} cells are no better than {label} ({value}), which costs no learning{}.",
+            found.len(),
+            if floor.is_one() { "" } else { "; each is held against its own" }
         )),
+        _ => Some(match (lower(true), lower(false)) {
+            (Some(passed), _) => format!("{nothing}, though all are better than {}.", passed.label),
+            (None, Some(passed)) => format!("{nothing}, though some are better than {}.", passed.label),
+            (None, None) => format!("{nothing}: differences are between failures."),
+        }),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::joint::spelled;
 use super::kept::Kept;
 use super::ped_anova::{Input, Leaning};
-use super::statistics::decimals_for;
+use super::statistics::{decimals_for, mean};
 pub use crate::store::RunState;
 use crate::types::metrics::Basis;
 pub use crate::types::metrics::Goal;
@@ -83,7 +84,7 @@ pub struct Axis {
 
 impl Axis {
     /// More numbers than a figure has room for, as drawn values are: they are a scale and not a list.
-    const LIST: usize = 8;
+    pub(super) const LIST: usize = 8;
 
     /// Whether its values are a scale rather than a list of settings that are compared with each other.
     pub fn is_continuous(&self) -> bool {
@@ -119,24 +120,39 @@ pub struct Floor {
     pub error: Option<f64>,
     /// The least and the greatest of the runs' own values, of which this is the mean; absent where all runs have the same.
     pub range: Option<(f64, f64)>,
+    /// The value of each run that has one.
+    pub own: BTreeMap<RunId, f64>,
     /// What it is and why it matters, in a sentence.
     pub explanation: String,
 }
 
 impl Floor {
-    /// `7.819 ± 0.075`.
+    /// Runs whose own values differ by more have no floor together.
+    const AGREEMENT: f64 = 0.05;
+
+    /// Whether its value stands for all runs: their own are nearly the same.
+    pub fn is_one(&self) -> bool {
+        self.range.is_none_or(|(low, high)| high - low <= Self::AGREEMENT)
+    }
+
+    /// `7.819 ± 0.075`; where the runs have floors of their own, `6.9120 to 7.8190`.
     pub fn in_words(&self) -> String {
+        if let Some((low, high)) = self.range.filter(|_| !self.is_one()) {
+            return format!("{low:.4} to {high:.4}");
+        }
         let Some(error) = self.error.filter(|error| *error > 0.0) else { return format!("{:.4}", self.value) };
         let decimals = decimals_for(error);
         format!("{:.decimals$} ± {error:.decimals$}", self.value)
     }
 
-    /// Whether `value` is better by more than the sample of an evaluation explains.
-    pub fn is_passed_by(&self, value: f64, goal: Goal) -> bool {
+    /// Whether `value`, which comes from these runs, is better by more than the sample of an evaluation explains.
+    pub fn is_passed_by<'r>(&self, value: f64, runs: impl IntoIterator<Item = &'r RunData>, goal: Goal) -> bool {
+        let own = runs.into_iter().filter_map(|run| self.own.get(run.id.as_ref()?).copied()).collect::<Vec<_>>();
+        let floor = mean(&own).filter(|_| !self.is_one()).unwrap_or(self.value);
         let error = self.error.unwrap_or(0.0);
         let limit = match goal {
-            Goal::Minimize => self.value - error,
-            Goal::Maximize => self.value + error,
+            Goal::Minimize => floor - error,
+            Goal::Maximize => floor + error,
         };
         goal.prefers(value, limit)
     }
@@ -158,6 +174,8 @@ pub struct Comparison {
     pub negligible: Option<f64>,
     /// What a reader has to know before any result, in sentences.
     pub cautions: Vec<String>,
+    /// What is not known of runs that no file names, and what that changes, in a sentence.
+    pub unknown: Option<String>,
     /// Which axes set the best cells apart takes thousands of samples; found once for all who ask.
     pub leanings: Kept<Input, Vec<Leaning>>,
 }
@@ -195,6 +213,11 @@ impl Comparison {
         self.floors.iter().filter(move |floor| floor.metric == *metric)
     }
 
+    /// Those that a figure can draw: one value for all runs.
+    pub fn drawn_floors_of<'a>(&'a self, metric: &'a MetricName) -> impl Iterator<Item = &'a Floor> {
+        self.floors_of(metric).filter(|floor| floor.is_one())
+    }
+
     /// The value of the axis that others are compared with: the baseline's, or the first declared one.
     pub fn reference_value<'a>(&'a self, axis: &'a Axis) -> Option<&'a str> {
         let baseline = self.baseline.iter().flatten().find(|(name, _)| *name == axis.name);
@@ -215,7 +238,7 @@ impl CellKey {
     /// The axis values that `other` does not share: `nsp=random`. Empty for equal keys.
     pub fn difference_from(&self, other: &Self) -> String {
         let different = self.0.iter().filter(|(axis, value)| other.value(axis) != Some(value));
-        different.map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>().join(" ")
+        different.map(|(axis, value)| spelled(axis, value)).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether the cell has all of `values`.
@@ -229,7 +252,7 @@ impl fmt::Display for CellKey {
         if self.0.is_empty() {
             return f.write_str("the only cell");
         }
-        let pairs = self.0.iter().map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>();
+        let pairs = self.0.iter().map(|(axis, value)| spelled(axis, value)).collect::<Vec<_>>();
         f.write_str(&pairs.join(" "))
     }
 }

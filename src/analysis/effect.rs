@@ -1,5 +1,6 @@
 //! An effect: a difference with its interval, a corrected p and a verdict in one word.
 
+use super::joint::{settings_of, spelled};
 use super::luck::Difference;
 use super::statistics::{Interval, decimals_for, decimals_for_mean};
 
@@ -45,7 +46,7 @@ pub struct Effect {
     pub reference: String,
     /// Absent where no block has both sides.
     pub difference: Option<Difference>,
-    /// The p of Student's t after the correction over the whole report.
+    /// The p of Student's t after the correction over the whole report; of `by_axes`, where they carry the verdict.
     pub adjusted_p: Option<f64>,
     pub verdict: Verdict,
     /// The axes whose effects carry the verdict on two cells, where the cells' own runs cannot tell.
@@ -56,9 +57,28 @@ impl Effect {
     /// What is compared: `mask_ratio: 0.30 − 0.15` or `mask_ratio=0.30 nsp=random`.
     pub fn name(&self) -> String {
         match &self.axis {
+            Some(axis) if self.is_joint() => {
+                format!("{} \u{2212} {}", spelled(axis, &self.treatment), spelled(axis, &self.reference))
+            }
             Some(axis) => format!("{axis}: {} \u{2212} {}", self.treatment, self.reference),
             None => self.treatment.clone(),
         }
+    }
+
+    /// What was done instead of what: `mask_ratio 0.30 instead of 0.15`.
+    pub fn change(&self) -> String {
+        let (treatment, reference) = (&self.treatment, &self.reference);
+        match &self.axis {
+            Some(axis) if self.is_joint() => {
+                format!("{} instead of {}", spelled(axis, treatment), spelled(axis, reference))
+            }
+            Some(axis) => format!("{axis} {treatment} instead of {reference}"),
+            None => format!("{treatment} instead of {reference}"),
+        }
+    }
+
+    fn is_joint(&self) -> bool {
+        self.axis.as_ref().is_some_and(|axis| settings_of(axis, &self.treatment).count() > 1)
     }
 
     /// The 95 % interval of the difference.
@@ -77,8 +97,12 @@ impl Effect {
         Some(half.map_or(mean.clone(), with))
     }
 
-    /// The verdict: `better`, or `worse by size` where the effect of an axis says so.
+    /// The verdict: `better`, or `worse by size` where the effect of an axis says so; of a contrast without a value, why there
+    /// is none.
     pub fn word(&self) -> String {
+        if self.difference.is_none() {
+            return "no matched runs".to_owned();
+        }
         let by = if self.by_axes.is_empty() { String::new() } else { format!(" by {}", self.by_axes.join(", ")) };
         self.verdict.word().to_owned() + &by
     }
@@ -92,10 +116,7 @@ impl Effect {
 
     /// The effect in words: `mask_ratio 0.30 instead of 0.15: −0.093 ± 0.014, better.`
     pub fn sentence(&self) -> String {
-        let change = match &self.axis {
-            Some(axis) => format!("{axis} {} instead of {}", self.treatment, self.reference),
-            None => format!("{} instead of {}", self.treatment, self.reference),
-        };
+        let change = self.change();
         let Some(size) = self.size() else { return format!("{change}: no two matched runs have finished.") };
         let advice = self.advice().map_or(String::new(), |advice| format!("; {advice}"));
         format!("{change}: {size}, {}{advice}.", self.word())

@@ -84,10 +84,12 @@ pub(crate) fn sweep_over(experiment: &str, axes: Vec<Axis>, seeds: u64) -> Compa
             value: 6.12,
             error: None,
             range: None,
+            own: Default::default(),
             explanation: "what a model reaches that knows only how frequent each token is".to_owned(),
         }],
         negligible: None,
         cautions: Vec::new(),
+        unknown: None,
         leanings: Default::default(),
     }
 }

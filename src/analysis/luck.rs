@@ -269,10 +269,17 @@ impl Design {
 
 /// Whose luck is independent of whose, and what that is worth: the error of every verdict, in a sentence or two.
 pub fn luck_in_words(comparison: &Comparison) -> String {
+    let unknown = comparison.unknown.as_ref().map_or(String::new(), |sentence| format!(" {sentence}"));
+    of_design(comparison) + &unknown
+}
+
+fn of_design(comparison: &Comparison) -> String {
     let design = Design::of(comparison);
     let (plots, seeds) = (design.plots(), design.most_seeds());
-    if seeds < 2 {
-        return "One seed: a difference cannot be told from luck.".to_owned();
+    match seeds {
+        0 => return "No run has finished: of luck nothing is known yet.".to_owned(),
+        1 => return "One seed: a difference cannot be told from luck.".to_owned(),
+        _ => {}
     }
     if !design.is_common() {
         let degrees = design.seeds_by_plot().map(|seeds| seeds.saturating_sub(1)).sum::<usize>();

@@ -49,10 +49,18 @@ struct World {
     unequal: f64,
     /// Cells that are left out: every so many; 0 for none.
     hole: usize,
+    has_baseline: bool,
 }
 
-const GRID: World =
-    World { levels: &[2, 2, 2], seeds: 3, shape: Shape::Normal, luck: Luck::Own(0), unequal: 0.0, hole: 0 };
+const GRID: World = World {
+    levels: &[2, 2, 2],
+    seeds: 3,
+    shape: Shape::Normal,
+    luck: Luck::Own(0),
+    unequal: 0.0,
+    hole: 0,
+    has_baseline: true,
+};
 
 /// Noise between runs that share luck, whose correlation is then 0.98.
 const NOISE: f64 = 0.142;
@@ -86,6 +94,9 @@ impl World {
         let axes = axes.map(|(&n, name)| fixture::axis(name, &VALUES[..n], AxisKind::Category)).collect::<Vec<_>>();
         let redrawn = NAMES[..self.levels.len() - self.shared()].to_vec();
         let mut comparison = fixture::sweep_over("simulated", axes, self.seeds);
+        if !self.has_baseline {
+            comparison.baseline = None;
+        }
         if matches!(self.luck, Luck::Own(_)) {
             fixture::own_luck(&mut comparison, &redrawn);
         }
@@ -205,6 +216,8 @@ fn scenarios() -> Vec<(String, World, f64, f64)> {
             ("own luck, unequal, a hole in five", World { unequal: 1.2, hole: 5, ..own(1) }, 0.07, 0.92),
             ("own luck, unequal, iid", World { unequal: 1.2, ..own(0) }, 0.07, 0.92),
             ("common, iid", common(Luck::CommonIid), 0.06, 0.94),
+            ("common, iid, no baseline", World { has_baseline: false, ..common(Luck::CommonIid) }, 0.06, 0.94),
+            ("own luck, iid, no baseline", World { has_baseline: false, ..own(0) }, 0.06, 0.94),
             ("common, seed x axis 0.1", common(Luck::CommonByAxis(0.1)), 0.06, 0.94),
             ("common, seed x axis 0.5", common(Luck::CommonByAxis(0.5)), 0.06, 0.94),
             ("common, one axis shares", common(Luck::CommonShared(1)), 0.06, 0.94),

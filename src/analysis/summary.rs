@@ -155,14 +155,17 @@ impl Summary {
     }
 
     /// What the best cell would probably come to if it was run again: its mean is the best of many. Only where the guess is
-    /// less good than the mean, as it is on the average.
+    /// less good than the mean, as it is on the average, and by as much as the digits show that the mean is told with.
     pub fn rerun_statement(&self) -> Option<String> {
         let Shrunken { raw, shrunken, kept, towards } = self.shrunken?;
         if !self.goal.prefers(raw, shrunken) {
             return None;
         }
-        let moved = (raw - shrunken).abs();
-        let decimals = decimals_for(moved).max(3);
+        let half = self.best()?.estimate?.interval.map(|interval| interval.half_width());
+        let decimals = decimals_for_mean(raw, half).max(3);
+        if format!("{raw:.decimals$}") == format!("{shrunken:.decimals$}") {
+            return None;
+        }
         Some(format!(
             "The winner's raw mean, {raw:.decimals$}, is the best of {} and so on the average too good; shrunken it is \
              {shrunken:.decimals$}, the better guess for new seeds (James\u{2013}Stein towards {}, keeping {:.0} % of the \

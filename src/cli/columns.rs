@@ -21,7 +21,7 @@ pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
 /// The text in lines of so many columns, broken between words; a longer word has a line of its own.
 pub fn wrapped(text: &str, width: usize) -> String {
     let mut lines = Vec::new();
-    for paragraph in text.lines() {
+    for paragraph in text.split('\n') {
         let mut line = String::new();
         for word in paragraph.split(' ') {
             if !line.is_empty() && visible_width(&line) + 1 + visible_width(word) > width {

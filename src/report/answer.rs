@@ -97,8 +97,7 @@ fn matters(comparison: &Comparison, effects: &[Effect]) -> Option<String> {
 fn by_how_much(comparison: &Comparison, effects: &[Effect]) -> Option<String> {
     let said = |effect: &Effect| {
         let size = effect.size()?;
-        let axis = effect.axis.as_deref().unwrap_or_default();
-        Some(format!("{axis} {} instead of {}: {size}, {}", effect.treatment, effect.reference, effect.word()))
+        Some(format!("{}: {size}, {}", effect.change(), effect.word()))
     };
     let told = effects.iter().filter(|effect| effect.verdict.is_told()).collect::<Vec<_>>();
     let metric = &comparison.metric;
@@ -188,8 +187,9 @@ fn headline(comparison: &Comparison, summary: &Summary, effects: &[Effect]) -> S
         (false, Goal::Maximize) => "improves",
     };
     let matters = if axes_by_effect(effects).0.len() > 1 { "matters most" } else { "matters" };
-    let (treatment, reference) = (&effect.treatment, &effect.reference);
-    format!("{axis} {matters}: {treatment} instead of {reference} {verb} {metric} by {size}; {end}")
+    let change = effect.change();
+    let change = change.strip_prefix(axis).map_or(&*change, str::trim_start);
+    format!("{axis} {matters}: {change} {verb} {metric} by {size}; {end}")
 }
 
 /// `a, b and c`.
@@ -256,6 +256,7 @@ mod tests {
         let explanation = String::new();
         comparison.floors.push(Floor {
             range: None,
+            own: Default::default(),
             metric: accuracy,
             label: "two neighbours".to_owned(),
             value: 0.2,

@@ -5,19 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::find::is_meant;
 use super::{ReportError, spelling};
-use crate::analysis::statistics::mean;
-use crate::analysis::{Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, find_axes};
+use crate::analysis::{Axis, AxisKind, Comparison, FoundAxis, Point, RunData, changing_together, find_axes, join_axes};
 use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count, training_flops};
-use crate::store::{
-    FLOORS_FACT, Index, RunDir, RunQuery, RunState, Store, StoreError, StoredRun, Subject, TaskFloor,
-    nearest_to_finished,
-};
-use crate::types::metrics::{self, Goal, KnownFloor};
+use crate::store::{Index, RunDir, RunQuery, RunState, Store, StoreError, StoredRun, Subject, nearest_to_finished};
+use crate::types::metrics::{self, Goal};
 use crate::types::{MetricName, RunId, Seed, SpecHash};
 
 mod document;
+mod floors;
 mod parts;
+
+use floors::floors;
 
 pub use document::document;
 pub use parts::{Part, forewarning, parts};
@@ -54,10 +53,10 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
             });
         }
     }
-    let floors = facts_into_floors(&runs);
+    let floors = floors(&runs);
     let baseline = plan.baseline.map(|index| cell_axes(plan, &plan.cells[index]));
     let (metric, caution) = recorded(&experiment.metric, &runs);
-    Ok(Comparison {
+    let mut comparison = Comparison {
         experiment: experiment.name.clone(),
         question: experiment.question.clone(),
         metric,
@@ -68,8 +67,27 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
         floors,
         negligible: experiment.report.negligible,
         cautions: caution.into_iter().collect(),
+        unknown: None,
         leanings: Default::default(),
-    })
+    };
+    let groups = declared_together(experiment, plan, &comparison);
+    join_axes(&mut comparison, &groups);
+    Ok(comparison)
+}
+
+/// The labels of axes that are one: the columns of a zip, and others that only change together. Values that are drawn
+/// differ from point to point, and are axes of their own all the same.
+fn declared_together(experiment: &Experiment, plan: &Plan, comparison: &Comparison) -> Vec<Vec<String>> {
+    let label = |key: &str| plan.axes.iter().find(|axis| axis.key == key).map(|axis| axis.label.clone());
+    let zips = experiment.sweep.zips.iter();
+    let zips = zips.map(|zip| zip.columns.iter().filter_map(|column| label(column.key.name)).collect::<Vec<_>>());
+    let mut groups = zips.filter(|group| group.len() > 1).collect::<Vec<_>>();
+    let drawn = experiment.sweep.random.iter().flat_map(|random| &random.axes).map(|column| column.key.name);
+    let drawn = drawn.collect::<Vec<_>>();
+    let others = plan.axes.iter().filter(|axis| !drawn.contains(&axis.key)).map(|axis| axis.label.clone());
+    let others = others.filter(|label| !groups.iter().flatten().any(|known| known == label)).collect::<Vec<_>>();
+    groups.extend(changing_together(comparison, &others));
+    groups
 }
 
 /// What keeps the runs of specifications from being read, by what their provenance says that they are.
@@ -119,29 +137,67 @@ pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<
     let planned = nearest_to_finished(rows).into_values().map(|row| row.id);
     let mut stored = planned.chain(guests).map(|id| store.load(&id)).collect::<Result<Vec<_>, _>>()?;
     stored.sort_by(|a, b| a.id.cmp(&b.id));
+    let of_other_stages = leave_out_other_stages(&mut stored, metric);
+    let originals = originals - of_other_stages;
     if let Some(reason) = incomparable(&stored, metric) {
         return Err(ReportError::NoComparison(reason));
     }
-    let (axes, mut runs) = arrange(&stored);
+    let Arranged { axes, mut runs, baseline } = arrange(&stored);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
     if axes.is_empty() {
         return Err(ReportError::NoComparison(one_cell(&text, &stored, reproductions)));
     }
     let (metric, caution) = recorded(metric, &runs);
-    let comparison = Comparison {
+    let stages = match of_other_stages {
+        0 => None,
+        1 => Some(format!("1 run of another stage, which does not record `{metric}`, is left out.")),
+        many => Some(format!("{many} runs of another stage, which does not record `{metric}`, are left out.")),
+    };
+    let names = axes.iter().map(|axis| axis.name.clone()).collect::<Vec<_>>();
+    let mut comparison = Comparison {
         experiment: text.clone(),
         question: format!("Runs that match `{text}`; the axes are the settings that differ between them."),
         goal: Goal::usual(metric.as_str()),
         metric,
         axes,
-        floors: facts_into_floors(&runs),
+        floors: floors(&runs),
         runs,
-        baseline: None,
-        negligible: None,
-        cautions: caution.into_iter().collect(),
+        unknown: Some(unknown(baseline.is_some())),
+        baseline,
+        negligible: alike(&stored, "negligible").and_then(serde_json::Value::as_f64),
+        cautions: caution.into_iter().chain(stages).collect(),
         leanings: Default::default(),
     };
+    let groups = changing_together(&comparison, &names);
+    join_axes(&mut comparison, &groups);
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
+}
+
+/// Takes out the runs of stages of which none records `metric` where others do, such as the pretraining of what is judged by
+/// its fine-tuning; gives their number.
+fn leave_out_other_stages(stored: &mut Vec<StoredRun>, metric: &MetricName) -> usize {
+    let stage = |run: &StoredRun| run.planned().ok().map(|spec| std::mem::discriminant(&spec.stage));
+    let is_recorded = |run: &&StoredRun| run.history.all_measured().any(|(name, _)| name == metric);
+    let recording = stored.iter().filter(is_recorded).map(stage).collect::<Vec<_>>();
+    let before = stored.len();
+    stored.retain(|run| recording.is_empty() || stage(run).is_none() || recording.contains(&stage(run)));
+    before - stored.len()
+}
+
+/// What the experiments of all runs say alike: the same of every run.
+fn alike<'s>(stored: &'s [StoredRun], what: &str) -> Option<&'s serde_json::Value> {
+    let said = |run: &'s StoredRun| run.provenance["experiment"].get(what);
+    let first = said(stored.first()?)?;
+    stored.iter().all(|run| said(run) == Some(first)).then_some(first)
+}
+
+/// What the runs of a query leave open that a file says.
+fn unknown(has_baseline: bool) -> String {
+    let of_baseline = match has_baseline {
+        true => "",
+        false => ", and no baseline is known: every two cells are compared in one family of the correction",
+    };
+    format!("These runs were found by a query: what their file plans and nobody began is not counted{of_baseline}.")
 }
 
 /// The metric that decides: the one that is wanted, but where it is a part of the MLM loss that some runs are too old for, the
@@ -184,22 +240,34 @@ fn incomparable(stored: &[StoredRun], metric: &MetricName) -> Option<String> {
     })
 }
 
+/// Axes, every run with its place on them, and the baseline that all their experiments declare.
+struct Arranged {
+    axes: Vec<Axis>,
+    runs: Vec<RunData>,
+    baseline: Option<Vec<(String, String)>>,
+}
+
 /// Axes from the settings that differ, and every run with its place on them.
 ///
 /// Words are in the order in which runs were planned with them, which is that of the file, and not of the alphabet: of two
 /// values, the same is the reference whether runs are named by their file or by a query.
-fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
+fn arrange(stored: &[StoredRun]) -> Arranged {
     // Runs that were all stored under schema 1 are told apart by what they say; it says nothing beside newer ones.
     let restate = stored.iter().any(|run| run.planned().is_ok_and(|spec| spec.schema == Schema::Second));
     let mut settings = stored.iter().map(|run| settings(run, restate)).collect::<Vec<_>>();
-    declared(stored, &mut settings);
+    let swept = declared(stored, &mut settings);
     let keys = settings.iter().flat_map(BTreeMap::keys).cloned().collect::<BTreeSet<_>>();
     let mut keys = keys.into_iter().collect::<Vec<_>>();
     keys.sort_by_key(|key| place(key));
-    let found = find_axes(&keys, &settings);
+    let found = find_axes(&keys, &swept, &settings);
     let all = found.iter().flat_map(|axis| &axis.keys).map(String::as_str).collect::<Vec<_>>();
     let mut names = keys::short_names(&all).into_iter();
-    let axes = found.iter().map(|axis| axis.named(&names.by_ref().take(axis.keys.len()).collect::<Vec<_>>()));
+    // What only follows from an axis does not lengthen its name.
+    let first = found.iter().filter_map(|axis| axis.keys.first()).map(String::as_str).collect::<Vec<_>>();
+    let axes = found.iter().zip(keys::short_names(&first)).map(|(axis, first)| {
+        let following = names.by_ref().take(axis.keys.len()).skip(1);
+        axis.named(&[first].into_iter().chain(following).collect::<Vec<_>>())
+    });
     let mut axes = axes.collect::<Vec<_>>();
     let order = by_plan(stored);
     for (axis, found) in axes.iter_mut().zip(&found) {
@@ -214,7 +282,24 @@ fn arrange(stored: &[StoredRun]) -> (Vec<Axis>, Vec<RunData>) {
         axes.iter().zip(&found).filter_map(value).collect()
     };
     let runs = stored.iter().enumerate().map(|(i, run)| run_data(run, of_run(i))).collect();
-    (axes, runs)
+    let baseline = baseline(stored, &axes, &found);
+    Arranged { axes, runs, baseline }
+}
+
+/// The cell that the experiments of all runs compare with, where it is among the runs.
+fn baseline(stored: &[StoredRun], axes: &[Axis], found: &[FoundAxis]) -> Option<Vec<(String, String)>> {
+    let declared = alike(stored, "baseline")?.as_object()?;
+    let has_axis = |key: &String| found.iter().any(|axis| axis.keys.contains(key));
+    let is_of_all =
+        |key: &String| stored.iter().all(|run| run.provenance["experiment"]["axes"].get(key) == declared.get(key));
+    if !declared.keys().all(|key| has_axis(key) || is_of_all(key)) {
+        return None;
+    }
+    let value = |(axis, found): (&Axis, &FoundAxis)| {
+        let value = spelling::axis_value(found.keys.iter().find_map(|key| declared.get(key))?);
+        axis.values.contains(&value).then(|| (axis.name.clone(), value))
+    };
+    axes.iter().zip(found).map(value).collect()
 }
 
 /// The places of the runs in the order in which they were planned.
@@ -229,24 +314,25 @@ fn by_plan(stored: &[StoredRun]) -> Vec<usize> {
 }
 
 /// Adds what the experiments of all runs swept and what is no setting of a run by itself, as a preset is: it is one word
-/// for all that it sets.
-fn declared(stored: &[StoredRun], settings: &mut [BTreeMap<String, String>]) {
+/// for all that it sets. Gives the keys that all of them swept.
+fn declared(stored: &[StoredRun], settings: &mut [BTreeMap<String, String>]) -> BTreeSet<String> {
     let swept = |run: &StoredRun| match &run.provenance["experiment"]["axes"] {
         serde_json::Value::Object(axes) => axes.iter().map(|(k, v)| (k.clone(), spelling::axis_value(v))).collect(),
         _ => BTreeMap::new(),
     };
     let swept = stored.iter().map(swept).collect::<Vec<_>>();
-    let Some(first) = swept.first() else { return };
-    let is_new = |key: &&String| {
+    let Some(first) = swept.first() else { return BTreeSet::new() };
+    let is_meant = |key: &&String| {
         let is_left_out = is_seed(key) || keys::BOOKKEEPING.contains(&key.as_str());
-        !is_left_out
-            && swept.iter().all(|its| its.contains_key(*key))
-            && !settings.iter().any(|its| its.contains_key(*key))
+        !is_left_out && swept.iter().all(|its| its.contains_key(*key))
     };
-    let new = first.keys().filter(is_new).cloned().collect::<Vec<_>>();
+    let of_all = first.keys().filter(is_meant).cloned().collect::<BTreeSet<_>>();
+    let is_new = |key: &&String| !settings.iter().any(|its| its.contains_key(*key));
+    let new = of_all.iter().filter(is_new).cloned().collect::<Vec<_>>();
     for (run, its) in settings.iter_mut().zip(&swept) {
         run.extend(new.iter().map(|key| (key.clone(), its[key].clone())));
     }
+    of_all
 }
 
 /// The settings of a run and of the runs that it is made from, as a person would write them, the seeds left out.
@@ -361,69 +447,4 @@ fn axis(axis: &PlanAxis) -> Axis {
         redraws_luck: keys::redraws_luck(axis.key),
         basis: keys::basis(axis.key),
     }
-}
-
-/// What costs no learning, from the facts that the runs measured: the mean over the runs that have the fact. Runs on
-/// different data or tokenizers have different floors; then there is none for all of them.
-fn facts_into_floors(runs: &[RunData]) -> Vec<Floor> {
-    let floor = |known: &&KnownFloor| {
-        let values = facts(runs, known.fact);
-        const AGREEMENT: f64 = 0.05;
-        let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
-        if high - low > AGREEMENT {
-            return None;
-        }
-        if known.unless.is_some_and(|stricter| !facts(runs, stricter).is_empty()) {
-            return None;
-        }
-        let value = mean(&values).filter(|value| value.is_finite())?;
-        let questions = mean(&facts(runs, known.questions)).filter(|n| *n > 0.0);
-        let spread = match known.spread {
-            Some(fact) => mean(&facts(runs, fact)),
-            None => Some((value * (1.0 - value)).max(0.0).sqrt()),
-        };
-        let error = questions.zip(spread).map(|(n, spread)| TWO_SIDED_95 * spread / n.sqrt());
-        let coarse = questions.zip(error).filter(|(_, error)| known.metric.is_loss() && *error > FINE);
-        let coarse = coarse.map(|(n, error)| {
-            format!(
-                " An evaluation asks for {n:.0} tokens, and so knows a loss to ± {error:.3} for other held-out text; cells \
-                 that answer the same questions are compared more closely. ± {FINE} takes some {:.0} times as many \
-                 (`train.eval_instances`).",
-                (error / FINE).powi(2).ceil()
-            )
-        });
-        let explanation = known.explanation.to_owned() + &coarse.unwrap_or_default();
-        let metric = known.metric.metric_name();
-        let range = (high > low).then_some((low, high));
-        Some(Floor { metric, label: known.label.into(), value, error, range, explanation })
-    };
-    let mut floors: Vec<Floor> = metrics::FLOORS.iter().filter_map(floor).collect();
-    floors.extend(floors_of_tasks(runs));
-    floors
-}
-
-/// The 97.5 % quantile of the normal distribution.
-const TWO_SIDED_95: f64 = 1.96;
-
-/// An evaluation that knows a loss no closer says so.
-const FINE: f64 = 0.02;
-
-/// The numbers that runs recorded as this fact.
-fn facts(runs: &[RunData], name: &str) -> Vec<f64> {
-    runs.iter().filter_map(|run| run.facts.get(name)?.as_f64()).collect()
-}
-
-/// The floors that the runs name themselves, for the data that they are judged by: only where all runs have the same.
-fn floors_of_tasks(runs: &[RunData]) -> Vec<Floor> {
-    let mut said = runs.iter().filter_map(|run| run.facts.get(FLOORS_FACT));
-    let Some(first) = said.next().filter(|first| said.all(|other| other == *first)) else { return Vec::new() };
-    let read: Vec<TaskFloor> = serde_json::from_value(first.clone()).unwrap_or_default();
-    let floor = |TaskFloor { metric, label, value, explanation }| {
-        let side = metric.split_once('/').filter(|(_, name)| *name == "accuracy").map(|(side, _)| side);
-        let examples = side.and_then(|side| mean(&facts(runs, &format!("{side}_examples"))));
-        let error =
-            examples.filter(|n| *n > 0.0).map(|n| TWO_SIDED_95 * (value * (1.0 - value)).max(0.0).sqrt() / n.sqrt());
-        Some(Floor { metric: metric.parse().ok()?, label, value, error, range: None, explanation })
-    };
-    read.into_iter().filter_map(floor).collect()
 }

@@ -8,21 +8,25 @@ pub struct Reached<'a> {
     pub floor: &'a Floor,
     /// Over all finished runs; absent where none has the metric.
     pub best: Option<f64>,
+    /// Whether there is a run that is better than the floor by more than the sample of an evaluation explains.
+    is_passed: bool,
 }
 
 impl Reached<'_> {
-    /// Whether the best run is no better than the floor by more than the sample of an evaluation explains.
+    /// Whether no run is better than the floor.
     pub fn is_missed(&self) -> bool {
-        let goal = Goal::usual(self.floor.metric.as_str());
-        self.best.is_some_and(|best| !self.floor.is_passed_by(best, goal))
+        self.best.is_some() && !self.is_passed
     }
 }
 
 /// Every floor of the comparison.
 pub fn reached(comparison: &Comparison) -> impl Iterator<Item = Reached<'_>> {
     comparison.floors.iter().map(|floor| {
-        let values = comparison.runs.iter().filter_map(|run| run.outcome(&floor.metric));
-        Reached { floor, best: Goal::usual(floor.metric.as_str()).best(values) }
+        let goal = Goal::usual(floor.metric.as_str());
+        let values = comparison.runs.iter().filter_map(|run| Some((run, run.outcome(&floor.metric)?)));
+        let values = values.collect::<Vec<_>>();
+        let is_passed = values.iter().any(|(run, value)| floor.is_passed_by(*value, [*run], goal));
+        Reached { floor, best: goal.best(values.into_iter().map(|(_, value)| value)), is_passed }
     })
 }
 

@@ -32,4 +32,6 @@ pub use error::ReportError;
 pub use wanted::Wanted;
 
 #[cfg(test)]
+mod contradictions;
+#[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 //! digits that mean something, for papers.
 
 use crate::analysis::{
-    CellSummary, Comparison, Effect, Importance, Part, RunData, RunState, Summary, against_baseline, importance,
-    marginal_effects, plus_minus, summarize,
+    Axis, CellSummary, Comparison, Effect, Importance, Part, RunData, RunState, Summary, against_baseline, importance,
+    marginal_effects, plus_minus, settings_of, summarize,
 };
 use crate::types::RunId;
 
@@ -88,7 +88,15 @@ pub fn tables(comparison: &Comparison) -> Vec<Table> {
 }
 
 fn axis_columns(comparison: &Comparison) -> impl Iterator<Item = Column> {
-    comparison.axes.iter().map(|axis| column(&axis.name, false, Reader::Both))
+    comparison.axes.iter().flat_map(Axis::settings).map(|name| column(name, false, Reader::Both))
+}
+
+/// An entry for each setting of an axis.
+fn of_axis(axis: &Axis, value: Option<&str>) -> Vec<Entry> {
+    match value {
+        Some(value) => settings_of(&axis.name, value).map(|(_, value)| Entry::text(value)).collect(),
+        None => axis.settings().map(|_| Entry::Missing).collect(),
+    }
 }
 
 fn cells(comparison: &Comparison, summary: &Summary) -> Table {
@@ -108,7 +116,7 @@ fn cells(comparison: &Comparison, summary: &Summary) -> Table {
     let row = |(i, cell): (usize, &CellSummary)| {
         let rank = summary.ranking.iter().position(|&ranked| ranked == i);
         let mut row = vec![rank.map_or(Entry::Missing, |rank| Entry::count(rank as u64 + 1))];
-        row.extend(cell.key.0.iter().map(|(_, value)| Entry::text(value)));
+        row.extend(comparison.axes.iter().flat_map(|axis| of_axis(axis, cell.key.value(&axis.name))));
         let estimate = cell.estimate.as_ref();
         let interval = estimate.and_then(|estimate| estimate.interval);
         let of = |value: Option<f64>| Entry::exact(value, 4);
@@ -215,7 +223,7 @@ fn runs(comparison: &Comparison) -> Table {
             Entry::text(run.state.to_string()),
             run.reason.as_ref().map_or(Entry::Missing, Entry::text),
         ];
-        row.extend(comparison.axes.iter().map(|axis| run.axis(&axis.name).map_or(Entry::Missing, Entry::text)));
+        row.extend(comparison.axes.iter().flat_map(|axis| of_axis(axis, run.axis(&axis.name))));
         // A seed is a name: no grouping.
         row.push(Entry::Number(run.seed.0 as f64, run.seed.to_string()));
         row.extend([

@@ -88,6 +88,12 @@ pub struct ExperimentOrigin {
     /// The metric that decides in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<MetricName>,
+    /// The cell that its others are compared with, by key; empty where it names none.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub baseline: Map<String, Value>,
+    /// The smallest difference of its metric that is of interest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negligible: Option<f64>,
 }
 
 /// The program that ran.

@@ -8,6 +8,8 @@ use super::data_sources::{DataSources, SearchPath};
 use super::execute::Task;
 use super::provenance::ExperimentOrigin;
 use super::queue::Halving;
+use serde_json::Map;
+
 use crate::clock::Stopwatch;
 use crate::plan::{Cell, DataSpec, Plan, PlannedRun, RunSpec, TokenizerKind, estimate};
 use crate::trainer::corpus::{Notice, PrepareError, PreparedData, SideStats, Stats};
@@ -17,7 +19,17 @@ use crate::trainer::step_loop::TrainError;
 use crate::types::{MetricName, SpecHash};
 
 /// A task for each specification of the plan of `experiment`, which is decided by `metric`, named by its cell and replicate.
-pub fn tasks(experiment: &str, metric: &MetricName, plan: &Plan) -> Vec<Task> {
+pub fn tasks(experiment: &str, metric: &MetricName, negligible: Option<f64>, plan: &Plan) -> Vec<Task> {
+    let baseline = plan.baseline.iter().flat_map(|&cell| &plan.cells[cell].axes);
+    let baseline = baseline.map(|(key, value)| ((*key).to_owned(), value.to_json().unwrap_or_default())).collect();
+    let origin = ExperimentOrigin {
+        name: experiment.to_owned(),
+        axes: Map::new(),
+        replicate: None,
+        metric: Some(metric.clone()),
+        baseline,
+        negligible,
+    };
     let mut seen = BTreeSet::new();
     let are_repeated = plan.cells.iter().any(|cell| cell.runs.len() > 1);
     let mut tasks = Vec::new();
@@ -34,12 +46,7 @@ pub fn tasks(experiment: &str, metric: &MetricName, plan: &Plan) -> Vec<Task> {
                 spec: run.spec.clone(),
                 hash: run.hash,
                 label: format!("{stage}{}{replicate}", cell.label).trim().to_owned(),
-                experiment: Some(ExperimentOrigin {
-                    name: experiment.to_owned(),
-                    axes,
-                    replicate: Some(run.replicate.number),
-                    metric: Some(metric.clone()),
-                }),
+                experiment: Some(ExperimentOrigin { axes, replicate: Some(run.replicate.number), ..origin.clone() }),
                 reproduces: None,
             });
         }

@@ -37,7 +37,7 @@ pub fn tasks(extra: &str) -> Vec<Task> {
 
 /// The tasks of a plan.
 pub fn tasks_of(plan: &Plan) -> Vec<Task> {
-    sweep::tasks("test", &"valid/mlm_loss".parse().expect("a metric"), plan)
+    sweep::tasks("test", &"valid/mlm_loss".parse().expect("a metric"), None, plan)
 }
 
 /// A planned run of the experiment with this seed.

@@ -121,6 +121,13 @@ fn cells_share_their_pretraining_and_learn_the_classes() {
     }
     let again = workbench.run("run tiny.toml --threads 1");
     assert!(again.stderr.contains("0 trained, 5 reused"), "{}", again.stderr);
+    // The pretraining is a stage that records no accuracy.
+    let cells = |what: &str| {
+        let line = format!("compare {what} --metric test/accuracy --json");
+        let found = workbench.json(&line, "ablate-comparison-2");
+        (found["cells"].clone(), found["cautions"].to_string().contains("1 run of another stage"))
+    };
+    assert_eq!((cells("tiny").0, true, false), (cells("tiny.toml").0, cells("tiny").1, cells("tiny.toml").1));
 }
 
 /// The texts to predict are read as those to learn from are: with a mark of the byte order, in columns, in pairs.

@@ -292,7 +292,7 @@ fn show_part(
     }
     match drawing.print {
         Print::Json => {}
-        Print::Tables => tables::print(context, comparison, &summary),
+        Print::Tables => tables::print(context, comparison, &summary, &answer),
         Print::Answer => ending::print(context, comparison, &answer),
     }
     context.printer.status(Style::Good, "Drawn", shown.display());

@@ -10,6 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
+use crate::experiment::Experiment;
 use crate::report::comparison::forewarning;
 use crate::runner::execute::{Options, TaskOutcome, execute};
 use crate::runner::launch::LocalProcesses;
@@ -94,7 +95,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     if let Some(text) = forewarning(&loaded.plan, &loaded.experiment.metric) {
         context.printer.status(Style::Caution, "Note", text);
     }
-    let tasks = sweep::tasks(&loaded.experiment.name, &loaded.experiment.metric, &loaded.plan);
+    let Experiment { name, metric, report, .. } = &loaded.experiment;
+    let tasks = sweep::tasks(name, metric, report.negligible, &loaded.plan);
     sweep::prepare(&loaded.plan, &sources, &mut |corpus| say_prepared(context, corpus))?;
     let options = Options {
         retry: arguments.retry,

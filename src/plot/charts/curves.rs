@@ -128,7 +128,7 @@ pub fn learning_curves(
     let (mut counts, mut members) = (Vec::new(), Vec::new());
     let panels = encoding.panel_keys().into_iter().map(|(title, key)| {
         let mut panel = empty_panel(title, x.clone(), y.clone());
-        let floors = comparison.floors_of(metric).filter(|floor| is_inside(floor, &y));
+        let floors = comparison.drawn_floors_of(metric).filter(|floor| is_inside(floor, &y));
         panel.marks.extend(floors.map(|floor| Mark::Floor { y: floor.value, text: floor_name(floor) }));
         let groups = encoding.groups(&cells, &key, &palette);
         let mut means = Vec::new();
@@ -246,7 +246,7 @@ fn caption_of(
         let side = if Goal::usual(metric.as_str()) == Goal::Minimize { "higher" } else { "lower" };
         caption += &format!(" The first {:.0} % of each curve, which are far {side}, are left out.", 100.0 * START);
     }
-    for floor in comparison.floors_of(metric).filter(|floor| !is_inside(floor, y)) {
+    for floor in comparison.drawn_floors_of(metric).filter(|floor| !is_inside(floor, y)) {
         caption += &format!(" Outside the picture: {} at {:.2}.", floor.label, floor.value);
     }
     caption

@@ -66,7 +66,7 @@ impl<'a> Encoding<'a> {
             |wanted: &dyn Fn(&Axis) -> bool| free.iter().position(|axis| wanted(axis)).map(|place| free.remove(place));
         let named = |name: &Option<String>| {
             let name = name.clone();
-            move |axis: &Axis| name.as_ref() == Some(&axis.name)
+            move |axis: &Axis| name.as_ref().is_some_and(|name| axis.is_called(name))
         };
         let colour = take(&named(&choice.colour)).or_else(|| take(&|_| true));
         if is_drawn {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::encoding::seed_count;
 use crate::analysis::statistics::Interval;
-use crate::analysis::{CellKey, Comparison, Means};
+use crate::analysis::{CellKey, Comparison, Means, is_full_grid};
 use crate::plot::figure::{Colour, Ink, Mark, Owner, Panel};
 
 /// Above so many means each has its own interval: comparing all pairs of them is not what a reader does.
@@ -35,6 +35,8 @@ pub(super) struct Estimates {
     omitted: usize,
     /// Whether some mean is over several cells of which not all have the same number of seeds.
     is_partial: bool,
+    /// Whether some mean is over several cells, and others lack the like of some of them.
+    has_holes: bool,
 }
 
 impl Estimates {
@@ -70,7 +72,8 @@ impl Estimates {
         }
         let counts = drawn.iter().flatten().map(|one| one.n).collect::<Vec<_>>();
         let is_partial = counts.iter().max() != counts.iter().min() && parts.iter().any(|keys| keys.len() > 1);
-        Self { drawn, is_compared, omitted, is_partial }
+        let has_holes = parts.iter().any(|keys| keys.len() > 1) && !is_full_grid(comparison);
+        Self { drawn, is_compared, omitted, is_partial, has_holes }
     }
 
     /// Every height that is drawn.
@@ -96,7 +99,8 @@ impl Estimates {
         let is_compared = all.iter().any(|one| one.is_compared);
         let omitted = all.iter().map(|one| one.omitted).sum();
         let is_partial = all.iter().any(|one| one.is_partial);
-        let mut caption = Self { drawn, is_compared, omitted, is_partial }.caption("");
+        let has_holes = all.iter().any(|one| one.has_holes);
+        let mut caption = Self { drawn, is_compared, omitted, is_partial, has_holes }.caption("");
         if all.len() > 1 {
             caption = caption.replace("Bars compare:", "Bars compare within a panel:");
         }
@@ -124,6 +128,9 @@ impl Estimates {
         }
         if self.is_partial {
             caption += " A seed counts where it finished in every cell of a mean.";
+        }
+        if self.has_holes {
+            caption += " Not every combination was run: means are over the cells that there are, the effects over matched ones.";
         }
         if self.omitted > 0 {
             let what = if has_bars { "Some intervals are" } else { "Intervals are" };

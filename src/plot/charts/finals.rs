@@ -35,6 +35,8 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
     let parts = panels.iter().flat_map(|(_, lines)| lines).flat_map(|line| line.cells.iter().cloned());
     let parts = parts.collect::<Vec<_>>();
     let estimates = Estimates::of(comparison, &parts);
+    // Where every colour is a draw of its own, a dot is a cell.
+    let are_means = parts.iter().any(|cells| cells.len() > 1);
     let y = value_axis(comparison, estimates.heights())?;
     let mut drawn = estimates.drawn.iter();
     let mut missing = 0;
@@ -73,7 +75,7 @@ pub fn final_by_axis(comparison: &Comparison, axis: &Axis, choice: &Choice) -> O
         title: format!("{}: final {} by {}", comparison.experiment, quantity(comparison), axis.name),
         subtitle: encoding.explanation(),
         legend,
-        caption: estimates.caption(&names(&encoding.rest)),
+        caption: estimates.caption(&if are_means { names(&encoding.rest) } else { String::new() }),
         height: height_for(panels.len().div_ceil(encoding.columns())),
         columns: encoding.columns(),
         panels,
@@ -126,7 +128,7 @@ pub(super) fn value_axis(comparison: &Comparison, heights: impl Iterator<Item = 
 /// The floors of the metric that lie in the picture.
 pub(super) fn add_floors(comparison: &Comparison, panel: &mut Panel) {
     let inside = |floor: &&Floor| (panel.y.low..=panel.y.high).contains(&floor.value);
-    let floors = comparison.floors_of(&comparison.metric).filter(inside);
+    let floors = comparison.drawn_floors_of(&comparison.metric).filter(inside);
     let marks = floors.map(|floor| Mark::Floor { y: floor.value, text: floor_name(floor) }).collect::<Vec<_>>();
     panel.marks.extend(marks);
 }

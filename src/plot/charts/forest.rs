@@ -77,6 +77,13 @@ fn forest(comparison: &Comparison, effects: &[Effect], name: &str, title: String
     if omitted > 0 {
         caption += &format!(" Rows without a bar: their intervals are longer than the picture ({omitted}).");
     }
+    let is_beside_zero = |effect: &Effect| effect.interval().is_some_and(|interval| !interval.contains(0.0));
+    if rows.iter().any(|effect| effect.verdict == Verdict::Inconclusive && is_beside_zero(effect)) {
+        caption += " A bar is of its row alone: of so many rows, one that leaves out 0 may still be chance.";
+    }
+    if rows.iter().any(|effect| !effect.by_axes.is_empty() && !is_beside_zero(effect)) {
+        caption += " \u{201c}By\u{201d} an axis: its effect says so, not the cell's own runs.";
+    }
     let caption = caption.trim_start().to_owned();
     let subtitle = subtitle.to_owned();
     let lines = panel.y.ticks.iter().map(|tick| tick.text.lines().count()).max().unwrap_or(1);

@@ -64,7 +64,7 @@ const SMOOTH: Smoothing = Smoothing::Average(0.95);
 /// how it came about, what it cost, and the rest. Those that have nothing to show are left out.
 pub fn standard_figures(comparison: &Comparison, choice: &Choice) -> Vec<Figure> {
     let axes = strongest_axes(comparison);
-    let is_asked = |axis: &Axis| choice.x.as_ref() == Some(&axis.name);
+    let is_asked = |axis: &Axis| choice.x.as_ref().is_some_and(|name| axis.is_called(name));
     let finals = axes.iter().enumerate().filter(|(i, axis)| *i < MOST_FINALS || is_asked(axis));
     let mut finals = finals.filter_map(|(_, axis)| match axis.is_continuous() {
         true => final_over_scale(comparison, axis, choice),

@@ -6,16 +6,22 @@ use serde_json::{Value, json};
 
 use crate::analysis::statistics::Interval;
 use crate::analysis::{
-    Axis, CellSummary, Comparison, Effect, Importance, Part, SeedOutcome, Summary, against_baseline, cautions,
-    importance, luck_in_words, marginal_effects,
+    Axis, CellSummary, Comparison, Effect, Importance, Part, SeedOutcome, Summary, against_baseline, importance,
+    luck_in_words, marginal_effects, settings_of,
 };
+use crate::report::answer::Answer;
 
 /// Everything that the tables and the report say in numbers.
 pub fn document(comparison: &Comparison, summary: &Summary, report: &Path) -> Value {
+    let answer = Answer::of(comparison, summary);
     let effects = |effects: Vec<Effect>| effects.iter().map(effect).collect::<Vec<_>>();
     let floors = comparison.floors.iter();
-    let floors =
-        floors.map(|f| json!({ "metric": f.metric, "label": f.label, "value": f.value, "plus_minus": f.error }));
+    let floors = floors.map(|f| {
+        json!({
+            "metric": f.metric, "label": f.label, "value": f.value, "plus_minus": f.error,
+            "range": f.range.map(|(low, high)| [low, high]),
+        })
+    });
     let floors = floors.collect::<Vec<_>>();
     json!({
         "format": "ablate-comparison-2",
@@ -32,8 +38,10 @@ pub fn document(comparison: &Comparison, summary: &Summary, report: &Path) -> Va
             Err(why) => json!({ "not_computed": why.to_string() }),
         },
         "floors": floors,
+        "headline": answer.headline,
+        "how_sure": answer.how_sure,
         "statement": summary.statement(),
-        "cautions": cautions(comparison),
+        "cautions": answer.cautions,
         "luck": luck_in_words(comparison),
         "winner": summary.shrunken.map(|s| json!({
             "raw": s.raw,
@@ -50,11 +58,13 @@ fn interval(interval: Interval) -> Value {
 }
 
 fn axis(axis: &Axis) -> Value {
-    json!({ "name": axis.name, "values": axis.values, "changes_with": axis.also })
+    let settings = axis.settings().collect::<Vec<_>>();
+    json!({ "name": axis.name, "values": axis.values, "settings": settings, "changes_with": axis.also })
 }
 
 fn cell(cell: &CellSummary) -> Value {
-    let axes: serde_json::Map<_, _> = cell.key.0.iter().map(|(axis, value)| (axis.clone(), json!(value))).collect();
+    let settings = cell.key.0.iter().flat_map(|(axis, value)| settings_of(axis, value));
+    let axes: serde_json::Map<_, _> = settings.map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let estimate = cell.estimate.as_ref();
     json!({
         "axes": axes,

@@ -4,8 +4,8 @@
 //! sweep over the corpus or the tokenizer is shown apart for each of their values, and compared within. What has the same
 //! unit for every tokenizer, `valid/bits_per_character`, is compared throughout.
 
-use super::{facts_into_floors, keys};
-use crate::analysis::Comparison;
+use super::{floors, keys};
+use crate::analysis::{Comparison, without_unrecorded};
 use crate::plan::Plan;
 use crate::types::MetricName;
 use crate::types::metrics::{self, Basis};
@@ -18,8 +18,10 @@ pub struct Part {
     pub comparison: Comparison,
 }
 
-/// The comparison cut along the axes across which its metric cannot be compared, in the order of their values.
+/// The comparison cut along the axes across which its metric cannot be compared, in the order of their values. Cells that do
+/// not record the metric are in no part.
 pub fn parts(comparison: Comparison) -> Vec<Part> {
+    let comparison = without_unrecorded(comparison);
     let is_apart = |axis: &&crate::analysis::Axis| {
         let is_cut = |basis| !metrics::is_comparable_across(comparison.metric.as_str(), basis);
         axis.basis.is_some_and(is_cut)
@@ -45,7 +47,7 @@ pub fn parts(comparison: Comparison) -> Vec<Part> {
         if let Some(baseline) = &mut part.baseline {
             baseline.retain(|(axis, _)| is_kept(axis));
         }
-        part.floors = facts_into_floors(&part.runs);
+        part.floors = floors(&part.runs);
         let name = values.iter().map(|(axis, value)| format!("{axis}={value}")).collect::<Vec<_>>().join(" ");
         part.cautions.push(format!("Only the runs with {name}. {reason}"));
         Part { name, comparison: part }

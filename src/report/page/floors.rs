@@ -11,7 +11,7 @@ pub(super) fn table(comparison: &Comparison) -> Option<Markup> {
         html! {
             div.wide role="region" aria-labelledby="floors-title" tabindex="0" {
                 table {
-                    caption { span { "What costs no learning, and what the best run reached: the mean of the floor over the runs, the best of all of them." } }
+                    caption { span { "What costs no learning, and what the best run reached: the mean of the floor over the runs, or its range where they differ much; the best of all runs." } }
                     thead { tr {
                         th scope="col" { "metric" } th scope="col" { "floor" }
                         th.number scope="col" { "value" } th.number scope="col" { "best run" } th scope="col" { "best run is" }

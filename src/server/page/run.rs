@@ -147,6 +147,7 @@ fn curves(run: &StoredRun) -> Markup {
         panels.into_iter().map(|(name, curves)| json!({ "name": name, "curves": curves })).collect();
     html! {
         section.curves aria-label="Curves" hidden {
+            h2 { "Curves" }
             div.switches {
                 label { "Smooth " input type="range" min="0" max="0.98" step="0.02" value="0" data-smooth; }
                 label.check { input type="checkbox" data-log; " logarithmic" }
