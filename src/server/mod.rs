@@ -51,6 +51,20 @@ pub struct Options {
     pub lost_after_secs: f64,
 }
 
+impl Options {
+    /// Whether a server may be started so.
+    ///
+    /// # Errors
+    /// When it would listen beyond this machine without a token, or with one that is easily guessed.
+    pub fn check(&self) -> Result<(), ServeError> {
+        match &self.token {
+            None if !self.address.ip().is_loopback() => Err(ServeError::NoToken),
+            Some(token) if token.len() < 8 || token.contains(char::is_whitespace) => Err(ServeError::WeakToken),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -129,10 +143,6 @@ impl App {
 /// # Errors
 /// When it would listen beyond this machine without a token, or cannot listen.
 pub fn serve(store: Store, options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<(), ServeError> {
-    match &options.token {
-        None if !options.address.ip().is_loopback() => return Err(ServeError::NoToken),
-        Some(token) if token.len() < 8 || token.contains(char::is_whitespace) => return Err(ServeError::WeakToken),
-        _ => {}
-    }
+    options.check()?;
     connection::run(store, options, ready)
 }

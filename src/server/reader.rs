@@ -157,6 +157,11 @@ impl Reader {
         let looked = *locked(&self.looked);
         let is_asleep = now - looked.asked_secs > AWAKE_SECS && !somebody_listens;
         let is_due = now - looked.at_secs > (PAUSES * looked.took_secs).max(1.0);
+        if is_asleep {
+            // What was kept ready for who asks again is asked for by nobody.
+            locked(&self.histories).clear();
+            *locked(&self.kept) = Kept::default();
+        }
         if is_asleep || !is_due { Ok(Vec::new()) } else { self.look() }
     }
 

@@ -65,8 +65,9 @@ fn post(address: &str, endpoint: &str, body: &Value) -> Option<Value> {
 fn nothing_that_was_acknowledged_is_lost() {
     const CLIENTS: usize = 4;
     let workbench = Workbench::tiny("");
-    let mut server = Server::start(&workbench, "0");
-    let (address, port) = (server.address.clone(), server.port().to_owned());
+    let first = Server::start(&workbench, "0");
+    let (address, port) = (first.address.clone(), first.port().to_owned());
+    let mut server = Some(first);
     let experiment = post(&address, "experiments/create", &json!({ "name": "guests" })).unwrap();
     let runs: Vec<String> = (0..CLIENTS)
         .map(|_| {
@@ -95,8 +96,8 @@ fn nothing_that_was_acknowledged_is_lost() {
             .collect();
         for _ in 0..2 {
             thread::sleep(std::time::Duration::from_millis(300));
-            drop(server);
-            server = Server::start(&workbench, &port);
+            drop(server.take());
+            server = Some(Server::start(&workbench, &port));
         }
         thread::sleep(std::time::Duration::from_millis(300));
         is_over.store(true, Ordering::Relaxed);

@@ -10,8 +10,8 @@ clients log, starts it again and counts what was acknowledged and is not there.
 import argparse
 import json
 import multiprocessing
-import os
 import re
+import resource
 import socket
 import subprocess
 import tempfile
@@ -155,6 +155,26 @@ def searches(port, count):
         print(f"search of {count} runs, {words}: first {first:.1f} ms, then {took[len(took) // 2]:.1f} ms ({found} runs, {len(data)} bytes)", flush=True)
 
 
+def idles(ablate, runs, count=10_000):
+    """Connections that say nothing, and an answer beside them."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    server = Server(ablate, runs)
+    idle = []
+    for at in range(count):
+        # Beyond 127.0.0.1 for the client's side alone: one address has too few ports.
+        connection = socket.socket()
+        connection.bind((f"127.0.0.{2 + at % 4}", 0))
+        connection.connect(("127.0.0.1", server.port))
+        idle.append(connection)
+    took = []
+    for _ in range(50):
+        now = time.perf_counter()
+        assert Connection(server.port).send("GET", "/health")[0] == 200
+        took.append((time.perf_counter() - now) * 1e3)
+    print(f"{count} idle connections: {server.memory_mib():.1f} MiB, beside them a new one is answered in {sorted(took)[25]:.2f} ms", flush=True)
+    server.kill()
+
+
 def logs_until_told(port, stop, queue):
     """Logs through deaths of the server, as clients do: what was not answered is sent again."""
     connection, run, acknowledged = Connection(port), None, 0
@@ -217,6 +237,7 @@ def main():
             searches(server.port, count)
         print(f"memory after all that: {server.memory_mib():.1f} MiB")
         server.kill()
+        idles(arguments.ablate, f"{folder}/idle")
         kills(arguments.ablate, f"{folder}/killed")
 
 

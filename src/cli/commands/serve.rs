@@ -35,7 +35,6 @@ pub struct Arguments {
 
 /// Serves the store until it is interrupted.
 pub fn serve(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
-    let store = if arguments.read_only { context.existing_store()? } else { context.store()? };
     let options = Options {
         address: SocketAddr::new(arguments.host, arguments.port),
         token: arguments.token.clone().filter(|token| !token.is_empty()),
@@ -44,6 +43,8 @@ pub fn serve(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         hosts: arguments.allow_hosts.clone(),
         lost_after_secs: arguments.lost_after * 60.0,
     };
+    options.check().map_err(CliError::request)?;
+    let store = if arguments.read_only { context.existing_store()? } else { context.store()? };
     let ready = |address: SocketAddr| {
         let text =
             format!("{} at http://{address}{}", context.runs.display(), arguments.root_path.trim_end_matches('/'));

@@ -5,6 +5,7 @@
 
 mod experiments;
 mod mlflow;
+mod names;
 mod read;
 mod resolve;
 mod tree;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::names::{ends, named, prefixed};
 use super::tree::{Condition, Kind, Literal, Name, Order, Test, Tree};
 use super::value::{self, Interval, Pattern, number_of};
 use crate::store::{Role, RunState};
@@ -526,49 +527,6 @@ fn is_numeric(field: &Field) -> bool {
         }
         Field::Setting(_) | Field::Provenance(_) | Field::Lineage(_) => false,
     }
-}
-
-/// Keys by themselves and by their last part.
-fn ends<'k>(keys: impl Iterator<Item = &'k String>, by: char) -> impl Iterator<Item = (&'k str, &'k str)> {
-    keys.flat_map(move |key| [(key.as_str(), key.as_str()), (key.rsplit(by).next().unwrap_or(key), key.as_str())])
-}
-
-/// What a name is said to be a name of, and the name itself.
-fn prefixed(text: &str) -> (&str, Option<Kind>) {
-    for (prefix, kind) in [
-        ("setting.", Kind::Setting),
-        ("param.", Kind::Setting),
-        ("metric.", Kind::Metric),
-        ("provenance.", Kind::Provenance),
-    ] {
-        if let Some(rest) = text.strip_prefix(prefix) {
-            return (rest, Some(kind));
-        }
-    }
-    (text, None)
-}
-
-/// The keys that a name means: itself, or those that end in it; `schedule` means `schedule.kind`, as tables have it.
-fn named(known: &BTreeMap<String, Values>, text: &str) -> Vec<String> {
-    if known.contains_key(text) {
-        return vec![text.to_owned()];
-    }
-    let ends = |key: &str| key.strip_suffix(text).is_some_and(|rest| rest.ends_with('.'));
-    let found = shallowest(known.keys().filter(|key| ends(key)));
-    if !found.is_empty() {
-        return found;
-    }
-    let is_kind = |key: &str| key.strip_suffix(".kind").is_some_and(|key| key == text || ends(key));
-    shallowest(known.keys().filter(|key| is_kind(key)))
-}
-
-/// Of several keys those in the fewest tables: `seed` is that of the training, not that of the built-in corpus. A stage after the
-/// first has its keys in a table of its own, which is not counted.
-fn shallowest<'k>(keys: impl Iterator<Item = &'k String>) -> Vec<String> {
-    let depth = |key: &str| key.strip_prefix("finetune.").unwrap_or(key).matches('.').count();
-    let keys = keys.collect::<Vec<_>>();
-    let least = keys.iter().map(|key| depth(key)).min();
-    keys.into_iter().filter(|key| Some(depth(key)) == least).cloned().collect()
 }
 
 #[cfg(test)]
