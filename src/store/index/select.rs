@@ -69,8 +69,7 @@ pub(super) fn order(field: &Field, is_reversed: bool) -> Sql {
             (text, keys.iter().map(|key| text_value(key)).collect())
         }
     };
-    let doubled = values.iter().cloned().chain(values.iter().cloned()).collect();
-    Sql::new(format!("{text} IS NULL, {text} {direction}, "), doubled)
+    Sql::new(format!("{text} {direction} NULLS LAST, "), values)
 }
 
 fn of_check(check: &Check) -> Sql {
