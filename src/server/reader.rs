@@ -169,7 +169,12 @@ impl Reader {
         let watch = Stopwatch::start();
         let stamps = {
             let mut index = locked(&self.index);
-            self.opened(&mut index)?.stamps()?
+            let is_new = index.is_none();
+            let index = self.opened(&mut index)?;
+            if is_new {
+                return Ok(Vec::new()); // Opening it was the look.
+            }
+            index.stamps()?
         };
         let changed = stamps.changed(&self.store)?;
         // A few at a time, so that nobody waits long for the index.

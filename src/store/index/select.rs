@@ -69,8 +69,7 @@ pub(super) fn order(field: &Field, is_reversed: bool) -> Sql {
             (text, keys.iter().map(|key| text_value(key)).collect())
         }
     };
-    let doubled = values.iter().cloned().chain(values.iter().cloned()).collect();
-    Sql::new(format!("{text} IS NULL, {text} {direction}, "), doubled)
+    Sql::new(format!("{text} {direction} NULLS LAST, "), values)
 }
 
 fn of_check(check: &Check) -> Sql {
@@ -141,7 +140,10 @@ fn of_field(field: &Field, is_number: bool, test: &dyn Fn(&str) -> Sql) -> Sql {
             }
             Place::Rows { table, column } => {
                 let Sql { text, values } = test(column);
-                Sql::new(format!("(id IN (SELECT run FROM {table} WHERE {text}))"), values)
+                // An experiment may have most of the runs: they are gone through in their order, up to the limit, rather than
+                // found one by one and sorted. The sign keeps the planner from the latter.
+                let id = if table == "experiments" { "+id" } else { "id" };
+                Sql::new(format!("({id} IN (SELECT run FROM {table} WHERE {text}))"), values)
             }
         },
         Field::Lineage(role) => {
