@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use maud::Markup;
+
 use super::captions::captions;
 use super::page::{Page, Record};
 use super::tables::{csv, latex, tables};
 use super::{ReportError, Wanted};
 use crate::analysis::Comparison;
-use crate::plot::charts::standard_figures;
+use crate::plot::charts::{Choice, standard_figures};
 use crate::plot::{ExtraFont, Fonts, Picture, Theme};
 use crate::store::write_atomic;
 
@@ -65,6 +67,15 @@ pub fn draw(comparison: &Comparison, drawing: &Drawing) -> Result<Drawn, ReportE
     let html = Page { comparison, figures: &figures, record: drawing.record }.html()?;
     put("report.html".into(), html.as_bytes())?;
     Ok(Drawn { report: folder.join("report.html"), missing })
+}
+
+/// The page of a comparison alone, as a server sends it: `script` brings its script, and `home` is where all runs are.
+///
+/// # Errors
+/// When a figure cannot be drawn.
+pub fn served(comparison: &Comparison, record: &Record, script: &Markup, home: &str) -> Result<String, ReportError> {
+    let figures = standard_figures(comparison, &Choice::default());
+    Ok(Page { comparison, figures: &figures, record }.html_served(script, home)?)
 }
 
 fn read_font(path: &Path) -> Result<ExtraFont, ReportError> {

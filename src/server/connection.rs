@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use hyper::body::{Body as HttpBody, Bytes};
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, USER_AGENT, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, USER_AGENT,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::http::request::Parts;
-use hyper::{Request as HttpRequest, Response, StatusCode};
+use hyper::{Method, Request as HttpRequest, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -27,7 +27,7 @@ use super::fault::{Code, Fault};
 use super::guard::{self, LARGEST_BODY};
 use super::http::{Pieces, Reply, ReplyBody, Request, RequestBody};
 use super::routes::{self, Handler, Route, Takes};
-use super::{App, Options, ServeError, wire, writer};
+use super::{App, Options, ServeError, page, wire, writer};
 use crate::store::Store;
 
 /// How long slow clients are waited for.
@@ -138,7 +138,10 @@ where
     B::Error: std::fmt::Display + Send,
 {
     let (head, body) = request.into_parts();
-    let reply = handled(app, patience, &head, body, peer).await.unwrap_or_else(Reply::from);
+    let accept = head.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_opened = head.method == Method::GET && accept.contains("text/html");
+    let reply = handled(app.clone(), patience, &head, body, peer).await;
+    let reply = reply.unwrap_or_else(|fault| if is_opened { page::fault(&app, &fault) } else { Reply::from(fault) });
     dressed(reply)
 }
 

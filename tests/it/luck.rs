@@ -80,6 +80,7 @@ const CHANGES: &[Change] = &[
     ("model.global_attn_every_n_layers", "2", WINDOW),
     ("model.mlm_bias_init", "'unigram'", &[]),
     ("model.is_gated_act", "true", &[]),
+    ("model.norm_type", "'rms_norm'", &[]),
     ("objective.mask_ratio", "0.3", &[]),
     ("objective.mask_token_prob", "0.5", &[]),
     ("objective.random_token_prob", "0.2", &[]),
@@ -87,6 +88,7 @@ const CHANGES: &[Change] = &[
     ("objective.nsp", "'swap'", PAIRS),
     ("objective.nsp_negative_prob", "0.2", PAIRS),
     ("objective.short_seq_prob", "0.9", PAIRS),
+    ("objective.packing", "'concatenated'", &[]),
     ("objective.whole_word", "true", &[]),
     ("objective.mask_dice", "'word'", WORDS),
     ("objective.mask_replacement", "true", &[]),
@@ -128,7 +130,9 @@ const CHANGES: &[Change] = &[
 ];
 
 /// Keys that cannot be changed here, and count as re-drawing luck.
-const LEFT_OUT: [&str; 3] = [
+const LEFT_OUT: [&str; 4] = [
+    // Needs a stored run.
+    "train.run",
     // A pair that is too rare is not merged, and too few merges are refused.
     "tokenizer.min_frequency",
     // Needs a dictionary.

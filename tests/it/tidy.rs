@@ -69,7 +69,7 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("png", &["plot"]),
     ("ab_glyph", &["plot"]),
     ("dejavu", &["plot"]),
-    ("maud", &["report"]),
+    ("maud", &["report", "server/page"]),
     ("flate2", &["plot"]),
     ("pdf_writer", &["plot"]),
     ("subsetter", &["plot"]),

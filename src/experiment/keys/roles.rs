@@ -39,7 +39,10 @@ pub fn redraws_luck(name: &str) -> bool {
     match section {
         "data" | "tokenizer" | "model" | "objective" => !SHARING.contains(&name),
         "train" => {
-            matches!(name, "train.batch_size" | "train.gradient_accumulation_steps" | "train.seq_len" | "train.seed")
+            matches!(
+                name,
+                "train.batch_size" | "train.gradient_accumulation_steps" | "train.seq_len" | "train.seed" | "train.run"
+            )
         }
         _ => false,
     }

@@ -6,6 +6,7 @@
 //! written before, in `v1`.
 
 mod canonical;
+pub mod later;
 mod leaves;
 mod recipe;
 mod sections;
@@ -20,7 +21,6 @@ use serde::{Deserialize, Serialize};
 pub(super) use canonical::canonical_lines;
 pub use leaves::SpecError;
 pub use recipe::Recipe;
-pub use sections::later;
 pub use sections::{
     Activation, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa,
     MaskDice, Masking, MlmMean, ModelSpec, NormPosition, NormType, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec,

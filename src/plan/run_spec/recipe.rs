@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sections::{ModelSpec, later};
+use super::later;
+use super::sections::ModelSpec;
 
 /// How a task is learnt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

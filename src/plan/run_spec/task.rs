@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::later;
 use super::recipe::Recipe;
-use super::sections::later;
 use crate::experiment::Settings;
 use crate::types::ContentHash;
 use crate::types::metrics::{self, Metric};

@@ -8,9 +8,9 @@ use maud::html;
 use super::{View, html_reply, problem};
 use crate::analysis::Comparison;
 use crate::clock;
-use crate::plot::charts::{Choice, standard_figures};
 use crate::report::comparison::{self, Found};
-use crate::report::page::{Page, Record};
+use crate::report::drawing;
+use crate::report::page::Record;
 use crate::server::App;
 use crate::server::fault::{Code, Fault};
 use crate::server::http::{Reply, Request};
@@ -34,14 +34,12 @@ pub fn compare(app: &App, request: Request) -> Result<Reply, Fault> {
             Ok(View { title: "Compare", place: "Runs", body }.reply(app))
         }
         Ok(comparison) => {
-            let figures = standard_figures(&comparison, &Choice::default());
             let runs_at = Some(format!("{}/runs", app.root_path));
             let mut record = Record { drawn_at: Some(clock::now()), runs_at, ..Record::default() };
             record.ask_runs(&comparison, app.store());
-            let page = Page { comparison: &comparison, figures: &figures, record: &record };
             let script = format!("{}/assets/report.js?v={}", app.root_path, env!("CARGO_PKG_VERSION"));
             let home = format!("{}/", app.root_path);
-            let html = page.html_served(&html! { script src=(script) defer {} }, &home);
+            let html = drawing::served(&comparison, &record, &html! { script src=(script) defer {} }, &home);
             let html = html.map_err(|error| Fault::new(Code::InternalError, error.to_string()))?;
             Ok(html_reply(html, POLICY))
         }

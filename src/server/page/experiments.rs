@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 
 use super::compare::compared;
-use super::{View, encoded, problem, short, state, typed};
+use super::{View, encoded, experiment, problem, short, state, typed};
 use crate::analysis::{Comparison, summarize};
 use crate::report::answer::Answer;
 use crate::report::listing::{ListedRun, Listing};
@@ -28,7 +28,7 @@ pub fn list(app: &App, _: Request) -> Result<Reply, Fault> {
         @if names.is_empty() { p.empty { "No experiments yet." } }
         ul.names {
             @for name in &names {
-                li { a href={ (app.root_path) "/experiments/" (encoded(name)) } { (typed(name)) } }
+                li { a href=(experiment(app, name)) { (typed(name)) } }
             }
         }
     };

@@ -133,6 +133,24 @@ fn encoded(text: &str) -> String {
     crate::report::page::encoded(text)
 }
 
+/// The address of an experiment. A browser takes `.` and `..` for folders: these are shown as the runs that they have.
+fn experiment(app: &App, name: &str) -> String {
+    match name {
+        "." | ".." => format!("{}/?q={}", app.root_path, encoded(&format!("experiment = \"{name}\""))),
+        _ => format!("{}/experiments/{}", app.root_path, encoded(name)),
+    }
+}
+
+/// What is wrong, for who opened a page.
+pub fn fault(app: &App, fault: &Fault) -> Reply {
+    let body = html! {
+        h1 { (fault.code.status().canonical_reason().unwrap_or("Not possible")) }
+        (problem(&fault.message))
+        p { a href={ (app.root_path) "/" } { "All runs" } }
+    };
+    Reply { status: fault.code.status(), ..View { title: "Not possible", place: "", body }.reply(app) }
+}
+
 /// A run's state, as a word in a colour and a shape of its own.
 fn state(state: RunState) -> Markup {
     html! { span class={ "state " (state.name()) } { (state.name()) } }

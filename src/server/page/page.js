@@ -68,7 +68,8 @@
   const say = async change => {
     const answer = await fetch(root + "/api/v1/labels", {
       method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(change),
-    });
+    }).catch(() => null);
+    if (!answer) { alert("The server does not answer; nothing was changed."); return false; }
     if (!answer.ok) { alert((await answer.json().catch(() => ({}))).message || answer.statusText); return false; }
     return true;
   };
@@ -83,7 +84,7 @@
       if (!tag) return;
       change[what === "tag" ? "add" : "remove"] = [tag];
     } else if (what === "name") {
-      const name = prompt("Name");
+      const name = prompt("Name", (one("h1 .name") || { textContent: "" }).textContent);
       if (name === null) return;
       change.name = name;
     } else if (what === "note") change.note = one("#note").value;
@@ -118,16 +119,49 @@
   });
 
   // A view that stays up: the same address is asked again and the parts that changed are put in place.
-  const LIVE = [".progress", ".answer", ".grid tbody", ".runs tbody", "h1[data-run]", ".labels", ".short"];
+  const LIVE = [".progress", ".answer", ".grid", "h1[data-run]", ".labels", ".short", "#metrics", "#settings", "#lineage", "#facts"];
+  let appended = 0;
+  // What has the focus, to be found again in what takes its place.
+  const focused = () => {
+    const at = document.activeElement, quoted = text => CSS.escape(text);
+    if (!at || at === body) return null;
+    if (at.id) return "#" + quoted(at.id);
+    if (at.dataset.do) return `[data-do="${quoted(at.dataset.do)}"]`;
+    if (at.name && at.value) return `[name="${quoted(at.name)}"][value="${quoted(at.value)}"]`;
+    return at.getAttribute("href") ? `a[href="${quoted(at.getAttribute("href"))}"]` : null;
+  };
+  const found = fresh => {
+    const [old, now] = [one("#found"), one("#found", fresh)];
+    if (!old || !now || old.innerHTML === now.innerHTML) return;
+    const heads = [old, now].map(part => (one(".runs thead", part) || { innerHTML: "" }).innerHTML);
+    if (!appended || heads[0] !== heads[1]) {
+      old.replaceWith(document.adoptNode(now)); appended = 0; follow();
+      return;
+    }
+    // Further pages are on the screen: their rows stay, those of the first are put in place.
+    const table = one(".runs tbody", old);
+    all(".runs tbody tr", now).reverse().forEach(row => {
+      const known = one(`tr[data-run="${row.dataset.run}"]`, table), adopted = document.adoptNode(row);
+      if (known) known.replaceWith(adopted); else table.prepend(adopted);
+    });
+  };
   const refresh = async () => {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (!answer.ok) return;
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+    if (!answer || !answer.ok) return;
+    const focus = focused();
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const kept = new Set(picked());
     for (const selector of LIVE) {
       const [old, now] = [one(selector), one(selector, fresh)];
-      if (old && now && old.innerHTML !== now.innerHTML && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(now));
+      if (old && now && old.innerHTML !== now.innerHTML) {
+        const open = all("details", old).map(part => part.open);
+        old.replaceWith(document.adoptNode(now));
+        all("details", now).forEach((part, i) => { part.open = !!open[i]; });
+      }
     }
+    found(fresh);
+    const again = focus && document.activeElement === body && one(focus);
+    if (again) again.focus();
     all("tbody input[name=run]").forEach(box => { box.checked = kept.has(box.value); });
     const data = fresh.getElementById("curves");
     if (data && curves) curves(JSON.parse(data.textContent));
@@ -144,32 +178,40 @@
       due = due || setTimeout(() => { due = null; if (!document.hidden) refresh(); }, 1000);
     };
     ["run", "gone", "behind"].forEach(name => changes.addEventListener(name, hear));
-    changes.onopen = () => { one(".live").hidden = false; };
-    changes.onerror = () => { one(".live").hidden = true; };
+    const live = (text, away) => { const at = one(".live"); at.hidden = false; at.textContent = text; at.classList.toggle("away", away); };
+    changes.onopen = () => live("live", false);
+    changes.onerror = () => live("the server does not answer", true);
     document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
   }
 
   // The next page, when its link comes into view.
-  const table = one(".runs tbody");
-  let more = one("a.more");
-  if (table && more && window.IntersectionObserver) {
-    const follow = async () => {
-      const link = more; more = null;
-      const fresh = new DOMParser().parseFromString(await (await fetch(link.href)).text(), "text/html");
-      table.append(...all(".runs tbody tr", fresh).map(row => document.adoptNode(row)));
+  function follow() {
+    const link = one("a.more");
+    if (!link || !window.IntersectionObserver) return;
+    let busy = false;
+    new IntersectionObserver(async seen => {
+      if (busy || !seen.some(entry => entry.isIntersecting)) return;
+      busy = true;
+      const answer = await fetch(link.href).catch(() => null);
+      if (!answer || !answer.ok) { busy = false; return; }
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const rows = all(".runs tbody tr", fresh).map(row => document.adoptNode(row));
+      one(".runs tbody").append(...rows); appended += rows.length;
       const next = one("a.more", fresh);
-      if (next) { link.href = next.href; more = link; } else { link.remove(); }
-    };
-    new IntersectionObserver(seen => { if (more && seen.some(entry => entry.isIntersecting)) follow(); }, { rootMargin: "600px" })
-      .observe(more);
+      if (next) { link.href = next.href; busy = false; } else { link.remove(); }
+    }, { rootMargin: "600px" }).observe(link);
   }
+  follow();
+
+  // MLflow's clients print addresses of its own page: the run is here.
+  const run = /^#\/experiments\/\d+\/runs\/(\w+)/.exec(location.hash);
+  if (run) location.replace(`${root}/runs/${run[1]}`);
 
   // Curves.
   const HUES = [["#00619a", "#4aa8e0"], ["#a83f00", "#f2843c"], ["#2e7d32", "#7bc67e"], ["#7b3fa0", "#c79ae0"], ["#8a6d00", "#d8b73c"]];
   const place = one(".curves"), data = read("curves");
   let curves = null;
-  if (place && data && data.length && window.uPlot) {
-    place.hidden = false;
+  if (place && data && window.uPlot) {
     const panels = one(".panels", place), smooth = one("[data-smooth]", place), log = one("[data-log]", place);
     // A canvas takes no light-dark(): an element in that colour says what it comes to.
     const colour = name => { const probe = document.createElement("i"); probe.className = "probe"; probe.style.color = `var(${name})`; body.append(probe); const rgb = getComputedStyle(probe).color; probe.remove(); return rgb; };
@@ -194,12 +236,13 @@
       return { steps, values };
     };
     const numbers = values => values.map(value => typeof value === "number" ? value : null);
-    let shown = data, plots = [];
+    let shown = data, plots = [], many = false;
     const draw = () => {
+      place.hidden = !shown.length;
       plots.forEach(plot => plot.destroy()); plots = [];
       panels.replaceChildren();
       const isDark = chosen() === "dark", weight = +smooth.value, [text, line] = [colour("--muted"), colour("--line")];
-      for (const { name, curves } of shown) {
+      for (const { name, curves } of many ? shown : shown.slice(0, 24)) {
         const box = document.createElement("div"), head = document.createElement("h3");
         box.className = "panel"; head.textContent = name; box.append(head); panels.append(box);
         const series = [{ label: "step" }];
@@ -210,7 +253,7 @@
         });
         curves.forEach((curve, i) => {
           const hue = HUES[i % HUES.length][+isDark], few = curve.values.length < 40;
-          series.push({ label: curve.name, stroke: weight ? hue + "55" : hue, width: 1.5, points: { show: few && !weight, size: 5 }, spanGaps: true, value: (_, v) => number(v) });
+          series.push({ label: curve.name, stroke: weight ? hue + "55" : hue, width: 1.5, points: { show: few && !weight, size: 5 }, spanGaps: false, value: (_, v) => number(v) });
           if (weight) {
             series.push({ label: curve.name + " smoothed", stroke: hue, width: 2, points: { show: false }, spanGaps: true, value: (_, v) => number(v) });
           }
@@ -245,6 +288,20 @@
           cursor: { sync: { key: "steps" } },
         }, uPlot.join(lines(curves)), box);
         plots.push(plot);
+        const last = curve => number(numbers(curve.values).filter(value => value !== null).pop());
+        const canvas = one("canvas", box);
+        canvas.setAttribute("role", "img");
+        canvas.setAttribute("aria-label", curves.map(curve => `${curve.name}: ${curve.points} points, the last ${last(curve)}`).join("; "));
+        const odd = curves.reduce((count, curve) => count + curve.values.filter(value => typeof value !== "number").length, 0);
+        if (odd) {
+          const note = document.createElement("p");
+          note.className = "odd"; note.textContent = `${odd} of the values drawn are not finite: gaps`; box.append(note);
+        }
+      }
+      if (!many && shown.length > 24) {
+        const rest = document.createElement("button");
+        rest.type = "button"; rest.textContent = `${shown.length - 24} more`; rest.onclick = () => { many = true; draw(); };
+        panels.append(rest);
       }
     };
     curves = fresh => { shown = fresh; draw(); };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::{View, data, encoded, moment, problem, state, typed};
+use super::{View, data, encoded, experiment as address_of, moment, problem, state, typed};
 use crate::clock;
 use crate::report::{format, json as spelled, spelling};
 use crate::server::App;
@@ -32,10 +32,10 @@ pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
     let body = html! {
         (head(app, &run))
         (curves(&run))
-        (metrics(&run))
-        (settings(&run))
-        (lineage(app, &run, &dependents))
-        (facts(&run))
+        div id="metrics" { (metrics(&run)) }
+        div id="settings" { (settings(&run)) }
+        div id="lineage" { (lineage(app, &run, &dependents)) }
+        div id="facts" { (facts(&run)) }
         (files(app, &run))
         (log(&run))
         (provenance(&run))
@@ -53,10 +53,10 @@ fn head(app: &App, run: &StoredRun) -> Markup {
     };
     html! {
         p.kind {
-            "Run" @if let Some(name) = &experiment { " of " a href={ (app.root_path) "/experiments/" (encoded(name)) } { (typed(name)) } }
+            "Run" @if let Some(name) = &experiment { " of " a href=(address_of(app, name)) { (typed(name)) } }
         }
         h1 data-run=(run.id) {
-            @if let Some(name) = &run.labels.name { (typed(name)) " " }
+            @if let Some(name) = &run.labels.name { span.name { (typed(name)) } " " }
             code.id { (run.id) } " " (state(run.state))
             @if run.labels.is_trashed() { " " span.state.trash { "in the trash" } }
         }
@@ -66,9 +66,9 @@ fn head(app: &App, run: &StoredRun) -> Markup {
             @if let Some(at) = history.started_at() { dt { "started" } dd { (moment(at, now)) } }
             @if let Some(at) = history.ended_at() { dt { "ended" } dd { (moment(at, now)) } }
             dt { "worked" } dd { (format::duration(history.working_secs())) }
-            @if let Some(step) = last_step(run) { dt { "steps" } dd { (step) } }
+            @if let Some(step) = last_step(run) { dt { "last step" } dd { (step) } }
             @match &run.subject {
-                Subject::Planned(_) => { dt { "again" } dd { code.copy { "ablate reproduce " (run.id) } } },
+                Subject::Planned(_) => { dt { "train it again" } dd { code.copy { "ablate reproduce " (run.id) } } },
                 Subject::Logged(logged) => { dt { "logged by" } dd { (typed(&logged.by)) } },
             }
         }

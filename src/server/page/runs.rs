@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use serde_json::json;
 
-use super::{View, cell, data, encoded, problem, short, state, typed};
+use super::{View, cell, data, encoded, experiment, problem, short, state, typed};
 use crate::clock;
 use crate::server::App;
 use crate::server::fault::Fault;
@@ -79,9 +79,11 @@ pub fn runs(app: &App, request: Request) -> Result<Reply, Fault> {
     let body = html! {
         h1.quiet { @if asked.trash { "Runs in the trash" } @else { "Runs" } }
         (search(&asked))
-        @match &found {
-            Err(text) => (problem(text)),
-            Ok(found) => (table(app, &asked, found)),
+        div id="found" {
+            @match &found {
+                Err(text) => (problem(text)),
+                Ok(found) => (table(app, &asked, found)),
+            }
         }
     };
     let title = if asked.query.is_empty() { "Runs" } else { &asked.query };
@@ -114,7 +116,8 @@ fn usual(runs: &[Facts]) -> Vec<String> {
     if runs.iter().any(|run| run.row.labels.name.is_some()) {
         names.insert(0, "name".to_owned());
     }
-    if runs.iter().any(|run| !run.row.labels.tags.is_empty()) {
+    // What clients say by themselves is no word of a person.
+    if runs.iter().any(|run| run.row.labels.tags.iter().any(|tag| !tag.starts_with("mlflow."))) {
         names.push("tag".to_owned());
     }
     let deciding = |run: &Facts| {
@@ -228,9 +231,9 @@ fn table(app: &App, asked: &Asked, found: &Found) -> Markup {
                                         @match name.as_str() {
                                             "state" => (state(run.row.state)),
                                             "experiment" => @if let Some(name) = run.row.experiment() {
-                                                a href={ (app.root_path) "/experiments/" (encoded(name)) } { (typed(name)) }
+                                                a href=(experiment(app, name)) { (typed(name)) }
                                             },
-                                            "tag" => @for tag in &run.row.labels.tags { span.tag { (typed(tag)) } " " },
+                                            "tag" => @for tag in run.row.labels.tags.iter().filter(|tag| !tag.starts_with("mlflow.")) { span.tag { (typed(tag)) } " " },
                                             _ => (cell(value.as_ref(), now)),
                                         }
                                     }
