@@ -160,12 +160,12 @@
       }
     }
     found(fresh);
-    const again = focus && document.activeElement === body && one(focus);
-    if (again) again.focus();
     all("tbody input[name=run]").forEach(box => { box.checked = kept.has(box.value); });
     const data = fresh.getElementById("curves");
     if (data && curves) curves(JSON.parse(data.textContent));
     enable();
+    const again = focus && document.activeElement === body && one(focus);
+    if (again) again.focus();
   };
   if (window.EventSource) {
     let due = null;

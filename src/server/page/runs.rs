@@ -139,9 +139,10 @@ fn usual(runs: &[Facts]) -> Vec<String> {
     let axes: BTreeSet<&String> =
         runs.iter().flat_map(|run| run.row.experiments.iter().flat_map(|group| group.axes.keys())).collect();
     names.extend(axes.into_iter().take(MOST_AXES).cloned());
-    if runs.iter().any(|run| run.settings.keys().any(|key| key == "train.seed" || key == "seed")) {
-        names.push("seed".to_owned());
-    }
+    // A guest's seed and that of a run which was trained here are two settings.
+    let seeds =
+        ["seed", "train.seed"].into_iter().filter(|name| runs.iter().any(|run| run.settings.contains_key(*name)));
+    names.extend(seeds.map(str::to_owned));
     names
 }
 
