@@ -51,6 +51,9 @@ pub(super) struct Design {
     plots: Vec<BTreeMap<usize, usize>>,
 }
 
+/// Of the largest outcome: what sums of outcomes may be off by.
+const ROUNDING: f64 = 1e-12;
+
 /// What a contrast comes to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
@@ -241,13 +244,21 @@ impl Design {
             let known = own.iter().map(|(variance, n, _)| Some(((*variance)?, *n as f64 - 1.0)));
             if let Some(known) = known.collect::<Option<Vec<_>>>() {
                 let (variance, degrees) = Spread::of(known)?.of_sum(&own);
-                return Some(Measured { mean, standard_error: variance.sqrt(), degrees });
+                return Some(self.beyond_rounding(Measured { mean, standard_error: variance.sqrt(), degrees }));
             }
         }
         let sums = alike.iter().map(|(shape, its)| self.scatter_of(shape, its));
         let sums = sums.collect::<Option<Vec<_>>>()?;
         let variance = sums.iter().map(|(variance, _)| variance).sum::<f64>();
-        Some(Measured { mean, standard_error: variance.sqrt(), degrees: degrees_of_sums(&sums) })
+        let standard_error = variance.sqrt();
+        Some(self.beyond_rounding(Measured { mean, standard_error, degrees: degrees_of_sums(&sums) }))
+    }
+
+    /// What scatters no more than sums are rounded does not scatter: equal differences of every seed are known to no interval.
+    fn beyond_rounding(&self, measured: Measured) -> Measured {
+        let largest = self.outcomes.iter().flat_map(values).fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        let is_rounding = measured.standard_error <= ROUNDING * largest;
+        Measured { standard_error: if is_rounding { 0.0 } else { measured.standard_error }, ..measured }
     }
 
     /// The variance of the plots that add the same sum, each at its size, with its degrees of freedom: from these plots
@@ -543,6 +554,30 @@ mod tests {
         // One plot alone: its own mean, the scatter of all.
         let alone = design.measure(&groups[..1]).unwrap().measured.unwrap();
         assert!((alone.standard_error - (pooled / 3.0).sqrt()).abs() < 1e-12 && alone.degrees == 6.0);
+    }
+
+    /// Where each seed has the same difference, what the sums are rounded by is no scatter.
+    #[test]
+    fn rounding_is_no_scatter() {
+        let mut comparison = split_plot(3);
+        let mut outcomes = Noise::new(9);
+        let of_seed: Vec<f64> = (0..3).map(|_| 5.0 + outcomes.normal()).collect();
+        let mut count = 0;
+        fixture::fill(&mut comparison, |_| {
+            count += 1;
+            of_seed[(count - 1) % 3]
+        });
+        for run in &mut comparison.runs {
+            let is_y = run.axes.iter().any(|(_, value)| value == "y");
+            for points in run.series.values_mut().filter(|_| is_y) {
+                points.iter_mut().for_each(|point| point.value += 0.1);
+            }
+        }
+        let design = Design::of(&comparison);
+        let groups = (0..3).map(|p| vec![(2 * p + 1, 1.0), (2 * p, -1.0)]).collect::<Vec<_>>();
+        let measured = design.measure(&groups).unwrap().measured.unwrap();
+        assert!((measured.mean - 0.1).abs() < 1e-9, "{measured:?}");
+        assert_eq!((measured.standard_error, measured.interval(), measured.p()), (0.0, None, None));
     }
 
     #[test]
