@@ -78,6 +78,7 @@ impl Writer {
             store,
             lost_after_secs,
             open: BTreeMap::new(),
+            uncertain: BTreeMap::new(),
             syncers: Syncers::start()?,
             written: Box::new(written),
         };
@@ -141,6 +142,8 @@ struct Desk {
     lost_after_secs: f64,
     open: BTreeMap<RunId, OpenRun>,
     syncers: Syncers,
+    /// Runs that were given back in this round, of which it is not certain what is on the disk.
+    uncertain: BTreeMap<RunId, Fault>,
     written: Box<dyn Fn(&RunId) + Send>,
 }
 
@@ -224,12 +227,13 @@ impl Desk {
                     answers.push((run, answer, result));
                 }
                 Job::Close { run, answer } => {
-                    self.open.remove(&run);
+                    self.leave(&run);
                     answers.push((run, answer, Ok(())));
                 }
             }
         }
-        let failed = self.sync();
+        let mut failed = self.sync();
+        failed.append(&mut self.uncertain);
         for (run, answer, result) in answers {
             let result = match failed.get(&run) {
                 Some(fault) => result.and_then(|()| Err(fault.clone())),
@@ -280,9 +284,17 @@ impl Desk {
         match run.append(entries.points, parameters, entries.inputs, entries.state) {
             Ok(()) => Ok(()),
             Err(error) => {
-                self.open.remove(id);
+                self.leave(id);
                 Err(error.into())
             }
+        }
+    }
+
+    /// Gives back a run in the middle of a round; what others had recorded of it in this round is waited for first.
+    fn leave(&mut self, id: &RunId) {
+        let Some(mut run) = self.open.remove(id).filter(|run| run.is_unsynced) else { return };
+        if let Err(error) = run.guest.sync() {
+            self.uncertain.insert(id.clone(), error.into());
         }
     }
 
