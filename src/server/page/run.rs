@@ -15,6 +15,7 @@ use crate::server::http::{Reply, Request};
 use crate::store::{Dependent, Measured, RunState, StoredRun, Subject};
 use crate::types::RunId;
 use crate::types::answers::Detail;
+use crate::types::metrics::{self as known, KnownFloor};
 
 /// Buckets of a curve that the page brings with it; each keeps its lowest and its highest point.
 const BUCKETS: usize = 600;
@@ -118,14 +119,16 @@ fn curves(run: &StoredRun) -> Markup {
     let mut panels = BTreeMap::<String, Vec<Value>>::new();
     for (name, points) in run.history.all_measured() {
         let text = name.as_str();
-        let (side, panel) = match text.split_once('/') {
-            Some((side @ ("train" | "valid" | "test" | "eval" | "val"), rest)) => (side, rest),
-            _ => ("", text),
+        let panel = match text.split_once('/') {
+            Some(("train" | "valid" | "test" | "eval" | "val", rest)) => rest,
+            _ => text,
         };
         let (steps, values) = thinned(&points);
-        let floors =
-            run.history.facts.iter().filter(|(fact, _)| side == "valid" && fact.starts_with(&format!("{panel}_")));
-        let floors: Vec<Value> = floors.filter_map(|(fact, value)| Some(json!([fact, value.as_f64()?]))).collect();
+        let facts = &run.history.facts;
+        let is_strictest = |floor: &&&KnownFloor| floor.unless.is_none_or(|stricter| !facts.contains_key(stricter));
+        let of_metric = known::FLOORS.iter().filter(|floor| floor.metric.name() == text).filter(is_strictest);
+        let told = |floor: &&KnownFloor| Some(json!([floor.label, facts.get(floor.fact)?.as_f64()?]));
+        let floors: Vec<Value> = of_metric.filter_map(told).collect();
         let curve = json!({ "name": text, "steps": steps, "values": spelled::value(&values), "points": points.len(), "floors": floors });
         panels.entry(panel.to_owned()).or_default().push(curve);
     }
