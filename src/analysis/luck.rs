@@ -49,6 +49,8 @@ pub(super) struct Design {
     place: Vec<(usize, usize)>,
     /// For each plot its cells by place.
     plots: Vec<BTreeMap<usize, usize>>,
+    /// What sums of outcomes may be off by.
+    rounding: f64,
 }
 
 /// Of the largest outcome: what sums of outcomes may be off by.
@@ -119,8 +121,9 @@ impl Design {
             plots.entry(plot_of[i]).or_insert_with(BTreeMap::new).insert(sub, i);
             place.push((plots.keys().position(|&first| first == plot_of[i]).unwrap_or(next), sub));
         }
-        let outcomes = cells.iter().map(|cell| cell.outcomes(&comparison.metric)).collect();
-        Self { outcomes, place, plots: plots.into_values().collect(), keys }
+        let outcomes = cells.iter().map(|cell| cell.outcomes(&comparison.metric)).collect::<Vec<_>>();
+        let largest = outcomes.iter().flat_map(values).fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        Self { outcomes, place, plots: plots.into_values().collect(), keys, rounding: ROUNDING * largest }
     }
 
     /// The groups of cells that are independent of each other.
@@ -256,8 +259,7 @@ impl Design {
 
     /// What scatters no more than sums are rounded does not scatter: equal differences of every seed are known to no interval.
     fn beyond_rounding(&self, measured: Measured) -> Measured {
-        let largest = self.outcomes.iter().flat_map(values).fold(0.0, |largest: f64, value| largest.max(value.abs()));
-        let is_rounding = measured.standard_error <= ROUNDING * largest;
+        let is_rounding = measured.standard_error <= self.rounding;
         Measured { standard_error: if is_rounding { 0.0 } else { measured.standard_error }, ..measured }
     }
 

@@ -1,14 +1,19 @@
 //! From a plan or a query and a store to a comparison: which runs belong to it, what they recorded, and the floors to read
 //! it by.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::find::is_meant;
 use super::{ReportError, spelling};
-use crate::analysis::{Axis, AxisKind, Comparison, FoundAxis, Point, RunData, changing_together, find_axes, join_axes};
+use crate::analysis::{
+    Axis, AxisKind, Comparison, Floor, FoundAxis, Point, RunData, changing_together, find_axes, join_axes,
+};
 use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count, training_flops};
-use crate::store::{Index, RunDir, RunQuery, RunState, Store, StoreError, StoredRun, Subject, nearest_to_finished};
+use crate::store::{
+    Facts, Index, RunDir, RunQuery, RunRow, RunState, Store, StoreError, StoredRun, Subject, nearest_to_finished,
+};
 use crate::types::metrics::{self, Goal};
 use crate::types::{MetricName, RunId, Seed, SpecHash};
 
@@ -115,10 +120,34 @@ pub struct Found {
 /// # Errors
 /// When the query finds nothing, or nothing that differs; when the store cannot be read.
 pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<Found, ReportError> {
+    let asked = Asked::of(&mut Index::open(store)?, query)?;
+    of_asked(query, metric, store, asked)
+}
+
+/// What an index answers to a query, for who has one open.
+#[derive(Debug)]
+pub struct Asked {
+    rows: Vec<RunRow>,
+    latest: Option<RunId>,
+}
+
+impl Asked {
+    /// Asks.
+    ///
+    /// # Errors
+    /// When nobody has what the query names, or the index cannot be read.
+    pub fn of(index: &mut Index, query: &RunQuery) -> Result<Self, StoreError> {
+        Ok(Self { rows: index.query(query)?, latest: index.latest()? })
+    }
+}
+
+/// [`of_query`], of what an index answered.
+///
+/// # Errors
+/// Those of [`of_query`].
+pub fn of_asked(query: &RunQuery, metric: &MetricName, store: &Store, asked: Asked) -> Result<Found, ReportError> {
     let text = query.text().to_owned();
-    let mut index = Index::open(store)?;
-    let rows = index.query(query)?;
-    let latest = index.latest()?;
+    let Asked { rows, latest } = asked;
     let is_found = |word: &str| match (word, &latest) {
         ("latest", Some(latest)) => rows.iter().any(|row| row.id == *latest),
         _ => rows.iter().any(|row| is_meant(row, word)),
@@ -171,6 +200,30 @@ pub fn of_query(query: &RunQuery, metric: &MetricName, store: &Store) -> Result<
     let groups = changing_together(&comparison, &names);
     join_axes(&mut comparison, &groups);
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
+}
+
+/// The metric that decides between runs: what their experiments say, or else what most of them have recorded.
+pub fn deciding(runs: &[Facts]) -> MetricName {
+    let declared = runs.iter().filter_map(|run| run.provenance.get("experiment.metric")?.parse().ok());
+    let declared: BTreeSet<MetricName> = declared.collect();
+    if let (Some(only), 1) = (declared.first(), declared.len()) {
+        return only.clone();
+    }
+    let usual = metrics::deciding(None).metric_name();
+    let mut counts = BTreeMap::<&MetricName, usize>::new();
+    runs.iter().flat_map(|run| run.row.metrics.keys()).for_each(|name| *counts.entry(name).or_default() += 1);
+    if counts.contains_key(&usual) {
+        return usual;
+    }
+    // Of those that as many runs have, a held-out one says more; then the first by name.
+    let held_out = |name: &str| ["val", "test"].iter().any(|side| name.contains(side));
+    let order = |(name, count): &(&MetricName, usize)| (*count, held_out(name.as_str()), Reverse((*name).clone()));
+    counts.into_iter().max_by_key(order).map_or(usual, |(name, _)| name.clone())
+}
+
+/// The floors of a run, as a report over it alone would have them.
+pub fn floors_of(run: &StoredRun) -> Vec<Floor> {
+    floors(&[run_data(run, Vec::new())])
 }
 
 /// Takes out the runs of stages of which none records `metric` where others do, such as the pretraining of what is judged by

@@ -1,5 +1,7 @@
 //! Numbers and times as people read them.
 
+use super::spelling;
+use crate::store::Cell;
 use crate::types::Timestamp;
 
 /// `1,052,256`.
@@ -74,6 +76,18 @@ pub fn metric(value: Option<f64>) -> String {
         Some(value) if is_count(value) => format!("{value:.0}"),
         Some(value) => format!("{value:.4}"),
         None => "-".into(),
+    }
+}
+
+/// A value of a table of runs.
+pub fn cell(cell: &Cell, now: Timestamp) -> String {
+    match cell {
+        Cell::Text(text) => spelling::setting(text),
+        Cell::Number(number) => metric(Some(*number)),
+        Cell::Count(count) => thousands(*count),
+        Cell::Moment(at) => moment(*at, now),
+        Cell::Seconds(secs) => duration(*secs),
+        Cell::Bytes(bytes) => format!("{}B", si(*bytes as f64)),
     }
 }
 

@@ -144,14 +144,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::at;
+    use super::super::testing::{at, new_store};
     use super::*;
-
-    fn new_store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().join("runs")).unwrap();
-        (folder, store)
-    }
 
     #[test]
     fn what_is_said_is_kept_and_names_stay_where_they_were() {

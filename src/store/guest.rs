@@ -98,15 +98,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::testing::{asked, at, create, metric, point, spec};
+    use super::super::testing::{asked, at, create, metric, new_store, point, spec};
     use super::super::{Group, Index, RunQuery};
     use super::*;
-
-    fn new_store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().join("runs")).unwrap();
-        (folder, store)
-    }
 
     fn logged(parameters: Value) -> Logged {
         let Value::Object(parameters) = parameters else { panic!("parameters are an object") };

@@ -53,7 +53,24 @@ impl LabelsFile {
     }
 }
 
+/// Characters of a tag at most.
+const LONGEST_TAG: usize = 200;
+
 impl Labels {
+    /// Whether people may take a text for a tag.
+    ///
+    /// # Errors
+    /// What a tag is instead.
+    pub fn check_tag(text: &str) -> Result<(), String> {
+        match text {
+            "" => Err("a tag has a letter at least".to_owned()),
+            _ if text.chars().count() > LONGEST_TAG || text.contains(char::is_control) => {
+                Err(format!("a tag is one line of at most {LONGEST_TAG} characters"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the run is in the trash.
     pub fn is_trashed(&self) -> bool {
         self.trashed_at.is_some()

@@ -203,15 +203,9 @@ mod tests {
     use insta::assert_snapshot;
     use serde_json::json;
 
-    use super::testing::{at, create, fact, spec, state, step};
+    use super::testing::{at, create, fact, new_store, spec, state, step};
     use super::*;
     use crate::types::Step;
-
-    fn new_store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().join("runs")).unwrap();
-        (folder, store)
-    }
 
     /// Every path under `root`, with folders marked, sorted.
     fn tree(root: &Path) -> String {

@@ -10,6 +10,13 @@ use super::{RunDir, RunQuery, Store, StoreError};
 use crate::plan::RunSpec;
 use crate::types::{ContentHash, MetricName, Seed, Step, Timestamp};
 
+/// An empty store in a folder that goes with the test.
+pub fn new_store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(folder.path().join("runs")).expect("an empty store");
+    (folder, store)
+}
+
 /// Makes a planned run that stands on no other.
 pub fn create(
     store: &Store,

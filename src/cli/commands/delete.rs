@@ -7,8 +7,8 @@ use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::clock;
 use crate::report::format;
-use crate::runner::upkeep::collect::{TRASH_DAYS, heirs};
-use crate::store::{Role, RunQuery, RunState, Trash};
+use crate::runner::upkeep::collect::TRASH_DAYS;
+use crate::store::{Dependent, Role, RunQuery, RunState, Trash};
 use crate::types::RunId;
 
 /// What `ablate delete` takes.
@@ -36,8 +36,8 @@ pub fn delete(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
     }
     let going: BTreeSet<&RunId> = rows.iter().map(|row| &row.id).collect();
     for row in &rows {
-        let staying = heirs(&index, &row.id)?.into_iter().filter(|(_, heir)| !going.contains(heir)).collect::<Vec<_>>();
-        let Some((role, heir)) = staying.first() else { continue };
+        let staying = index.heirs(&row.id)?.into_iter().filter(|heir| !going.contains(&heir.run)).collect::<Vec<_>>();
+        let Some(Dependent { role, run: heir }) = staying.first() else { continue };
         let others = if staying.len() > 1 { format!(" and {} more", staying.len() - 1) } else { String::new() };
         let text = format!("run {heir}{others} {} run {}", words(*role), row.id);
         if !arguments.anyway {

@@ -145,15 +145,7 @@ fn columns_of_all(runs: &[Facts]) -> Vec<String> {
 
 /// A cell for a person.
 fn shown(cell: Option<&Cell>, now: Timestamp) -> String {
-    match cell {
-        None => "-".to_owned(),
-        Some(Cell::Text(text)) => visible(&spelling::setting(text)),
-        Some(Cell::Number(number)) => format::metric(Some(*number)),
-        Some(Cell::Count(count)) => format::thousands(*count),
-        Some(Cell::Moment(at)) => format::moment(*at, now),
-        Some(Cell::Seconds(secs)) => format::duration(*secs),
-        Some(Cell::Bytes(bytes)) => format!("{}B", format::si(*bytes as f64)),
-    }
+    cell.map_or_else(|| "-".to_owned(), |cell| visible(&format::cell(cell, now)))
 }
 
 fn cells(

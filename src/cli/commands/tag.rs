@@ -4,7 +4,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::report::format;
-use crate::store::Trash;
+use crate::store::{Labels, Trash};
 
 /// What `ablate tag` takes.
 #[derive(Debug, clap::Args)]
@@ -19,9 +19,6 @@ pub struct Arguments {
     #[arg(long, value_name = "TAG", required_unless_present = "add")]
     pub remove: Vec<String>,
 }
-
-/// Characters of a tag at most.
-const LONGEST: usize = 200;
 
 /// Changes the tags of the runs that the query finds.
 pub fn tag(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
@@ -41,13 +38,7 @@ pub fn tag(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
 }
 
 fn tag_of(text: &str) -> Result<String, String> {
-    match text {
-        "" => Err("a tag has a letter at least".to_owned()),
-        _ if text.chars().count() > LONGEST || text.contains(char::is_control) => {
-            Err(format!("a tag is one line of at most {LONGEST} characters"))
-        }
-        _ => Ok(text.to_owned()),
-    }
+    Labels::check_tag(text).map(|()| text.to_owned())
 }
 
 #[cfg(test)]

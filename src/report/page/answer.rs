@@ -15,16 +15,23 @@ pub(super) fn header(comparison: &Comparison, answer: &Answer, summary: &Summary
             @if !comparison.question.is_empty() { p.question { (comparison.question) } }
         }
         section.answer id="answer" aria-label="Answer" {
-            @if !answer.cautions.is_empty() {
-                div.first { h2 { "Read this first" } ul { @for caution in &answer.cautions { li { (caution) } } } }
-            }
-            dl {
-                @if let Some(text) = &answer.matters { dt { "What matters" } dd { (text) } }
-                @if let Some(text) = &answer.by_how_much { dt { "By how much" } dd { (text) } }
-                dt { "What is best" } dd { (answer.best) }
-                dt { "How sure" } dd { (answer.how_sure) }
-            }
+            (sentences(answer))
             (details(comparison, answer, summary))
+        }
+    }
+}
+
+/// The box's sentences: what has to be known first, then the answer.
+pub fn sentences(answer: &Answer) -> Markup {
+    html! {
+        @if !answer.cautions.is_empty() {
+            div.first { h2 { "Read this first" } ul { @for caution in &answer.cautions { li { (caution) } } } }
+        }
+        dl {
+            @if let Some(text) = &answer.matters { dt { "What matters" } dd { (text) } }
+            @if let Some(text) = &answer.by_how_much { dt { "By how much" } dd { (text) } }
+            dt { "What is best" } dd { (answer.best) }
+            dt { "How sure" } dd { (answer.how_sure) }
         }
     }
 }

@@ -11,6 +11,7 @@ mod tables;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub use answer::sentences;
 pub use record::encoded;
 
 pub use record::Record;

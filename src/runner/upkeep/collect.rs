@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 
 use super::{files_below, is_stray};
-use crate::store::{Index, Role, RunDir, RunQuery, RunRow, RunState, Store, StoreError, Trash};
+use crate::store::{Index, RunDir, RunQuery, RunRow, RunState, Store, StoreError, Trash};
 use crate::trainer::checkpoint::CheckpointDir;
 use crate::types::{RunId, Timestamp};
 
@@ -200,15 +200,6 @@ fn came_out_as(store: &Store, run: &RunId, original: &RunId) -> bool {
     };
     let (ends, of_original) = (ends(run), ends(original));
     ends == of_original && ends.is_some_and(|ends| ends.iter().all(Option::is_some))
-}
-
-/// Whether something of the run `id` is lost to others when it goes: they start from it, or have their tokenizer there.
-///
-/// # Errors
-/// When the index cannot be read.
-pub fn heirs(index: &Index, id: &RunId) -> Result<Vec<(Role, RunId)>, StoreError> {
-    let all = index.dependents(id)?.into_iter().filter(|dependent| dependent.role.needs_files());
-    Ok(all.map(|dependent| (dependent.role, dependent.run)).collect())
 }
 
 #[cfg(test)]

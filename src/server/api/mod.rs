@@ -7,6 +7,7 @@ mod runs;
 mod series;
 
 pub use changes::Changes;
+pub use series::zoomed;
 
 use super::App;
 use super::fault::Fault;

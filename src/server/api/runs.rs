@@ -105,7 +105,8 @@ pub fn compare(app: &App, request: Request) -> Result<Reply, Fault> {
         None => metrics::deciding(None).metric_name(),
         Some(name) => name.parse().map_err(|_| Fault::invalid(format!("'{}' names no metric", shown(name))))?,
     };
-    let found = comparison::of_query(&query, &metric, app.store());
+    let asked = app.reader.ask(|index| comparison::Asked::of(index, &query))?;
+    let found = comparison::of_asked(&query, &metric, app.store(), asked);
     let mut comparison = found.map_err(|error| Fault::invalid(error.to_string()))?.comparison;
     if let Some(name) = request.asked("metric") {
         comparison.goal = metrics::Goal::usual(name);

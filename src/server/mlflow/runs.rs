@@ -126,8 +126,7 @@ pub fn trash(app: &App, run: &RunId, now: crate::types::Timestamp) -> Result<(),
     if dir.labels()?.is_trashed() {
         return Ok(());
     }
-    let needs = app.reader.ask(|index| index.dependents(run))?;
-    if let Some(heir) = needs.iter().find(|heir| heir.role.needs_files()) {
+    if let Some(heir) = app.reader.ask(|index| index.heirs(run))?.first() {
         return Err(Fault::invalid(format!("run {} stands on run {run}; delete that one first", heir.run)));
     }
     let is_logged = matches!(dir.read_subject()?, crate::store::Subject::Logged(_));

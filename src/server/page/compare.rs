@@ -1,21 +1,17 @@
 //! The report of any runs, drawn when it is asked for: what `ablate compare QUERY` writes, with links to the runs.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
-
 use maud::html;
 
-use super::{View, html_reply, problem};
+use super::{View, asset_address, html_reply, problem};
 use crate::analysis::Comparison;
 use crate::clock;
-use crate::report::comparison::{self, Found};
+use crate::report::comparison::{self, Asked, Found};
 use crate::report::drawing;
 use crate::report::page::Record;
 use crate::server::App;
 use crate::server::fault::{Code, Fault};
 use crate::server::http::{Reply, Request};
 use crate::store::RunQuery;
-use crate::types::{MetricName, metrics};
 
 /// The report brings its style with it; its script is one of ours.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -37,7 +33,7 @@ pub fn compare(app: &App, request: Request) -> Result<Reply, Fault> {
             let runs_at = Some(format!("{}/runs", app.root_path));
             let mut record = Record { drawn_at: Some(clock::now()), runs_at, ..Record::default() };
             record.ask_runs(&comparison, app.store());
-            let script = format!("{}/assets/report.js?v={}", app.root_path, env!("CARGO_PKG_VERSION"));
+            let script = asset_address(app, "report.js");
             let home = format!("{}/", app.root_path);
             let html = drawing::served(&comparison, &record, &html! { script src=(script) defer {} }, &home);
             let html = html.map_err(|error| Fault::new(Code::InternalError, error.to_string()))?;
@@ -61,12 +57,24 @@ fn read(query: &str) -> Result<RunQuery, String> {
 
 /// The comparison of what a query finds, or why there is none.
 pub fn compared(app: &App, query: &RunQuery, metric: Option<&str>) -> Result<Comparison, String> {
-    let metric = match metric.filter(|name| !name.is_empty()) {
+    let metric = metric.filter(|name| !name.is_empty());
+    let asked = app.reader.ask(|index| {
+        let facts = match metric {
+            Some(_) => Vec::new(),
+            None => {
+                let rows = index.query(query)?;
+                index.facts(rows)?
+            }
+        };
+        Ok((Asked::of(index, query)?, facts))
+    });
+    let (asked, facts) = asked.map_err(|fault| fault.message)?;
+    let metric = match metric {
         Some(name) => name.parse().map_err(|_| format!("`{name}` is no name of a metric"))?,
-        None => deciding(app, query)?,
+        None => comparison::deciding(&facts),
     };
     let Found { comparison, .. } =
-        comparison::of_query(query, &metric, app.store()).map_err(|error| error.to_string())?;
+        comparison::of_asked(query, &metric, app.store(), asked).map_err(|error| error.to_string())?;
     let mut parts = comparison::parts(comparison);
     match (parts.pop(), parts.is_empty()) {
         (Some(only), true) => Ok(only.comparison),
@@ -75,30 +83,4 @@ pub fn compared(app: &App, query: &RunQuery, metric: Option<&str>) -> Result<Com
             Err(format!("these runs cannot be compared with each other, only within\n  {names}"))
         }
     }
-}
-
-/// The metric that decides: what the runs' experiments say, or else what most of the runs have recorded.
-fn deciding(app: &App, query: &RunQuery) -> Result<MetricName, String> {
-    let facts = app.reader.ask(|index| {
-        let rows = index.query(query)?;
-        index.facts(rows)
-    });
-    let facts = facts.map_err(|fault| fault.message)?;
-    let declared = facts.iter().filter_map(|run| run.provenance.get("experiment.metric")?.parse().ok());
-    let declared: BTreeSet<MetricName> = declared.collect();
-    if let (Some(only), 1) = (declared.first(), declared.len()) {
-        return Ok(only.clone());
-    }
-    let usual = metrics::deciding(None).metric_name();
-    let mut counts = BTreeMap::<&MetricName, usize>::new();
-    facts.iter().flat_map(|run| run.row.metrics.keys()).for_each(|name| *counts.entry(name).or_default() += 1);
-    if counts.contains_key(&usual) {
-        return Ok(usual);
-    }
-    // Of those that as many runs have, a held-out one says more.
-    let held_out = |name: &str| name.contains("val") || name.contains("test") || name.contains("eval");
-    let most = counts
-        .into_iter()
-        .max_by_key(|(name, count)| (*count, held_out(name.as_str()), Reverse(name.as_str().to_owned())));
-    Ok(most.map_or(usual, |(name, _)| name.clone()))
 }

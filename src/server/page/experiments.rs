@@ -9,6 +9,7 @@ use super::{View, encoded, experiment, problem, short, state, typed};
 use crate::analysis::{Comparison, summarize};
 use crate::report::answer::Answer;
 use crate::report::listing::{ListedRun, Listing};
+use crate::report::page::sentences;
 use crate::report::{format, spelling};
 use crate::server::App;
 use crate::server::fault::Fault;
@@ -115,15 +116,7 @@ fn answer(app: &App, query: &str, compared: &Result<Comparison, String>) -> Mark
         format!("{}/compare?q={}&metric={}", app.root_path, encoded(query), encoded(comparison.metric.as_str()));
     html! {
         section.answer aria-label="Answer" {
-            @if !answer.cautions.is_empty() {
-                div.first { h2 { "Read this first" } ul { @for caution in &answer.cautions { li { (caution) } } } }
-            }
-            dl {
-                @if let Some(text) = &answer.matters { dt { "What matters" } dd { (text) } }
-                @if let Some(text) = &answer.by_how_much { dt { "By how much" } dd { (text) } }
-                dt { "What is best" } dd { (answer.best) }
-                dt { "How sure" } dd { (answer.how_sure) }
-            }
+            (sentences(&answer))
             p { a href=(report) { "Figures, tables and every effect" } }
         }
     }
@@ -140,16 +133,14 @@ struct Cell<'r> {
 fn grid(app: &App, runs: &[ListedRun], decides: Option<&MetricName>, comparison: Option<&Comparison>) -> Markup {
     let value = |run: &ListedRun| run.metrics.get(decides?).copied();
     // The axes of a sweep are in its plan; those of other runs are the settings in which they differ.
-    let found = |run: &ListedRun| {
-        let same = comparison?.runs.iter().find(|its| its.id.as_ref() == Some(&run.id))?;
-        Some(same.axes.clone())
-    };
+    let found = comparison.into_iter().flat_map(|comparison| &comparison.runs);
+    let found: BTreeMap<_, _> = found.filter_map(|run| Some((run.id.as_ref()?, &run.axes))).collect();
     let planned =
         |run: &ListedRun| run.axes.iter().map(|(key, value)| (key.clone(), spelling::axis_value(value))).collect();
     let is_planned = runs.iter().any(|run| !run.axes.is_empty());
     let mut cells = BTreeMap::<Vec<(String, String)>, Vec<&ListedRun>>::new();
     for run in runs.iter().filter(|run| run.reproduces.is_none()) {
-        let axes = if is_planned { planned(run) } else { found(run).unwrap_or_default() };
+        let axes = if is_planned { planned(run) } else { found.get(&run.id).copied().cloned().unwrap_or_default() };
         cells.entry(axes).or_default().push(run);
     }
     let mut cells: Vec<Cell<'_>> = cells

@@ -11,11 +11,11 @@ use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
 use crate::server::mlflow;
 use crate::server::wire;
+use crate::store::Labels;
 
 /// Runs that one request may speak of.
 const MOST_RUNS: usize = 10_000;
-/// Characters of a tag, a name and a note at most.
-const LONGEST_TAG: usize = 200;
+/// Characters of a name and a note at most.
 const LONGEST_NAME: usize = 200;
 const LONGEST_NOTE: usize = 20_000;
 
@@ -40,9 +40,9 @@ pub fn change(app: &App, request: Request) -> Result<Reply, Fault> {
     if change.runs.is_empty() || change.runs.len() > MOST_RUNS {
         return Err(Fault::invalid(format!("'runs' are 1 to {MOST_RUNS} ids")));
     }
-    change.add.iter().try_for_each(|tag| line("a tag", tag, LONGEST_TAG))?;
-    if let Some(name) = change.name.as_deref().filter(|name| !name.is_empty()) {
-        line("a name", name, LONGEST_NAME)?;
+    change.add.iter().try_for_each(|tag| Labels::check_tag(tag)).map_err(Fault::invalid)?;
+    if change.name.as_ref().is_some_and(|name| name.chars().count() > LONGEST_NAME || name.contains(char::is_control)) {
+        return Err(Fault::invalid(format!("a name is one line of at most {LONGEST_NAME} characters")));
     }
     if change.note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
         return Err(Fault::invalid(format!("a note has at most {LONGEST_NOTE} characters")));
@@ -70,9 +70,4 @@ pub fn change(app: &App, request: Request) -> Result<Reply, Fault> {
         app.changed(run);
     }
     Ok(Reply::json(&json!({ "changed": runs.len() })))
-}
-
-fn line(what: &str, text: &str, longest: usize) -> Result<(), Fault> {
-    let is_line = !text.is_empty() && text.chars().count() <= longest && !text.contains(char::is_control);
-    if is_line { Ok(()) } else { Err(Fault::invalid(format!("{what} is one line of 1 to {longest} characters"))) }
 }

@@ -10,6 +10,8 @@ mod labels;
 mod run;
 mod runs;
 
+use std::sync::LazyLock;
+
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue};
 use hyper::{Method, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -19,9 +21,8 @@ use super::fault::Fault;
 use super::http::{Reply, Request};
 use super::routes::{Access, Handler, Route, Takes, Waiting};
 use crate::report::format;
-use crate::report::spelling;
 use crate::store::{Cell, RunState};
-use crate::types::Timestamp;
+use crate::types::{ContentHasher, Timestamp};
 
 /// What people open.
 pub const ROUTES: &[Route] = &[
@@ -41,6 +42,20 @@ const fn page(pattern: &'static str, handler: Waiting, about: &'static str) -> R
     Route { method: Method::GET, pattern, access: Access::Page, takes: Takes::Nothing, handler, about, asks: &[] }
 }
 
+/// What the addresses of [`ASSETS`] end with: another program's files are other addresses, whatever its version is called.
+static OF_THIS_PROGRAM: LazyLock<String> = LazyLock::new(|| {
+    let mut hasher = ContentHasher::new();
+    for (_, _, bytes) in ASSETS {
+        hasher.update(bytes);
+    }
+    hasher.finish().short()
+});
+
+/// The address of a file of the page.
+fn asset_address(app: &App, name: &str) -> String {
+    format!("{}/assets/{name}?v={}", app.root_path, *OF_THIS_PROGRAM)
+}
+
 /// Files of the page, their content types.
 const ASSETS: &[(&str, &str, &[u8])] = &[
     ("page.css", "text/css; charset=utf-8", include_bytes!("page.css")),
@@ -55,7 +70,7 @@ fn asset(_: &App, request: Request) -> Result<Reply, Fault> {
     let found = ASSETS.iter().find(|(name, ..)| name == wanted);
     let (_, content_type, bytes) = found.ok_or_else(|| Fault::missing("there is no such file"))?;
     let reply = Reply::new(StatusCode::OK, content_type, *bytes);
-    // The address names the version, so that a new program is never dressed in an old style.
+    // The address names the content, so that a new program is never dressed in an old style.
     Ok(reply.with(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable")))
 }
 
@@ -79,7 +94,7 @@ impl View<'_> {
     /// The whole page.
     fn reply(self, app: &App) -> Reply {
         let root = &app.root_path;
-        let asset = |name: &str| format!("{root}/assets/{name}?v={}", env!("CARGO_PKG_VERSION"));
+        let asset = |name: &str| asset_address(app, name);
         let entry = |path: &str, name: &str| {
             let is_here = name == self.place;
             html! { a href={ (root) (path) } aria-current=[is_here.then_some("page")] { (name) } }
@@ -169,12 +184,9 @@ fn moment(at: Timestamp, now: Timestamp) -> Markup {
 fn cell(cell: Option<&Cell>, now: Timestamp) -> Markup {
     match cell {
         None => html! { span.none { "\u{2013}" } },
-        Some(Cell::Text(text)) => typed(&spelling::setting(text)),
-        Some(Cell::Number(number)) => html! { (format::metric(Some(*number))) },
-        Some(Cell::Count(count)) => html! { (format::thousands(*count)) },
         Some(Cell::Moment(at)) => moment(*at, now),
-        Some(Cell::Seconds(secs)) => html! { (format::duration(*secs)) },
-        Some(Cell::Bytes(bytes)) => html! { (format::si(*bytes as f64)) "B" },
+        Some(cell @ Cell::Text(_)) => typed(&format::cell(cell, now)),
+        Some(cell) => html! { (format::cell(cell, now)) },
     }
 }
 

@@ -236,7 +236,8 @@
       return { steps, values };
     };
     const numbers = values => values.map(value => typeof value === "number" ? value : null);
-    let shown = data, plots = [], many = false;
+    const drawable = panels => panels.map(panel => ({ ...panel, curves: panel.curves.map(curve => ({ ...curve, ...points(curve.series) })) }));
+    let shown = drawable(data), plots = [], many = false;
     const draw = () => {
       place.hidden = !shown.length;
       plots.forEach(plot => plot.destroy()); plots = [];
@@ -264,7 +265,7 @@
         const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
         const positive = curves.every(curve => curve.values.every(value => typeof value !== "number" || value > 0));
         // Of a curve that was thinned, the part that is looked at is asked for again, with its exact extrema.
-        const thinned = curves.filter(curve => curve.points > curve.steps.length);
+        const thinned = curves.filter(curve => curve.series.buckets);
         let asked = "", away = null;
         const look = plot => {
           const { min, max } = plot.scales.x, range = `${Math.floor(min)}-${Math.ceil(max)}`;
@@ -288,10 +289,10 @@
           cursor: { sync: { key: "steps" } },
         }, uPlot.join(lines(curves)), box);
         plots.push(plot);
-        const last = curve => number(numbers(curve.values).filter(value => value !== null).pop());
+        const last = ({ series: { exact, buckets } }) => number(numbers(exact ? exact.values : buckets.last).filter(value => value !== null).pop());
         const canvas = one("canvas", box);
         canvas.setAttribute("role", "img");
-        canvas.setAttribute("aria-label", curves.map(curve => `${curve.name}: ${curve.points} points, the last ${last(curve)}`).join("; "));
+        canvas.setAttribute("aria-label", curves.map(curve => `${curve.name}: ${curve.series.points} points, the last ${last(curve)}`).join("; "));
         const odd = curves.reduce((count, curve) => count + curve.values.filter(value => typeof value !== "number").length, 0);
         if (odd) {
           const note = document.createElement("p");
@@ -304,7 +305,7 @@
         panels.append(rest);
       }
     };
-    curves = fresh => { shown = fresh; draw(); };
+    curves = fresh => { shown = drawable(fresh); draw(); };
     smooth.oninput = log.onchange = draw;
     redraw.push(draw);
     let width = innerWidth;

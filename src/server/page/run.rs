@@ -7,17 +7,18 @@ use serde_json::{Value, json};
 
 use super::{View, data, encoded, experiment as address_of, moment, problem, state, typed};
 use crate::clock;
+use crate::report::comparison::floors_of;
 use crate::report::{format, json as spelled, spelling};
 use crate::server::App;
+use crate::server::api::zoomed;
 use crate::server::artifacts::{self, ArtifactPath};
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
-use crate::store::{Dependent, Measured, RunState, StoredRun, Subject};
+use crate::store::{Dependent, RunState, StoredRun, Subject};
 use crate::types::RunId;
 use crate::types::answers::Detail;
-use crate::types::metrics::{self as known, KnownFloor};
 
-/// Buckets of a curve that the page brings with it; each keeps its lowest and its highest point.
+/// Points or buckets of a curve that the page brings with it.
 const BUCKETS: usize = 600;
 
 /// Lines of the log's end that are shown.
@@ -95,27 +96,9 @@ fn last_step(run: &StoredRun) -> Option<i64> {
     run.history.all_measured().filter_map(|(_, points)| points.iter().map(|point| point.step).max()).max()
 }
 
-/// The points of a metric, thinned to the extremes of each of [`BUCKETS`] parts: what a picture of it needs.
-fn thinned(points: &[Measured]) -> (Vec<i64>, Vec<f64>) {
-    let mut kept: Vec<&Measured> = Vec::new();
-    let size = points.len().div_ceil(BUCKETS).max(1);
-    for bucket in points.chunks(size) {
-        let by = |a: &&Measured, b: &&Measured| a.value.total_cmp(&b.value);
-        let numbers = || bucket.iter().filter(|point| !point.value.is_nan());
-        let extremes = [numbers().min_by(by), numbers().max_by(by)];
-        let nothing = bucket.first().filter(|_| numbers().next().is_none());
-        let mut extremes: Vec<&Measured> = extremes.into_iter().flatten().chain(nothing).collect();
-        extremes.sort_by_key(|point| point.step);
-        extremes.dedup_by_key(|point| (point.step, point.value.to_bits()));
-        kept.extend(extremes);
-    }
-    // The last value is always told.
-    kept.extend(points.last().filter(|last| kept.last().is_some_and(|kept| kept.step != last.step)));
-    kept.into_iter().map(|point| (point.step, point.value)).unzip()
-}
-
 /// Curves, a panel for all metrics of one name: `train/loss` and `valid/loss` are one.
 fn curves(run: &StoredRun) -> Markup {
+    let floors = floors_of(run);
     let mut panels = BTreeMap::<String, Vec<Value>>::new();
     for (name, points) in run.history.all_measured() {
         let text = name.as_str();
@@ -123,13 +106,10 @@ fn curves(run: &StoredRun) -> Markup {
             Some(("train" | "valid" | "test" | "eval" | "val", rest)) => rest,
             _ => text,
         };
-        let (steps, values) = thinned(&points);
-        let facts = &run.history.facts;
-        let is_strictest = |floor: &&&KnownFloor| floor.unless.is_none_or(|stricter| !facts.contains_key(stricter));
-        let of_metric = known::FLOORS.iter().filter(|floor| floor.metric.name() == text).filter(is_strictest);
-        let told = |floor: &&KnownFloor| Some(json!([floor.label, facts.get(floor.fact)?.as_f64()?]));
-        let floors: Vec<Value> = of_metric.filter_map(told).collect();
-        let curve = json!({ "name": text, "steps": steps, "values": spelled::value(&values), "points": points.len(), "floors": floors });
+        let its = floors.iter().filter(|floor| floor.metric == *name && floor.value.is_finite());
+        let its: Vec<Value> = its.map(|floor| json!([floor.label, floor.value])).collect();
+        let series = spelled::value(&zoomed(&points, None, None, BUCKETS));
+        let curve = json!({ "name": text, "series": series, "floors": its });
         panels.entry(panel.to_owned()).or_default().push(curve);
     }
     let mut panels: Vec<(String, Vec<Value>)> = panels.into_iter().collect();
@@ -300,8 +280,9 @@ fn provenance(run: &StoredRun) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Measured;
 
-    /// Thinning loses no extreme value, no last one and no order, whatever the series.
+    /// What the page brings of a curve has its extreme values and its last step, whatever the series.
     #[test]
     fn a_thinned_curve_keeps_its_extremes() {
         for n in [0, 1, 2, 599, 600, 601, 5_000, 123_457] {
@@ -311,8 +292,15 @@ mod tests {
             };
             let points: Vec<Measured> =
                 (0..n).map(|i| Measured { step: i as i64, value: value(i), at: None }).collect();
-            let (steps, values) = thinned(&points);
-            assert!(steps.len() <= 2 * BUCKETS + 1 && steps.is_sorted(), "{n}: {}", steps.len());
+            let series = zoomed(&points, None, None, BUCKETS);
+            let (steps, values) = match (series.exact, series.buckets) {
+                (Some(exact), _) => (exact.steps, exact.values),
+                (None, Some(buckets)) => {
+                    (buckets.to, [buckets.min, buckets.max].concat().into_iter().flatten().collect())
+                }
+                (None, None) => panic!("a series is exact or in buckets"),
+            };
+            assert!(steps.len() <= BUCKETS && steps.is_sorted(), "{n}: {}", steps.len());
             let extremes = |values: &mut dyn Iterator<Item = f64>| {
                 values
                     .filter(|value| !value.is_nan())

@@ -96,6 +96,8 @@ fn a_views_policy_holds_its_own_content() {
     for file in ["page.css", "page.js", "uPlot.js", "uPlot.css", "report.js"] {
         assert_eq!(bench.ask(&Method::GET, &format!("/assets/{file}"), "").status, StatusCode::OK);
     }
+    // What is kept for a year has an address of its content, not of a version that stays while the content changes.
+    assert!(!view(&bench, "/").contains(concat!("?v=", env!("CARGO_PKG_VERSION"))));
     assert_eq!(bench.ask(&Method::GET, "/assets/..%2fmod.rs", "").status, StatusCode::NOT_FOUND);
 }
 
@@ -118,6 +120,20 @@ fn a_view_says_what_the_runs_are() {
     assert!(compared.contains(&format!("href=\"/runs/{}/\"", runs[0])), "links lead to the runs");
     assert_eq!(bench.ask(&Method::GET, "/experiments/nobody", "").status, StatusCode::NOT_FOUND);
     assert_eq!(bench.ask(&Method::GET, "/runs/zzzzzzzz", "").status, StatusCode::NOT_FOUND);
+}
+
+/// Who opens an address that leads nowhere reads why; a program is told in JSON.
+#[test]
+fn a_fault_is_a_page_for_people() {
+    let (bench, _) = bench();
+    let host = ("host", "127.0.0.1:5000");
+    for path in ["/runs/zzzzzzzz", "/experiments/nobody", "/nowhere"] {
+        let opened = bench.send(&Method::GET, path, &[host, ("accept", "text/html,*/*;q=0.8")], "");
+        assert_eq!(opened.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(opened.text().contains("role=\"alert\"") && opened.text().contains("All runs"), "{}", opened.text());
+        let asked = bench.send(&Method::GET, path, &[host], "");
+        assert_eq!((asked.status, asked.json()["message"].is_string()), (StatusCode::NOT_FOUND, true), "{path}");
+    }
 }
 
 fn say(bench: &Bench, change: &Value) -> Answer {

@@ -244,7 +244,15 @@ impl Index {
         &self.unreadable
     }
 
-    /// The runs that stand on the run `id`, in order of their ids: those that something is lost to when it goes.
+    /// Those of the [`dependents`](Self::dependents) of the run `id` that something is lost to when it goes: they start from it, or
+    /// have their tokenizer there.
+    pub fn heirs(&self, id: &RunId) -> Result<Vec<Dependent>, StoreError> {
+        let mut heirs = self.dependents(id)?;
+        heirs.retain(|dependent| dependent.role.needs_files());
+        Ok(heirs)
+    }
+
+    /// The runs that stand on the run `id`, in order of their ids.
     pub fn dependents(&self, id: &RunId) -> Result<Vec<Dependent>, StoreError> {
         let read = || -> rusqlite::Result<Vec<(String, String)>> {
             let query = "SELECT run, role FROM edges WHERE other = ? ORDER BY run, role";
@@ -544,16 +552,12 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::testing::{any_events, asked, at, create, evaluation, fact, metric, point, spec, state, step};
+    use super::super::testing::{
+        any_events, asked, at, create, evaluation, fact, metric, new_store, point, spec, state, step,
+    };
     use super::*;
     use crate::store::{Event, Lineage, Logged, NewRun, Subject};
     use crate::types::Step;
-
-    fn new_store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().join("runs")).unwrap();
-        (folder, store)
-    }
 
     fn append(run: &RunDir, events: &[Event]) {
         let mut log = run.open_log(&run.acquire_lease().unwrap()).unwrap();
