@@ -13,7 +13,8 @@
 //! [`plan::Plan`] of [`plan::RunSpec`]s; the runner executes each spec in a worker process; the trainer tells a
 //! `Recorder` what happens; the store keeps it; analysis turns stored points into numbers; plot turns numbers into
 //! figures; report turns both into values that a command
-//! prints and a server sends. The trainer and the store do not know each other. `tests/it/tidy.rs` holds the import rules.
+//! prints and a server sends. [`exchange`] reads and writes the formats of others, on the store alone. The trainer and the
+//! store do not know each other. `tests/it/tidy.rs` holds the import rules.
 
 pub mod types;
 
@@ -28,6 +29,8 @@ pub mod plan;
 pub mod trainer;
 
 pub mod store;
+
+pub mod exchange;
 
 pub mod runner;
 

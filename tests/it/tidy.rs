@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// What a module may import, itself always included. Of the ground floor (`clock` to `syntax`) each takes what its purity
 /// allows: nothing below the runner asks for the time.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("types", &[]),
     ("clock", &["types"]),
     ("durable", &[]),
@@ -19,6 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("plan", &["types", "suggest", "experiment"]),
     ("trainer", &["types", "durable", "plan"]),
     ("store", &["types", "durable", "suggest", "syntax", "plan"]),
+    ("exchange", &["types", "durable", "store"]),
     ("runner", &["types", "clock", "durable", "suggest", "plan", "trainer", "store"]),
     ("analysis", &["types", "store"]),
     ("plot", &["types", "analysis"]),
@@ -36,6 +37,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
             "plan",
             "trainer",
             "store",
+            "exchange",
             "runner",
             "analysis",
             "plot",

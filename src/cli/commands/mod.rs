@@ -78,9 +78,9 @@ pub enum Command {
     Memorisation(memorisation::Arguments),
     /// Train, inspect and compare tokenizers
     Tokenizer(tokenizer::Arguments),
-    /// Take a model from elsewhere into the store, to fine-tune it
+    /// Take what other programs wrote into the store
     Import(import::Arguments),
-    /// Write a trained model for other programs
+    /// Write a trained model, or runs, for other programs
     Export(export::Arguments),
     /// Serve the store: MLflow's clients log to it, programs read from it
     #[cfg(unix)]

@@ -1,11 +1,11 @@
-//! `ablate export`: a trained model for other programs.
+//! `ablate export --format hf`: a trained model as Hugging Face's `transformers` loads it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 
-use crate::cli::args::{Checkpoint, Json};
+use super::Arguments;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
@@ -18,36 +18,13 @@ use crate::trainer::hugging_face::{architecture, files};
 use crate::trainer::tokenizer::morphemes::SEPARATOR;
 use crate::types::metrics::{self, Metric};
 
-/// What `ablate export` takes.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// A run: any unique beginning of its id, or `latest`
-    #[arg(value_name = "RUN")]
-    pub run: String,
-    /// For which program
-    #[arg(long, value_enum)]
-    pub format: ExportFormat,
-    /// The folder, which must be new or empty [default: RUN-hf]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    #[command(flatten)]
-    pub checkpoint: Checkpoint,
-    #[command(flatten)]
-    pub json: Json,
-}
-
-/// What a model is exported for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum ExportFormat {
-    /// Hugging Face's transformers
-    Hf,
-}
-
 /// Writes the folder that Hugging Face's `transformers` loads.
-pub fn export(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
-    let ExportFormat::Hf = arguments.format;
+pub(super) fn export(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
+    let [run] = arguments.query.as_slice() else {
+        return Err(CliError::request("a model is of one run: name one, as in `ablate export latest --format hf`"));
+    };
     let store = context.existing_store()?;
-    let run = find_run(&store, &arguments.run)?;
+    let run = find_run(&store, run)?;
     let folder = arguments.out.clone().unwrap_or_else(|| format!("{}-hf", run.id).into());
     if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
         let shown = folder.display();

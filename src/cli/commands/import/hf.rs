@@ -1,41 +1,18 @@
-//! `ablate import`: a model from elsewhere becomes a run of the store.
-
-use std::path::PathBuf;
+//! `ablate import hf`: a model from elsewhere becomes a run of the store.
 
 use serde_json::json;
 
-use crate::cli::args::Json;
+use super::Arguments;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::report::format;
 use crate::runner::import::{ImportModelError, import_model};
 
-/// What `ablate import` takes.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// From which program
-    #[arg(value_enum)]
-    pub format: ImportFormat,
-    /// The folder with config.json, model.safetensors and tokenizer.json
-    #[arg(value_name = "DIR")]
-    pub folder: PathBuf,
-    #[command(flatten)]
-    pub json: Json,
-}
-
-/// What a model is imported from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum ImportFormat {
-    /// Hugging Face's transformers: a BERT
-    Hf,
-}
-
 /// Takes a folder of Hugging Face's in, and says how to start from it.
-pub fn import(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
-    let ImportFormat::Hf = arguments.format;
+pub(super) fn import(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.store()?;
-    let taken = import_model(&store, &arguments.folder, &context.command);
+    let taken = import_model(&store, &arguments.path, &context.command);
     let taken = taken.map_err(|error| match error {
         ImportModelError::Import(_) => CliError::request(error),
         _ => CliError::work(error),

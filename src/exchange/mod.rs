@@ -1,0 +1,4 @@
+//! Formats of others: what they wrote becomes runs of the store, and runs of the store become what they read.
+//!
+//! Nothing here trains, draws or asks people: a format is read into the store's own types or written from them, and
+//! whatever cannot be carried over is listed, never dropped.
