@@ -52,6 +52,16 @@ pub fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
     sync_folder(parent(path))
 }
 
+/// A file in `folder` under a name that nothing else has, to be written bit by bit: it is there at once, and stays.
+///
+/// # Errors
+/// When it cannot be made.
+#[expect(clippy::disallowed_methods, reason = "this is the module that owns durable writes")]
+pub fn fresh_file(folder: &Path, prefix: &str, suffix: &str) -> io::Result<(File, std::path::PathBuf)> {
+    let file = builder(0o666).prefix(prefix).suffix(suffix).tempfile_in(folder)?;
+    file.keep().map_err(|error| error.error)
+}
+
 /// A folder in `parent` without its final name yet; it is removed unless it is given one.
 ///
 /// # Errors

@@ -61,7 +61,7 @@ impl Context {
 
     /// The index of the store, after it has read what changed; of many runs it says how far it is.
     pub fn index(&self, store: &Store) -> Result<Index, CliError> {
-        Ok(Index::open_telling(store, &mut |done, all| self.say_reading(done, all))?)
+        Ok(Index::open_at_times(store, clock::now(), &mut |done, all| self.say_reading(done, all))?)
     }
 
     /// Says how many runs were read, where reading them takes a while.
@@ -183,7 +183,7 @@ impl LookUp for Surroundings<'_> {
 
     fn run(&mut self, name: &str) -> Result<RunSpec, String> {
         let store = Store::open(self.runs).map_err(|error| error.to_string())?;
-        let run = find_run(&store, name).map_err(|error| error.to_string())?;
+        let run = find_run(&store, name, clock::now()).map_err(|error| error.to_string())?;
         let spec = run.planned().map_err(|error| error.to_string())?;
         match run.state {
             _ if spec.encoder_layers() == 0 => {

@@ -498,8 +498,8 @@ fn the_latest_run_is_no_reproduction() {
     let (subject, lineage) =
         (Subject::Planned(Box::new(spec.clone())), Lineage { reproduces: Some(ids[0].clone()), ..Lineage::default() });
     store.create_run(&NewRun { subject: &subject, provenance: &json!({}), lineage: &lineage }, later).unwrap();
-    assert_eq!(find_id(&store, "latest").unwrap(), ids[3]);
-    assert_eq!(find_id(&store, &ids[1].as_str()[..6]).unwrap(), ids[1]);
+    assert_eq!(find_id(&store, "latest", crate::types::Timestamp::from_unix_millis(0)).unwrap(), ids[3]);
+    assert_eq!(find_id(&store, &ids[1].as_str()[..6], crate::types::Timestamp::from_unix_millis(0)).unwrap(), ids[1]);
     let alone = of_query(&asked("latest"), &experiment.metric, &store).unwrap_err().to_string();
     assert!(alone.starts_with("one run matches `latest`") && alone.contains(ids[3].as_str()), "{alone}");
     let two = of_query(&asked(&format!("latest {}", ids[0])), &experiment.metric, &store).unwrap();

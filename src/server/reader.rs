@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::fault::Fault;
 use crate::clock::{self, Stopwatch};
-use crate::store::{Facts, History, Index, LogPlace, RunDir, RunVersion, Store, StoreError};
+use crate::store::{Facts, History, Index, LogPlace, RunDir, RunVersion, SeriesBook, Store, StoreError};
 use crate::types::RunId;
 
 /// Bytes of answers that are kept ready, at most.
@@ -140,6 +140,16 @@ impl Reader {
         histories.insert(0, followed);
         histories.truncate(MOST_FOLLOWED);
         Ok(history)
+    }
+
+    /// The series of a run.
+    pub fn series(&self, run: &RunId) -> Result<SeriesBook, Fault> {
+        let dir = self.store.run(run)?;
+        if dir.is_long()? {
+            let (_, _, series) = dir.read_overview()?;
+            return Ok(series);
+        }
+        Ok(SeriesBook::of(&*self.history(run)?))
     }
 
     fn grown(dir: &RunDir, known: Followed) -> Result<Followed, StoreError> {

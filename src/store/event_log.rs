@@ -16,6 +16,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::changes::Changes;
 use super::continuity::Continuity;
 use super::error::StoreError;
 use super::event::Event;
@@ -48,12 +49,21 @@ pub struct EventLog {
     lines: Writer,
     /// For a run that the digest chain goes through.
     continuity: Option<Continuity>,
+    /// Where it is said that the run changed: when it is opened, comes into a state, and is left.
+    told: Option<(Changes, RunId)>,
+}
+
+impl Drop for EventLog {
+    fn drop(&mut self) {
+        self.say_changed();
+    }
 }
 
 impl EventLog {
     /// Starts a log at `path`, where there must be none.
     pub(super) fn create(path: &Path, binding: &Binding) -> Result<Self, StoreError> {
-        let mut log = Self { lines: Writer::create(path)?, continuity: binding.spec.map(Continuity::start) };
+        let mut log =
+            Self { lines: Writer::create(path)?, continuity: binding.spec.map(Continuity::start), told: None };
         log.lines.header(&to_json(&Line::header(binding)))?;
         Ok(log)
     }
@@ -72,11 +82,23 @@ impl EventLog {
             // A fault was reported by the reader where it is one; where a link vouches for the line, the writer was at fault.
             continuity.iter_mut().for_each(|continuity| drop(continuity.take(&event)));
         }
-        let mut log = Self { lines: Writer::after(&reader.lines)?, continuity };
+        let mut log = Self { lines: Writer::after(&reader.lines)?, continuity, told: None };
         if log.lines.is_empty() {
             log.lines.header(&to_json(&Line::header(&binding()?)))?;
         }
         Ok(log)
+    }
+
+    /// From now on, says in `changes` that the run changes.
+    pub(super) fn tell(&mut self, changes: Changes, run: RunId) {
+        self.told = Some((changes, run));
+        self.say_changed();
+    }
+
+    fn say_changed(&self) {
+        if let Some((changes, run)) = &self.told {
+            changes.note(run);
+        }
     }
 
     /// Adds a record and hands it to the operating system, so that it outlives this process; a milestone is also
@@ -86,6 +108,9 @@ impl EventLog {
     pub fn append(&mut self, event: &Event) -> Result<(), StoreError> {
         self.lines.append(&to_json(event))?;
         self.continuity.iter_mut().for_each(|continuity| drop(continuity.take(event)));
+        if matches!(event, Event::State { .. }) {
+            self.say_changed();
+        }
         if event.is_milestone() { self.sync() } else { Ok(()) }
     }
 

@@ -16,7 +16,7 @@ pub struct Format {
 }
 
 /// All versions, the oldest of each file first.
-pub const FORMATS: [Format; 9] = [
+pub const FORMATS: [Format; 11] = [
     Format {
         file: "events.log",
         version: 1,
@@ -56,15 +56,22 @@ pub const FORMATS: [Format; 9] = [
     },
     Format {
         file: "index.sqlite",
-        version: INDEX,
+        version: 4,
         change: "times of last values, and the data sets that a guest read",
-        reader: "store::Index",
+        reader: "nobody: made anew",
     },
+    Format { file: "index.sqlite", version: INDEX, change: "when all folders were looked at", reader: "store::Index" },
     Format {
         file: "experiments.json",
         version: EXPERIMENTS,
         change: "ids, names, tags and trash of experiments, as clients know them",
         reader: "store::Store::experiment_book",
+    },
+    Format {
+        file: "cache/digests",
+        version: DIGEST,
+        change: "what a long log says but for its points, and its points in chunks",
+        reader: "store::SeriesBook; of any other version made anew",
     },
 ];
 
@@ -72,8 +79,9 @@ pub const FORMATS: [Format; 9] = [
 pub const LOG: u32 = 2;
 pub const PARAMS: u32 = 1;
 pub const LABELS: u32 = 1;
-pub const INDEX: u32 = 4;
+pub const INDEX: u32 = 5;
 pub const EXPERIMENTS: u32 = 1;
+pub const DIGEST: u32 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -87,6 +95,7 @@ mod tests {
             ("labels.json", LABELS),
             ("index.sqlite", INDEX),
             ("experiments.json", EXPERIMENTS),
+            ("cache/digests", DIGEST),
         ] {
             let versions: Vec<u32> = FORMATS.iter().filter(|format| format.file == file).map(|f| f.version).collect();
             assert_eq!(versions, (1..=newest).collect::<Vec<_>>(), "{file}");

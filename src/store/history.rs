@@ -216,7 +216,14 @@ impl History {
             at: None,
         };
         let of_training = self.all_series().map(move |(name, points)| (name, points.iter().map(ours).collect()));
-        of_training.chain(self.logged.iter().map(|(name, points)| (name, in_order(points))))
+        let guests = |points: &[LoggedPoint]| points.iter().map(LoggedPoint::measured).collect();
+        of_training.chain(self.logged.iter().map(move |(name, points)| (name, in_order(guests(points)))))
+    }
+
+    /// Everything but the points; of the digest chain the last link.
+    pub fn without_points(mut self) -> Self {
+        self.chain.drain(..self.chain.len().saturating_sub(1));
+        Self { steps: BTreeMap::new(), evaluations: BTreeMap::new(), logged: BTreeMap::new(), ..self }
     }
 
     fn forget_after(&mut self, step: Step) {
@@ -231,11 +238,16 @@ impl History {
 }
 
 /// A guest's points in order of step. Of several for one step the last counts: by the guest's time, then by arrival.
-fn in_order(points: &[LoggedPoint]) -> Vec<Measured> {
-    let mut sorted: Vec<&LoggedPoint> = points.iter().collect();
-    sorted.sort_by_key(|point| (point.step, point.at));
-    let last = sorted.chunk_by(|a, b| a.step == b.step).filter_map(<[_]>::last);
-    last.map(|point| Measured { step: point.step, value: point.value, at: point.at }).collect()
+pub(super) fn in_order(mut points: Vec<Measured>) -> Vec<Measured> {
+    points.sort_by_key(|point| (point.step, point.at));
+    points.chunk_by(|a, b| a.step == b.step).filter_map(<[_]>::last).copied().collect()
+}
+
+impl LoggedPoint {
+    /// What was measured.
+    pub fn measured(&self) -> Measured {
+        Measured { step: self.step, value: self.value, at: self.at }
+    }
 }
 
 /// A thing that happened at a step, and that a resume from before that step voids.

@@ -1,7 +1,5 @@
 //! Names of runs: fresh ones, and those that a person types, which may be any unique prefix.
 
-use std::collections::BTreeMap;
-
 use super::error::StoreError;
 use crate::suggest;
 use crate::types::RunId;
@@ -35,18 +33,11 @@ pub(super) fn by_prefix(ids: &[RunId], prefix: &str) -> Result<RunId, StoreError
     }
 }
 
-/// For each id the number of its first characters that no other id of `ids` begins with: what a table shows in bold.
-pub fn shortest_unique_prefixes(ids: &[RunId]) -> BTreeMap<RunId, usize> {
-    let mut sorted = ids.to_vec();
-    sorted.sort();
-    sorted.dedup();
-    let shared = |a: &RunId, b: &RunId| a.as_str().bytes().zip(b.as_str().bytes()).take_while(|(x, y)| x == y).count();
-    let next_to = |i: usize| {
-        let before = i.checked_sub(1).map_or(0, |j| shared(&sorted[i], &sorted[j]));
-        let after = sorted.get(i + 1).map_or(0, |next| shared(&sorted[i], next));
-        before.max(after) + 1
-    };
-    (0..sorted.len()).map(|i| (sorted[i].clone(), next_to(i))).collect()
+/// The number of the first characters of `id` that no other id begins with, by its neighbours among all in their order: what a
+/// table shows in bold.
+pub fn shortest_unique_prefix<'n>(id: &RunId, neighbours: impl IntoIterator<Item = &'n str>) -> usize {
+    let shared = |other: &str| id.as_str().bytes().zip(other.bytes()).take_while(|(x, y)| x == y).count();
+    neighbours.into_iter().map(shared).max().map_or(1, |shared| shared + 1)
 }
 
 /// Up to three ids whose beginning is at most two typing errors away from `typed`.
@@ -94,9 +85,9 @@ mod tests {
 
         #[test]
         fn a_shortest_prefix_is_unique_and_shortest(ids in any_ids()) {
-            let lengths = shortest_unique_prefixes(&ids);
-            prop_assert_eq!(lengths.len(), ids.len());
-            for (id, length) in lengths {
+            for (at, id) in ids.iter().enumerate() {
+                let before = at.checked_sub(1).map(|before| ids[before].as_str());
+                let length = shortest_unique_prefix(id, before.into_iter().chain(ids.get(at + 1).map(RunId::as_str)));
                 prop_assert_eq!(by_prefix(&ids, &id.as_str()[..length]).unwrap(), id.clone());
                 if length > 1 {
                     prop_assert!(by_prefix(&ids, &id.as_str()[..length - 1]).is_err());

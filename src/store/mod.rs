@@ -6,6 +6,7 @@
 //! deleting it loses nothing. The store reads no clock and knows no trainer: times and events are handed in.
 
 mod atomic;
+mod changes;
 mod continuity;
 mod error;
 mod event;
@@ -23,6 +24,7 @@ mod lineage;
 mod nearest;
 mod query;
 mod run_dir;
+mod series;
 mod spec_text;
 mod subject;
 mod task_floor;
@@ -43,7 +45,6 @@ pub use history::{
     ChainLink, CheckpointRecord, History, INPUTS_FACT, Measured, NOT_WORKED_FACT, Point, Resume, SeriesByMetric,
     StateChange,
 };
-pub use ids::shortest_unique_prefixes;
 pub use index::{Cell, Dependent, Facts, Index, MetricSummary, Page, RunRow, RunVersion, Stamps};
 pub use labels::{Group, Labels};
 pub use lease::{Lease, SpecClaim};
@@ -51,9 +52,11 @@ pub use lineage::{Lineage, Origin, Role};
 pub use nearest::nearest_to_finished;
 pub use query::{ExperimentFilter, RunQuery, Trash};
 pub use run_dir::{NewRun, RunDir};
+pub use series::{Buckets, Points, Series, SeriesBook, Stretch, zoomed};
 pub use subject::{Logged, Subject};
 pub use task_floor::{FLOORS_FACT, TaskFloor};
 
+use self::changes::Changes;
 use crate::plan::RunSpec;
 use crate::types::{RunId, SpecHash, Timestamp};
 use error::io_error;
@@ -75,6 +78,14 @@ pub struct StoredRun {
     pub labels: Labels,
     pub state: RunState,
     pub history: History,
+}
+
+/// A run and its series, whatever their length.
+#[derive(Debug)]
+pub struct Overview {
+    /// The run, whose history has no points.
+    pub run: StoredRun,
+    pub series: SeriesBook,
 }
 
 impl StoredRun {
@@ -106,7 +117,15 @@ impl Store {
 
     /// Makes a new run, planned at `now`, complete on the disk when this returns.
     pub fn create_run(&self, new: &NewRun<'_>, now: Timestamp) -> Result<RunDir, StoreError> {
-        RunDir::create(&self.root, new, now)
+        let run = RunDir::create(&self.root, new, now)?;
+        self.note_change(run.id());
+        Ok(run)
+    }
+
+    /// Says that a run's folder was made, changed or removed, so that the next question sees it: for who does so in another way
+    /// than by the methods of the store.
+    pub fn note_change(&self, run: &RunId) {
+        Changes::of(&self.root).note(run);
     }
 
     /// [`create_run`](Self::create_run) of a specification that stands on no other run.
@@ -154,10 +173,21 @@ impl Store {
     pub fn load(&self, id: &RunId) -> Result<StoredRun, StoreError> {
         let dir = self.run(id)?;
         let (history, state) = dir.read_history_and_state()?;
+        Self::loaded(dir, history, state)
+    }
+
+    /// [`load`](Self::load) for who needs no series whole: it costs no more for a run of any length.
+    pub fn overview(&self, id: &RunId) -> Result<Overview, StoreError> {
+        let dir = self.run(id)?;
+        let (history, state, series) = dir.read_overview()?;
+        Ok(Overview { run: Self::loaded(dir, history, state)?, series })
+    }
+
+    fn loaded(dir: RunDir, history: History, state: RunState) -> Result<StoredRun, StoreError> {
         let mut subject = dir.read_subject()?;
         subject.add(&history.parameters);
         let (provenance, lineage, labels) = (dir.read_provenance()?, dir.read_lineage()?, dir.labels()?);
-        Ok(StoredRun { id: id.clone(), dir, subject, provenance, lineage, labels, state, history })
+        Ok(StoredRun { id: dir.id().clone(), dir, subject, provenance, lineage, labels, state, history })
     }
 
     /// Takes the right to execute the specification `hash`, so that two programs never both do.

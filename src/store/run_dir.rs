@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::atomic::write_atomic;
+use super::changes::Changes;
 use super::error::{StoreError, io_error};
 use super::event::{Event, RunState};
 use super::event_log::{Binding, EventLog, EventReader, Header};
@@ -146,6 +147,11 @@ impl RunDir {
         Lease::acquire(&self.lease_path(), format!("run `{}`", self.id))
     }
 
+    /// Where changes of the store's runs are said.
+    fn changes(&self) -> Changes {
+        Changes::of(self.path.parent().unwrap_or(Path::new(".")))
+    }
+
     /// Whether some worker holds the lease now.
     pub fn is_leased(&self) -> Result<bool, StoreError> {
         is_locked(&self.lease_path())
@@ -158,7 +164,9 @@ impl RunDir {
             Some(Header { binding: Some(binding), .. }) => binding.spec,
             _ => self.planned_hash()?,
         };
-        EventLog::recover(reader, spec, || self.binding(spec))
+        let mut log = EventLog::recover(reader, spec, || self.binding(spec))?;
+        log.tell(self.changes(), self.id.clone());
+        Ok(log)
     }
 
     /// What the run is a run of.
@@ -276,6 +284,7 @@ impl RunDir {
         change(&mut labels);
         if labels != before {
             write_json(&self.file(LABELS), &LabelsFile::new(&labels))?;
+            self.changes().note(&self.id);
         }
         Ok(labels)
     }
@@ -324,7 +333,7 @@ impl RunDir {
     /// The history so far, and the state that follows from it and from who holds the lease.
     pub fn read_history_and_state(&self) -> Result<(History, RunState), StoreError> {
         loop {
-            let stamp = self.stamp()?.log;
+            let stamp = self.log_stamp()?;
             let history = self.read_history()?;
             if let Some(state) = self.state_now(history.recorded_state(), stamp)? {
                 return Ok((history, state));
@@ -340,7 +349,7 @@ impl RunDir {
         if recorded != RunState::Running || self.is_leased()? {
             return Ok(Some(recorded));
         }
-        Ok((self.stamp()?.log == stamp).then_some(RunState::Lost))
+        Ok((self.log_stamp()? == stamp).then_some(RunState::Lost))
     }
 
     /// Bytes of all files in the folder, as far as they can be seen.
@@ -349,8 +358,13 @@ impl RunDir {
         files.filter_map(|entry| entry.metadata().ok().filter(fs::Metadata::is_file)).map(|file| file.len()).sum()
     }
 
+    /// What the log was like when somebody looks.
+    pub(super) fn log_stamp(&self) -> Result<FileStamp, StoreError> {
+        FileStamp::of(&self.events_path())
+    }
+
     pub(super) fn stamp(&self) -> Result<RunStamp, StoreError> {
-        let log = FileStamp::of(&self.events_path())?;
+        let log = self.log_stamp()?;
         let mut beside = Vec::new();
         for name in [SPEC, PARAMS, PROVENANCE, LINEAGE, LABELS] {
             let stamp = match FileStamp::of(&self.file(name)) {

@@ -5,6 +5,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
+use crate::clock;
 use crate::report::difference::{Difference, ProvenanceDifference};
 use crate::report::find::find_run;
 use crate::report::format;
@@ -26,8 +27,8 @@ pub struct Arguments {
 /// Prints the settings, the final metrics and the provenance that differ.
 pub fn diff(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let first = find_run(&store, &arguments.first)?;
-    let second = find_run(&store, &arguments.second)?;
+    let first = find_run(&store, &arguments.first, clock::now())?;
+    let second = find_run(&store, &arguments.second, clock::now())?;
     let provenance = provenance_differences(&first, &second).unwrap_or_default().into_iter();
     let provenance =
         provenance.map(|d| ProvenanceDifference { key: d.key, first: d.original, second: d.reproduced }).collect();

@@ -6,6 +6,7 @@ use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
+use crate::clock;
 use crate::report::find::find_run;
 use crate::trainer::pretraining::fill_mask::{Filled, Guess, fill_mask};
 
@@ -30,7 +31,7 @@ pub struct Arguments {
 /// Prints the most probable tokens for each mask.
 pub fn fill_mask_of(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = find_run(&store, &arguments.run)?;
+    let run = find_run(&store, &arguments.run, clock::now())?;
     let trained = context.pretrained(&run, arguments.checkpoint.which())?;
     let top = usize::from(arguments.top);
     let filled = fill_mask(&trained.spec, &trained.weights, &trained.tokenizer, &arguments.text, top)

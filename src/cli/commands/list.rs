@@ -13,7 +13,7 @@ use crate::report::format;
 use crate::report::listing::{ListedColumns, ListedRun, Listing};
 use crate::report::spelling;
 use crate::report::tables::csv_of_runs;
-use crate::store::{Cell, Facts, Index, RunQuery, RunState, shortest_unique_prefixes};
+use crate::store::{Cell, Facts, Index, RunQuery, RunState};
 use crate::types::{RunId, Timestamp};
 
 /// What `ablate list` takes.
@@ -66,8 +66,7 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         context.printer.say("no runs");
         return Ok(());
     }
-    let ids = store.run_ids()?;
-    let prefixes = shortest_unique_prefixes(&ids);
+    let prefixes = index.prefixes(listing.runs.iter().map(|run| &run.id))?;
     // One metric for all, or each with its own.
     let metrics = listing.runs.iter().filter_map(|run| Some(run.result()?.0.as_str())).collect::<BTreeSet<_>>();
     let metric = metrics.first().copied().filter(|_| metrics.len() == 1);

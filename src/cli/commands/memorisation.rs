@@ -7,6 +7,7 @@ use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
+use crate::clock;
 use crate::plan::StageSpec;
 use crate::report::find::find_run;
 use crate::runner::trained;
@@ -37,7 +38,7 @@ pub struct Arguments {
 /// Asks for as many train spans as held-out ones, and prints both shares and what was given back.
 pub fn memorisation(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = find_run(&store, &arguments.run)?;
+    let run = find_run(&store, &arguments.run, clock::now())?;
     let spec = run.planned()?;
     if matches!(spec.stage, StageSpec::Import(_)) {
         let text = format!("run {} was imported, and what it was trained on is not here", run.id);

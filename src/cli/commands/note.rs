@@ -3,6 +3,7 @@
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
+use crate::clock;
 use crate::report::find::find_id;
 
 /// What `ablate note` takes.
@@ -19,7 +20,7 @@ pub struct Arguments {
 /// Replaces the note of a run.
 pub fn note(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let id = find_id(&store, &arguments.run)?;
+    let id = find_id(&store, &arguments.run, clock::now())?;
     let text = Some(arguments.text.join(" ")).filter(|text| !text.trim().is_empty());
     let said = if text.is_some() { "is noted" } else { "has no note any more" };
     store.run(&id)?.relabel(|labels| labels.note = text)?;

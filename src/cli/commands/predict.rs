@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::clock;
 use crate::plan::TaskSpec;
 use crate::report::find::find_run;
 use crate::trainer::fine_tuning::labelled::TextExample;
@@ -32,7 +33,7 @@ pub struct Arguments {
 /// Prints a line for each text of the file: its class, or its entities.
 pub fn predict(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = find_run(&store, &arguments.run)?;
+    let run = find_run(&store, &arguments.run, clock::now())?;
     let Some(stage) = run.planned()?.task() else {
         let text = format!("run {} was pretrained, for no task; `ablate fill-mask {} TEXT` asks it", run.id, run.id);
         return Err(CliError::request(text));

@@ -3,6 +3,7 @@
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
+use crate::clock;
 use crate::report::find::find_id;
 
 /// What `ablate rename` takes.
@@ -19,7 +20,7 @@ pub struct Arguments {
 /// Replaces the name of a run.
 pub fn rename(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let id = find_id(&store, &arguments.run)?;
+    let id = find_id(&store, &arguments.run, clock::now())?;
     let name = arguments.name.clone().filter(|name| !name.trim().is_empty());
     if name.as_ref().is_some_and(|name| name.contains(char::is_control)) {
         return Err(CliError::request("a name is one line without control characters"));

@@ -7,6 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::progress::SweepProgress;
+use crate::clock;
 use crate::report::find::find_run;
 use crate::runner::execute::{Options, TaskOutcome, execute};
 use crate::runner::launch::LocalProcesses;
@@ -29,7 +30,7 @@ pub struct Arguments {
 /// Re-executes the run from its stored specification, in a new folder that points at it; fails when the two differ.
 pub fn reproduce(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let original = find_run(&store, &arguments.run)?;
+    let original = find_run(&store, &arguments.run, clock::now())?;
     let tasks = [task(&original).map_err(CliError::request)?];
     let options = Options { command: context.command.clone(), ..Options::default() };
     let stop = Stop::on_signals();

@@ -6,10 +6,10 @@ use crate::cli::error::{CliError, visible};
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::clock;
-use crate::report::find::find_run;
+use crate::report::find::find_id;
 use crate::report::format;
 use crate::report::record::RunRecord;
-use crate::store::{StoredRun, Subject};
+use crate::store::{Overview, Subject};
 use crate::types::answers::Detail;
 
 /// What `ablate show` takes.
@@ -25,16 +25,16 @@ pub struct Arguments {
 /// Prints a run: its state, specification, results, facts and provenance.
 pub fn show(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let run = find_run(&store, &arguments.run)?;
+    let run = find_id(&store, &arguments.run, clock::now())?;
     if arguments.json.wanted {
-        context.printer.json(&RunRecord::of(&run));
+        context.printer.json(&RunRecord::of(&store.load(&run)?));
     } else {
-        print(context, &run);
+        print(context, &store.overview(&run)?);
     }
     Ok(())
 }
 
-fn print(context: &Context, run: &StoredRun) {
+fn print(context: &Context, Overview { run, series }: &Overview) {
     let printer = &context.printer;
     let section = |title: &str, text: &str| {
         if !text.is_empty() {
@@ -62,11 +62,9 @@ fn print(context: &Context, run: &StoredRun) {
         ("max", Align::Right),
         ("step", Align::Right),
     ];
-    let rows = run.history.all_measured().filter_map(|(name, points)| {
-        let last = points.last()?;
-        let fold = |f: fn(f64, f64) -> f64| points.iter().map(|p| p.value).reduce(f);
-        let numbers = [Some(last.value), fold(f64::min), fold(f64::max)].map(format::metric);
-        Some([vec![name.to_string()], numbers.to_vec(), vec![last.step.to_string()]].concat())
+    let rows = series.summaries().into_iter().map(|(name, all)| {
+        let numbers = [Some(all.last.value), all.min, all.max].map(format::metric);
+        [vec![name.to_string()], numbers.to_vec(), vec![all.last.step.to_string()]].concat()
     });
     section("Metrics", &table(&columns, rows));
     let told = |name: &str, value: &serde_json::Value| {

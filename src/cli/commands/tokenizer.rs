@@ -9,6 +9,7 @@ use crate::cli::args::{ExperimentFile, Json};
 use crate::cli::context::{Context, Loaded};
 use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
+use crate::clock;
 use crate::plan::{Cell, RunSpec};
 use crate::report::find::find_run;
 use crate::runner::{corpora, trained};
@@ -171,7 +172,7 @@ fn inspect(context: &Context, arguments: &Inspect) -> Result<(), CliError> {
         Tokenizer::load(path, None).map_err(CliError::request)?
     } else {
         let store = context.existing_store()?;
-        let run = find_run(&store, &arguments.tokenizer)?;
+        let run = find_run(&store, &arguments.tokenizer, clock::now())?;
         trained::tokenizer(&run, &context.sources()?).map_err(CliError::work)?
     };
     let words: Vec<(&str, Vec<u32>)> = arguments

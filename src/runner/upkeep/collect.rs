@@ -126,6 +126,7 @@ pub fn remove(store: &Store, item: &Item) -> Result<(), StoreError> {
         let _lease = store.run(id)?.acquire_lease()?;
         let hidden = item.path.with_file_name(format!(".tmp-removed-{id}"));
         fs::rename(&item.path, &hidden).map_err(failed)?;
+        store.note_change(id);
         return fs::remove_dir_all(&hidden).map_err(failed);
     }
     if item.path.is_dir() {

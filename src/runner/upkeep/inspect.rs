@@ -202,6 +202,9 @@ fn move_aside(store: &Store, path: &Path) -> Result<PathBuf, StoreError> {
     let free = places.take(10_000).find(|place| fs::symlink_metadata(place).is_err());
     let place = free.ok_or_else(|| failed(std::io::ErrorKind::AlreadyExists.into()))?;
     fs::rename(path, &place).map_err(failed)?;
+    if let Some(run) = below.iter().next().and_then(|first| first.to_str()?.parse().ok()) {
+        store.note_change(&run);
+    }
     Ok(place)
 }
 

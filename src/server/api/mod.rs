@@ -4,10 +4,8 @@
 mod changes;
 mod openapi;
 mod runs;
-mod series;
 
 pub use changes::Changes;
-pub use series::zoomed;
 
 use super::App;
 use super::fault::Fault;

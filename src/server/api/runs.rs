@@ -9,16 +9,15 @@ use super::super::App;
 use super::super::fault::Fault;
 use super::super::http::{Reply, Request};
 use super::super::wire::{self, shown};
-use super::series::{Series, zoomed};
 use crate::analysis::summarize;
 use crate::clock;
 use crate::report::comparison::{self, document};
 use crate::report::json::value;
 use crate::report::listing::Listing;
 use crate::report::record::RunRecord;
-use crate::store::{Facts, Index, RunQuery, RunVersion, StoreError};
+use crate::store::{Facts, Index, Overview, RunQuery, RunVersion, Series, StoreError};
+use crate::types::RunId;
 use crate::types::metrics;
-use crate::types::{MetricName, RunId};
 
 /// Runs of a page where nobody says, and at most.
 const USUAL: usize = 100;
@@ -61,12 +60,11 @@ fn place(token: &str) -> Result<(RunId, usize), Fault> {
 
 /// Everything about a run but its series; of those how long each is.
 pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
-    let run = app.store().load(&app.run_id(&request.names[0])?)?;
-    let mut record = RunRecord::of(&run);
-    let lengths = std::mem::take(&mut record.series).into_iter().map(|(name, series)| {
-        let last = series.steps.last().zip(series.values.last());
-        let last = last.map(|(step, number)| json!({ "step": step, "value": value(number) }));
-        (name.to_string(), json!({ "points": series.steps.len(), "last": last }))
+    let Overview { run, series } = app.store().overview(&app.run_id(&request.names[0])?)?;
+    let record = RunRecord::of(&run);
+    let lengths = series.summaries().into_iter().map(|(name, summary)| {
+        let last = json!({ "step": summary.last.step, "value": value(&summary.last.value) });
+        (name.to_string(), json!({ "points": summary.points, "last": last }))
     });
     let lengths: Map<String, Value> = lengths.collect();
     let mut answer = value(&record);
@@ -85,15 +83,17 @@ pub fn series(app: &App, request: Request) -> Result<Reply, Fault> {
         Some(_) => return Err(Fault::invalid("'points' is a number from 1 to 100000")),
     };
     let wanted = request.asked_all("metric");
-    let history = app.history(&run)?;
-    let mut found: BTreeMap<&MetricName, Series> = BTreeMap::new();
-    for (name, points) in history.all_measured() {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name.as_str()) {
-            found.insert(name, zoomed(&points, from, to, most));
-        }
-    }
-    if let Some(unknown) = wanted.iter().find(|wanted| !found.keys().any(|name| name.as_str() == wanted.as_str())) {
-        return Err(Fault::missing(format!("run {run} has no metric '{}'", shown(unknown))));
+    let book = app.reader.series(&run)?;
+    let wanted: Vec<String> = match wanted.is_empty() {
+        true => book.summaries().into_keys().map(ToString::to_string).collect(),
+        false => wanted.iter().map(ToString::to_string).collect(),
+    };
+    let mut found: BTreeMap<&str, Series> = BTreeMap::new();
+    for name in &wanted {
+        let Some(series) = book.zoomed(name, from, to, most)? else {
+            return Err(Fault::missing(format!("run {run} has no metric '{}'", shown(name))));
+        };
+        found.insert(name, series);
     }
     Ok(Reply::json(&json!({ "format": "ablate-series-1", "run": run, "series": value(&found) })))
 }

@@ -10,13 +10,12 @@ use crate::clock;
 use crate::report::comparison::floors_of;
 use crate::report::{format, json as spelled, spelling};
 use crate::server::App;
-use crate::server::api::zoomed;
 use crate::server::artifacts::{self, ArtifactPath};
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
-use crate::store::{Dependent, RunState, StoredRun, Subject};
-use crate::types::RunId;
+use crate::store::{Dependent, Overview, RunState, SeriesBook, StoreError, StoredRun, Stretch, Subject};
 use crate::types::answers::Detail;
+use crate::types::{MetricName, RunId};
 
 /// Points or buckets of a curve that the page brings with it.
 const BUCKETS: usize = 600;
@@ -29,12 +28,14 @@ const LOG_BYTES: u64 = 64 << 10;
 /// The page of a run.
 pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
     let id = app.run_id(&request.names[0])?;
-    let run = app.store().load(&id)?;
+    let Overview { run, series } = app.store().overview(&id)?;
+    let summaries = series.summaries();
     let dependents = app.reader.ask(|index| index.dependents(&id))?;
+    let last_step = summaries.values().map(|summary| summary.last.step).max();
     let body = html! {
-        (head(app, &run))
-        (curves(&run))
-        div id="metrics" { (metrics(&run)) }
+        (head(app, &run, last_step))
+        (curves(&run, &series)?)
+        div id="metrics" { (metrics(&summaries)) }
         div id="settings" { (settings(&run)) }
         div id="lineage" { (lineage(app, &run, &dependents)) }
         div id="facts" { (facts(&run)) }
@@ -46,7 +47,7 @@ pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
     Ok(View { title, place: "Runs", body }.reply(app))
 }
 
-fn head(app: &App, run: &StoredRun) -> Markup {
+fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
     let now = clock::now();
     let history = &run.history;
     let experiment = match &run.subject {
@@ -68,7 +69,7 @@ fn head(app: &App, run: &StoredRun) -> Markup {
             @if let Some(at) = history.started_at() { dt { "started" } dd { (moment(at, now)) } }
             @if let Some(at) = history.ended_at() { dt { "ended" } dd { (moment(at, now)) } }
             dt { "worked" } dd { (format::duration(history.working_secs())) }
-            @if let Some(step) = last_step(run) { dt { "last step" } dd { (step) } }
+            @if let Some(step) = last_step { dt { "last step" } dd { (step) } }
             @match &run.subject {
                 Subject::Planned(_) => { dt { "train it again" } dd { code.copy { "ablate reproduce " (run.id) } } },
                 Subject::Logged(logged) => { dt { "logged by" } dd { (typed(&logged.by)) } },
@@ -91,16 +92,11 @@ fn head(app: &App, run: &StoredRun) -> Markup {
     }
 }
 
-/// The last step that anything was recorded of.
-fn last_step(run: &StoredRun) -> Option<i64> {
-    run.history.all_measured().filter_map(|(_, points)| points.iter().map(|point| point.step).max()).max()
-}
-
 /// Curves, a panel for all metrics of one name: `train/loss` and `valid/loss` are one.
-fn curves(run: &StoredRun) -> Markup {
+fn curves(run: &StoredRun, book: &SeriesBook) -> Result<Markup, StoreError> {
     let floors = floors_of(run);
     let mut panels = BTreeMap::<String, Vec<Value>>::new();
-    for (name, points) in run.history.all_measured() {
+    for name in book.summaries().into_keys() {
         let text = name.as_str();
         let panel = match text.split_once('/') {
             Some(("train" | "valid" | "test" | "eval" | "val", rest)) => rest,
@@ -108,7 +104,7 @@ fn curves(run: &StoredRun) -> Markup {
         };
         let its = floors.iter().filter(|floor| floor.metric == *name && floor.value.is_finite());
         let its: Vec<Value> = its.map(|floor| json!([floor.label, floor.value])).collect();
-        let series = spelled::value(&zoomed(&points, None, None, BUCKETS));
+        let series = spelled::value(&book.zoomed(text, None, None, BUCKETS)?);
         let curve = json!({ "name": text, "series": series, "floors": its });
         panels.entry(panel.to_owned()).or_default().push(curve);
     }
@@ -128,7 +124,7 @@ fn curves(run: &StoredRun) -> Markup {
     });
     let panels: Vec<Value> =
         panels.into_iter().map(|(name, curves)| json!({ "name": name, "curves": curves })).collect();
-    html! {
+    Ok(html! {
         section.curves aria-label="Curves" hidden {
             h2 { "Curves" }
             div.switches {
@@ -138,11 +134,10 @@ fn curves(run: &StoredRun) -> Markup {
             div.panels {}
         }
         (data("curves", &Value::Array(panels)))
-    }
+    })
 }
 
-fn metrics(run: &StoredRun) -> Markup {
-    let rows: Vec<_> = run.history.all_measured().collect();
+fn metrics(rows: &BTreeMap<&MetricName, Stretch>) -> Markup {
     html! {
         @if !rows.is_empty() {
             section {
@@ -151,15 +146,14 @@ fn metrics(run: &StoredRun) -> Markup {
                     table {
                         thead { tr { th scope="col" { "metric" } @for name in ["last", "min", "max", "points", "step"] { th.number scope="col" { (name) } } } }
                         tbody {
-                            @for (name, points) in &rows {
-                                @let fold = |pick: fn(f64, f64) -> f64| points.iter().map(|point| point.value).reduce(pick);
+                            @for (name, all) in rows {
                                 tr {
                                     th scope="row" { (typed(name.as_str())) }
-                                    td.number { (format::metric(points.last().map(|point| point.value))) }
-                                    td.number { (format::metric(fold(f64::min))) }
-                                    td.number { (format::metric(fold(f64::max))) }
-                                    td.number { (format::thousands(points.len() as u64)) }
-                                    td.number { (points.last().map(|point| point.step).unwrap_or_default()) }
+                                    td.number { (format::metric(Some(all.last.value))) }
+                                    td.number { (format::metric(all.min)) }
+                                    td.number { (format::metric(all.max)) }
+                                    td.number { (format::thousands(all.points as u64)) }
+                                    td.number { (all.last.step) }
                                 }
                             }
                         }
@@ -280,7 +274,7 @@ fn provenance(run: &StoredRun) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Measured;
+    use crate::store::{Measured, zoomed};
 
     /// What the page brings of a curve has its extreme values and its last step, whatever the series.
     #[test]

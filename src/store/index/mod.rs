@@ -1,17 +1,18 @@
 //! The index: what is asked of all runs at once, drawn from their folders into SQLite, and never the truth.
 //!
 //! Opening the index catches up with the folders: a run whose files have the sizes and times that the index noted is not
-//! read again, so listing costs a few `stat` a run, and of a log that has grown only what was added is read. A database
-//! that is damaged, or of another version, is made anew; in a store that cannot be written the index lives in memory.
+//! read again, so listing costs a few `stat` a run, and of a log that has grown only what was added is read. Where runs are many
+//! and people ask again ([`Index::open_at_times`]), it costs what changed. A database that is damaged, or of another version, is made anew; in a store that cannot be written the index lives in memory.
 
 mod facts;
+mod looks;
 mod row;
 mod rows;
 mod schema;
 mod select;
 mod summary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,13 +21,15 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 pub use facts::{Cell, Facts};
 pub use row::{MetricSummary, RunRow};
 
+use self::looks::Look;
 use self::rows::{Noted, Selection};
 use self::summary::Summary;
+use super::changes::Changes;
 use super::error::io_error;
-use super::query::{Aggregate, Check, Field, Known, Name, RunQuery, Tree, name_of};
+use super::query::{Aggregate, Check, Condition, Field, Known, Name, RunQuery, Test, Tree, name_of};
 use super::run_dir::{FileStamp, RunStamp};
 use super::{Role, RunDir, RunState, Store, StoreError};
-use crate::types::RunId;
+use crate::types::{RunId, Timestamp};
 
 /// Runs that are read and written as one.
 const AT_A_TIME: usize = 256;
@@ -84,20 +87,36 @@ pub struct Dependent {
 impl Index {
     /// Opens `index.sqlite` of the store and catches up with its run folders.
     pub fn open(store: &Store) -> Result<Self, StoreError> {
-        Self::open_telling(store, &mut |_, _| {})
+        Self::open_looking(store, None, &mut |_, _| {})
     }
 
-    /// [`open`](Self::open), which tells now and then how many of how many changed runs it has read.
-    pub fn open_telling(store: &Store, tell: &mut dyn FnMut(usize, usize)) -> Result<Self, StoreError> {
+    /// [`open`](Self::open) for people who ask again and again: `now` is the time. Of a store with many runs whose folders were all
+    /// looked at a short while ago, only those are looked at that were said to change since, and those that are being written.
+    /// Tells now and then how many of how many changed runs it has read.
+    pub fn open_at_times(
+        store: &Store,
+        now: Timestamp,
+        tell: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self, StoreError> {
+        Self::open_looking(store, Some(now), tell)
+    }
+
+    fn open_looking(
+        store: &Store,
+        now: Option<Timestamp>,
+        tell: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self, StoreError> {
         let path = store.root().join("index.sqlite");
         let in_memory = Path::new(":memory:");
-        match Self::open_at(store, &path, tell) {
+        match Self::open_at(store, &path, now, tell) {
             Err(StoreError::Database { source, .. }) if is_damage(&source) => {
                 delete(&path)?;
-                Self::open_at(store, &path, tell)
+                Self::open_at(store, &path, now, tell)
             }
             // Whatever keeps it from being written keeps nobody from reading the folders.
-            Err(StoreError::Database { source, .. }) if is_in_the_way(&source) => Self::open_at(store, in_memory, tell),
+            Err(StoreError::Database { source, .. }) if is_in_the_way(&source) => {
+                Self::open_at(store, in_memory, now, tell)
+            }
             result => result,
         }
     }
@@ -106,20 +125,20 @@ impl Index {
     pub fn anew(store: &Store, tell: &mut dyn FnMut(usize, usize)) -> Result<Self, StoreError> {
         let mut index = Self::open(store)?;
         index.forget()?;
-        index.catch_up_telling(tell)?;
+        index.catch_up_telling(None, tell)?;
         Ok(index)
     }
 
     /// The runs of which the index says something that their folders do not, whoever changed it. Those that change meanwhile are
     /// left out.
     pub fn differences(&self) -> Result<Vec<RunId>, StoreError> {
-        let fresh = Self::open_at(&self.store, Path::new(":memory:"), &mut |_, _| {})?;
+        let fresh = Self::open_at(&self.store, Path::new(":memory:"), None, &mut |_, _| {})?;
         let read = |index: &Self| -> Result<_, StoreError> {
             let digests = rows::digests(&index.connection).map_err(|source| index.failed(source))?;
             Ok((digests, index.noted_stamps().map_err(|source| index.failed(source))?))
         };
         let ((ours, our_stamps), (theirs, their_stamps)) = (read(self)?, read(&fresh)?);
-        let ids = ours.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>();
+        let ids = ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>();
         let is_at_rest = |id: &&String| match (our_stamps.get(*id), their_stamps.get(*id)) {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => true,
@@ -150,14 +169,30 @@ impl Index {
 
     /// Reads what changed in the run folders since the index last looked.
     pub fn catch_up(&mut self) -> Result<(), StoreError> {
-        self.catch_up_telling(&mut |_, _| {})
+        self.catch_up_telling(None, &mut |_, _| {})
     }
 
-    fn catch_up_telling(&mut self, tell: &mut dyn FnMut(usize, usize)) -> Result<(), StoreError> {
-        let mut gone = self.noted_stamps().map_err(|source| self.failed(source))?;
+    fn catch_up_telling(
+        &mut self,
+        now: Option<Timestamp>,
+        tell: &mut dyn FnMut(usize, usize),
+    ) -> Result<(), StoreError> {
         self.unreadable.clear();
+        let said = Changes::of(self.store.root());
+        if let Some(now) = now
+            && let Some(look) = looks::last(&self.connection).map_err(|source| self.failed(source))?
+            && look.suffices(now)
+            && let Some((changed, end)) = said.since(look.changes)
+        {
+            return self.catch_up_with(changed, Look { changes: end, ..look }, tell);
+        }
+        // Taken first: what is said meanwhile is looked at next time.
+        let changes = said.end();
+        let mut gone = self.noted_stamps().map_err(|source| self.failed(source))?;
         let mut changed = Vec::new();
-        for id in self.store.run_ids()? {
+        let ids = self.store.run_ids()?;
+        let runs = ids.len() as u64;
+        for id in ids {
             let noted = gone.get(id.as_str());
             let run = RunDir::new(self.store.root(), id);
             if noted.is_some_and(|noted| run.stamp().is_ok_and(|stamp| stamp == *noted)) {
@@ -166,15 +201,55 @@ impl Index {
                 changed.push(run);
             }
         }
-        // A few at a time, so that nobody waits long for the database, and what was done is kept whatever comes next.
-        for (at, runs) in changed.chunks(AT_A_TIME).enumerate() {
-            tell(at * AT_A_TIME, changed.len());
+        for id in self.take_in(&changed, tell)? {
+            gone.remove(id.as_str());
+        }
+        // What is left has no readable folder any more: it leaves the index.
+        self.remove(gone.keys().map(String::as_str))?;
+        let look = now.map(|now| Look { at: now, changes, runs });
+        self.looked(look)
+    }
+
+    /// Looks at the runs that were said to change since a whole look, and at those that are being written.
+    fn catch_up_with(
+        &mut self,
+        mut changed: BTreeSet<RunId>,
+        look: Look,
+        tell: &mut dyn FnMut(usize, usize),
+    ) -> Result<(), StoreError> {
+        let is_news = !changed.is_empty();
+        changed.extend(looks::under_way(&self.connection).map_err(|source| self.failed(source))?);
+        let (mut stale, mut gone) = (Vec::new(), Vec::new());
+        for id in changed {
+            let run = RunDir::new(self.store.root(), id);
+            if !run.path().is_dir() {
+                gone.push(run.id().clone());
+                continue;
+            }
+            let known = rows::version(&self.connection, run.id()).map_err(|source| self.failed(source))?;
+            if known.is_none_or(|known| run.stamp().ok() != Some(known.stamp)) {
+                stale.push(run);
+            }
+        }
+        let read = self.take_in(&stale, tell)?;
+        let unread = stale.iter().map(RunDir::id).filter(|id| !read.contains(id));
+        gone.extend(unread.cloned());
+        self.remove(gone.iter().map(RunId::as_str))?;
+        if is_news || !self.unreadable.is_empty() { self.looked(Some(look)) } else { Ok(()) }
+    }
+
+    /// Reads the folders of runs, a few at a time, so that nobody waits long for the database, and what was done is kept
+    /// whatever comes next. Which of them could be read.
+    fn take_in(&mut self, runs: &[RunDir], tell: &mut dyn FnMut(usize, usize)) -> Result<BTreeSet<RunId>, StoreError> {
+        let mut all = BTreeSet::new();
+        for (at, some) in runs.chunks(AT_A_TIME).enumerate() {
+            tell(at * AT_A_TIME, runs.len());
             let mut read = Vec::new();
-            for run in runs {
+            for run in some {
                 let known = rows::noted(&self.connection, run.id()).map_err(|source| self.failed(source))?;
                 match Summary::read(run, known) {
                     Ok(summary) => {
-                        gone.remove(run.id().as_str());
+                        all.insert(run.id().clone());
                         read.push(summary);
                     }
                     Err(_) if !run.path().exists() => {} // Removed since it was listed.
@@ -183,11 +258,25 @@ impl Index {
             }
             self.apply(&read, std::iter::empty()).map_err(|source| self.failed(source))?;
         }
-        // What is left has no readable folder any more: it leaves the index.
-        if gone.is_empty() {
+        Ok(all)
+    }
+
+    fn remove<'a>(&mut self, gone: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
+        let mut gone = gone.peekable();
+        if gone.peek().is_none() {
             return Ok(());
         }
-        self.apply(&[], gone.keys().map(String::as_str)).map_err(|source| self.failed(source))
+        self.apply(&[], gone).map_err(|source| self.failed(source))
+    }
+
+    /// Notes a look. While some run cannot be read, every look is a whole one, so that it is named each time.
+    fn looked(&mut self, look: Option<Look>) -> Result<(), StoreError> {
+        let noted = match look {
+            _ if !self.unreadable.is_empty() => looks::note(&self.connection, None),
+            None => Ok(()),
+            look => looks::note(&self.connection, look),
+        };
+        noted.map_err(|source| self.failed(source))
     }
 
     /// Forgets everything and reads all run folders again.
@@ -202,6 +291,7 @@ impl Index {
             for (table, _) in schema::RUN_COLUMNS {
                 transaction.execute(&format!("DELETE FROM {table}"), [])?;
             }
+            looks::note(&transaction, None)?;
             transaction.commit()
         });
         empty.map_err(|source| self.failed(source))
@@ -265,12 +355,17 @@ impl Index {
         Ok(found.into_iter().filter_map(dependent).collect())
     }
 
-    fn open_at(store: &Store, path: &Path, tell: &mut dyn FnMut(usize, usize)) -> Result<Self, StoreError> {
+    fn open_at(
+        store: &Store,
+        path: &Path,
+        now: Option<Timestamp>,
+        tell: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Database { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(failed)?;
         schema::prepare(&mut connection).map_err(failed)?;
         let mut index = Self { store: store.clone(), path: path.to_owned(), connection, unreadable: Vec::new() };
-        index.catch_up_telling(tell)?;
+        index.catch_up_telling(now, tell)?;
         Ok(index)
     }
 
@@ -312,7 +407,15 @@ impl Index {
             .all(|condition| condition.name.kind.is_some() && nothing.field(&condition.name).is_ok());
         let known = match is_plain && query.order().is_empty() {
             true => nothing,
-            false => rows::known(&self.connection).map_err(|source| self.failed(source))?,
+            false => {
+                let leaves = query.tree().leaves();
+                let texts = |condition: &&Condition| {
+                    let word = (condition.test == Test::Word).then_some(condition.name.text.as_str());
+                    word.into_iter().chain(condition.test.texts()).map(str::to_owned).collect::<Vec<_>>()
+                };
+                let texts: Vec<String> = leaves.iter().flat_map(texts).collect();
+                rows::known(&self.connection, texts.iter().map(String::as_str)).map_err(|source| self.failed(source))?
+            }
         };
         Ok(Known { now: Some(query.now()), ..known })
     }
@@ -375,12 +478,10 @@ impl Index {
         };
         self.connection.execute("DELETE FROM temp.values_at", []).map_err(|source| self.failed(source))?;
         for Noted { row, .. } in runs {
-            let history = self.store.run(&row.id)?.read_history()?;
-            for (name, points) in history.all_measured() {
-                for (_, step) in wanted.iter().filter(|(wanted, _)| wanted == name.as_str()) {
-                    if let Some(point) = points.iter().find(|point| point.step == *step) {
-                        note(&row.id, name.as_str(), *step, point.value).map_err(|source| self.failed(source))?;
-                    }
+            let series = self.store.run(&row.id)?.read_log()?.series;
+            for (name, step) in &wanted {
+                if let Some(value) = series.at(name, *step)? {
+                    note(&row.id, name, *step, value).map_err(|source| self.failed(source))?;
                 }
             }
         }
@@ -419,6 +520,12 @@ impl Index {
         Ok(self.facts(vec![row])?.pop())
     }
 
+    /// For each of these runs the number of its id's first characters that no other run's begins with.
+    pub fn prefixes<'r>(&self, ids: impl Iterator<Item = &'r RunId>) -> Result<BTreeMap<RunId, usize>, StoreError> {
+        let of = |id: &RunId| Ok((id.clone(), rows::prefix(&self.connection, id)?));
+        ids.map(of).collect::<rusqlite::Result<_>>().map_err(|source| self.failed(source))
+    }
+
     /// The names of all experiments that any run belongs to.
     pub fn experiments(&self) -> Result<Vec<String>, StoreError> {
         rows::experiments(&self.connection).map_err(|source| self.failed(source))
@@ -440,7 +547,7 @@ impl Index {
     /// # Errors
     /// [`StoreError::Query`] when no run has what is named.
     pub fn columns(&self, names: &[String], runs: &[Facts]) -> Result<Vec<Vec<Option<Cell>>>, StoreError> {
-        let known = rows::known(&self.connection).map_err(|source| self.failed(source))?;
+        let known = rows::known(&self.connection, std::iter::empty()).map_err(|source| self.failed(source))?;
         let field = |name: &String| {
             let asked = Name { span: 0..name.len(), ..name_of(name) };
             let wrong = |mistake| StoreError::Query { text: name.clone(), mistake: Box::new(mistake) };
@@ -452,11 +559,8 @@ impl Index {
 
     fn cell(&self, field: &Field, facts: &Facts) -> Result<Option<Cell>, StoreError> {
         let Field::Metric(name, Aggregate::At(step)) = field else { return Ok(facts.cell(field)) };
-        let history = self.store.run(&facts.row.id)?.read_history()?;
-        let value = history.all_measured().find(|(metric, _)| metric.as_str() == name).and_then(|(_, points)| {
-            points.iter().find(|point| point.step == *step).map(|point| Cell::Number(point.value))
-        });
-        Ok(value)
+        let series = self.store.run(&facts.row.id)?.read_log()?.series;
+        Ok(series.at(name, *step)?.map(Cell::Number))
     }
 
     /// The run that started last, of those that a person started: neither a reproduction nor an imported model.
@@ -652,6 +756,50 @@ mod tests {
         // At rest since the index looked: the folder is right, not the index.
         log.append(&state(RunState::Finished, 6)).unwrap();
         assert_eq!(ids(&mut index, "state=finished").len(), 1);
+    }
+
+    #[test]
+    fn a_look_at_all_folders_suffices_for_a_while() {
+        let (_folder, store) = new_store();
+        let mut runs: Vec<RunId> = (0..4).map(|seed| finished_run(&store, "quickstart", seed, 0.15, 0)).collect();
+        let tell = &mut |_, _| {};
+        let mut found = |at_ms: i64, query: &str| {
+            let mut index = Index::open_at_times(&store, Timestamp::from_unix_millis(at_ms), tell).unwrap();
+            (ids(&mut index, query).len(), index.unreadable().len())
+        };
+        assert_eq!(found(0, ""), (4, 0));
+        // What this program does is seen at once: new runs, labels, logs that go on, runs that go.
+        runs.push(finished_run(&store, "quickstart", 9, 0.3, 0));
+        store.run(&runs[1]).unwrap().relabel(|labels| drop(labels.tags.insert("new".to_owned()))).unwrap();
+        assert_eq!((found(1, ""), found(1, "tag:new"), found(2, "mask_ratio=0.3")), ((5, 0), (1, 0), (1, 0)));
+        let run = store.run(&runs[2]).unwrap();
+        let lease = run.acquire_lease().unwrap();
+        let mut log = run.open_log(&lease).unwrap();
+        log.append(&state(RunState::Running, 20)).unwrap();
+        assert_eq!(found(3, "state=running"), (1, 0));
+        log.append(&evaluation(9, 1.5)).unwrap();
+        assert_eq!(found(4, "valid/mlm_loss < 2"), (1, 0));
+        log.append(&state(RunState::Finished, 30)).unwrap();
+        log.append(&evaluation(10, 0.5)).unwrap();
+        drop((log, lease));
+        assert_eq!((found(5, "state=running"), found(5, "valid/mlm_loss < 1")), ((0, 0), (1, 0)));
+        fs::remove_dir_all(store.run(&runs[0]).unwrap().path()).unwrap();
+        store.note_change(&runs[0]);
+        assert_eq!(found(6, ""), (4, 0));
+        // What others do in the folders is seen when it is time to look at them all again, or when the clock was set back.
+        fs::remove_dir_all(store.run(&runs[1]).unwrap().path()).unwrap();
+        assert_eq!((found(29_000, ""), found(30_001, "")), ((4, 0), (3, 0)));
+        fs::remove_dir_all(store.run(&runs[2]).unwrap().path()).unwrap();
+        assert_eq!((found(31_000, ""), found(9, "")), ((3, 0), (2, 0)));
+        // A run that cannot be read is named each time.
+        runs.extend((20..23).map(|seed| finished_run(&store, "quickstart", seed, 0.15, 0)));
+        assert_eq!(found(40_000, ""), (5, 0));
+        fs::write(store.run(&runs[3]).unwrap().events_path(), "nonsense\nnonsense\n").unwrap();
+        store.note_change(&runs[3]);
+        assert_eq!((found(40_001, ""), found(40_002, ""), found(40_003, "")), ((4, 1), (4, 1), (4, 1)));
+        // Who deletes the file costs a look.
+        fs::remove_file(store.root().join(".changes")).unwrap();
+        assert_eq!(found(40_004, ""), (4, 1));
     }
 
     #[test]
@@ -856,7 +1004,7 @@ mod tests {
             let caught_up = dump(&index);
             index.reindex().unwrap();
             prop_assert_eq!(&caught_up, &dump(&index));
-            prop_assert_eq!(&caught_up, &dump(&Index::open_at(&store, Path::new(":memory:"), &mut |_, _| {}).unwrap()));
+            prop_assert_eq!(&caught_up, &dump(&Index::open_at(&store, Path::new(":memory:"), None, &mut |_, _| {}).unwrap()));
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use crate::store::{Group, Labels, RunState};
+use crate::store::{Group, Labels, Measured, RunState, Stretch};
 use crate::types::{MetricName, RunId, SpecHash, Step, Timestamp};
 
 /// One run, as far as a table needs to know it.
@@ -91,20 +91,31 @@ impl RunRow {
 }
 
 impl MetricSummary {
+    /// Of all values of a metric.
+    pub(super) fn of(all: &Stretch) -> Self {
+        Self {
+            last: all.last.value,
+            min: all.min,
+            max: all.max,
+            first: all.first.value,
+            last_step: all.last.step,
+            last_at: all.last.at,
+        }
+    }
+
     /// After one more value, of a later step.
     pub(super) fn extend(known: Option<Self>, step: i64, value: f64, at: Option<Timestamp>) -> Self {
-        let number = Some(value).filter(|value| !value.is_nan());
-        let best = |known: Option<f64>, is_better: fn(f64, f64) -> bool| match (known, number) {
-            (Some(known), Some(new)) if !is_better(new, known) => Some(known),
-            (known, new) => new.or(known),
+        let new = Stretch::of(&Measured { step, value, at });
+        let Some(known) = known else { return Self::of(&new) };
+        let point = |step, value, at| Measured { step, value, at };
+        let before = Stretch {
+            first: point(known.last_step, known.first, None),
+            last: point(known.last_step, known.last, known.last_at),
+            min: known.min,
+            max: known.max,
+            points: 1,
+            nans: 0,
         };
-        Self {
-            last: value,
-            first: known.map_or(value, |known| known.first),
-            min: best(known.and_then(|known| known.min), |a, b| a.total_cmp(&b).is_lt()),
-            max: best(known.and_then(|known| known.max), |a, b| a.total_cmp(&b).is_gt()),
-            last_step: step,
-            last_at: at,
-        }
+        Self::of(&before.and(&new))
     }
 }

@@ -10,6 +10,7 @@ use super::row::{MetricSummary, RunRow};
 use super::schema::{COLUMN_NAMES, RUN_COLUMNS};
 use super::select::{STATE, Sql, condition, order};
 use crate::store::frame::{Link, Place, Seal};
+use crate::store::ids::shortest_unique_prefix;
 use crate::store::query::{Check, Field, Known, Tree, Values};
 use crate::store::run_dir::{FileStamp, RunStamp};
 use crate::store::{Labels, Role, RunState, Trash};
@@ -108,17 +109,25 @@ pub(super) fn running(connection: &Connection) -> rusqlite::Result<Vec<(RunId, F
 }
 
 /// What the runs have that a query can name: the names of attributes are the language's.
-pub(super) fn known(connection: &Connection) -> rusqlite::Result<Known> {
+/// What can be named; of runs those whose ids begin with one of the `beginnings`: two of each, which is as much as several.
+pub(super) fn known<'b>(connection: &Connection, beginnings: impl Iterator<Item = &'b str>) -> rusqlite::Result<Known> {
+    let mut runs = Vec::new();
+    let mut find =
+        connection.prepare_cached("SELECT id FROM runs WHERE id >= ?1 AND id < ?1 || '~' ORDER BY id LIMIT 2")?;
+    for beginning in beginnings.filter(|beginning| !beginning.is_empty()) {
+        for id in find.query_map([beginning.to_lowercase()], |row| parsed(row, "id"))? {
+            runs.push(id?);
+        }
+    }
+    runs.sort();
+    runs.dedup();
     Ok(Known {
         settings: keys(connection, "settings")?,
         provenance: keys(connection, "provenance")?,
         metrics: distinct(connection, "metrics", "name")?,
         experiments: distinct(connection, "experiments", "name")?,
         latest: latest(connection)?,
-        runs: connection
-            .prepare("SELECT id FROM runs ORDER BY id")?
-            .query_map([], |row| parsed(row, "id"))?
-            .collect::<Result<_, _>>()?,
+        runs,
         now: None,
         is_exact: false,
     })
@@ -221,6 +230,15 @@ pub(super) fn digests(connection: &Connection) -> rusqlite::Result<BTreeMap<Stri
         }
     }
     Ok(digests)
+}
+
+/// How many of an id's first characters tell it from all others.
+pub(super) fn prefix(connection: &Connection, id: &RunId) -> rusqlite::Result<usize> {
+    let sql = "SELECT max(id) FROM runs WHERE id < ?1 UNION ALL SELECT min(id) FROM runs WHERE id > ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_map([id.as_str()], |row| row.get::<_, Option<String>>(0))?;
+    let neighbours = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(shortest_unique_prefix(id, neighbours.iter().flatten().map(String::as_str)))
 }
 
 /// The leaves of a run in `settings` or `provenance`.

@@ -95,6 +95,11 @@ const OTHER_TABLES: &str = "
         PRIMARY KEY (run, role)
     ) WITHOUT ROWID;
     CREATE INDEX edges_by_other ON edges (other);
+    CREATE TABLE looks (       -- when all folders were looked at last, and how much was said of changes before that
+        at_ms INTEGER NOT NULL,
+        changes INTEGER NOT NULL,
+        runs INTEGER NOT NULL
+    );
 ";
 
 /// What a question needs for its own time: states as they are now, and values at steps.
@@ -121,7 +126,7 @@ pub(super) const RUN_COLUMNS: [(&str, &str); 7] = [
 ];
 
 /// How many columns each table has.
-const TABLES: [(&str, i64); 7] = [
+const TABLES: [(&str, i64); 8] = [
     ("runs", COLUMNS.len() as i64),
     ("metrics", 8),
     ("settings", 4),
@@ -129,6 +134,7 @@ const TABLES: [(&str, i64); 7] = [
     ("experiments", 2),
     ("run_tags", 2),
     ("edges", 3),
+    ("looks", 3),
 ];
 
 /// The names of the columns of a run, in their order.

@@ -114,6 +114,10 @@ fn of_check(check: &Check) -> Sql {
     }
 }
 
+/// The id where most of the runs may fulfil a condition: they are gone through in their order, up to the limit, rather than found
+/// one by one and sorted. The sign keeps the planner from the latter.
+const IN_TURN: &str = "+id";
+
 /// The column of an attribute that has one.
 fn column_of(field: &Field) -> Option<&'static str> {
     let Field::Attribute(attribute) = field else { return None };
@@ -140,9 +144,7 @@ fn of_field(field: &Field, is_number: bool, test: &dyn Fn(&str) -> Sql) -> Sql {
             }
             Place::Rows { table, column } => {
                 let Sql { text, values } = test(column);
-                // An experiment may have most of the runs: they are gone through in their order, up to the limit, rather than
-                // found one by one and sorted. The sign keeps the planner from the latter.
-                let id = if table == "experiments" { "+id" } else { "id" };
+                let id = if table == "experiments" { IN_TURN } else { "id" };
                 Sql::new(format!("({id} IN (SELECT run FROM {table} WHERE {text}))"), values)
             }
         },
@@ -156,7 +158,7 @@ fn of_field(field: &Field, is_number: bool, test: &dyn Fn(&str) -> Sql) -> Sql {
             let (table, marks) = (table_of(field), marks(keys.len()));
             let Sql { text, values } = test(if is_number { "number" } else { "value" });
             let values = keys.iter().map(|key| text_value(key)).chain(values).collect();
-            Sql::new(format!("(id IN (SELECT run FROM {table} WHERE key IN ({marks}) AND {text}))"), values)
+            Sql::new(format!("({IN_TURN} IN (SELECT run FROM {table} WHERE key IN ({marks}) AND {text}))"), values)
         }
     }
 }
@@ -166,7 +168,7 @@ fn of_metric(name: &str, aggregate: Aggregate, test: Sql) -> Sql {
     let mut values = vec![text_value(name)];
     values.extend(step_value(aggregate));
     values.extend(test.values);
-    Sql::new(format!("(id IN (SELECT run FROM {} AND {}))", rows_of_metric(aggregate).table, test.text), values)
+    Sql::new(format!("({IN_TURN} IN (SELECT run FROM {} AND {}))", rows_of_metric(aggregate).table, test.text), values)
 }
 
 /// Where an attribute stands.

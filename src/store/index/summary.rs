@@ -17,6 +17,7 @@ use crate::store::frame::{Place, Seal};
 use crate::store::history::{INPUTS_FACT, NOT_WORKED_FACT};
 use crate::store::query::number_of;
 use crate::store::run_dir::RunStamp;
+use crate::store::series::LogRead;
 use crate::store::subject::leaves;
 use crate::store::{Event, Group, Lineage, RunDir, RunState, StoreError, Subject};
 use crate::types::{MetricName, Step, Timestamp};
@@ -72,8 +73,7 @@ impl Summary {
     }
 
     fn whole(run: &RunDir, stamp: RunStamp) -> Result<Self, StoreError> {
-        let mut reader = run.events()?;
-        let history = run.read_history_from(&mut reader)?;
+        let LogRead { history, series, place } = run.read_log()?;
         let mut subject = run.read_subject()?;
         subject.add(&history.parameters);
         let (provenance, lineage, labels) = (run.read_provenance()?, run.read_lineage()?, run.labels()?);
@@ -92,15 +92,16 @@ impl Summary {
                 (group, Some(logged.by.clone()), count("total_steps"))
             }
         };
-        let metrics = history.all_measured().filter_map(|(name, points)| {
-            let fold = |known, point: &crate::store::Measured| {
-                Some(MetricSummary::extend(known, point.step, point.value, point.at))
-            };
-            Some((name.clone(), points.iter().fold(None, fold)?))
-        });
-        let metrics = metrics.collect();
-        let of_guest = history.logged.values().flatten().map(|point| point.step).max();
-        let steps_done = of_guest.map_or(history.last_step(), |step| Step(u64::try_from(step).unwrap_or(0)));
+        let summaries = series.summaries();
+        let steps_done = match &subject {
+            Subject::Planned(_) => history.last_step(),
+            Subject::Logged(_) => {
+                let last = summaries.values().map(|summary| summary.last.step).max();
+                Step(last.and_then(|step| u64::try_from(step).ok()).unwrap_or(0))
+            }
+        };
+        let metrics =
+            summaries.into_iter().map(|(name, summary)| (name.clone(), MetricSummary::of(&summary))).collect();
         let row = RunRow {
             id: run.id().clone(),
             spec_hash: subject.hash(),
@@ -131,7 +132,7 @@ impl Summary {
         let axes = row.experiments.iter().flat_map(|group| leaves(&group.axes));
         let settings = subject.settings().into_iter().chain(axes).collect();
         let provenance = leaves_of_provenance(provenance);
-        Ok(Self { row, stamp, place: reader.place(), fixed: Some(Fixed { settings, provenance, lineage }) })
+        Ok(Self { row, stamp, place, fixed: Some(Fixed { settings, provenance, lineage }) })
     }
 
     /// The run as it is after the records that were added since it was noted; `None` when more must be read than those.

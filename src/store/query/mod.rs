@@ -14,12 +14,12 @@ mod words;
 
 pub use experiments::ExperimentFilter;
 pub(super) use resolve::{Aggregate, Attribute, Check, Field, Known, Values};
-pub(super) use tree::{Condition, Name, Tree};
+pub(super) use tree::{Condition, Name, Test, Tree};
 #[cfg(test)]
 pub(super) use value::Pattern;
 pub(super) use value::{Interval, number_of};
 
-use tree::{Literal, Order, Test};
+use tree::{Literal, Order};
 
 use super::{RunState, StoreError};
 use crate::syntax::Mistake;

@@ -157,7 +157,7 @@ pub struct Known {
     pub provenance: BTreeMap<String, Values>,
     pub metrics: Vec<String>,
     pub experiments: Vec<String>,
-    /// Every id, sorted.
+    /// Ids, sorted: of those that begin as a word of the query does, two at least.
     pub runs: Vec<RunId>,
     /// The run that a person started last.
     pub latest: Option<RunId>,

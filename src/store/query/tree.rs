@@ -120,6 +120,17 @@ pub enum Test {
     DescendsFrom(Literal),
 }
 
+impl Test {
+    /// The texts that it holds a name against.
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Self::Compare(_, literal) | Self::DescendsFrom(literal) => vec![&literal.text],
+            Self::OneOf(literals) => literals.iter().map(|literal| literal.text.as_str()).collect(),
+            Self::Like { .. } | Self::Exists | Self::IsNan | Self::Word => Vec::new(),
+        }
+    }
+}
+
 /// How two values stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {

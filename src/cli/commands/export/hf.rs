@@ -9,6 +9,7 @@ use super::Arguments;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
+use crate::clock;
 use crate::durable;
 use crate::plan::{Answers, Nsp, StageSpec, TokenizerSpec};
 use crate::report::find::find_run;
@@ -24,7 +25,7 @@ pub(super) fn export(context: &Context, arguments: &Arguments) -> Result<(), Cli
         return Err(CliError::request("a model is of one run: name one, as in `ablate export latest --format hf`"));
     };
     let store = context.existing_store()?;
-    let run = find_run(&store, run)?;
+    let run = find_run(&store, run, clock::now())?;
     let folder = arguments.out.clone().unwrap_or_else(|| format!("{}-hf", run.id).into());
     if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
         let shown = folder.display();

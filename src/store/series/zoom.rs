@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::store::Measured;
+use super::super::history::Measured;
 
 /// A metric's values over a range of steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -58,40 +58,126 @@ pub fn zoomed(all: &[Measured], from: Option<i64>, to: Option<i64>, most: usize)
         last_step: all.last().map(|point| point.step),
         ..Series::default()
     };
+    let [first, .., last] = range else { return Series { exact: Some(Points::of(range)), ..series } };
     if range.len() <= most {
-        let (steps, values) = range.iter().map(|point| (point.step, point.value)).unzip();
-        return Series { exact: Some(Points { steps, values }), ..series };
+        return Series { exact: Some(Points::of(range)), ..series };
     }
-    Series { buckets: Some(bucketed(range, most)), ..series }
+    let mut filling = Filling::new(first.step, last.step, most);
+    range.iter().for_each(|point| filling.add(&Stretch::of(point)));
+    Series { buckets: Some(filling.finish()), ..series }
 }
 
-fn bucketed(range: &[Measured], most: usize) -> Buckets {
-    let (first, last) = (i128::from(range[0].step), i128::from(range[range.len() - 1].step));
-    let width = ((last - first) / most as i128 + 1).max(1);
-    let mut buckets = Buckets::default();
-    let number = |point: &Measured| (i128::from(point.step) - first) / width;
-    for points in range.chunk_by(|a, b| number(a) == number(b)) {
-        let numbers = || points.iter().map(|point| point.value).filter(|value| !value.is_nan());
-        let (head, tail) = (&points[0], &points[points.len() - 1]);
-        buckets.from.push(head.step);
-        buckets.to.push(tail.step);
-        buckets.first.push(head.value);
-        buckets.last.push(tail.value);
-        buckets.min.push(numbers().min_by(f64::total_cmp));
-        buckets.max.push(numbers().max_by(f64::total_cmp));
-        buckets.points.push(points.len());
-        buckets.nans.push(points.len() - numbers().count());
+impl Points {
+    pub(super) fn of(points: &[Measured]) -> Self {
+        let (steps, values) = points.iter().map(|point| (point.step, point.value)).unzip();
+        Self { steps, values }
     }
-    buckets
+}
+
+/// What is kept of points whose steps rise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stretch {
+    pub first: Measured,
+    pub last: Measured,
+    /// The extrema of the values that are numbers; `None` where none is.
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    pub points: usize,
+    pub nans: usize,
+}
+
+impl Stretch {
+    /// Of one point.
+    pub fn of(point: &Measured) -> Self {
+        let number = Some(point.value).filter(|value| !value.is_nan());
+        let nans = usize::from(number.is_none());
+        Self { first: *point, last: *point, min: number, max: number, points: 1, nans }
+    }
+
+    /// Of these and the points after them.
+    pub fn and(&self, after: &Self) -> Self {
+        let best = |a: Option<f64>, b: Option<f64>, pick: fn(f64, f64) -> f64| match (a, b) {
+            (Some(a), Some(b)) => Some(pick(a, b)),
+            (a, b) => a.or(b),
+        };
+        // As `total_cmp` has it, and the earlier of two that are equal.
+        let least = |a: f64, b: f64| if b.total_cmp(&a).is_lt() { b } else { a };
+        let most = |a: f64, b: f64| if b.total_cmp(&a).is_gt() { b } else { a };
+        Self {
+            first: self.first,
+            last: after.last,
+            min: best(self.min, after.min, least),
+            max: best(self.max, after.max, most),
+            points: self.points + after.points,
+            nans: self.nans + after.nans,
+        }
+    }
+}
+
+/// Buckets that are being filled, first to last.
+pub(super) struct Filling {
+    start: i128,
+    width: i128,
+    open: Option<(i128, Stretch)>,
+    buckets: Buckets,
+}
+
+impl Filling {
+    /// Buckets for steps from `first` to `last`, at most `most`.
+    pub fn new(first: i64, last: i64, most: usize) -> Self {
+        let (start, last) = (i128::from(first), i128::from(last));
+        let width = ((last - start) / most.max(1) as i128 + 1).max(1);
+        Self { start, width, open: None, buckets: Buckets::default() }
+    }
+
+    /// Whether all points from one step to another fall into one bucket.
+    pub fn is_one(&self, from: i64, to: i64) -> bool {
+        self.number(from) == self.number(to)
+    }
+
+    fn number(&self, step: i64) -> i128 {
+        (i128::from(step) - self.start) / self.width
+    }
+
+    /// Adds points that fall into one bucket, and come after all that were added.
+    pub fn add(&mut self, points: &Stretch) {
+        let number = self.number(points.first.step);
+        self.open = Some(match self.open.take() {
+            Some((open, fold)) if open == number => (open, fold.and(points)),
+            before => {
+                self.close(before);
+                (number, *points)
+            }
+        });
+    }
+
+    fn close(&mut self, open: Option<(i128, Stretch)>) {
+        let Some((_, fold)) = open else { return };
+        let buckets = &mut self.buckets;
+        buckets.from.push(fold.first.step);
+        buckets.to.push(fold.last.step);
+        buckets.first.push(fold.first.value);
+        buckets.last.push(fold.last.value);
+        buckets.min.push(fold.min);
+        buckets.max.push(fold.max);
+        buckets.points.push(fold.points);
+        buckets.nans.push(fold.nans);
+    }
+
+    pub fn finish(mut self) -> Buckets {
+        let open = self.open.take();
+        self.close(open);
+        self.buckets
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn any_series() -> impl Strategy<Value = Vec<Measured>> {
+    pub fn any_series() -> impl Strategy<Value = Vec<Measured>> {
         let value = prop_oneof![8 => -9.0..9.0, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)];
         prop::collection::btree_map(prop_oneof![9 => -50i64..200, 1 => any::<i64>()], value, 0..120)
             .prop_map(|points| points.into_iter().map(|(step, value)| Measured { step, value, at: None }).collect())

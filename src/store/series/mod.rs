@@ -1,0 +1,124 @@
+//! A run's series, whatever their length: what is asked of them costs what the answer holds, not what was logged.
+//!
+//! A short log is read whole each time. Of a long one a [`Digest`](digest) is kept in the store's cache: everything but the
+//! points, and the points in chunks by series, each with its extrema. It is derived, and made anew from the log whenever it
+//! does not fit it; of a log that has grown, only what was added is read.
+
+mod chunks;
+mod digest;
+mod zoom;
+
+use std::collections::BTreeMap;
+
+pub use zoom::{Buckets, Points, Series, Stretch, zoomed};
+
+use self::digest::Digest;
+use super::frame::Place;
+use super::history::{History, Measured};
+use super::run_dir::RunDir;
+use super::{RunState, StoreError};
+use crate::types::MetricName;
+
+/// Bytes of a log from which on a digest of it is kept: so many are read in some hundredths of a second.
+const LONG: i64 = if cfg!(test) { 4 << 10 } else { 4 << 20 };
+
+/// The series of a run, to be asked for.
+#[derive(Debug)]
+pub struct SeriesBook(Source);
+
+#[derive(Debug)]
+enum Source {
+    Whole(BTreeMap<MetricName, Vec<Measured>>),
+    Digest(Box<Digest>),
+}
+
+impl RunDir {
+    /// Whether the log is so long that nobody should read it whole to answer a question.
+    ///
+    /// # Errors
+    /// When there is no log.
+    pub fn is_long(&self) -> Result<bool, StoreError> {
+        Ok(self.log_stamp()?.size >= LONG)
+    }
+
+    /// The history so far without its points, the state that follows from it and from who holds the lease, and the series.
+    ///
+    /// # Errors
+    /// Those of [`read_history`](Self::read_history).
+    pub fn read_overview(&self) -> Result<(History, RunState, SeriesBook), StoreError> {
+        loop {
+            let stamp = self.log_stamp()?;
+            let LogRead { history, series, .. } = self.read_log()?;
+            if let Some(state) = self.state_now(history.recorded_state(), stamp)? {
+                return Ok((history, state, series));
+            }
+        }
+    }
+
+    /// What the log says now.
+    pub(super) fn read_log(&self) -> Result<LogRead, StoreError> {
+        if self.is_long()? {
+            let digest = Digest::of(self)?;
+            let (history, place) = (digest.history(), digest.place());
+            return Ok(LogRead { history, series: SeriesBook(Source::Digest(Box::new(digest))), place });
+        }
+        let mut reader = self.events()?;
+        let history = self.read_history_from(&mut reader)?;
+        let series = SeriesBook::of(&history);
+        Ok(LogRead { history: history.without_points(), series, place: reader.place() })
+    }
+}
+
+/// What a log says.
+pub(super) struct LogRead {
+    /// Without its points.
+    pub history: History,
+    pub series: SeriesBook,
+    /// Where the reading ended, if it can go on from there.
+    pub place: Option<Place>,
+}
+
+impl SeriesBook {
+    /// The series of a history that was read whole.
+    pub fn of(history: &History) -> Self {
+        Self(Source::Whole(history.all_measured().map(|(name, points)| (name.clone(), points)).collect()))
+    }
+
+    /// What there is of each metric in short: none is empty.
+    pub fn summaries(&self) -> BTreeMap<&MetricName, Stretch> {
+        let of = |points: &[Measured]| points.iter().map(Stretch::of).reduce(|all, next| all.and(&next));
+        match &self.0 {
+            Source::Whole(series) => series.iter().filter_map(|(name, points)| Some((name, of(points)?))).collect(),
+            Source::Digest(digest) => digest.summaries(),
+        }
+    }
+
+    /// A metric's values from step `from` to step `to` in no more than `most` points or buckets; `None` when nothing measured it.
+    ///
+    /// # Errors
+    /// When the points cannot be read.
+    pub fn zoomed(
+        &self,
+        metric: &str,
+        from: Option<i64>,
+        to: Option<i64>,
+        most: usize,
+    ) -> Result<Option<Series>, StoreError> {
+        match &self.0 {
+            Source::Whole(series) => {
+                let found = series.iter().find(|(name, _)| name.as_str() == metric);
+                Ok(found.map(|(_, points)| zoomed(points, from, to, most)))
+            }
+            Source::Digest(digest) => digest.zoomed(metric, from, to, most),
+        }
+    }
+
+    /// The value of a metric at a step.
+    ///
+    /// # Errors
+    /// When the points cannot be read.
+    pub fn at(&self, metric: &str, step: i64) -> Result<Option<f64>, StoreError> {
+        let series = self.zoomed(metric, Some(step), Some(step), 1)?;
+        Ok(series.and_then(|series| series.exact?.values.first().copied()))
+    }
+}
