@@ -6,7 +6,7 @@
 //! experiment (TOML) -> plan -> runner -> trainer -> store -> analysis -> plot -> report -> cli, server
 //! ```
 //!
-//! They stand on `types` and on a ground floor that knows nothing of experiments: [`clock`], [`durable`] writes, the
+//! They stand on `types` and on a ground floor that knows nothing of experiments: [`clock`], [`durable`] writes, fields of [`csv`], the
 //! [`syntax`] of small languages, and what to [`suggest`].
 //!
 //! Text becomes an [`experiment::Experiment`] with every mistake reported at its span; a pure function expands it to a
@@ -19,6 +19,7 @@
 pub mod types;
 
 pub mod clock;
+pub mod csv;
 pub mod durable;
 pub mod suggest;
 pub mod syntax;

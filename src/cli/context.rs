@@ -45,7 +45,11 @@ impl Context {
 
     /// The store, made when it is not there.
     pub fn store(&self) -> Result<Store, CliError> {
-        Ok(Store::open(&self.runs)?)
+        let store = Store::open(&self.runs)?;
+        Ok(match cache_folder() {
+            Some(cache) => store.with_cache(&cache),
+            None => store,
+        })
     }
 
     /// The store, for a command that only looks: one that is not there is reported, not made.
@@ -158,6 +162,13 @@ impl Context {
     pub fn reports(&self) -> PathBuf {
         self.runs.join("reports")
     }
+}
+
+/// Where the user's programs keep what they can make again (XDG Base Directory).
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn cache_folder() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")))
 }
 
 /// A name without what a path would take for a folder.

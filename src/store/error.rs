@@ -63,6 +63,13 @@ pub enum StoreError {
     #[error("{what} is being executed by another process (it holds `{}`)", path.display())]
     Held { what: String, path: PathBuf },
 
+    #[error(
+        "a lock on `{}` keeps nobody out: on this file system two programs could write one run; mount it with locks (NFS: without \
+         `nolock`), or name a store on another disk with --runs DIR",
+        path.display()
+    )]
+    LocksDoNothing { path: PathBuf },
+
     #[error("cannot read the query `{text}`: {}{}", mistake.message, helped(mistake))]
     Query { text: String, mistake: Box<Mistake> },
 

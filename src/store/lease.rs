@@ -1,7 +1,8 @@
 //! Who works on what: locks that the kernel releases when their holder dies, however it dies.
 //!
 //! A lease or a claim is an exclusive lock on a file (`flock`), not the file itself, so nothing is left to clean up after a
-//! crash and no clock decides whether a worker still lives. The files stay, empty: removing one while another process
+//! crash and no clock decides whether a worker still lives. That the kernel keeps others out is tried each time, because not
+//! every file system lets it. The files stay, empty: removing one while another process
 //! opens it would let two processes hold two files of one name.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -10,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::error::{StoreError, io_error};
+use super::file_system::lock_holds;
 
 /// The right to write into a run's folder, until dropped.
 #[derive(Debug)]
@@ -74,7 +76,12 @@ fn lock(path: &Path, what: String) -> Result<File, StoreError> {
             thread::sleep(PAUSE);
         }
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => {
+                return match lock_holds(path).map_err(io_error("lock", path))? {
+                    true => Ok(file),
+                    false => Err(StoreError::LocksDoNothing { path: path.to_owned() }),
+                };
+            }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path, error)),
         }

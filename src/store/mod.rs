@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod event_log;
 mod experiments;
+mod file_system;
 pub mod format;
 mod frame;
 mod guest;
@@ -58,13 +59,14 @@ pub use task_floor::{FLOORS_FACT, TaskFloor};
 
 use self::changes::Changes;
 use crate::plan::RunSpec;
-use crate::types::{RunId, SpecHash, Timestamp};
+use crate::types::{ContentHash, RunId, SpecHash, Timestamp};
 use error::io_error;
 
 /// A folder of runs.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    index: PathBuf,
 }
 
 /// Everything that is known of a run.
@@ -107,7 +109,49 @@ impl Store {
             Ok(_) => return Err(StoreError::NotAStore { path: root }),
             Err(_) => fs::create_dir_all(&root).map_err(io_error("create", &root))?,
         }
-        Ok(Self { root })
+        Ok(Self { index: root.join("index.sqlite"), root })
+    }
+
+    /// The same store, with the index below `cache` where the store is on a network: SQLite's locks do not hold there.
+    #[must_use]
+    pub fn with_cache(self, cache: &Path) -> Self {
+        match self.network() {
+            Some(_) => self.with_index_in(cache),
+            None => self,
+        }
+    }
+
+    fn with_index_in(self, cache: &Path) -> Self {
+        let root = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        let name = ContentHash::of(root.as_os_str().as_encoded_bytes()).short();
+        let folder = cache.join("ablate");
+        match fs::create_dir_all(&folder) {
+            Ok(()) => Self { index: folder.join(format!("index-{name}.sqlite")), ..self },
+            Err(_) => self,
+        }
+    }
+
+    /// What kind of network file system the store is on, if it is on one.
+    pub fn network(&self) -> Option<&'static str> {
+        file_system::network(&self.root)
+    }
+
+    /// Whether locks keep others out in this store.
+    ///
+    /// # Errors
+    /// When none can be tried.
+    pub fn locks_hold(&self) -> Result<bool, StoreError> {
+        let claims = self.root.join(".claims");
+        fs::create_dir_all(&claims).map_err(io_error("create", &claims))?;
+        match SpecClaim::acquire(&claims.join("doctor"), "the lock of `doctor`".to_owned()) {
+            Err(StoreError::LocksDoNothing { .. }) => Ok(false),
+            result => result.map(|_| true),
+        }
+    }
+
+    /// Where the index is.
+    pub fn index_path(&self) -> &Path {
+        &self.index
     }
 
     /// The folder.
@@ -236,6 +280,24 @@ mod tests {
     use super::testing::{at, create, fact, new_store, spec, state, step};
     use super::*;
     use crate::types::Step;
+
+    #[test]
+    fn over_a_network_the_index_is_with_who_asks() {
+        let (folder, store) = new_store();
+        let local = store.clone().with_cache(folder.path());
+        assert_eq!(local.index_path(), store.root().join("index.sqlite"));
+        assert!(store.locks_hold().unwrap());
+        let run = create(&store, &spec(1, 0.15), &json!({}), at(0)).unwrap();
+        let cache = folder.path().join("cache");
+        let away = store.clone().with_index_in(&cache);
+        assert!(away.index_path().starts_with(cache.join("ablate")), "{}", away.index_path().display());
+        let mut index = Index::open(&away).unwrap();
+        assert_eq!(index.query(&RunQuery::default()).unwrap()[0].id, *run.id());
+        assert!(away.index_path().exists() && !store.root().join("index.sqlite").exists());
+        // Another store has another.
+        let other = Store::open(folder.path().join("other")).unwrap().with_index_in(&cache);
+        assert_ne!(other.index_path(), away.index_path());
+    }
 
     /// Every path under `root`, with folders marked, sorted.
     fn tree(root: &Path) -> String {

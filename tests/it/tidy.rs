@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 /// What a module may import, itself always included. Of the ground floor (`clock` to `syntax`) each takes what its purity
 /// allows: nothing below the runner asks for the time.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("types", &[]),
     ("clock", &["types"]),
+    ("csv", &[]),
     ("durable", &[]),
     ("suggest", &[]),
     ("syntax", &[]),
@@ -19,11 +20,11 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("plan", &["types", "suggest", "experiment"]),
     ("trainer", &["types", "durable", "plan"]),
     ("store", &["types", "durable", "suggest", "syntax", "plan"]),
-    ("exchange", &["types", "durable", "store"]),
+    ("exchange", &["types", "csv", "durable", "store"]),
     ("runner", &["types", "clock", "durable", "suggest", "plan", "trainer", "store"]),
     ("analysis", &["types", "store"]),
     ("plot", &["types", "analysis"]),
-    ("report", &["types", "durable", "experiment", "plan", "store", "analysis", "plot"]),
+    ("report", &["types", "csv", "durable", "experiment", "plan", "store", "analysis", "plot"]),
     ("server", &["types", "clock", "store", "analysis", "report"]),
     (
         "cli",
@@ -73,12 +74,13 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("dejavu", &["plot"]),
     ("maud", &["report", "server/page"]),
     ("flate2", &["plot"]),
+    ("parquet", &["exchange/table"]),
     ("pdf_writer", &["plot"]),
     ("subsetter", &["plot"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
     ("tokio", &["server"]),
-    ("rustix", &["server"]),
+    ("rustix", &["server", "store/file_system"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("miette", &["cli"]),

@@ -52,6 +52,7 @@ pub fn doctor(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
     let mut findings = vec![program(), machine()];
     findings.extend(self_test::devices().iter().map(device));
     findings.extend([data(context), store(context)]);
+    findings.extend(locks(context));
     let healthy = findings.iter().all(|finding| finding.state != State::Problem);
     if arguments.json.wanted {
         let findings = findings.iter().map(
@@ -141,6 +142,24 @@ fn store(context: &Context) -> Finding {
         }
         Err(error) => Finding { name: "store", state: State::Problem, text: error.to_string() },
     }
+}
+
+/// Whether two programs can be kept from writing one run, and where the index is.
+fn locks(context: &Context) -> Option<Finding> {
+    let store = context.existing_store().ok()?;
+    let place = match store.network() {
+        Some(network) => format!(" over a network ({network}); the index is `{}`", store.index_path().display()),
+        None => " of this machine".to_owned(),
+    };
+    let (state, text) = match store.locks_hold() {
+        Ok(true) => (State::Fine, format!("hold on this file system{place}")),
+        Ok(false) => (
+            State::Problem,
+            format!("keep nobody out on this file system{place}: nothing can be trained in this store"),
+        ),
+        Err(error) => (State::Absent, format!("cannot be tried: {error}")),
+    };
+    Some(Finding { name: "locks", state, text })
 }
 
 /// What a look at all runs found.

@@ -1,12 +1,13 @@
 //! A table as CSV (RFC 4180): names first, numbers with every digit, and no text that a spreadsheet would run.
 
 use super::{Entry, Reader, Table};
+use crate::csv::{field as csv_field, number};
 use crate::store::Cell;
 
 /// The table for programs.
 pub fn csv(table: &Table) -> String {
     let places = table.columns_for(Reader::Program);
-    let mut lines = vec![places.iter().map(|&i| quoted(&table.columns[i].name)).collect::<Vec<_>>()];
+    let mut lines = vec![places.iter().map(|&i| csv_field(&table.columns[i].name)).collect::<Vec<_>>()];
     lines.extend(table.rows.iter().map(|row| places.iter().map(|&i| field(&row[i])).collect()));
     lines.iter().map(|fields| fields.join(",") + "\r\n").collect()
 }
@@ -16,33 +17,22 @@ pub fn csv(table: &Table) -> String {
 pub fn csv_of_runs(columns: &[String], rows: &[Vec<Option<Cell>>]) -> String {
     let entry = |cell: &Option<Cell>| match cell {
         None => String::new(),
-        Some(Cell::Text(text)) => quoted(&harmless(text)),
-        Some(Cell::Number(number) | Cell::Seconds(number)) => number.to_string(),
+        Some(Cell::Text(text)) => csv_field(text),
+        Some(Cell::Number(value) | Cell::Seconds(value)) => number(*value),
         Some(Cell::Count(count) | Cell::Bytes(count)) => count.to_string(),
         Some(Cell::Moment(at)) => at.to_string(),
     };
-    let names = columns.iter().map(|name| quoted(&harmless(name))).collect::<Vec<_>>();
+    let names = columns.iter().map(|name| csv_field(name)).collect::<Vec<_>>();
     let rows = rows.iter().map(|row| row.iter().map(entry).collect::<Vec<_>>());
     std::iter::once(names).chain(rows).map(|fields| fields.join(",") + "\n").collect()
 }
 
 fn field(entry: &Entry) -> String {
     match entry {
-        Entry::Text(text) => quoted(&harmless(text)),
-        Entry::Number(value, _) => value.to_string(),
+        Entry::Text(text) => csv_field(text),
+        Entry::Number(value, _) => number(*value),
         Entry::Missing => String::new(),
     }
-}
-
-/// Text that begins as a formula does gets an apostrophe, which spreadsheets hide (OWASP, "CSV injection").
-fn harmless(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|']);
-    if is_formula { format!("'{text}") } else { text.to_owned() }
-}
-
-fn quoted(text: &str) -> String {
-    let is_plain = !text.contains([',', '"', '\r', '\n']) && text.trim() == text;
-    if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
 }
 
 #[cfg(test)]
@@ -87,7 +77,8 @@ mod tests {
             let read = parse(&csv(&table(rows.collect())));
             prop_assert_eq!(read.len(), texts.len() + 1);
             for (row, (text, value)) in read[1..].iter().zip(&texts) {
-                let told = row[0].strip_prefix('\'').filter(|_| harmless(text) != *text).unwrap_or(&row[0]);
+                let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|']);
+                let told = row[0].strip_prefix('\'').filter(|_| is_formula).unwrap_or(&row[0]);
                 prop_assert_eq!(told, text);
                 prop_assert!(!row[0].starts_with(['=', '+', '-', '@', '\t', '\r']));
                 let number = row[1].parse::<f64>().unwrap();

@@ -67,14 +67,14 @@ pub fn inspect(store: &Store, tell: &mut dyn FnMut(&RunId)) -> Result<Inspection
     inspection.cache(store);
     match Index::open(store).and_then(|index| index.differences()) {
         Ok(differing) => inspection.findings.extend(differing.into_iter().map(|id| Finding {
-            path: store.root().join("index.sqlite"),
+            path: store.index_path().to_owned(),
             problem: format!("it says of run {id} what its folder does not"),
             run: Some(id),
             remedy: Remedy::Reindex,
         })),
         Err(error) => inspection.findings.push(Finding {
             run: None,
-            path: store.root().join("index.sqlite"),
+            path: store.index_path().to_owned(),
             problem: error.to_string(),
             remedy: Remedy::Reindex,
         }),

@@ -85,7 +85,7 @@ pub struct Dependent {
 }
 
 impl Index {
-    /// Opens `index.sqlite` of the store and catches up with its run folders.
+    /// Opens the index of the store and catches up with its run folders.
     pub fn open(store: &Store) -> Result<Self, StoreError> {
         Self::open_looking(store, None, &mut |_, _| {})
     }
@@ -106,7 +106,7 @@ impl Index {
         now: Option<Timestamp>,
         tell: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, StoreError> {
-        let path = store.root().join("index.sqlite");
+        let path = store.index_path().to_owned();
         let in_memory = Path::new(":memory:");
         match Self::open_at(store, &path, now, tell) {
             Err(StoreError::Database { source, .. }) if is_damage(&source) => {
@@ -770,7 +770,7 @@ mod tests {
         assert_eq!(found(0, ""), (4, 0));
         // What this program does is seen at once: new runs, labels, logs that go on, runs that go.
         runs.push(finished_run(&store, "quickstart", 9, 0.3, 0));
-        store.run(&runs[1]).unwrap().relabel(|labels| drop(labels.tags.insert("new".to_owned()))).unwrap();
+        store.run(&runs[1]).unwrap().relabel(|labels| labels.tags.extend(["new".to_owned()])).unwrap();
         assert_eq!((found(1, ""), found(1, "tag:new"), found(2, "mask_ratio=0.3")), ((5, 0), (1, 0), (1, 0)));
         let run = store.run(&runs[2]).unwrap();
         let lease = run.acquire_lease().unwrap();

@@ -32,6 +32,7 @@ pub(in super::super) struct Digest {
     points: ChunkFile,
     /// What errors call the points.
     path: PathBuf,
+    run: RunDir,
 }
 
 /// Who recorded a series: the resume rule holds for what the trainer did.
@@ -92,6 +93,12 @@ impl Digest {
                 Self::read(run, Growing::new(ChunkFile::new(file, 0), run.path().to_owned()), None)
             }
         }
+    }
+
+    /// Another digest of the same log, made from its start.
+    pub fn anew(&self) -> Result<Self, StoreError> {
+        let _ = fs::remove_file(Kept::of(&self.run).path());
+        Self::of(&self.run)
     }
 
     /// What the log says, without its points; of the digest chain there is the last link.
@@ -173,6 +180,20 @@ impl Digest {
         Ok(Some(Series { buckets: Some(filling.finish()), ..series }))
     }
 
+    /// Every point of a metric, a chunk at a time.
+    pub fn all_points<'d>(&'d self, metric: &str) -> Box<dyn Iterator<Item = Result<Measured, StoreError>> + 'd> {
+        let metrics = self.metrics();
+        let chunks = metrics.iter().find(|(name, _)| name.as_str() == metric).map_or(&[][..], |(_, chunks)| *chunks);
+        Box::new(chunks.iter().flat_map(|chunk| match self.points_of(chunk) {
+            Ok(points) => points.into_iter().map(Ok).collect(),
+            Err(error) => {
+                // Who asks again reads them from the log.
+                let _ = fs::remove_file(Kept::of(&self.run).path());
+                vec![Err(error)]
+            }
+        }))
+    }
+
     fn points_in(&self, part: &Part<'_>) -> Result<Vec<Measured>, StoreError> {
         match part {
             Part::Whole(chunk) => self.points_of(chunk),
@@ -223,10 +244,11 @@ impl Digest {
             return Err(StoreError::CutToHeader { path: run.events_path() });
         }
         head.unknown_records += reader.unknown_records();
-        Self::finished(growing, Head { version: format::DIGEST, ..head }, stamp, &reader)
+        Self::finished(run, growing, Head { version: format::DIGEST, ..head }, stamp, &reader)
     }
 
     fn finished<R: io::BufRead>(
+        run: &RunDir,
         growing: Growing,
         mut head: Head,
         stamp: FileStamp,
@@ -242,7 +264,7 @@ impl Digest {
         head.points_end = points.end();
         let tables = series.iter().flat_map(|(kind, series)| series.iter().map(|(name, chunks)| (*kind, name, chunks)));
         head.series = tables.map(|(kind, name, chunks)| (kind, name.clone(), chunks.len())).collect();
-        Ok(Self { head, series, points, path })
+        Ok(Self { head, series, points, path, run: run.clone() })
     }
 }
 
@@ -323,7 +345,7 @@ impl Kept {
         let file = File::open(&path).ok()?;
         let is_whole = i64::try_from(head.points_end).is_ok() && file.metadata().ok()?.len() >= head.points_end;
         let points = ChunkFile::new(file, head.points_end);
-        (is_whole && run.id().as_str() == self.name).then_some(Digest { head, series, points, path })
+        (is_whole && run.id().as_str() == self.name).then_some(Digest { head, series, points, path, run: run.clone() })
     }
 
     /// Reads what is new, or everything, and keeps it.
@@ -545,6 +567,8 @@ mod tests {
             });
             assert_eq!(format!("{:?}", whole.0), format!("{:?}", whole.1));
             assert_eq!(format!("{:?}", zoomed.0), format!("{:?}", zoomed.1));
+            let every = book.points(name.as_str()).collect::<Result<Vec<_>, _>>().unwrap();
+            assert_eq!(format!("{every:?}"), format!("{points:?}"));
             for point in points.iter().take(3) {
                 let value = book.at(name.as_str(), point.step).unwrap().unwrap();
                 assert!(value.to_bits() == point.value.to_bits() || value.is_nan() && point.value.is_nan());
@@ -608,6 +632,15 @@ mod tests {
         // The points are gone, or others.
         fs::write(points.unwrap(), vec![7; 10]).unwrap();
         same(&run, Digest::of(&run).unwrap(), 5, None, None);
+        // Points of the right number that are not those.
+        let path = Kept::of(&run).load(&run).unwrap().path;
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[30] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let book = SeriesBook(Source::Digest(Box::new(Digest::of(&run).unwrap())));
+        assert!(book.points("g").any(|point| point.is_err()));
+        assert_eq!(book.zoomed("g", Some(0), Some(7), 8).unwrap().unwrap().exact.unwrap().values, [0.5; 8]);
+        assert_ne!(Kept::of(&run).load(&run).unwrap().path, path);
         // Of a log that is another than it was.
         let bytes = fs::read(run.events_path()).unwrap();
         fs::write(run.events_path(), &bytes[..bytes.len() - 9]).unwrap();

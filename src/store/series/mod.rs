@@ -109,7 +109,22 @@ impl SeriesBook {
                 let found = series.iter().find(|(name, _)| name.as_str() == metric);
                 Ok(found.map(|(_, points)| zoomed(points, from, to, most)))
             }
-            Source::Digest(digest) => digest.zoomed(metric, from, to, most),
+            Source::Digest(digest) => match digest.zoomed(metric, from, to, most) {
+                // Points that are not what was written: they are in the log.
+                Err(StoreError::Io { .. }) => digest.anew()?.zoomed(metric, from, to, most),
+                result => result,
+            },
+        }
+    }
+
+    /// Every point of a metric in order of step; none when nothing measured it.
+    pub fn points<'b>(&'b self, metric: &str) -> Box<dyn Iterator<Item = Result<Measured, StoreError>> + 'b> {
+        match &self.0 {
+            Source::Whole(series) => {
+                let found = series.iter().find(|(name, _)| name.as_str() == metric);
+                Box::new(found.into_iter().flat_map(|(_, points)| points).map(|point| Ok(*point)))
+            }
+            Source::Digest(digest) => digest.all_points(metric),
         }
     }
 

@@ -3,12 +3,14 @@
 //! A new format is a file here and a line in [`Format`].
 
 mod hf;
+mod table;
 
 use std::path::PathBuf;
 
 use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::exchange::table::Spelling;
 
 /// What `ablate export` takes.
 #[derive(Debug, clap::Args)]
@@ -22,10 +24,24 @@ pub struct Arguments {
     /// Where to, which must be new or empty [default: a name made from the format's]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
+    /// Of a table: what a row is
+    #[arg(long, value_enum, default_value_t = Rows::Runs)]
+    pub shape: Rows,
     #[command(flatten)]
     pub checkpoint: Checkpoint,
     #[command(flatten)]
     pub json: Json,
+}
+
+/// What a row of a table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Rows {
+    /// A run: settings, labels, times, the last, least and largest value of each metric
+    Runs,
+    /// A point: run, metric, step, value, time
+    Long,
+    /// A step of a run, with a column for each metric
+    Wide,
 }
 
 /// What is written.
@@ -33,11 +49,20 @@ pub struct Arguments {
 pub enum Format {
     /// The model of one run as Hugging Face's transformers loads it
     Hf,
+    /// A table (see --shape), to standard output unless --out names a file
+    Csv,
+    /// A table of an object a line, to standard output unless --out names a file
+    Jsonl,
+    /// A table for pandas, polars, DuckDB, R; to the file that --out names
+    Parquet,
 }
 
 /// Writes what the format asks for.
 pub fn export(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     match arguments.format {
         Format::Hf => hf::export(context, arguments),
+        Format::Csv => table::export(context, arguments, Spelling::Csv),
+        Format::Jsonl => table::export(context, arguments, Spelling::JsonLines),
+        Format::Parquet => table::export(context, arguments, Spelling::Parquet),
     }
 }
