@@ -4,6 +4,7 @@
 //! read again, so listing costs a few `stat` a run, and of a log that has grown only what was added is read. Where runs are many
 //! and people ask again ([`Index::open_at_times`]), it costs what changed. A database that is damaged, or of another version, is made anew; in a store that cannot be written the index lives in memory.
 
+mod catch_up;
 mod facts;
 mod looks;
 mod row;
@@ -12,7 +13,7 @@ mod schema;
 mod select;
 mod summary;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,10 +22,8 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 pub use facts::{Cell, Facts};
 pub use row::{MetricSummary, RunRow};
 
-use self::looks::Look;
 use self::rows::{Noted, Selection};
 use self::summary::Summary;
-use super::changes::Changes;
 use super::error::io_error;
 use super::query::{Aggregate, Check, Condition, Field, Known, Name, RunQuery, Test, Tree, name_of};
 use super::run_dir::{FileStamp, RunStamp};
@@ -129,24 +128,6 @@ impl Index {
         Ok(index)
     }
 
-    /// The runs of which the index says something that their folders do not, whoever changed it. Those that change meanwhile are
-    /// left out.
-    pub fn differences(&self) -> Result<Vec<RunId>, StoreError> {
-        let fresh = Self::open_at(&self.store, Path::new(":memory:"), None, &mut |_, _| {})?;
-        let read = |index: &Self| -> Result<_, StoreError> {
-            let digests = rows::digests(&index.connection).map_err(|source| index.failed(source))?;
-            Ok((digests, index.noted_stamps().map_err(|source| index.failed(source))?))
-        };
-        let ((ours, our_stamps), (theirs, their_stamps)) = (read(self)?, read(&fresh)?);
-        let ids = ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>();
-        let is_at_rest = |id: &&String| match (our_stamps.get(*id), their_stamps.get(*id)) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            _ => true,
-        };
-        let differing = ids.into_iter().filter(|id| ours.get(*id) != theirs.get(*id)).filter(is_at_rest);
-        Ok(differing.filter_map(|id| id.parse().ok()).collect())
-    }
-
     /// Changes what the file says, as somebody may who has the file open.
     #[cfg(test)]
     pub fn edit(store: &Store, sql: &str) {
@@ -165,163 +146,6 @@ impl Index {
             }
             result => result,
         }
-    }
-
-    /// Reads what changed in the run folders since the index last looked.
-    pub fn catch_up(&mut self) -> Result<(), StoreError> {
-        self.catch_up_telling(None, &mut |_, _| {})
-    }
-
-    fn catch_up_telling(
-        &mut self,
-        now: Option<Timestamp>,
-        tell: &mut dyn FnMut(usize, usize),
-    ) -> Result<(), StoreError> {
-        self.unreadable.clear();
-        let said = Changes::of(self.store.root());
-        if let Some(now) = now
-            && let Some(look) = looks::last(&self.connection).map_err(|source| self.failed(source))?
-            && look.suffices(now)
-            && let Some((changed, end)) = said.since(look.changes)
-        {
-            return self.catch_up_with(changed, Look { changes: end, ..look }, tell);
-        }
-        // Taken first: what is said meanwhile is looked at next time.
-        let changes = said.end();
-        let mut gone = self.noted_stamps().map_err(|source| self.failed(source))?;
-        let mut changed = Vec::new();
-        let ids = self.store.run_ids()?;
-        let runs = ids.len() as u64;
-        for id in ids {
-            let noted = gone.get(id.as_str());
-            let run = RunDir::new(self.store.root(), id);
-            if noted.is_some_and(|noted| run.stamp().is_ok_and(|stamp| stamp == *noted)) {
-                gone.remove(run.id().as_str());
-            } else {
-                changed.push(run);
-            }
-        }
-        for id in self.take_in(&changed, tell)? {
-            gone.remove(id.as_str());
-        }
-        // What is left has no readable folder any more: it leaves the index.
-        self.remove(gone.keys().map(String::as_str))?;
-        let look = now.map(|now| Look { at: now, changes, runs });
-        self.looked(look)
-    }
-
-    /// Looks at the runs that were said to change since a whole look, and at those that are being written.
-    fn catch_up_with(
-        &mut self,
-        mut changed: BTreeSet<RunId>,
-        look: Look,
-        tell: &mut dyn FnMut(usize, usize),
-    ) -> Result<(), StoreError> {
-        let is_news = !changed.is_empty();
-        changed.extend(looks::under_way(&self.connection).map_err(|source| self.failed(source))?);
-        let (mut stale, mut gone) = (Vec::new(), Vec::new());
-        for id in changed {
-            let run = RunDir::new(self.store.root(), id);
-            if !run.path().is_dir() {
-                gone.push(run.id().clone());
-                continue;
-            }
-            let known = rows::version(&self.connection, run.id()).map_err(|source| self.failed(source))?;
-            if known.is_none_or(|known| run.stamp().ok() != Some(known.stamp)) {
-                stale.push(run);
-            }
-        }
-        let read = self.take_in(&stale, tell)?;
-        let unread = stale.iter().map(RunDir::id).filter(|id| !read.contains(id));
-        gone.extend(unread.cloned());
-        self.remove(gone.iter().map(RunId::as_str))?;
-        if is_news || !self.unreadable.is_empty() { self.looked(Some(look)) } else { Ok(()) }
-    }
-
-    /// Reads the folders of runs, a few at a time, so that nobody waits long for the database, and what was done is kept
-    /// whatever comes next. Which of them could be read.
-    fn take_in(&mut self, runs: &[RunDir], tell: &mut dyn FnMut(usize, usize)) -> Result<BTreeSet<RunId>, StoreError> {
-        let mut all = BTreeSet::new();
-        for (at, some) in runs.chunks(AT_A_TIME).enumerate() {
-            tell(at * AT_A_TIME, runs.len());
-            let mut read = Vec::new();
-            for run in some {
-                let known = rows::noted(&self.connection, run.id()).map_err(|source| self.failed(source))?;
-                match Summary::read(run, known) {
-                    Ok(summary) => {
-                        all.insert(run.id().clone());
-                        read.push(summary);
-                    }
-                    Err(_) if !run.path().exists() => {} // Removed since it was listed.
-                    Err(error) => self.unreadable.push((run.id().clone(), error)),
-                }
-            }
-            self.apply(&read, std::iter::empty()).map_err(|source| self.failed(source))?;
-        }
-        Ok(all)
-    }
-
-    fn remove<'a>(&mut self, gone: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
-        let mut gone = gone.peekable();
-        if gone.peek().is_none() {
-            return Ok(());
-        }
-        self.apply(&[], gone).map_err(|source| self.failed(source))
-    }
-
-    /// Notes a look. While some run cannot be read, every look is a whole one, so that it is named each time.
-    fn looked(&mut self, look: Option<Look>) -> Result<(), StoreError> {
-        let noted = match look {
-            _ if !self.unreadable.is_empty() => looks::note(&self.connection, None),
-            None => Ok(()),
-            look => looks::note(&self.connection, look),
-        };
-        noted.map_err(|source| self.failed(source))
-    }
-
-    /// Forgets everything and reads all run folders again.
-    pub fn reindex(&mut self) -> Result<(), StoreError> {
-        self.forget()?;
-        self.catch_up()
-    }
-
-    fn forget(&mut self) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let empty = transaction.and_then(|transaction| {
-            for (table, _) in schema::RUN_COLUMNS {
-                transaction.execute(&format!("DELETE FROM {table}"), [])?;
-            }
-            looks::note(&transaction, None)?;
-            transaction.commit()
-        });
-        empty.map_err(|source| self.failed(source))
-    }
-
-    /// Reads one run's folder again.
-    pub fn refresh(&mut self, id: &RunId) -> Result<(), StoreError> {
-        self.refresh_all(std::slice::from_ref(id))
-    }
-
-    /// Reads the folders of some runs again, those that changed.
-    pub fn refresh_all(&mut self, ids: &[RunId]) -> Result<(), StoreError> {
-        for ids in ids.chunks(AT_A_TIME) {
-            let mut read = Vec::new();
-            let mut gone = Vec::new();
-            for id in ids {
-                let run = RunDir::new(self.store.root(), id.clone());
-                if !run.path().is_dir() {
-                    gone.push(id.as_str());
-                    continue;
-                }
-                let known = rows::noted(&self.connection, id).map_err(|source| self.failed(source))?;
-                let stamp = run.stamp()?;
-                if known.as_ref().is_none_or(|known| known.stamp != stamp) {
-                    read.push(Summary::read(&run, known)?);
-                }
-            }
-            self.apply(&read, gone.into_iter()).map_err(|source| self.failed(source))?;
-        }
-        Ok(())
     }
 
     /// What the files of all runs were like when they were read.
