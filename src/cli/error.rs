@@ -115,11 +115,17 @@ fn pointed(text: &str, mistake: &Mistake) -> String {
     format!("{}\n\n  {}\n  {space}{mark}{help}", mistake.message, on_a_line(text))
 }
 
-/// A text that may repeat what somebody typed, with control characters as escapes: a terminal does not obey them.
+/// Whether a character changes the direction of those after it, so that a text could look like another (Unicode TR 36).
+fn is_of_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text that may repeat what somebody typed, with control characters and those of direction as escapes: a terminal does not
+/// obey them.
 pub fn visible(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' | '\t' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
+        c if c.is_control() || is_of_direction(c) => c.escape_default().to_string(),
         c => c.to_string(),
     };
     text.chars().map(shown).collect()

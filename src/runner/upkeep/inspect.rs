@@ -65,7 +65,7 @@ pub fn inspect(store: &Store, tell: &mut dyn FnMut(&RunId)) -> Result<Inspection
         inspection.run(store, &id);
     }
     inspection.cache(store);
-    match Index::open(store).and_then(|index| index.differences()) {
+    match Index::open(store).and_then(|mut index| index.differences()) {
         Ok(differing) => inspection.findings.extend(differing.into_iter().map(|id| Finding {
             path: store.index_path().to_owned(),
             problem: format!("it says of run {id} what its folder does not"),

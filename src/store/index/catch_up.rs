@@ -13,6 +13,9 @@ use crate::store::changes::Changes;
 use crate::store::{RunDir, StoreError};
 use crate::types::{RunId, Timestamp};
 
+/// How often is looked again before the index is said to be wrong.
+const AGAIN: usize = 2;
+
 impl Index {
     /// Reads what changed in the run folders since the index last looked.
     pub fn catch_up(&mut self) -> Result<(), StoreError> {
@@ -134,14 +137,16 @@ impl Index {
 
     pub(super) fn forget(&mut self) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let empty = transaction.and_then(|transaction| {
-            for (table, _) in schema::RUN_COLUMNS {
-                transaction.execute(&format!("DELETE FROM {table}"), [])?;
+        let forgotten = transaction.and_then(|transaction| {
+            // Who reads meanwhile finds what was there, run by run, until it is read again.
+            transaction.execute("UPDATE runs SET log_size = -1, files = -1, read_offset = NULL", [])?;
+            for (table, run) in schema::RUN_COLUMNS.into_iter().filter(|(table, _)| *table != "runs") {
+                transaction.execute(&format!("DELETE FROM {table} WHERE {run} NOT IN (SELECT id FROM runs)"), [])?;
             }
             looks::note(&transaction, None)?;
             transaction.commit()
         });
-        empty.map_err(|source| self.failed(source))
+        forgotten.map_err(|source| self.failed(source))
     }
 
     /// Reads one run's folder again.
@@ -173,15 +178,27 @@ impl Index {
 
     /// The runs of which the index says something that their folders do not, whoever changed it. Those that change meanwhile are
     /// left out.
-    pub fn differences(&self) -> Result<Vec<RunId>, StoreError> {
+    pub fn differences(&mut self) -> Result<Vec<RunId>, StoreError> {
+        let mut differing = self.differ_now()?;
+        // What was made, or changed, between the two looks is told from what is wrong by looking again.
+        for _ in 0..AGAIN {
+            if differing.is_empty() {
+                break;
+            }
+            self.catch_up()?;
+            let still = self.differ_now()?;
+            differing.retain(|run| still.contains(run));
+        }
+        Ok(differing)
+    }
+
+    fn differ_now(&self) -> Result<Vec<RunId>, StoreError> {
         let fresh = Self::open_at(&self.store, Path::new(":memory:"), None, &mut |_, _| {})?;
-        let read = |index: &Self| -> Result<_, StoreError> {
-            // As they are at one moment, whoever writes meanwhile.
-            let moment = index.connection.unchecked_transaction().map_err(|source| index.failed(source))?;
-            let digests = rows::digests(&index.connection).map_err(|source| index.failed(source))?;
-            let stamps = index.noted_stamps().map_err(|source| index.failed(source))?;
-            moment.commit().map_err(|source| index.failed(source))?;
-            Ok((digests, stamps))
+        let read = |index: &Self| {
+            index.at_one_moment(|| {
+                let digests = rows::digests(&index.connection).map_err(|source| index.failed(source))?;
+                Ok((digests, index.noted_stamps().map_err(|source| index.failed(source))?))
+            })
         };
         let ((ours, our_stamps), (theirs, their_stamps)) = (read(self)?, read(&fresh)?);
         let ids = ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>();

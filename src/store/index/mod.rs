@@ -193,17 +193,27 @@ impl Index {
         Ok(index)
     }
 
-    fn answer(&mut self, query: &RunQuery) -> Result<Vec<RunRow>, StoreError> {
-        let selection = self.resolve(query)?;
-        self.look_at_running()?;
-        self.look_at_steps(&selection)?;
-        let selected = rows::select(&self.connection, &selection).map_err(|source| self.failed(source))?;
-        let with_metrics = |Noted { mut row, .. }: Noted| {
-            row.metrics = rows::metrics(&self.connection, &row.id)?;
-            Ok(row)
-        };
-        let rows = selected.into_iter().map(with_metrics).collect::<rusqlite::Result<_>>();
-        rows.map_err(|source| self.failed(source))
+    fn answer(&self, query: &RunQuery) -> Result<Vec<RunRow>, StoreError> {
+        self.at_one_moment(|| {
+            let selection = self.resolve(query)?;
+            self.look_at_running()?;
+            self.look_at_steps(&selection)?;
+            let selected = rows::select(&self.connection, &selection).map_err(|source| self.failed(source))?;
+            let with_metrics = |Noted { mut row, .. }: Noted| {
+                row.metrics = rows::metrics(&self.connection, &row.id)?;
+                Ok(row)
+            };
+            let rows = selected.into_iter().map(with_metrics).collect::<rusqlite::Result<_>>();
+            rows.map_err(|source| self.failed(source))
+        })
+    }
+
+    /// Reads the index as it is at one moment, whoever writes meanwhile.
+    fn at_one_moment<T>(&self, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let moment = self.connection.unchecked_transaction().map_err(|source| self.failed(source))?;
+        let found = read();
+        moment.commit().map_err(|source| self.failed(source))?;
+        found
     }
 
     /// What the query means in this store.
@@ -314,13 +324,15 @@ impl Index {
 
     /// A page of what [`query`](Self::query) would give: at most `most` runs after a place in its order, and whether there are
     /// more. The place is a run, so that runs that come meanwhile shift nothing, and its number, for where it is gone.
-    pub fn page(&mut self, query: &RunQuery, after: Option<(&RunId, usize)>, most: usize) -> Result<Page, StoreError> {
-        let selection = self.resolve(query)?;
-        self.look_at_running()?;
-        self.look_at_steps(&selection)?;
+    pub fn page(&self, query: &RunQuery, after: Option<(&RunId, usize)>, most: usize) -> Result<Page, StoreError> {
         let limit = if after.is_none() { Some(most.saturating_add(1)) } else { None };
-        let all = rows::versions(&self.connection, &Selection { limit, ..selection });
-        let all = all.map_err(|source| self.failed(source))?;
+        let all = self.at_one_moment(|| {
+            let selection = self.resolve(query)?;
+            self.look_at_running()?;
+            self.look_at_steps(&selection)?;
+            let all = rows::versions(&self.connection, &Selection { limit, ..selection });
+            all.map_err(|source| self.failed(source))
+        })?;
         let start = after.map_or(0, |(run, number)| {
             let place = all.iter().position(|(id, _)| id == run);
             place.map_or(number, |place| place + 1).min(all.len())
@@ -698,7 +710,7 @@ mod tests {
             format!("INSERT INTO run_tags VALUES ('{id}', 'forged')"),
             format!("INSERT INTO edges VALUES ('{id}', 'reproduces', '{other}')"),
         ] {
-            let index = Index::anew(&store, &mut |_, _| {}).unwrap();
+            let mut index = Index::anew(&store, &mut |_, _| {}).unwrap();
             assert_eq!(index.differences().unwrap(), []);
             Index::edit(&store, &edit);
             assert_eq!(Index::open(&store).unwrap().differences().unwrap(), std::slice::from_ref(&id), "{edit}");

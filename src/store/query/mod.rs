@@ -222,6 +222,7 @@ impl RunQuery {
     fn take_clause(&mut self, name: &str, value: &Literal) -> Result<bool, Mistake> {
         let wrong = |text: &str| Err(Mistake::new(value.span.clone(), text));
         match (name, value.text.as_str()) {
+            ("limit", _) if self.limit.is_some() => return wrong("there is a limit already"),
             ("limit", count) => match count.parse() {
                 Ok(count) => self.limit = Some(count),
                 Err(_) => return wrong("a limit is a count of runs, such as limit=20"),
@@ -268,6 +269,7 @@ mod tests {
         assert_eq!(parsed("limit = 3").unwrap().tree, Tree::all());
         assert!(parsed("").unwrap().is_of_all());
         for (text, expected) in [
+            ("limit=3 limit=5", "there is a limit already"),
             ("limit=all", "a limit is a count of runs, such as limit=20"),
             ("trash=perhaps", "what is in the trash is asked for by trash=yes, or with the rest by trash=any"),
             ("a=1 or limit=3", "`limit` is no condition: it is written `limit=20`, once"),

@@ -199,7 +199,11 @@ impl Known {
             }
             Test::Like { pattern, ignore_case } => match is_numeric(&field) {
                 true => return Err(Mistake::new(pattern.span.clone(), format!("`{}` is no text", name.text))),
-                false => Tree::Leaf(Check::Like(field.clone(), Pattern::new(&pattern.text, *ignore_case))),
+                false => {
+                    // The filters of tracking clients have no escapes.
+                    let read = if self.is_exact { Pattern::new } else { Pattern::with_escapes };
+                    Tree::Leaf(Check::Like(field.clone(), read(&pattern.text, *ignore_case)))
+                }
             },
             Test::Exists => Tree::Leaf(Check::Exists(field.clone())),
             Test::IsNan => match &field {

@@ -176,13 +176,29 @@ enum Wild {
 impl Pattern {
     /// `%` is any text, `_` one character; `ignore_case` is about the letters of ASCII.
     pub fn new(text: &str, ignore_case: bool) -> Self {
-        let part = |c| match c {
-            '%' => Wild::Any,
-            '_' => Wild::One,
+        Self::of(text.chars().map(|c| (c, false)), ignore_case)
+    }
+
+    /// [`new`](Self::new) where `\%`, `\_` and `\\` are the characters themselves.
+    pub fn with_escapes(text: &str, ignore_case: bool) -> Self {
+        let mut rest = text.chars().peekable();
+        let next = move || {
+            let c = rest.next()?;
+            let is_escape = c == '\\' && matches!(rest.peek(), Some('%' | '_' | '\\'));
+            Some((if is_escape { rest.next()? } else { c }, is_escape))
+        };
+        Self::of(std::iter::from_fn(next), ignore_case)
+    }
+
+    /// Of characters, and whether each is meant as it is.
+    fn of(characters: impl Iterator<Item = (char, bool)>, ignore_case: bool) -> Self {
+        let part = |(c, is_plain): (char, bool)| match c {
+            '%' if !is_plain => Wild::Any,
+            '_' if !is_plain => Wild::One,
             c if ignore_case => Wild::Letter(c.to_ascii_lowercase()),
             c => Wild::Letter(c),
         };
-        let mut parts: Vec<Wild> = text.chars().map(part).collect();
+        let mut parts: Vec<Wild> = characters.map(part).collect();
         parts.dedup_by(|a, b| *a == Wild::Any && *b == Wild::Any);
         Self { parts, ignore_case }
     }
@@ -301,6 +317,14 @@ mod tests {
             let pattern = Pattern::new(&pattern, false);
             let letters: Vec<char> = text.chars().collect();
             prop_assert_eq!(pattern.matches(&text), is_like(&pattern.parts, &letters));
+        }
+
+        /// Whatever a text is, it can be asked for as it is.
+        #[test]
+        fn an_escaped_text_is_like_itself_alone(text in "[ab%_\\\\]{0,7}", other in "[ab%_\\\\]{0,7}") {
+            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            prop_assert_eq!(Pattern::with_escapes(&escaped, false).matches(&other), text == other);
+            prop_assert!(Pattern::with_escapes(&escaped, false).matches(&text));
         }
 
         #[test]
