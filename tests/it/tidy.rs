@@ -72,7 +72,7 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("ab_glyph", &["plot"]),
     ("dejavu", &["plot"]),
     ("maud", &["report", "server/page"]),
-    ("flate2", &["plot"]),
+    ("flate2", &["plot", "exchange/archive"]),
     ("pdf_writer", &["plot"]),
     ("subsetter", &["plot"]),
     ("hyper", &["server"]),
