@@ -257,6 +257,24 @@ fn a_copy_is_the_run_and_a_run_that_moved_is_gone() {
     theirs.run_ids().unwrap().iter().for_each(|id| drop(theirs.load(id).unwrap()));
 }
 
+/// Where the other store has less of a run than this one, moving it would lose the rest.
+#[test]
+fn what_is_here_alone_does_not_go() {
+    let stores = stores();
+    stores.write(&[&stores.tuned], "small.html").unwrap();
+    stores.import("small.html").unwrap();
+    let error = stores.relocate(&[&stores.tuned, &stores.pretrained, &stores.again]).unwrap_err();
+    assert!(error.to_string().contains("what is here alone would be lost"), "{error}");
+    assert!(stores.theirs.run(&stores.again).is_err() && stores.ours.run_ids().unwrap().len() == 4);
+    stores.copy(&[&stores.guest]).unwrap();
+    stores.ours.run(&stores.guest).unwrap().relabel(|labels| labels.note = None).unwrap();
+    assert!(matches!(stores.relocate(&[&stores.guest]), Err(ArchiveError::Lesser { .. })));
+    stores.theirs.run(&stores.guest).unwrap().relabel(|labels| labels.note = None).unwrap();
+    // What is said of nobody is a file all the same, and the same one.
+    stores.relocate(&[&stores.guest]).unwrap();
+    assert!(stores.ours.run(&stores.guest).is_err());
+}
+
 /// A run whose folder is not that of a run any more is not copied under its name.
 #[test]
 fn a_damaged_run_is_not_copied() {

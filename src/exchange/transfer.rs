@@ -35,13 +35,15 @@ pub fn copy(
     runs: &[RunId],
     tell: &mut dyn FnMut(u64, u64),
 ) -> Result<Transferred, ArchiveError> {
-    Ok(copy_picked(from, to, runs, tell)?.0)
+    Ok(copy_picked(from, to, runs, false, tell)?.0)
 }
 
+/// [`copy`], which gives what was copied as well. Where it `is_final`, what `to` has of a run that was asked for has to be all of it.
 fn copy_picked(
     from: &Store,
     to: &Store,
     runs: &[RunId],
+    is_final: bool,
     tell: &mut dyn FnMut(u64, u64),
 ) -> Result<(Transferred, Vec<PickedRun>), ArchiveError> {
     let same = |store: &Store| store.root().canonicalize().ok();
@@ -68,6 +70,9 @@ fn copy_picked(
                 .map(|file| Ok((file.path.as_str(), file.bytes, hash_of(&file.at)?)))
                 .collect::<Result<_, ArchiveError>>()?;
             match hold(to, &id, theirs.into_iter())? {
+                Held::Same { kept: Some(kept) } if is_final && run.why == Why::Asked => {
+                    return Err(ArchiveError::Lesser { store: to.root().to_owned(), run: id, kept });
+                }
                 Held::Same { kept } => kept,
                 Held::Absent => return Err(ArchiveError::Changed { run: id }),
                 Held::Other { files } => {
@@ -98,7 +103,8 @@ fn copy_picked(
 /// too.
 ///
 /// # Errors
-/// As [`copy`]; and when a run that stays starts from one that goes, or has its tokenizer there. A run that could not be removed
+/// As [`copy`]; when a run that stays starts from one that goes, or has its tokenizer there; when `to` has a run already, but with
+/// other labels or fewer files, which would be lost. A run that could not be removed
 /// is in both stores then.
 pub fn relocate(
     from: &Store,
@@ -116,7 +122,7 @@ pub fn relocate(
     }
     // A store that cannot be written is found out before anything is copied.
     going.iter().try_for_each(|id| from.run(id)?.acquire_lease().map(drop))?;
-    let (transferred, picked) = copy_picked(from, to, runs, tell)?;
+    let (transferred, picked) = copy_picked(from, to, runs, true, tell)?;
     // Heirs before those that they stand on.
     for run in picked.iter().rev().filter(|run| going.contains(run.dir.id())) {
         let lease = run.dir.acquire_lease()?;

@@ -142,6 +142,8 @@ impl Store {
     pub fn remove_run(&self, _lease: &Lease, id: &RunId) -> Result<(), StoreError> {
         let path = self.root.join(id.as_str());
         let hidden = self.root.join(format!(".tmp-removed-{id}"));
+        // One of this id that was not removed to the end would be in the way.
+        let _ = fs::remove_dir_all(&hidden);
         fs::rename(&path, &hidden).map_err(io_error("remove", &path))?;
         fs::remove_dir_all(&hidden).map_err(io_error("remove", &path))
     }

@@ -120,3 +120,43 @@ fn runs_are_copied_and_moved_between_stores() {
     assert!(refused.code == Some(2) && refused.stderr.contains("both are the store"), "{}", refused.stderr);
     assert_eq!(workbench.run("--runs other mv limit=1 --to runs").code, Some(2));
 }
+
+/// However often a move is killed, every run is whole in one of the stores, and the last one completes.
+#[test]
+fn a_move_that_is_killed_loses_nothing() {
+    let workbench = swept();
+    let before = files(&workbench.path("runs"));
+    for wait in 0..12 {
+        let mut child = workbench.start("mv tiny --to other");
+        thread::sleep(Duration::from_millis(3 * wait));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let (here, there) = (files(&workbench.path("runs")), files(&workbench.path("other")));
+        for (path, content) in &before {
+            assert!(here.get(path) == Some(content) || there.get(path) == Some(content), "{} is lost", path.display());
+        }
+    }
+    // None is left to find if the last one was done.
+    workbench.run("mv tiny --to other");
+    assert_eq!((files(&workbench.path("other")), files(&workbench.path("runs")).len()), (before, 0));
+    assert_eq!(workbench.run("--runs other fsck").code, Some(0));
+}
+
+/// Runs of older programs leave and come as they are.
+#[test]
+fn a_store_of_an_older_program_comes_along() {
+    let workbench = Workbench::tiny("");
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/old-store/runs");
+    let old = files(&old);
+    for (path, content) in &old {
+        let place = workbench.path("old").join(path);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(place, content).unwrap();
+    }
+    let archived = workbench.run("--runs old archive old.html");
+    assert_eq!(archived.code, Some(0), "{}", archived.stderr);
+    assert!(archived.stderr.contains("keeps no tokenizer"), "{}", archived.stderr);
+    workbench.stdout("import archive old.html");
+    assert_eq!(files(&workbench.path("runs")), old);
+    assert_eq!(workbench.run("fsck").code, Some(0));
+}

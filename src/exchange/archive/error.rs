@@ -32,6 +32,11 @@ pub enum ArchiveError {
     Bomb { path: PathBuf, bytes: u64 },
     #[error("run {heir} starts from run {run} or has its tokenizer there: move it as well, or copy with `ablate cp`")]
     Heir { run: RunId, heir: RunId },
+    #[error(
+        "the store `{}` has run {run} already and keeps {kept}: what is here alone would be lost; delete one of the two first",
+        store.display()
+    )]
+    Lesser { store: PathBuf, run: RunId, kept: String },
     #[error("both are the store `{}`", store.display())]
     SameStore { store: PathBuf },
     #[error("what was copied to `{}` is not what was read: the disk or the memory is not to be trusted", path.display())]
@@ -90,6 +95,7 @@ impl ArchiveError {
                 | Self::BeingWritten { .. }
                 | Self::Occupied { .. }
                 | Self::Heir { .. }
+                | Self::Lesser { .. }
                 | Self::SameStore { .. }
         )
     }
