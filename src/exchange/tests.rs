@@ -224,7 +224,7 @@ fn reports_come_along() {
     fs::write(folder.join("report.html"), "<p>").unwrap();
     fs::write(folder.join("tables/runs.csv"), "id\n").unwrap();
     let report = Report { shelf: "grus".into(), name: "2026-01-31-0123abcd".into(), folder: folder.clone() };
-    let wanted = Wanted { runs: &[stores.guest.clone()], with_checkpoints: true, reports: &[report] };
+    let wanted = Wanted { runs: std::slice::from_ref(&stores.guest), with_checkpoints: true, reports: &[report] };
     let packed = Packed::of(&stores.ours, &wanted, &stores.file("a.html"), &mut |_, _| {}).unwrap();
     packed.write(&page()).unwrap();
     let imported = stores.import("a.html").unwrap();

@@ -153,7 +153,7 @@ fn stage(run: &PickedRun, staging: &Staging<'_>, tell: &mut dyn FnMut(u64)) -> R
     staging.seal(id)?.map_err(|source| ArchiveError::UnreadableRun {
         path: run.dir.path().to_owned(),
         run: id.clone(),
-        source,
+        source: Box::new(source),
     })
 }
 

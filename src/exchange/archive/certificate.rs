@@ -159,7 +159,7 @@ impl Entry {
 impl Certificate {
     /// Fills in every hash that follows from the files and what is said of the runs.
     pub(super) fn seal(&mut self) {
-        let mut of_runs: BTreeMap<RunId, BTreeMap<Part, Vec<(&str, ContentHash)>>> = BTreeMap::new();
+        let mut of_runs: BTreeMap<RunId, BTreeMap<Part, Named<'_>>> = BTreeMap::new();
         let mut reports = Vec::new();
         let mut experiments = None;
         for entry in &self.entries {
@@ -271,6 +271,9 @@ impl Why {
         }
     }
 }
+
+/// The hashes below a node, by name.
+type Named<'n> = Vec<(&'n str, ContentHash)>;
 
 /// The hash of a file's length and content.
 fn leaf(bytes: u64, content: ContentHash) -> ContentHash {

@@ -42,7 +42,7 @@ pub enum ArchiveError {
     #[error("what was copied to `{}` is not what was read: the disk or the memory is not to be trusted", path.display())]
     Miscopied { path: PathBuf },
     #[error("run {run} of `{}` cannot be read: {source}; nothing was taken in", path.display())]
-    UnreadableRun { path: PathBuf, run: RunId, source: StoreError },
+    UnreadableRun { path: PathBuf, run: RunId, source: Box<StoreError> },
 }
 
 /// Something in an archive that is not as its certificate says.

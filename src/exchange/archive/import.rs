@@ -102,7 +102,7 @@ pub(super) fn import_from<R: Read + Seek>(
                 readable.map_err(|source| ArchiveError::UnreadableRun {
                     path: path.to_owned(),
                     run: id.clone(),
-                    source,
+                    source: Box::new(source),
                 })?;
                 new.insert(id.clone());
                 None

@@ -352,7 +352,7 @@ impl<W: Write> Write for Counted<W> {
 /// Writes as it is, or compressed.
 enum Packing<'w> {
     Stored(&'w mut dyn Write),
-    Deflated(DeflateEncoder<Hashing<'w>>),
+    Deflated(Box<DeflateEncoder<Hashing<'w>>>),
 }
 
 impl<'w> Packing<'w> {
@@ -361,7 +361,7 @@ impl<'w> Packing<'w> {
             return Self::Stored(out);
         }
         let hashing = Hashing { inner: out, hasher: ContentHasher::new(), count: 0 };
-        Self::Deflated(DeflateEncoder::new(hashing, Compression::default()))
+        Self::Deflated(Box::new(DeflateEncoder::new(hashing, Compression::default())))
     }
 
     fn write_all(&mut self, part: &[u8]) -> io::Result<()> {
