@@ -219,7 +219,10 @@ impl Certificate {
     }
 
     /// Whether what it says can be true of an archive.
-    fn check(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// Says what cannot.
+    pub(super) fn check(&self) -> Result<(), String> {
         let page = &self.page;
         if page.root_at.checked_add(64).is_none_or(|end| end > page.bytes) {
             return Err("the page has no place for the root".to_owned());

@@ -24,7 +24,7 @@ pub enum ArchiveError {
     BeingWritten { run: RunId },
     #[error("run {run} was changed while it was read; start the same command again")]
     Changed { run: RunId },
-    #[error("`{}` cannot leave the store: {problem}", path.display())]
+    #[error("`{}` cannot be archived or copied: {problem}", path.display())]
     File { path: PathBuf, problem: String },
     #[error("the store `{}` has a run {run} with other content ({}); nothing was taken in", store.display(), few(files))]
     Occupied { store: PathBuf, run: RunId, files: Vec<String> },

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
-use super::certificate::{Certificate, Deflated, Entry, FORMAT, PageSeal, RunSeal};
+use super::certificate::{Certificate, Deflated, Entry, FORMAT, LONGEST, PageSeal, RunSeal};
 use super::error::ArchiveError;
 use super::names::{CERTIFICATE, EXPERIMENTS, check, collision};
 use super::zip::{self, Member, Method};
@@ -46,7 +45,8 @@ pub struct Report {
 /// Everything of an archive but its page.
 #[derive(Debug)]
 pub struct Packed {
-    spool: NamedTempFile,
+    /// The packed bytes of all files, in a file without a name: nothing is left of it, however this process ends.
+    spool: File,
     target: PathBuf,
     certificate: Certificate,
     /// Runs that others stand on and that the store does not have.
@@ -99,7 +99,7 @@ impl Packed {
             return Err(ArchiveError::File { path: first.into(), problem });
         }
         let failed = |error| ArchiveError::io("write beside", target, error);
-        let mut spool = durable::new_file(folder_of(target)).map_err(failed)?;
+        let mut spool = tempfile::tempfile_in(folder_of(target)).map_err(failed)?;
         let all = files.values().map(Source::bytes).sum();
         let mut done = 0;
         let mut entries = Vec::new();
@@ -151,10 +151,21 @@ impl Packed {
     /// When the page has no place for the root.
     pub fn write(mut self, page: &str) -> Result<Written, ArchiveError> {
         let page = seal_page(&mut self.certificate, page);
+        // What is written can be read.
+        let refused = |problem| ArchiveError::File { path: self.target.clone(), problem };
+        self.certificate.check().map_err(refused)?;
+        let mut seal = Counted { inner: io::sink(), count: 0 };
         let failed = |error| ArchiveError::io("write", &self.target, error);
+        self.certificate.write(&mut seal).map_err(failed)?;
+        if seal.count > LONGEST {
+            let files = self.certificate.entries.len();
+            return Err(refused(format!(
+                "{files} files are more than fit into an archive; archive fewer runs at a time"
+            )));
+        }
         let file = durable::new_file(folder_of(&self.target)).map_err(failed)?;
         let mut out = Counted { inner: BufWriter::with_capacity(1 << 20, file), count: 0 };
-        assemble(&mut out, &page, &self.certificate, self.spool.as_file_mut()).map_err(failed)?;
+        assemble(&mut out, &page, &self.certificate, &mut self.spool).map_err(failed)?;
         let (bytes, unpacked) = (out.count, self.certificate.bytes());
         if is_bomb(unpacked, bytes) {
             return Err(ArchiveError::Bomb { path: self.target, bytes: unpacked });
@@ -230,7 +241,7 @@ impl Source {
     }
 
     /// Appends it to the spool, compressed where that is worth it.
-    fn pack(&self, path: String, spool: &mut NamedTempFile, target: &Path) -> Result<Entry, ArchiveError> {
+    fn pack(&self, path: String, spool: &mut File, target: &Path) -> Result<Entry, ArchiveError> {
         let spooling = |error| ArchiveError::io("write beside", target, error);
         let entry = match self {
             Self::Bytes(bytes) => pack(path, &mut bytes.as_slice(), spool).map_err(|failed| spooling(failed.source))?,
