@@ -10,6 +10,7 @@ use crate::clock;
 use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, StageSpec};
 use crate::report::find::find_run;
+use crate::report::format;
 use crate::runner::data_sources::{DataSources, SearchPath};
 use crate::runner::trained::{self, Trained, TrainedError, Which};
 use crate::runner::{corpora, examples};
@@ -73,6 +74,21 @@ impl Context {
         const MANY: usize = 2_000;
         if all > MANY && done.is_multiple_of(MANY - MANY % 256) {
             self.printer.status(Style::Hint, "Reading", format!("{done} of {all} runs"));
+        }
+    }
+
+    /// Says now and then how many bytes of how many are done, where that takes a while.
+    pub fn bytes_told(&self, verb: &'static str) -> impl FnMut(u64, u64) {
+        /// What is done in a second or two is not spoken of.
+        const OFTEN: u64 = 512 << 20;
+
+        let (printer, mut said) = (self.printer, 0);
+        move |done, all| {
+            if all > OFTEN && done / OFTEN > said {
+                said = done / OFTEN;
+                let text = format!("{}B of {}B", format::si(done as f64), format::si(all as f64));
+                printer.status(Style::Hint, verb, text);
+            }
         }
     }
 

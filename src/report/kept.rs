@@ -66,6 +66,18 @@ pub fn keep(shelf: &Path, folder: &Path, entry: &Entry) -> Result<(), ReportErro
     write(&shelf.join(PAGE), &leading_to(&format!("{LATEST}/{PAGE}")))
 }
 
+/// Makes the newest report on the shelf `name` below `root` the one that is found first, after some came from elsewhere.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn list_newest(root: &Path, name: &str) -> Result<(), ReportError> {
+    let shelf = root.join(name);
+    if let Some((folder, entry)) = entries(&shelf).into_iter().next() {
+        keep(&shelf, &shelf.join(folder), &entry)?;
+    }
+    list_experiments(root)
+}
+
 /// Writes the list of all experiments with reports below `root`, each with its newest.
 ///
 /// # Errors

@@ -3,11 +3,12 @@
 //! [`comparison`] joins a plan or a query with the store; [`answer`] says in sentences what it came to; [`drawing`] writes
 //! its figures and its [`page`], [`tables`] and [`captions`] what a paper takes beside them, and [`kept`] keeps what was
 //! drawn before; [`listing`], [`record`], [`difference`], [`planned`] and [`explanation`] are the answers of the commands
-//! that look, [`find`] is how runs are named, [`estimate`] how long they will take, and [`json`] how numbers are spelled that
+//! that look, [`archived`] the page of an archive, [`find`] is how runs are named, [`estimate`] how long they will take, and [`json`] how numbers are spelled that
 //! JSON has none for. Nothing here knows a terminal or a
 //! clock. Field names are stable: fields are added, and none changes its meaning.
 
 pub mod answer;
+pub mod archived;
 pub mod captions;
 pub mod comparison;
 pub mod difference;

@@ -72,6 +72,11 @@ impl ExperimentEntry {
 }
 
 impl ExperimentBook {
+    /// Those that somebody said something about.
+    pub fn entries(&self) -> &[ExperimentEntry] {
+        &self.entries
+    }
+
     /// All experiments: the default, those of the book, and those that `named` by runs alone. Sorted by id.
     pub fn all<'n>(&self, named: impl IntoIterator<Item = &'n str>) -> Vec<ExperimentEntry> {
         let mut all = self.entries.clone();

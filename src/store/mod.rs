@@ -200,6 +200,18 @@ impl Store {
         if run.path().is_dir() { Ok(run) } else { ids::by_prefix(&self.run_ids()?, id.as_str()).map(|_| run) }
     }
 
+    /// Removes the run `id` for good: it disappears at once, before its files are removed one by one. The lease proves that nobody
+    /// writes to it.
+    pub fn remove_run(&self, _lease: &Lease, id: &RunId) -> Result<(), StoreError> {
+        let path = self.root.join(id.as_str());
+        let hidden = self.root.join(format!(".tmp-removed-{id}"));
+        // One of this id that was not removed to the end would be in the way.
+        let _ = fs::remove_dir_all(&hidden);
+        fs::rename(&path, &hidden).map_err(io_error("remove", &path))?;
+        self.note_change(id);
+        fs::remove_dir_all(&hidden).map_err(io_error("remove", &path))
+    }
+
     /// The run that `name` means: a unique beginning of its id, or `latest` for the one that started last.
     pub fn resolve(&self, name: &str) -> Result<RunId, StoreError> {
         let ids = self.run_ids()?;

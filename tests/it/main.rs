@@ -8,6 +8,7 @@
     reason = "what cannot be set up fails the test; clippy exempts only functions marked as tests"
 )]
 
+mod archives;
 mod bad_input;
 mod commands;
 mod comparisons;

@@ -73,7 +73,7 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("ab_glyph", &["plot"]),
     ("dejavu", &["plot"]),
     ("maud", &["report", "server/page"]),
-    ("flate2", &["plot"]),
+    ("flate2", &["plot", "exchange/archive"]),
     ("parquet", &["exchange/table"]),
     ("pdf_writer", &["plot"]),
     ("subsetter", &["plot"]),

@@ -2,8 +2,10 @@
 //!
 //! A new command is a file and two lines here.
 
+mod archive;
 mod bench;
 mod compare;
+mod cp;
 mod delete;
 mod demo;
 mod diff;
@@ -33,6 +35,7 @@ mod serve;
 mod show;
 mod tag;
 mod tokenizer;
+mod verify;
 mod worker;
 
 use clap::Parser;
@@ -82,6 +85,14 @@ pub enum Command {
     Import(import::Arguments),
     /// Write a trained model, or runs, for other programs
     Export(export::Arguments),
+    /// Put runs and all that they stand on into one file, which a browser opens
+    Archive(archive::Arguments),
+    /// Prove that every bit of an archive is the one that was written
+    Verify(verify::Arguments),
+    /// Copy runs, and what they stand on, to another store
+    Cp(cp::Arguments),
+    /// Move runs to another store
+    Mv(cp::Arguments),
     /// Serve the store: MLflow's clients log to it, programs read from it
     #[cfg(unix)]
     Serve(serve::Arguments),
@@ -136,6 +147,10 @@ impl Command {
             Self::Tokenizer(arguments) => tokenizer::tokenizer(context, arguments),
             Self::Import(arguments) => import::import(context, arguments),
             Self::Export(arguments) => export::export(context, arguments),
+            Self::Archive(arguments) => archive::archive(context, arguments),
+            Self::Verify(arguments) => verify::verify(context, arguments),
+            Self::Cp(arguments) => cp::transfer(context, arguments, cp::Way::Copy),
+            Self::Mv(arguments) => cp::transfer(context, arguments, cp::Way::Move),
             #[cfg(unix)]
             Self::Serve(arguments) => serve::serve(context, arguments),
             Self::Tag(arguments) => tag::tag(context, arguments),

@@ -117,7 +117,8 @@ impl Page<'_> {
     }
 }
 
-const STYLE: &str = include_str!("page.css");
+/// How pages look.
+pub(super) const STYLE: &str = include_str!("page.css");
 /// Sorts tables, shows a run in every figure at once, enlarges figures.
 pub const SCRIPT: &str = include_str!("page.js");
 

@@ -123,11 +123,7 @@ pub fn remove(store: &Store, item: &Item) -> Result<(), StoreError> {
     if item.rule == Rule::Trash
         && let Some(id) = &item.run
     {
-        let _lease = store.run(id)?.acquire_lease()?;
-        let hidden = item.path.with_file_name(format!(".tmp-removed-{id}"));
-        fs::rename(&item.path, &hidden).map_err(failed)?;
-        store.note_change(id);
-        return fs::remove_dir_all(&hidden).map_err(failed);
+        return store.remove_run(&store.run(id)?.acquire_lease()?, id);
     }
     if item.path.is_dir() {
         fs::remove_dir_all(&item.path).map_err(failed)

@@ -2,6 +2,7 @@
 //!
 //! A new format is a file here and a line in [`Format`].
 
+pub(in crate::cli::commands) mod archive;
 mod hf;
 
 use std::path::PathBuf;
@@ -28,11 +29,14 @@ pub struct Arguments {
 pub enum Format {
     /// A BERT of Hugging Face's transformers: the folder with config.json, model.safetensors and tokenizer.json
     Hf,
+    /// Runs of another store, in the file that `ablate archive` wrote
+    Archive,
 }
 
 /// Takes in what the format says.
 pub fn import(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     match arguments.format {
         Format::Hf => hf::import(context, arguments),
+        Format::Archive => archive::import(context, arguments),
     }
 }
