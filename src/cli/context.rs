@@ -137,6 +137,14 @@ impl Context {
         Ok(Loaded { experiment, plan, search })
     }
 
+    /// The plan of a text as an experiment file of this folder.
+    pub fn planned_from(&self, text: &str) -> Result<Plan, Diagnostics> {
+        let nobody = &mut |base: &str, _: &str| Err(format!("`{base}` is not looked for"));
+        let experiment = plan::read(text, "the file", &[], nobody)?;
+        let search = SearchPath { experiment_dir: std::env::current_dir().ok(), data_root: self.data_root.clone() };
+        plan::plan_with(&experiment, &mut Surroundings { runs: &self.runs, search: &search })
+    }
+
     /// What stored runs are made of; the store is made when it is not there.
     pub fn sources(&self) -> Result<DataSources, CliError> {
         let search = SearchPath { experiment_dir: None, data_root: self.data_root.clone() };

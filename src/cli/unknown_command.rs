@@ -8,7 +8,7 @@ use super::error::visible;
 use crate::suggest::nearest;
 
 /// What other programs call our commands.
-const ALSO: [(&str, &str); 14] = [
+const ALSO: [(&str, &str); 17] = [
     ("train", "run"),
     ("fit", "run"),
     ("resume", "run"),
@@ -18,7 +18,10 @@ const ALSO: [(&str, &str); 14] = [
     ("describe", "show"),
     ("report", "compare"),
     ("plot", "compare"),
-    ("verify", "reproduce"),
+    ("prove", "reproduce"),
+    ("copy", "cp"),
+    ("move", "mv"),
+    ("rm", "delete"),
     ("repeat", "reproduce"),
     ("memorization", "memorisation"),
     ("check", "doctor"),

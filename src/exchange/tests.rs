@@ -104,7 +104,8 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn strays(store: &Store) -> Vec<String> {
     let names = fs::read_dir(store.root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names
-        .filter(|name| name.parse::<RunId>().is_err() && !name.starts_with("index.sqlite") && name != ".claims")
+        .filter(|name| name.parse::<RunId>().is_err() && !name.starts_with("index.sqlite"))
+        .filter(|name| ![".claims", ".changes"].contains(&name.as_str()))
         .collect()
 }
 

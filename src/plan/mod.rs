@@ -4,6 +4,7 @@
 //! [`read`] checks the cells of an experiment file, [`expand`] lists them, [`plan`] resolves each into one [`RunSpec`] a
 //! replicate, whose seed is drawn by `luck`, and [`estimate()`] says what a run will cost.
 
+mod as_file;
 mod check;
 mod dead;
 mod estimate;
@@ -18,6 +19,7 @@ mod run_spec;
 mod sharing;
 mod step;
 
+pub use as_file::experiment_file;
 pub use check::read;
 pub use estimate::{Estimate, estimate, training_flops};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};

@@ -289,3 +289,44 @@ proptest! {
         prop_assert_eq!(hashes(&plain), hashes(&shuffled));
     }
 }
+
+/// Whatever file plans a run, the file that is made of the run's specification plans it again.
+#[test]
+fn a_specification_as_a_file_plans_the_same_run() {
+    let sets: [&[&str]; 12] = [
+        &[],
+        &["objective.nsp=random", "objective.masking=static"],
+        &["objective.masking={ copies = 10 }", "schedule.kind=cosine"],
+        &["train.epochs=2", "schedule.warmup_steps=5"],
+        &["optimizer.kind=muon", "optimizer.clip_norm=off"],
+        &["model.preset=modern-tiny", "model.local_attention=8", "objective.mask_ratio=0.3"],
+        &["tokenizer.kind=bpe", "tokenizer.vocab_size=3000", "data.demo_documents=77", "data.demo_seed=3"],
+        &[
+            "train.seed=9007199254740991",
+            "train.seq_len=32",
+            "model.norm_type=rms_norm",
+            "objective.packing=concatenated",
+        ],
+        &["schedule.kind=plateau", "train.eval_every=10"],
+        &["train.gradient_accumulation_steps=4", "train.isa=avx2", "train.checkpoint_every=7"],
+        &["optimizer.lr=1e-35", "optimizer.eps=1e-12", "model.initializer_range=0.0500000001"],
+        &["model.hidden_dropout_prob=0", "model.attention_probs_dropout_prob=0", "model.mlm_bias_init=unigram"],
+    ];
+    for sets in sets {
+        let plan = planned(
+            &file("train.steps = 40"),
+            &sets.iter().filter(|set| !set.starts_with("train.epochs")).copied().collect::<Vec<_>>(),
+        );
+        let spec = &plan.cells[0].runs[0].spec;
+        let text = experiment_file(spec, "again", None).unwrap().expect("it was planned by a file");
+        let again = planned(&text, &[]);
+        assert_eq!(again.cells[0].runs[0].hash, spec.hash(), "{sets:?}\n{text}");
+        assert_eq!(again.runs().len(), 1);
+    }
+    for text in [QUICKSTART, PETITIONS] {
+        for run in planned(text, &[]).runs() {
+            let text = experiment_file(&run.spec, "again", None).unwrap().unwrap();
+            assert_eq!(planned(&text, &[]).runs()[0].hash, run.hash, "{text}");
+        }
+    }
+}

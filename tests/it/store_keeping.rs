@@ -131,6 +131,19 @@ fn what_is_deleted_comes_back_until_it_is_collected() {
 
 /// A run's folder has all that the run needs: neither the cache nor the corpus.
 #[test]
+fn a_run_tells_the_file_that_plans_it_again() {
+    let workbench = Workbench::tiny("[sweep.grid]\n\"objective.mask_ratio\" = [0.15, 0.3]\n");
+    workbench.stdout("run tiny.toml --threads 1 --set train.steps=3");
+    let id =
+        workbench.json("list mask_ratio=0.3 --json", "ablate-list-1")["runs"][0]["id"].as_str().unwrap().to_owned();
+    let output = workbench.run(&format!("show {id} --toml"));
+    assert!(output.code == Some(0) && output.stderr.contains("Plans specification"), "{}", output.stderr);
+    let workbench = workbench.write("again.toml", &output.stdout);
+    let again = workbench.run("run again.toml");
+    assert!(again.stderr.contains("0 trained, 1 reused"), "{}{}", again.stdout, again.stderr);
+}
+
+#[test]
 fn a_run_is_whole_without_the_cache() {
     let workbench = Workbench::tiny("");
     workbench.stdout("run tiny.toml");

@@ -6,10 +6,12 @@ use crate::cli::error::{CliError, visible};
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::clock;
+use crate::plan;
 use crate::report::find::find_id;
 use crate::report::format;
 use crate::report::record::RunRecord;
-use crate::store::{Overview, Subject};
+use crate::store::{Overview, StoredRun, Subject};
+use crate::types::RunId;
 use crate::types::answers::Detail;
 
 /// What `ablate show` takes.
@@ -18,6 +20,9 @@ pub struct Arguments {
     /// A run: any unique beginning of its id, or `latest`
     #[arg(value_name = "RUN")]
     pub run: String,
+    /// Print the experiment file that plans this run again
+    #[arg(long, conflicts_with = "wanted")]
+    pub toml: bool,
     #[command(flatten)]
     pub json: Json,
 }
@@ -26,11 +31,41 @@ pub struct Arguments {
 pub fn show(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = find_id(&store, &arguments.run, clock::now())?;
+    if arguments.toml {
+        return as_file(context, &store.overview(&run)?.run);
+    }
     if arguments.json.wanted {
         context.printer.json(&RunRecord::of(&store.load(&run)?));
     } else {
         print(context, &store.overview(&run)?);
     }
+    Ok(())
+}
+
+/// Prints the experiment file of a run, after planning it: it has to come to the same specification.
+fn as_file(context: &Context, run: &StoredRun) -> Result<(), CliError> {
+    run.planned()?;
+    let spec = run.dir.read_restated_spec()?;
+    let starts_from = run.lineage.starts_from.as_ref().map(RunId::as_str);
+    let name = run.provenance.pointer("/experiment/name").and_then(serde_json::Value::as_str).unwrap_or("again");
+    let file = plan::experiment_file(&spec, name, starts_from).map_err(CliError::request)?;
+    let Some(text) = file else {
+        return Err(CliError::request(format!("run {} was imported: no experiment file plans it", run.id)));
+    };
+    match context.planned_from(&text) {
+        Ok(plan) if plan.runs().iter().any(|planned| planned.hash == spec.hash()) => {
+            context.printer.status(Style::Good, "Plans", format!("specification {}", spec.hash()));
+        }
+        Ok(_) => {
+            let text = "with this program and the data that are here, the file plans another specification: the data were changed, or \
+                        the numerics of the program";
+            context.printer.status(Style::Caution, "Warning", text);
+        }
+        Err(error) => {
+            context.printer.status(Style::Caution, "Warning", format!("not planned here to compare: {error}"))
+        }
+    }
+    context.printer.raw(&text);
     Ok(())
 }
 
