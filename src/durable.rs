@@ -56,7 +56,6 @@ pub fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When it cannot be made.
-#[expect(clippy::disallowed_methods, reason = "this is the module that owns durable writes")]
 pub fn fresh_file(folder: &Path, prefix: &str, suffix: &str) -> io::Result<(File, std::path::PathBuf)> {
     let file = builder(0o666).prefix(prefix).suffix(suffix).tempfile_in(folder)?;
     file.keep().map_err(|error| error.error)

@@ -513,8 +513,8 @@ impl Growing {
     fn forget_after(&mut self, step: Step) -> Result<(), StoreError> {
         let step = i64::try_from(step.0).unwrap_or(i64::MAX);
         let file = &self.points;
-        let rows = self.series.iter_mut().filter(|((kind, _), _)| *kind != Kind::Guest);
-        let done = rows.map(|(_, row)| row.forget_after(step, file)).collect::<io::Result<()>>();
+        let mut rows = self.series.iter_mut().filter(|((kind, _), _)| *kind != Kind::Guest);
+        let done = rows.try_for_each(|(_, row)| row.forget_after(step, file));
         done.map_err(|error| self.failed(error))
     }
 
