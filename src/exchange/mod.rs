@@ -2,3 +2,6 @@
 //!
 //! Nothing here trains, draws or asks people: a format is read into the store's own types or written from them, and
 //! whatever cannot be carried over is listed, never dropped.
+
+#[cfg(unix)]
+pub mod mlflow;

@@ -106,7 +106,7 @@ impl Store {
 
     /// Makes a new run, planned at `now`, complete on the disk when this returns.
     pub fn create_run(&self, new: &NewRun<'_>, now: Timestamp) -> Result<RunDir, StoreError> {
-        RunDir::create(&self.root, new, now)
+        RunDir::create(&self.root, new, now, |_| Ok(()))
     }
 
     /// [`create_run`](Self::create_run) of a specification that stands on no other run.

@@ -24,7 +24,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("analysis", &["types", "store"]),
     ("plot", &["types", "analysis"]),
     ("report", &["types", "durable", "experiment", "plan", "store", "analysis", "plot"]),
-    ("server", &["types", "clock", "store", "analysis", "report"]),
+    ("server", &["types", "clock", "store", "exchange", "analysis", "report"]),
     (
         "cli",
         &[
@@ -60,7 +60,8 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("gemm", &["trainer/kernels"]),
     ("gemm_common", &["trainer/kernels"]),
     ("gemm_f32", &["trainer/kernels"]),
-    ("rusqlite", &["store"]),
+    // The index, and the databases of other trackers.
+    ("rusqlite", &["store", "exchange/mlflow"]),
     ("getrandom", &["store"]),
     ("strsim", &["suggest"]),
     // A corpus may be a folder, as the store is.
@@ -78,7 +79,8 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
     ("tokio", &["server"]),
-    ("rustix", &["server"]),
+    ("rustix", &["server", "exchange/mlflow"]),
+    ("saphyr_parser", &["exchange/mlflow/yaml"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("miette", &["cli"]),

@@ -3,6 +3,8 @@
 //! A new format is a file here and a line in [`Format`].
 
 mod hf;
+#[cfg(unix)]
+mod mlflow;
 
 use std::path::PathBuf;
 
@@ -33,11 +35,16 @@ pub struct Arguments {
 pub enum Format {
     /// The model of one run as Hugging Face's transformers loads it
     Hf,
+    /// Runs as a store of files that MLflow opens, from its version 1.30 on
+    #[cfg(unix)]
+    Mlflow,
 }
 
 /// Writes what the format asks for.
 pub fn export(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     match arguments.format {
         Format::Hf => hf::export(context, arguments),
+        #[cfg(unix)]
+        Format::Mlflow => mlflow::export(context, arguments),
     }
 }

@@ -3,6 +3,8 @@
 //! A new format is a file here and a line in [`Format`].
 
 mod hf;
+#[cfg(unix)]
+mod mlflow;
 
 use std::path::PathBuf;
 
@@ -19,6 +21,9 @@ pub struct Arguments {
     /// Where it is
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+    /// A further folder of which artifacts may be read, where a store says that they lie elsewhere
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Vec<PathBuf>,
     #[command(flatten)]
     pub json: Json,
 }
@@ -28,11 +33,16 @@ pub struct Arguments {
 pub enum Format {
     /// A BERT of Hugging Face's transformers: the folder with config.json, model.safetensors and tokenizer.json
     Hf,
+    /// A store of MLflow: the folder `mlruns` of any version, or its database `mlflow.db`
+    #[cfg(unix)]
+    Mlflow,
 }
 
 /// Takes in what the format says.
 pub fn import(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     match arguments.format {
         Format::Hf => hf::import(context, arguments),
+        #[cfg(unix)]
+        Format::Mlflow => mlflow::import(context, arguments),
     }
 }
