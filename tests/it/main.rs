@@ -18,6 +18,7 @@ mod guests;
 mod halving;
 mod layers;
 mod luck;
+mod mlflow_stores;
 mod old_store;
 mod recipes;
 mod serving;

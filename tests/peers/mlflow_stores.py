@@ -30,7 +30,7 @@ def make(folder, uri):
     version = tuple(int(part) for part in mlflow.__version__.split(".")[:2])
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(uri)
-    names = ["plain", "실험: 한국어 # \"quoted\" 'single' " + "long words " * 12, "emoji 🎉 and שלום עולם"]
+    names = ["plain", "실험: 한국어 # \"quoted\" " + "long words " * 12, "emoji 🎉 and שלום עולם"]
     experiments = [client.create_experiment(name) for name in names]
     client.set_experiment_tag(experiments[0], "team", "a=b, 한글\nsecond line")
     client.set_experiment_tag(experiments[0], "mlflow.note.content", "# About\n")
@@ -77,6 +77,7 @@ def make(folder, uri):
     client.log_batch(other, metrics=[], params=[Param("p", "1")], tags=[RunTag("t", "1")])
     client.set_terminated(other, "FAILED", end_time=2_000_000_000_000)
     if version >= (3, 0) and uri.startswith("/"):
+        mlflow.set_experiment(names[1])
         with mlflow.start_run(run_id=other):
             data = mlflow.data.from_pandas(pandas.DataFrame({"x": [1]}), name="named")
             mlflow.log_metric("of_data", 0.5, step=4, dataset=data)
@@ -339,7 +340,10 @@ def main():
                 readers = [reader for reader in peers if reader.number >= (1, 30)]
                 if writer.number < (1, 30):
                     readers.append(writer)
-                for reader in readers:
+                for reader in sorted(readers, key=lambda reader: reader.number, reverse=True):
+                    if reader.number < (3, 0):  # It opens no store with a point of a data set, MLflow's own neither.
+                        for path in pathlib.Path(back).rglob("metrics/of_data"):
+                            path.rename(f"{folder}/of_data")
                     original = json.loads(json.dumps(before))
                     compare_given_back(original, reader.dump(back, folder), writer, reader, kind)
                 # Once more around: what came back comes in and goes out as it is.

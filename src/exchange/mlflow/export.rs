@@ -159,7 +159,10 @@ impl Writer {
         let within = self.experiment(&experiment)?;
         let id = self.ids.get(run.id()).cloned().unwrap_or_else(|| run.id().to_string());
         let folder = within.join(&id);
-        self.folder(&folder)?;
+        // Version 3 takes a folder without these for no run.
+        for name in ["metrics", "params", "tags", "artifacts"] {
+            self.folder(&folder.join(name))?;
+        }
         let at = format!("{}/{id}", experiment.id);
         let provenance = run.read_provenance()?;
         let imported = provenance.pointer("/mlflow").filter(|imported| imported.is_object());

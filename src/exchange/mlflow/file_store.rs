@@ -100,7 +100,7 @@ fn named(folder: &Folder, at: &str, findings: &mut Findings) -> Vec<(String, Kin
     };
     let mut found = Vec::new();
     for (name, kind) in entries {
-        let path = || format!("{at}/{}", name.display());
+        let path = || if at == "." { name.display().to_string() } else { format!("{at}/{}", name.display()) };
         match (name.to_str(), kind) {
             (None, _) => findings.set_aside(path(), "its name is not UTF-8"),
             (Some(_), Kind::Other(what)) => findings.not_taken(path(), format!("{what}, which is not followed")),
@@ -279,7 +279,7 @@ impl Source for FileStore {
             let metric = match metric(key) {
                 Ok(metric) => metric,
                 Err(why) => {
-                    findings.not_taken(place, why);
+                    findings.not_taken(format!("{at}/{}", line::shown(key)), why);
                     return Ok(());
                 }
             };

@@ -274,7 +274,14 @@ impl Taking<'_> {
             }
             if let Some(folder) = self.source.artifacts(self.run, self.experiment, &meta, &mut findings)? {
                 let to = guest.dir().path().join("artifacts");
-                copy(&folder, &to, &format!("{}/artifacts", self.run.id), 0, &mut findings, &mut came)?;
+                copy(
+                    &folder,
+                    &to,
+                    &format!("{}/{}/artifacts", self.experiment.id, self.run.id),
+                    0,
+                    &mut findings,
+                    &mut came,
+                )?;
             }
             for finding in findings.set_aside.iter().chain(&findings.not_taken) {
                 guest.warning(format!("not imported: {}: {}", finding.place, finding.why))?;

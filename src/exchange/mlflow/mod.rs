@@ -14,6 +14,8 @@ pub mod import;
 mod line;
 mod meta;
 mod source;
+#[cfg(test)]
+mod tests;
 pub mod words;
 mod yaml;
 
