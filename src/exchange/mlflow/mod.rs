@@ -11,6 +11,7 @@ mod file_store;
 mod findings;
 mod folder;
 pub mod import;
+mod key_files;
 mod line;
 mod meta;
 mod source;
