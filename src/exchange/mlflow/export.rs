@@ -142,10 +142,8 @@ impl Writer {
                 meta.set(key, Node::int(at.unix_millis()));
             }
         }
-        // The first versions write `active` into the trash, too, and read nothing else.
-        if !(entry.trashed_at.is_some() && entry.mlflow_meta.is_some()) {
-            meta.set("lifecycle_stage", Node::text(stage(entry.trashed_at)));
-        }
+        // The first versions leave `active` there, and go by the trash alone.
+        meta.set("lifecycle_stage", Node::text(stage(entry.trashed_at)));
         self.file(&folder.join("meta.yaml"), meta.text().as_bytes())?;
         let tags = entry.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         self.keys(&folder.join("tags"), &format!("{name}/tags"), tags)?;

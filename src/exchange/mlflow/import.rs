@@ -133,10 +133,18 @@ pub fn import(
         }
         let place = &imported.experiments[run.experiment];
         let taking = Taking { store, source: source.as_ref(), run, experiment, place, known: &known, origin: &origin };
-        let (run, findings) = taking.take(options.now)?;
-        known.insert(run.mlflow_run_id.clone(), run.run.clone());
-        imported.runs.push(run);
-        imported.findings.append(findings);
+        match taking.take(options.now) {
+            Ok((run, findings)) => {
+                known.insert(run.mlflow_run_id.clone(), run.run.clone());
+                imported.runs.push(run);
+                imported.findings.append(findings);
+            }
+            // Other runs lie on other pages of the database.
+            Err(error) if error.is_damage() => {
+                imported.findings.set_aside(format!("run {}", run.id), error.to_string())
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(imported)
 }

@@ -30,6 +30,14 @@ pub enum ImportError {
     Store(#[from] StoreError),
 }
 
+impl ImportError {
+    /// Whether a part of a database is damaged, so that others may be sound.
+    pub fn is_damage(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt)
+    }
+}
+
 /// An experiment.
 #[derive(Clone, Debug)]
 pub struct SourceExperiment {
