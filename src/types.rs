@@ -186,7 +186,7 @@ impl fmt::Display for Seed {
 pub struct MetricName(String);
 
 impl MetricName {
-    /// Bytes of a name at most: what tracking protocols admit.
+    /// Characters of a name at most: what tracking protocols admit.
     const LONGEST: usize = 250;
 
     /// The name as text.
@@ -210,8 +210,9 @@ impl FromStr for MetricName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let is_name = !text.trim().is_empty() && text.len() <= Self::LONGEST && !text.contains(char::is_control);
-        let rule = "a line of at most 250 bytes that is not empty";
+        let is_name =
+            !text.trim().is_empty() && text.chars().count() <= Self::LONGEST && !text.contains(char::is_control);
+        let rule = "a line of at most 250 characters that is not empty";
         if is_name {
             Ok(Self(text.to_owned()))
         } else {

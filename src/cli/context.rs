@@ -7,6 +7,8 @@ use super::args::{ExperimentFile, Global};
 use super::error::{CliError, print_diagnostics};
 use super::printer::{Printer, Style};
 use crate::clock;
+#[cfg(unix)]
+use crate::exchange::mlflow::Findings;
 use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, StageSpec};
 use crate::report::find::find_run;
@@ -110,6 +112,18 @@ impl Context {
         for (run, error) in index.unreadable() {
             let advice = if error.is_damage() { "; `ablate fsck --repair` sets the run aside" } else { "" };
             self.printer.status(Style::Caution, "Warning", format!("run {run} is left out: {error}{advice}"));
+        }
+    }
+
+    /// Names what did not come over as it stands, all of it.
+    #[cfg(unix)]
+    pub fn say_findings(&self, findings: &Findings) {
+        let kinds =
+            [("Set aside", &findings.set_aside), ("Not taken", &findings.not_taken), ("Changed", &findings.changed)];
+        for (verb, found) in kinds {
+            found.iter().for_each(|one| {
+                self.printer.status(Style::Caution, verb, format!("{}: {}", one.place, one.why));
+            });
         }
     }
 

@@ -5,6 +5,8 @@
 //! ([`archive`]), or from folder to folder ([`transfer`]).
 
 pub mod archive;
+#[cfg(unix)]
+pub mod mlflow;
 mod pick;
 mod staging;
 pub mod table;

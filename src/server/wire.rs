@@ -93,7 +93,7 @@ pub fn check_key(what: &str, key: &str) -> Result<(), Fault> {
 /// The key of a metric.
 pub fn metric_name(key: &str) -> Result<MetricName, Fault> {
     check_key("metric", key)?;
-    key.parse().map_err(|_| Fault::invalid(format!("metric key '{}' is longer than 250 bytes", shown(key))))
+    key.parse().map_err(|_| Fault::invalid(format!("invalid metric key '{}'", shown(key))))
 }
 
 /// Holds a value to its length: what is too long is refused, never cut.

@@ -41,6 +41,9 @@ pub struct ExperimentEntry {
     pub trashed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// What MLflow says of it, word for word, if it came from a store of MLflow's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mlflow_meta: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,7 +65,7 @@ impl ExperimentEntry {
             _ => ((ContentHash::of(name.as_bytes()).first_u64() >> 4) | 1).to_string(),
         };
         let (name, former_names, tags) = (name.to_owned(), Vec::new(), BTreeMap::new());
-        Self { id, name, former_names, created_at: None, changed_at: None, trashed_at: None, tags }
+        Self { id, name, former_names, created_at: None, changed_at: None, trashed_at: None, tags, mlflow_meta: None }
     }
 
     /// Every name under which runs may know it.

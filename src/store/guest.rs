@@ -40,6 +40,27 @@ impl Store {
         Ok(guest)
     }
 
+    /// Makes a run that is over, planned at `created`, with all that `fill` has to say of it: it appears whole, or not at all.
+    /// Where another run took the same id meanwhile, `fill` is asked again.
+    pub fn create_whole<E: From<StoreError>>(
+        &self,
+        logged: &Logged,
+        provenance: &Value,
+        lineage: &Lineage,
+        created: Timestamp,
+        mut fill: impl FnMut(&mut GuestRun) -> Result<(), E>,
+    ) -> Result<RunDir, E> {
+        let subject = Subject::Logged(logged.clone());
+        let new = NewRun { subject: &subject, provenance, lineage };
+        let run = RunDir::create(self.root(), &new, created, |building| {
+            let mut guest = GuestRun::open(building.clone())?;
+            fill(&mut guest)?;
+            Ok::<(), E>(guest.sync()?)
+        })?;
+        self.note_change(run.id());
+        Ok(run)
+    }
+
     /// Opens a run that a guest logged before, to go on with it.
     ///
     /// # Errors
@@ -78,6 +99,11 @@ impl GuestRun {
     /// Records something about the run as a whole.
     pub fn fact(&mut self, name: &str, value: Value) -> Result<(), StoreError> {
         self.log.append(&Event::Fact { name: name.to_owned(), value })
+    }
+
+    /// Records something that a person should know.
+    pub fn warning(&mut self, text: String) -> Result<(), StoreError> {
+        self.log.append(&Event::Warning { text })
     }
 
     /// Records a state that the run came into, durably.
@@ -150,6 +176,33 @@ mod tests {
         let planned = create(&store, &spec(1, 0.15), &json!({}), at(0)).unwrap();
         let error = store.reopen_logged(planned.id()).unwrap_err().to_string();
         assert!(error.ends_with("was planned by ablate: only its own worker writes its log"), "{error}");
+    }
+
+    #[test]
+    fn a_whole_run_appears_with_all_that_it_says_or_not_at_all() {
+        let (_folder, store) = new_store();
+        let of_experiment = logged(json!({ "lr": "0.1" }));
+        let create = |fails: bool| {
+            store.create_whole(&of_experiment, &json!({ "host": "h" }), &Lineage::default(), at(1), |run| {
+                assert_eq!(store.run_ids().unwrap(), [], "it is not there before it is whole");
+                run.state(RunState::Running, None, at(1))?;
+                run.points(vec![point("accuracy", -3, f64::NAN)])?;
+                run.warning("a file was damaged".to_owned())?;
+                run.dir().relabel(|labels| labels.name = Some("whole".to_owned()))?;
+                run.state(RunState::Failed, None, at(9))?;
+                if fails { Err(StoreError::NoRuns { path: "x".into() }) } else { Ok(()) }
+            })
+        };
+        assert!(create(true).is_err());
+        assert_eq!(store.run_ids().unwrap(), []);
+        let id = create(false).unwrap().id().clone();
+        let run = store.load(&id).unwrap();
+        assert_eq!((run.state, run.labels.name.as_deref()), (RunState::Failed, Some("whole")));
+        assert_eq!((run.history.warnings.len(), run.history.logged.len()), (1, 1));
+        let left = std::fs::read_dir(store.root())
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".tmp"));
+        assert_eq!(left.count(), 0);
     }
 
     #[test]

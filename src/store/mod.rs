@@ -161,7 +161,7 @@ impl Store {
 
     /// Makes a new run, planned at `now`, complete on the disk when this returns.
     pub fn create_run(&self, new: &NewRun<'_>, now: Timestamp) -> Result<RunDir, StoreError> {
-        let run = RunDir::create(&self.root, new, now)?;
+        let run = RunDir::create(&self.root, new, now, |_| Ok(()))?;
         self.note_change(run.id());
         Ok(run)
     }

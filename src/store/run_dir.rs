@@ -72,19 +72,27 @@ impl RunDir {
         Self { path: root.join(id.as_str()), id }
     }
 
-    /// Makes the folder of a new run, planned at `now`, under an id that no other run has.
-    pub(super) fn create(root: &Path, new: &NewRun<'_>, now: Timestamp) -> Result<Self, StoreError> {
+    /// Makes the folder of a new run, planned at `now`, under an id that no other run has; `more` is put into it before it
+    /// has its name.
+    pub(super) fn create<E: From<StoreError>>(
+        root: &Path,
+        new: &NewRun<'_>,
+        now: Timestamp,
+        mut more: impl FnMut(&Self) -> Result<(), E>,
+    ) -> Result<Self, E> {
         loop {
             let id = ids::fresh().map_err(|error| StoreError::io("name a run in", root, error.into()))?;
             let building = durable::new_folder(root).map_err(io_error("create a run in", root))?;
             let run = Self::new(root, id);
-            fill(&Self { id: run.id.clone(), path: building.path().to_owned() }, new, now)?;
+            let hidden = Self { id: run.id.clone(), path: building.path().to_owned() };
+            fill(&hidden, new, now)?;
+            more(&hidden)?;
             // A rename onto another run's folder fails, because that one is not empty.
             match durable::publish_folder(building, &run.path) {
                 Ok(()) => return Ok(run),
                 // Another id has another log, so the folder is filled anew.
                 Err(_) if run.path.exists() => {}
-                Err((_, error)) => return Err(StoreError::io("create", &run.path, error)),
+                Err((_, error)) => return Err(StoreError::io("create", &run.path, error).into()),
             }
         }
     }

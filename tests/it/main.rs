@@ -19,6 +19,7 @@ mod guests;
 mod halving;
 mod layers;
 mod luck;
+mod mlflow_stores;
 mod old_store;
 mod recipes;
 mod serving;

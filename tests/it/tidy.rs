@@ -25,7 +25,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("analysis", &["types", "store"]),
     ("plot", &["types", "analysis"]),
     ("report", &["types", "csv", "durable", "experiment", "plan", "store", "analysis", "plot"]),
-    ("server", &["types", "clock", "store", "analysis", "report"]),
+    ("server", &["types", "clock", "store", "exchange", "analysis", "report"]),
     (
         "cli",
         &[
@@ -61,7 +61,8 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("gemm", &["trainer/kernels"]),
     ("gemm_common", &["trainer/kernels"]),
     ("gemm_f32", &["trainer/kernels"]),
-    ("rusqlite", &["store"]),
+    // The index, and the databases of other trackers.
+    ("rusqlite", &["store", "exchange/mlflow"]),
     ("getrandom", &["store"]),
     ("strsim", &["suggest"]),
     // A corpus may be a folder, as the store is.
@@ -80,7 +81,8 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
     ("tokio", &["server"]),
-    ("rustix", &["server", "store/file_system"]),
+    ("rustix", &["server", "store/file_system", "exchange/mlflow"]),
+    ("saphyr_parser", &["exchange/mlflow/yaml"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("miette", &["cli"]),

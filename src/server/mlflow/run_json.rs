@@ -6,21 +6,12 @@
 use serde_json::{Value, json};
 
 use super::App;
+use crate::exchange::mlflow::words::{PROTOCOL, USER, status, tags};
 use crate::report::json::value;
 use crate::report::spelling;
 use crate::server::fault::Fault;
-use crate::store::{ExperimentBook, ExperimentEntry, Facts, Index, Labels, RunState, RunVersion, StoreError};
+use crate::store::{ExperimentBook, ExperimentEntry, Facts, Index, RunVersion, StoreError};
 use crate::types::{RunId, Timestamp};
-
-/// The tag that is a run's name.
-pub const NAME_TAG: &str = "mlflow.runName";
-/// The tag that is a run's note.
-pub const NOTE_TAG: &str = "mlflow.note.content";
-
-/// The key of the provenance that says that a run was logged over this protocol.
-pub const PROTOCOL: &str = "client.protocol";
-/// The key of the provenance that names the user.
-pub const USER: &str = "client.user";
 
 /// The JSON of a run, as the index has it.
 pub fn of_index(
@@ -79,48 +70,13 @@ fn of(facts: &Facts, book: &ExperimentBook) -> Value {
     let data = json!({
         "metrics": metrics.collect::<Vec<_>>(),
         "params": params.collect::<Vec<_>>(),
-        "tags": tags(&row.labels),
+        "tags": tags(&row.labels).map(|(key, value)| json!({ "key": key, "value": value })).collect::<Vec<_>>(),
     });
     let inputs = row.inputs.as_ref().map_or_else(|| json!({}), |inputs| json!({ "dataset_inputs": inputs }));
     json!({ "info": info, "data": data, "inputs": inputs })
 }
 
-/// The tags of a run: those that people gave it, and its name and its note under the names that clients know.
-fn tags(labels: &Labels) -> Vec<Value> {
-    let tag = |key: &str, value: &str| json!({ "key": key, "value": value });
-    let named = [(NAME_TAG, &labels.name), (NOTE_TAG, &labels.note)];
-    let named = named.into_iter().filter_map(|(key, value)| Some(tag(key, value.as_deref()?)));
-    let given = labels.tags.iter().map(|text| {
-        let (key, value) = text.split_once('=').unwrap_or((text, ""));
-        tag(key, value)
-    });
-    named.chain(given).collect()
-}
-
 /// Where clients put a run's artifacts: with this server.
 pub fn artifact_uri(experiment: &str, run: &RunId) -> String {
     format!("mlflow-artifacts:/{experiment}/{run}/artifacts")
-}
-
-/// A state in the words of the protocol. It has none for a run that was lost or stopped: somebody ended it.
-pub fn status(state: RunState) -> &'static str {
-    match state {
-        RunState::Planned => "SCHEDULED",
-        RunState::Running => "RUNNING",
-        RunState::Finished => "FINISHED",
-        RunState::Failed => "FAILED",
-        RunState::Interrupted | RunState::Stopped | RunState::Lost => "KILLED",
-    }
-}
-
-/// The state of a word of the protocol.
-pub fn state(status: &str) -> Option<RunState> {
-    Some(match status {
-        "SCHEDULED" => RunState::Planned,
-        "RUNNING" => RunState::Running,
-        "FINISHED" => RunState::Finished,
-        "FAILED" => RunState::Failed,
-        "KILLED" => RunState::Interrupted,
-        _ => return None,
-    })
 }

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::run_json::{self, NAME_TAG, NOTE_TAG};
-use super::{App, experiments};
+use super::{App, experiments, run_json};
 use crate::clock;
+use crate::exchange::mlflow::words::{self, NAME_TAG, NOTE_TAG, is_of};
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
 use crate::server::wire::{self, Int, KeyValue, required};
@@ -33,7 +33,7 @@ pub fn create(app: &App, request: Request) -> Result<Reply, Fault> {
     }
     let mut labels = Labels::default();
     check_tags(&sent.tags)?;
-    sent.tags.iter().try_for_each(|tag| put(&mut labels, tag))?;
+    sent.tags.iter().for_each(|tag| put(&mut labels, tag));
     if let Some(name) = sent.run_name.filter(|name| !name.is_empty()) {
         wire::check_name("run", &name)?;
         if labels.name.as_ref().is_some_and(|tagged| *tagged != name) {
@@ -49,11 +49,8 @@ pub fn create(app: &App, request: Request) -> Result<Reply, Fault> {
     wire::check_value("field", "user_id", &user)?;
     let agent = agent(&request.user_agent);
     let logged = Logged { by: agent.clone(), experiment: Some(experiment.name), parameters: Map::new() };
-    let mut client = json!({ "protocol": "mlflow-2.0", "agent": agent });
-    if !user.is_empty() {
-        client["user"] = Value::String(user);
-    }
-    let guest = app.store().create_logged(&logged, &json!({ "client": client }), &Lineage::default(), started)?;
+    let provenance = json!({ "client": words::client("mlflow-2.0", &agent, &user) });
+    let guest = app.store().create_logged(&logged, &provenance, &Lineage::default(), started)?;
     let run = guest.dir().id().clone();
     if labels != Labels::default() {
         guest.dir().relabel(|now| *now = labels)?;
@@ -86,7 +83,7 @@ pub fn update(app: &App, request: Request) -> Result<Reply, Fault> {
     let state = state.map(|status| {
         let words = "RUNNING, SCHEDULED, FINISHED, FAILED and KILLED";
         let unknown = || Fault::invalid(format!("'{}' is no status; they are {words}", wire::shown(status)));
-        run_json::state(status).ok_or_else(unknown)
+        words::state(status).ok_or_else(unknown)
     });
     let state = state.transpose()?;
     let at = match sent.end_time.filter(|Int(millis)| *millis != 0) {
@@ -198,10 +195,9 @@ pub fn tag_run(app: &App, run: &RunId, tags: &[KeyValue]) -> Result<(), Fault> {
         return Ok(());
     }
     check_tags(tags)?;
-    let mut done = Ok(());
-    app.store().run(run)?.relabel(|labels| done = tags.iter().try_for_each(|tag| put(labels, tag)))?;
+    app.store().run(run)?.relabel(|labels| tags.iter().for_each(|tag| put(labels, tag)))?;
     app.changed(run);
-    done
+    Ok(())
 }
 
 /// Holds tags to the rules, before anything is recorded.
@@ -216,21 +212,8 @@ pub fn check_tags(tags: &[KeyValue]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn put(labels: &mut Labels, tag: &KeyValue) -> Result<(), Fault> {
-    match tag.key.as_str() {
-        NAME_TAG => labels.name = Some(tag.value.clone()),
-        NOTE_TAG => labels.note = Some(tag.value.clone()),
-        key => {
-            labels.tags.retain(|known| !is_of(known, key));
-            labels.tags.insert(format!("{key}={}", tag.value));
-        }
-    }
-    Ok(())
-}
-
-/// Whether a tag is `key`, or `key=value`.
-fn is_of(tag: &str, key: &str) -> bool {
-    tag.split_once('=').map_or(tag, |(own, _)| own) == key
+fn put(labels: &mut Labels, tag: &KeyValue) {
+    words::put(labels, &tag.key, &tag.value);
 }
 
 /// The run that a query string names.
@@ -300,17 +283,5 @@ mod tests {
             assert_eq!(knows_files_only(agent), expected, "{agent}");
         }
         assert_eq!(agent("mlflow-python-client/2.22.5"), "mlflow client 2.22.5");
-    }
-
-    #[test]
-    fn a_tag_takes_the_place_of_its_key_alone() {
-        let mut labels = Labels::default();
-        let tag = |key: &str, value: &str| KeyValue { key: key.into(), value: value.into() };
-        for (key, value) in [("a", "1"), ("ab", "2"), ("a", "x=y"), (NAME_TAG, "n"), (NOTE_TAG, "t")] {
-            put(&mut labels, &tag(key, value)).unwrap();
-        }
-        assert_eq!(labels.tags.iter().map(String::as_str).collect::<Vec<_>>(), ["a=x=y", "ab=2"]);
-        assert_eq!((labels.name.as_deref(), labels.note.as_deref()), (Some("n"), Some("t")));
-        assert!(is_of("word", "word") && is_of("k=", "k") && !is_of("kk=1", "k"));
     }
 }

@@ -367,6 +367,11 @@ impl Index {
         rows::experiments(&self.connection).map_err(|source| self.failed(source))
     }
 
+    /// The runs whose provenance has this leaf, by its value; the trash is no exception.
+    pub fn by_provenance(&self, key: &str) -> Result<BTreeMap<String, RunId>, StoreError> {
+        rows::by_provenance(&self.connection, key).map_err(|source| self.failed(source))
+    }
+
     /// Everything that can be asked of the runs of `rows`, for who shows it.
     pub fn facts(&self, rows: Vec<RunRow>) -> Result<Vec<Facts>, StoreError> {
         let of_row = |row: RunRow| {

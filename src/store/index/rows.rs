@@ -247,6 +247,13 @@ pub(super) fn leaves(connection: &Connection, table: &str, id: &RunId) -> rusqli
     connection.prepare_cached(&sql)?.query_map([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
+/// The runs with a leaf of this key in their provenance, by its value.
+pub(super) fn by_provenance(connection: &Connection, key: &str) -> rusqlite::Result<BTreeMap<String, RunId>> {
+    let mut statement =
+        connection.prepare_cached("SELECT value, run FROM provenance WHERE key = ? ORDER BY run DESC")?;
+    statement.query_map([key], |row| Ok((row.get(0)?, parsed(row, "run")?)))?.collect()
+}
+
 /// The runs that a run stands on.
 pub(super) fn edges(connection: &Connection, id: &RunId) -> rusqlite::Result<Vec<(Role, RunId)>> {
     let mut statement = connection.prepare_cached("SELECT role, other FROM edges WHERE run = ? ORDER BY role")?;

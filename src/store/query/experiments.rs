@@ -150,6 +150,7 @@ mod tests {
             changed_at: Some(at(-created)),
             trashed_at: None,
             tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            mlflow_meta: None,
         }
     }
 

@@ -3,6 +3,8 @@
 //! A new format is a file here and a line in [`Format`].
 
 mod hf;
+#[cfg(unix)]
+mod mlflow;
 mod table;
 
 use std::path::PathBuf;
@@ -55,6 +57,9 @@ pub enum Format {
     Jsonl,
     /// A table for pandas, polars, DuckDB, R; to the file that --out names
     Parquet,
+    /// Runs as a store of files that MLflow opens, from its version 1.30 on
+    #[cfg(unix)]
+    Mlflow,
 }
 
 /// Writes what the format asks for.
@@ -64,5 +69,7 @@ pub fn export(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
         Format::Csv => table::export(context, arguments, Spelling::Csv),
         Format::Jsonl => table::export(context, arguments, Spelling::JsonLines),
         Format::Parquet => table::export(context, arguments, Spelling::Parquet),
+        #[cfg(unix)]
+        Format::Mlflow => mlflow::export(context, arguments),
     }
 }

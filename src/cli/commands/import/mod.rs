@@ -4,6 +4,8 @@
 
 pub(in crate::cli::commands) mod archive;
 mod hf;
+#[cfg(unix)]
+mod mlflow;
 
 use std::path::PathBuf;
 
@@ -20,6 +22,9 @@ pub struct Arguments {
     /// Where it is
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+    /// A further folder of which artifacts may be read, where a store says that they lie elsewhere
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Vec<PathBuf>,
     #[command(flatten)]
     pub json: Json,
 }
@@ -31,6 +36,9 @@ pub enum Format {
     Hf,
     /// Runs of another store, in the file that `ablate archive` wrote
     Archive,
+    /// A store of MLflow: the folder `mlruns` of any version, or its database `mlflow.db`
+    #[cfg(unix)]
+    Mlflow,
 }
 
 /// Takes in what the format says.
@@ -38,5 +46,7 @@ pub fn import(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
     match arguments.format {
         Format::Hf => hf::import(context, arguments),
         Format::Archive => archive::import(context, arguments),
+        #[cfg(unix)]
+        Format::Mlflow => mlflow::import(context, arguments),
     }
 }
