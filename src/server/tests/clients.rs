@@ -6,8 +6,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{Bench, options};
-use crate::store::{Index, RunQuery, RunState};
-use crate::types::Timestamp;
+use crate::store::{Index, Lineage, Logged, RunQuery, RunState, Store};
+use crate::types::{RunId, Timestamp};
 
 fn asked(text: &str) -> RunQuery {
     RunQuery::parse(text, Timestamp::from_unix_millis(0)).unwrap()
@@ -192,4 +192,26 @@ fn runs_that_ablate_trained_are_shown() {
     assert_eq!(refused.fault(), (400, "INVALID_PARAMETER_VALUE".into()));
     bench.post("runs/set-tag", &json!({ "run_id": dir.id(), "key": "seen", "value": "yes" }));
     assert!(dir.labels().unwrap().tags.contains("seen=yes"));
+}
+
+/// What another run starts from stays, whichever way it is asked for.
+#[test]
+fn what_others_start_from_is_not_put_into_the_trash() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("runs")).unwrap();
+    let at = Timestamp::from_unix_millis(1);
+    let make = |starts_from: Option<&RunId>| {
+        let lineage = Lineage { starts_from: starts_from.cloned(), ..Lineage::default() };
+        let run = store.create_logged(&Logged::default(), &json!({}), &lineage, at).unwrap();
+        run.dir().id().clone()
+    };
+    let first = make(None);
+    let heir = make(Some(&first));
+    let bench = Bench::on(folder, &options());
+    let refused = bench.call("runs/delete", &json!({ "run_id": first }));
+    assert_eq!(refused.fault(), (400, "INVALID_PARAMETER_VALUE".into()));
+    let change = json!({ "runs": [first], "trash": true }).to_string();
+    assert!(bench.ask(&Method::POST, "/api/v1/labels", change).status.is_client_error());
+    assert!(!bench.store().run(&first).unwrap().labels().unwrap().is_trashed());
+    bench.post("runs/delete", &json!({ "run_id": heir }));
 }
