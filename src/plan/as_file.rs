@@ -30,7 +30,9 @@ pub fn experiment_file(spec: &RunSpec, name: &str, starts_from: Option<&str>) ->
         let path = match stage {
             Some((in_file, in_spec)) => key.name.replacen(in_file, in_spec, 1),
             None if of_stage.iter().any(|(_, in_spec)| key.name.starts_with(in_spec)) => {
-                match keys::SHARED_BY_STAGES.iter().any(|shared| key.name == format!("train.{shared}")) {
+                // A run's seed is its pretraining's, and what both stages run with is said once.
+                let mut shared = keys::SHARED_BY_STAGES.iter().chain([&"seed"]);
+                match shared.any(|shared| key.name == format!("train.{shared}")) {
                     true => key.name.to_owned(),
                     false => continue,
                 }

@@ -290,6 +290,19 @@ proptest! {
     }
 }
 
+#[test]
+fn a_fine_tuned_run_as_a_file_has_its_own_settings_and_the_seed() {
+    let text =
+        file("train.steps = 4\ntrain.seed = 7\n[finetune]\ntask = \"classify\"\ndata = \"x.tsv\"\ntrain.steps = 3\n");
+    let plan = planned(&text, &[]);
+    let tuned = plan.runs().into_iter().find(|run| matches!(run.spec.stage, StageSpec::Finetune(_))).unwrap();
+    let text = experiment_file(&tuned.spec, "again", Some("7h2kq9xw")).unwrap().unwrap();
+    for said in ["seed = 7", "run = \"7h2kq9xw\"", "[finetune.train]\nsteps = 3", "data = \"x.tsv\""] {
+        assert!(text.contains(said), "{said}\n{text}");
+    }
+    assert!(!text.contains("[model]") && !text.contains("corpus"), "{text}");
+}
+
 /// Whatever file plans a run, the file that is made of the run's specification plans it again.
 #[test]
 fn a_specification_as_a_file_plans_the_same_run() {

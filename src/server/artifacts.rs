@@ -20,8 +20,8 @@ use super::wire::shown;
 const MOST_PARTS: usize = 64;
 const LONGEST_PART: usize = 255;
 
-/// How the names of files begin that are being written.
-const HIDDEN: &str = ".tmp-";
+/// How the names of files begin that are being written: who collects and copies runs passes them over.
+const HIDDEN: &str = ".tmp";
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 

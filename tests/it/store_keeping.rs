@@ -92,10 +92,14 @@ fn runs_are_tagged_named_grouped_and_noted() {
     workbench.stdout("tag tag=draft seed=1 --remove draft");
     assert_eq!(rows(&list(&workbench, &["tag:keep"])), 2);
     assert_eq!(rows(&list(&workbench, &["tag:draft"])), 1);
-    assert_eq!(workbench.run("rename latest").code, Some(0));
     let output = finish(workbench.command(&["rename", "latest", "the best"]).spawn().unwrap());
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     workbench.stdout("note latest seen in the meeting");
+    // Who only asks changes nothing.
+    assert_eq!(workbench.stdout("note latest"), "seen in the meeting\n");
+    assert_eq!(workbench.stdout("rename latest"), "the best\n");
+    let shown = workbench.stdout("show latest");
+    assert!(shown.contains("name the best") && shown.contains("note seen in the meeting"), "{shown}");
     assert_eq!(rows(&list(&workbench, &["name = \"the best\" and note like \"%meeting\""])), 1);
     workbench.stdout("group lr=0.002 --join second");
     assert_eq!(rows(&list(&workbench, &["second"])), 2);

@@ -46,6 +46,13 @@ pub fn archive(context: &Context, arguments: &Arguments) -> Result<(), CliError>
         return Err(CliError::request(format!("`{shown}` is there already; name another file")));
     }
     let store = context.existing_store()?;
+    // A single word that means runs is what somebody types who forgot the file.
+    if let (true, Some(word), None) = (arguments.query.is_empty(), arguments.file.to_str(), arguments.file.extension())
+        && context.found(&store, &[word.to_owned()], Trash::Without).is_ok()
+    {
+        let text = format!("`{word}` means runs, and no file is named: `ablate archive {word} {word}.html`");
+        return Err(CliError::request(text));
+    }
     let (index, rows) = context.found(&store, &arguments.query, Trash::Without)?;
     let runs: Vec<RunId> = rows.iter().map(|row| row.id.clone()).collect();
     let reports = if arguments.no_reports { Vec::new() } else { reports(context, &rows) };

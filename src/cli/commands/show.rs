@@ -57,8 +57,8 @@ fn as_file(context: &Context, run: &StoredRun) -> Result<(), CliError> {
             context.printer.status(Style::Good, "Plans", format!("specification {}", spec.hash()));
         }
         Ok(_) => {
-            let text = "with this program and the data that are here, the file plans another specification: the data were changed, or \
-                        the numerics of the program";
+            let text =
+                "what this file plans here is another specification than the run's: something else would be trained";
             context.printer.status(Style::Caution, "Warning", text);
         }
         Err(error) => {
@@ -89,6 +89,9 @@ fn print(context: &Context, Overview { run, series }: &Overview) {
     let (started, ended) = (at(run.history.started_at()), at(run.history.ended_at()));
     printer.prose(&format!("started {started}, ended {ended}"));
     printer.data(format!("folder {}", run.dir.path().display()));
+    for (what, said) in said_of(run) {
+        printer.lines(&visible(&format!("{what} {said}")));
+    }
 
     let columns = [
         ("metric", Align::Left),
@@ -110,7 +113,9 @@ fn print(context: &Context, Overview { run, series }: &Overview) {
         }
     };
     let facts = run.history.facts.iter().map(|(name, value)| vec![name.clone(), told(name, value)]);
-    section("Facts", &table(&[("fact", Align::Left), ("value", Align::Left)], facts));
+    if !run.history.facts.is_empty() {
+        section("Facts", &table(&[("fact", Align::Left), ("value", Align::Left)], facts));
+    }
     let torn = torn(run.history.torn_bytes);
     section("Warnings", &run.history.warnings.iter().chain(&torn).cloned().collect::<Vec<_>>().join("\n"));
     match &run.subject {
@@ -121,6 +126,20 @@ fn print(context: &Context, Overview { run, series }: &Overview) {
         }
     }
     section("Provenance", &serde_json::to_string_pretty(&run.provenance).unwrap_or_default());
+}
+
+/// What people say of a run, and what it stands on.
+fn said_of(run: &StoredRun) -> Vec<(&'static str, String)> {
+    let labels = &run.labels;
+    let mut said = Vec::new();
+    said.extend(labels.is_trashed().then(|| ("trash", "in the trash: `ablate restore` brings it back".to_owned())));
+    said.extend(labels.name.clone().map(|name| ("name", name)));
+    let tags = labels.tags.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    said.extend(Some(tags).filter(|tags| !tags.is_empty()).map(|tags| ("tags", tags)));
+    said.extend(labels.note.clone().map(|note| ("note", note)));
+    said.extend(labels.groups.iter().map(|group| ("counted to", group.name.clone())));
+    said.extend(run.lineage.edges().map(|(role, other)| (role.name(), other.to_string())));
+    said
 }
 
 /// What is to be said of a log whose last record is not whole.

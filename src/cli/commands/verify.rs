@@ -19,6 +19,9 @@ pub struct Arguments {
     pub json: Json,
 }
 
+/// Faults that are printed: of a file that was cut, every file in it has one.
+const MOST: usize = 20;
+
 /// Reads every byte of an archive and names what is changed, missing or added; fails when anything is.
 pub fn verify(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     if !arguments.file.exists() {
@@ -28,7 +31,11 @@ pub fn verify(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
     if arguments.json.wanted {
         context.printer.json(&verified);
     } else {
-        verified.faults.iter().for_each(|fault| context.printer.lines(&crate::cli::error::visible(&fault.to_string())));
+        let shown = verified.faults.iter().take(MOST);
+        shown.for_each(|fault| context.printer.lines(&crate::cli::error::visible(&fault.to_string())));
+        if verified.faults.len() > MOST {
+            context.printer.data(format!("and {} more; --json has all", verified.faults.len() - MOST));
+        }
         if let (Some(root), true) = (verified.root, verified.whole) {
             context.printer.data(format!("root {root}"));
         }

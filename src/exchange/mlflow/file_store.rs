@@ -382,6 +382,10 @@ fn experiment(
         findings.not_taken(at, what);
         return Ok(None);
     }
+    if ["metrics", "params"].iter().any(|of_run| folder.below([*of_run]).is_some()) {
+        findings.not_taken(at, "a run beside experiments: name the folder that its experiment lies in");
+        return Ok(None);
+    }
     let name = if id == "0" { "Default".to_owned() } else { format!("experiment {id}") };
     let meta = meta_of(folder, at, findings, &[("experiment_id", &id), ("name", &name)]);
     let tags = tags(folder.below(["tags"]), &format!("{at}/tags"), findings)?;

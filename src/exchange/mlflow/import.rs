@@ -467,6 +467,9 @@ fn copy(
         let place = format!("{at}/{}", name.display());
         match kind {
             _ if name.to_str().is_none() => findings.not_taken(place, "its name is not UTF-8"),
+            _ if name.to_string_lossy().starts_with(".tmp") => {
+                findings.not_taken(place, "such names are of files that are not in their place yet");
+            }
             Kind::Other(what) => findings.not_taken(place, format!("{what}, which is not followed")),
             Kind::Folder if depth >= DEEPEST => findings.not_taken(place, format!("more than {DEEPEST} folders deep")),
             Kind::Folder => match from.folder(&name) {

@@ -91,7 +91,7 @@ pub fn write(
         Spelling::Parquet => Box::new(parquet::Parquet::begin(&columns, out)?),
     };
     let mut count = 0;
-    rows::each(store, runs, shape, &columns, &mut |row| {
+    rows::each(store, runs, shape, &mut |row| {
         count += 1;
         Ok(writer.row(row)?)
     })?;
@@ -203,6 +203,30 @@ mod tests {
         assert_eq!(told, expected);
         assert_eq!(rows[3].get_timestamp_millis(5).unwrap(), at(7).unix_millis());
         assert!(rows[1].get_timestamp_millis(5).is_err(), "it has none");
+    }
+
+    /// Whatever metrics are called, every column has a name of its own, and says what its own metric was.
+    #[test]
+    fn metrics_that_are_called_as_columns_are_told_apart() {
+        let (_folder, store) = new_store();
+        let mut run = store.create_logged(&Logged::default(), &json!({}), &Lineage::default(), at(1)).unwrap();
+        run.points(vec![point("step", 1, 0.5), point("m", 1, 2.0), point("m.min", 1, 1.0), point("run", 1, 3.0)])
+            .unwrap();
+        run.state(RunState::Finished, None, at(2)).unwrap();
+        let id = run.dir().id().to_string();
+        drop(run);
+        let mut index = Index::open(&store).unwrap();
+        let rows = index.query(&asked("limit=9")).unwrap();
+        let facts = index.facts(rows).unwrap();
+        let row = |shape| {
+            let mut out = Vec::new();
+            write(&store, &facts, shape, Spelling::JsonLines, &mut out).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&out).unwrap()
+        };
+        let wide = json!({ "run": id, "step": 1, "m": 2.0, "m.min": 1.0, "metric.run": 3.0, "metric.step": 0.5 });
+        assert_eq!(row(Shape::Wide), wide);
+        let runs = row(Shape::Runs);
+        assert_eq!((&runs["m"], &runs["m.min"], &runs["metric.m.min"]), (&json!(2.0), &json!(2.0), &json!(1.0)));
     }
 
     #[test]

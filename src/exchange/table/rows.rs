@@ -47,10 +47,10 @@ pub(super) fn columns(runs: &[Facts], shape: Shape) -> Vec<Column> {
             let mut columns: Vec<Column> = fixed(&OF_RUN);
             columns.extend(settings(runs).map(|(key, kind)| Column::new(named(key, &metrics), kind)));
             for metric in metrics {
-                columns.push(Column::new(metric, Kind::Number));
-                columns.extend(["min", "max"].map(|what| Column::new(format!("{metric}.{what}"), Kind::Number)));
+                let of = [metric.to_owned(), format!("{metric}.min"), format!("{metric}.max")];
+                columns.extend(of.map(|name| Column::new(name, Kind::Number)));
             }
-            columns
+            told_apart(columns)
         }
         Shape::Long => fixed(&[
             ("run", Kind::Text),
@@ -64,9 +64,21 @@ pub(super) fn columns(runs: &[Facts], shape: Shape) -> Vec<Column> {
             let mut columns: Vec<Column> =
                 fixed(&[("run", Kind::Text), ("experiment", Kind::Text), ("step", Kind::Count)]);
             columns.extend(metrics.into_iter().map(|metric| Column::new(metric, Kind::Number)));
-            columns
+            told_apart(columns)
         }
     }
+}
+
+/// Columns of which each has a name of its own: a metric that is called as a column before it is `metric.NAME`.
+fn told_apart(columns: Vec<Column>) -> Vec<Column> {
+    let mut taken = BTreeSet::new();
+    let apart = |Column { mut name, kind }: Column| {
+        while !taken.insert(name.clone()) {
+            name = format!("metric.{name}");
+        }
+        Column { name, kind }
+    };
+    columns.into_iter().map(apart).collect()
 }
 
 /// Hands each row of the table on.
@@ -74,7 +86,6 @@ pub(super) fn each(
     store: &Store,
     runs: &[Facts],
     shape: Shape,
-    columns: &[Column],
     take: &mut dyn FnMut(&[Value]) -> Result<(), TableError>,
 ) -> Result<(), TableError> {
     if shape == Shape::Runs {
@@ -82,11 +93,12 @@ pub(super) fn each(
         let metrics = metrics(runs);
         return runs.iter().try_for_each(|run| take(&of_run(run, &settings, &metrics)));
     }
+    let metrics = metrics(runs);
     for run in runs {
         let head = [Value::Text(run.row.id.to_string()), maybe(run.row.experiment())];
         let (_, _, series) = store.run(&run.row.id)?.read_overview()?;
         match shape {
-            Shape::Wide => wide(&head, &series, &columns[3..], take)?,
+            Shape::Wide => wide(&head, &series, &metrics, take)?,
             _ => long(&head, &series, take)?,
         }
     }
@@ -116,10 +128,14 @@ fn settings(runs: &[Facts]) -> impl Iterator<Item = (&str, Kind)> {
     all.into_iter()
 }
 
-/// What is a number, and would be written as it is: a seed of 20 digits is a text.
+/// What is a number, and means nothing else: `0012` and a seed of 20 digits are texts.
 fn number(value: &str) -> Option<f64> {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let is_plain =
+        !(digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit()) && value != "-0";
     let is_exact = value.bytes().filter(u8::is_ascii_digit).count() <= 15;
-    value.parse::<f64>().ok().filter(|number| number.is_finite() && is_exact)
+    let is_spelled = digits.starts_with(|c: char| c.is_ascii_digit());
+    value.parse::<f64>().ok().filter(|number| number.is_finite() && is_exact && is_plain && is_spelled)
 }
 
 /// A setting's column; a guest may call one as a column is called, and then it is named as a query names it.
@@ -211,10 +227,10 @@ fn long(
 fn wide(
     head: &[Value; 2],
     series: &SeriesBook,
-    metrics: &[Column],
+    metrics: &BTreeSet<&str>,
     take: &mut dyn FnMut(&[Value]) -> Result<(), TableError>,
 ) -> Result<(), TableError> {
-    let mut all = metrics.iter().map(|metric| series.points(&metric.name).peekable()).collect::<Vec<_>>();
+    let mut all = metrics.iter().map(|metric| series.points(metric).peekable()).collect::<Vec<_>>();
     loop {
         let mut next: Option<i64> = None;
         for points in &mut all {

@@ -89,7 +89,9 @@ impl Inspection {
         let run = match store.load(id) {
             Ok(run) => run,
             Err(error) => {
-                let remedy = if error.is_damage() { Remedy::SetRunAside } else { Remedy::Nothing };
+                let is_gone =
+                    matches!(&error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+                let remedy = if error.is_damage() || is_gone { Remedy::SetRunAside } else { Remedy::Nothing };
                 return self.find(Some(id), &folder, error.to_string(), remedy);
             }
         };

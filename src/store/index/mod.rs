@@ -220,10 +220,17 @@ impl Index {
     fn resolve(&self, query: &RunQuery) -> Result<Selection, StoreError> {
         let known = self.known(query)?;
         let tree = query.tree().try_graft(&mut |condition| known.resolve(condition));
-        let field = |(name, is_reversed): &(Name, bool)| Ok((known.field(name)?, *is_reversed));
-        let order = query.order().iter().map(field).collect::<Result<Vec<_>, _>>();
-        let (tree, order) = tree.and_then(|tree| Ok((tree, order?))).map_err(|mistake| query.wrong(mistake))?;
+        let tree = tree.map_err(|mistake| query.wrong(mistake))?;
+        let field = |(name, is_reversed): &(Name, bool)| Ok((self.field_of(&known, &name.text, name)?, *is_reversed));
+        let order = query.order().iter().map(field).collect::<Result<Vec<_>, StoreError>>()?;
         Ok(Selection { tree, trash: query.trash, order, limit: query.limit })
+    }
+
+    /// The field of a name that stands by itself, outside of a query.
+    fn field_of(&self, known: &Known, text: &str, name: &Name) -> Result<Field, StoreError> {
+        let asked = Name { span: 0..text.len(), ..name.clone() };
+        let wrong = |mistake| StoreError::Query { text: text.to_owned(), mistake: Box::new(mistake) };
+        known.field(&asked).map_err(wrong)
     }
 
     /// What can be named, where the query names anything that is not every store's.
@@ -389,11 +396,7 @@ impl Index {
     /// [`StoreError::Query`] when no run has what is named.
     pub fn columns(&self, names: &[String], runs: &[Facts]) -> Result<Vec<Vec<Option<Cell>>>, StoreError> {
         let known = rows::known(&self.connection, std::iter::empty()).map_err(|source| self.failed(source))?;
-        let field = |name: &String| {
-            let asked = Name { span: 0..name.len(), ..name_of(name) };
-            let wrong = |mistake| StoreError::Query { text: name.clone(), mistake: Box::new(mistake) };
-            known.field(&asked).map_err(wrong)
-        };
+        let field = |name: &String| self.field_of(&known, name, &name_of(name));
         let fields = names.iter().map(field).collect::<Result<Vec<_>, _>>()?;
         runs.iter().map(|facts| fields.iter().map(|field| self.cell(field, facts)).collect()).collect()
     }

@@ -15,7 +15,9 @@ pub fn prefixed(text: &str) -> (&str, Option<Kind>) {
     for (prefix, kind) in [
         ("setting.", Kind::Setting),
         ("param.", Kind::Setting),
+        ("params.", Kind::Setting),
         ("metric.", Kind::Metric),
+        ("metrics.", Kind::Metric),
         ("provenance.", Kind::Provenance),
     ] {
         if let Some(rest) = text.strip_prefix(prefix) {
@@ -25,13 +27,15 @@ pub fn prefixed(text: &str) -> (&str, Option<Kind>) {
     (text, None)
 }
 
-/// The keys that a name means: itself, or those that end in it; `schedule` means `schedule.kind`, as tables have it.
+/// The keys that a name means: itself, or those that end in it; and both where it has no dot, so that a guest's `lr` takes
+/// nothing from `optimizer.lr`; `schedule` means `schedule.kind`, as tables have it.
 pub fn named(known: &BTreeMap<String, Values>, text: &str) -> Vec<String> {
-    if known.contains_key(text) {
-        return vec![text.to_owned()];
-    }
     let ends = |key: &str| key.strip_suffix(text).is_some_and(|rest| rest.ends_with('.'));
-    let found = shallowest(known.keys().filter(|key| ends(key)));
+    let own = known.contains_key(text).then(|| text.to_owned());
+    if let Some(own) = own.clone().filter(|own| own.contains('.')) {
+        return vec![own];
+    }
+    let found: Vec<String> = own.into_iter().chain(shallowest(known.keys().filter(|key| ends(key)))).collect();
     if !found.is_empty() {
         return found;
     }

@@ -173,6 +173,14 @@ impl Known {
     /// When a name is no run's, or a value does not fit it.
     pub fn resolve(&self, condition: &Condition) -> Result<Tree<Check>, Mistake> {
         let Condition { name, test, is_negated } = condition;
+        // As tracking clients have it.
+        let tag = match name.text.strip_prefix("tags.") {
+            Some(key) if name.kind.is_none() && !self.settings.contains_key(&name.text) => {
+                Some(Name { text: key.to_owned(), kind: Some(Kind::Tag), ..name.clone() })
+            }
+            _ => None,
+        };
+        let name = tag.as_ref().unwrap_or(name);
         match test {
             Test::Word => return self.word(name),
             Test::DescendsFrom(run) => return Ok(Tree::Leaf(Check::DescendsFrom(self.run(run)?))),
@@ -578,7 +586,16 @@ mod tests {
         assert_eq!(field("mask_ratio"), setting(&["objective.mask_ratio"]));
         assert_eq!(field("optimizer.lr"), setting(&["optimizer.lr"]));
         assert_eq!(field("lr"), setting(&["finetune.optimizer.lr", "optimizer.lr"]));
+        assert_eq!(field("params.lr"), field("lr"));
         assert_eq!(field("seed"), setting(&["train.seed"]));
+        // What a guest calls `lr` takes nothing from the runs that have `optimizer.lr`.
+        let mut with_guests = known();
+        with_guests.settings.insert("lr".to_owned(), Values { has_numbers: true, word: None });
+        let name = Name { text: "lr".to_owned(), kind: None, at: None, span: 0..0 };
+        let both = setting(&["lr", "finetune.optimizer.lr", "optimizer.lr"]);
+        assert_eq!(with_guests.field(&name).unwrap(), both);
+        let tag = Tree::Leaf(Check::Is(Field::Attribute(Attribute::Tag), "team=a b".to_owned()));
+        assert_eq!(resolved("tags.team = \"a b\"").unwrap(), tag);
         assert_eq!(field("schedule"), setting(&["schedule.kind"]));
         assert_eq!(field("mlm_loss.min"), Field::Metric("valid/mlm_loss".to_owned(), Aggregate::Min));
         assert_eq!(field("valid/loss"), Field::Metric("valid/loss".to_owned(), Aggregate::Last));

@@ -137,7 +137,10 @@ impl ChunkFile {
         file.seek(SeekFrom::Start(chunk.offset))?;
         file.read_exact(&mut bytes)?;
         if crc32fast::hash(&bytes) != chunk.checksum {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the checksum does not match"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the checksum does not match; ask again, and they are read from the log",
+            ));
         }
         let column = |number: usize| bytes[number * chunk.points() * 8..][..chunk.points() * 8].as_chunks::<8>().0;
         let columns = column(0).iter().zip(column(1)).zip(column(2));

@@ -86,12 +86,13 @@ impl Digest {
         if let Some(digest) = place.load(run).filter(|digest| digest.head.stamp() == stamp) {
             return Ok(digest);
         }
-        match place.claim() {
-            Ok(claim) => place.renewed(run, &claim),
-            Err(_) => {
+        match place.claim().and_then(|claim| place.renewed(run, &claim)) {
+            // What is wrong with the log is so wherever its digest is.
+            Err(StoreError::Io { .. } | StoreError::Held { .. } | StoreError::LocksDoNothing { .. }) => {
                 let file = tempfile::tempfile().map_err(io_error("make a file for the points of", run.path()))?;
                 Self::read(run, Growing::new(ChunkFile::new(file, 0), run.path().to_owned()), None)
             }
+            result => result,
         }
     }
 
@@ -126,6 +127,13 @@ impl Digest {
         kinds.flat_map(|(_, series)| series).map(|(name, chunks)| (name, chunks.as_slice())).collect()
     }
 
+    /// The table of a metric: of several kinds that of the last.
+    fn chunks_of(&self, metric: &str) -> Option<&[Chunk]> {
+        let metric = metric.parse::<MetricName>().ok()?;
+        let kinds = self.series.iter().rev().filter(|(kind, _)| **kind != Kind::Chain);
+        kinds.into_iter().find_map(|(_, series)| series.get(&metric)).map(Vec::as_slice)
+    }
+
     /// What there is of each metric in short.
     pub fn summaries(&self) -> BTreeMap<&MetricName, Stretch> {
         let whole = |chunks: &[Chunk]| chunks.iter().map(Chunk::fold).reduce(|all, next| all.and(&next));
@@ -140,8 +148,7 @@ impl Digest {
         to: Option<i64>,
         most: usize,
     ) -> Result<Option<Series>, StoreError> {
-        let metrics = self.metrics();
-        let Some((_, chunks)) = metrics.iter().find(|(name, _)| name.as_str() == metric) else { return Ok(None) };
+        let Some(chunks) = self.chunks_of(metric) else { return Ok(None) };
         let (from, to) = (from.unwrap_or(i64::MIN), to.unwrap_or(i64::MAX));
         let mut parts = Vec::new();
         for chunk in chunks.iter().filter(|chunk| chunk.last_step() >= from && chunk.first_step() <= to) {
@@ -182,8 +189,7 @@ impl Digest {
 
     /// Every point of a metric, a chunk at a time.
     pub fn all_points<'d>(&'d self, metric: &str) -> Box<dyn Iterator<Item = Result<Measured, StoreError>> + 'd> {
-        let metrics = self.metrics();
-        let chunks = metrics.iter().find(|(name, _)| name.as_str() == metric).map_or(&[][..], |(_, chunks)| *chunks);
+        let chunks = self.chunks_of(metric).unwrap_or_default();
         Box::new(chunks.iter().flat_map(|chunk| match self.points_of(chunk) {
             Ok(points) => points.into_iter().map(Ok).collect(),
             Err(error) => {
@@ -653,6 +659,10 @@ mod tests {
         let run = create(&store, &spec(1, 0.15), &serde_json::json!({}), at(0)).unwrap();
         log(&run).append(&Event::Points { points: vec![point("g", 3, 0.5)] }).unwrap();
         fs::write(store.root().join("cache"), "in the way").unwrap();
+        same(&run, Digest::of(&run).unwrap(), 5, None, None);
+        // There is a place, but not for this one.
+        fs::remove_file(store.root().join("cache")).unwrap();
+        fs::create_dir_all(store.root().join(format!("cache/digests/{}.digest/x", run.id()))).unwrap();
         same(&run, Digest::of(&run).unwrap(), 5, None, None);
     }
 }

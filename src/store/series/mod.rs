@@ -106,8 +106,8 @@ impl SeriesBook {
     ) -> Result<Option<Series>, StoreError> {
         match &self.0 {
             Source::Whole(series) => {
-                let found = series.iter().find(|(name, _)| name.as_str() == metric);
-                Ok(found.map(|(_, points)| zoomed(points, from, to, most)))
+                let found = metric.parse::<MetricName>().ok().and_then(|metric| series.get(&metric));
+                Ok(found.map(|points| zoomed(points, from, to, most)))
             }
             Source::Digest(digest) => match digest.zoomed(metric, from, to, most) {
                 // Points that are not what was written: they are in the log.
@@ -121,8 +121,8 @@ impl SeriesBook {
     pub fn points<'b>(&'b self, metric: &str) -> Box<dyn Iterator<Item = Result<Measured, StoreError>> + 'b> {
         match &self.0 {
             Source::Whole(series) => {
-                let found = series.iter().find(|(name, _)| name.as_str() == metric);
-                Box::new(found.into_iter().flat_map(|(_, points)| points).map(|point| Ok(*point)))
+                let found = metric.parse::<MetricName>().ok().and_then(|metric| series.get(&metric));
+                Box::new(found.into_iter().flatten().map(|point| Ok(*point)))
             }
             Source::Digest(digest) => digest.all_points(metric),
         }
