@@ -84,7 +84,7 @@ def many_runs(args, folder):
     timed(args, f"cold index of {args.runs} runs", "--runs", store, "list", "limit=1", rounds=1)
     timed(args, "list, all folders looked at", "--runs", store, "reindex", rounds=1)
     timed(args, "after it, the first question", "--runs", store, "list", "limit=1", rounds=1)
-    for query in ["state = finished and m3.min < 3.5 limit=20", "p5 = 3 and m3.min < 3.01 limit=20", "m3 < 3.2 or p2 = 1 limit=20"]:
+    for query in ["state = finished and m3.min < 3.5 limit=20", "p5 = 3 and m3.min < 3.01 limit=20", "(m3 < 3.2 or p2 = 1) limit=20"]:
         timed(args, f"list '{query}'", "--runs", store, "list", query)
     timed(args, "list 'p5 = 3 limit=20' --sort m3", "--runs", store, "list", "p5 = 3 limit=20", "--sort", "m3")
     timed(args, "show latest", "--runs", store, "show", "latest")
