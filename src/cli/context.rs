@@ -16,7 +16,7 @@ use crate::report::format;
 use crate::runner::data_sources::{DataSources, SearchPath};
 use crate::runner::trained::{self, Trained, TrainedError, Which};
 use crate::runner::{corpora, examples};
-use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoredRun, Trash};
+use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoreError, StoredRun, Trash};
 use crate::types::ContentHash;
 
 /// The surroundings of a command.
@@ -48,7 +48,12 @@ impl Context {
 
     /// The store, made when it is not there.
     pub fn store(&self) -> Result<Store, CliError> {
-        let store = Store::open(&self.runs)?;
+        Ok(self.store_at(&self.runs)?)
+    }
+
+    /// Another store, made when it is not there.
+    pub fn store_at(&self, root: &Path) -> Result<Store, StoreError> {
+        let store = Store::open(root)?;
         Ok(match cache_folder() {
             Some(cache) => store.with_cache(&cache),
             None => store,
@@ -147,7 +152,7 @@ impl Context {
         let experiment_dir =
             std::path::absolute(&arguments.file).ok().and_then(|path| path.parent().map(Path::to_owned));
         let search = SearchPath { experiment_dir, data_root: self.data_root.clone() };
-        let plan = plan::plan_with(&experiment, &mut Surroundings { runs: &self.runs, search: &search })?;
+        let plan = plan::plan_with(&experiment, &mut Surroundings { context: self, search: &search })?;
         Ok(Loaded { experiment, plan, search })
     }
 
@@ -156,7 +161,7 @@ impl Context {
         let nobody = &mut |base: &str, _: &str| Err(format!("`{base}` is not looked for"));
         let experiment = plan::read(text, "the file", &[], nobody)?;
         let search = SearchPath { experiment_dir: std::env::current_dir().ok(), data_root: self.data_root.clone() };
-        plan::plan_with(&experiment, &mut Surroundings { runs: &self.runs, search: &search })
+        plan::plan_with(&experiment, &mut Surroundings { context: self, search: &search })
     }
 
     /// What stored runs are made of; the store is made when it is not there.
@@ -217,7 +222,7 @@ fn plain_name(name: &str) -> String {
 
 /// Data beside the experiment file or under the data root, and the runs of the store.
 struct Surroundings<'a> {
-    runs: &'a Path,
+    context: &'a Context,
     search: &'a SearchPath,
 }
 
@@ -231,7 +236,7 @@ impl LookUp for Surroundings<'_> {
     }
 
     fn run(&mut self, name: &str) -> Result<RunSpec, String> {
-        let store = Store::open(self.runs).map_err(|error| error.to_string())?;
+        let store = self.context.store_at(&self.context.runs).map_err(|error| error.to_string())?;
         let run = find_run(&store, name, clock::now()).map_err(|error| error.to_string())?;
         let spec = run.planned().map_err(|error| error.to_string())?;
         match run.state {

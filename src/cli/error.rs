@@ -195,5 +195,6 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_shown() {
         assert_eq!(visible("run `\u{1b}[31mx\u{7}`\n\t한 é"), "run `\\u{1b}[31mx\\u{7}`\n\t한 é");
+        assert_eq!(visible("a\u{202e}b\u{2066}c\u{200f}"), "a\\u{202e}b\\u{2066}c\\u{200f}");
     }
 }

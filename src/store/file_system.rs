@@ -1,11 +1,6 @@
-//! What the file system of a store can be relied on for: whether locks hold, and whether others may reach it over a network.
-//!
-//! Runs are held by locks (`flock`). A file system that lets two hold one lock (an NFS mount with `nolock`, some of FUSE) is found
-//! out by holding a lock twice, each time one is taken. SQLite's own locks are not to be trusted over a network, so there the index
-//! lies on the machine of whoever asks.
+//! Whether a store is reached over a network. SQLite's locks are not to be trusted there, so the index lies on the machine of whoever
+//! asks.
 
-use std::fs::{self, File};
-use std::io;
 use std::path::Path;
 
 /// File systems over a network, by the number that Linux has for them (statfs(2)).
@@ -40,28 +35,9 @@ pub(super) fn network(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Whether a lock that this process holds on the file at `path` keeps others out: by trying to hold it once more.
-pub(super) fn lock_holds(path: &Path) -> io::Result<bool> {
-    match File::open(path)?.try_lock() {
-        Err(fs::TryLockError::WouldBlock) => Ok(true),
-        Ok(()) => Ok(false),
-        Err(fs::TryLockError::Error(error)) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_lock_is_tried_against_itself() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lease");
-        let file = File::create(&path).unwrap();
-        assert!(!lock_holds(&path).unwrap(), "nobody holds it, as on a file system whose locks do nothing");
-        file.lock().unwrap();
-        assert!(lock_holds(&path).unwrap());
-    }
 
     #[test]
     fn a_local_folder_is_local() {

@@ -11,7 +11,6 @@ use std::thread;
 use std::time::Duration;
 
 use super::error::{StoreError, io_error};
-use super::file_system::lock_holds;
 
 /// The right to write into a run's folder, until dropped.
 #[derive(Debug)]
@@ -77,7 +76,7 @@ fn lock(path: &Path, what: String) -> Result<File, StoreError> {
         }
         match file.try_lock() {
             Ok(()) => {
-                return match lock_holds(path).map_err(io_error("lock", path))? {
+                return match is_locked(path)? {
                     true => Ok(file),
                     false => Err(StoreError::LocksDoNothing { path: path.to_owned() }),
                 };

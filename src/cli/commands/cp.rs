@@ -14,7 +14,7 @@ use crate::clock;
 use crate::exchange::archive::Why;
 use crate::exchange::transfer::{copy, relocate};
 use crate::report::format;
-use crate::store::{RunQuery, Store, Trash};
+use crate::store::{RunQuery, Trash};
 use crate::types::RunId;
 
 /// What `ablate cp` and `ablate mv` take.
@@ -47,7 +47,7 @@ pub fn transfer(context: &Context, arguments: &Arguments, way: Way) -> Result<()
     let (index, rows) = context.found(&from, &arguments.query, Trash::Without)?;
     drop(index);
     let runs: Vec<RunId> = rows.into_iter().map(|row| row.id).collect();
-    let to = Store::open(&arguments.to)?;
+    let to = context.store_at(&arguments.to)?;
     let (verb, mut tell) = match way {
         Way::Copy => ("Copied", context.bytes_told("Copying")),
         Way::Move => ("Moved", context.bytes_told("Copying")),

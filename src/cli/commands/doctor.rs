@@ -173,7 +173,7 @@ struct Looked {
 
 /// How many runs there are, and those of which something cannot be read, from the folders themselves.
 fn look_at_store(context: &Context) -> Result<Looked, StoreError> {
-    let store = Store::open(&context.runs)?;
+    let store = context.store_at(&context.runs)?;
     tempfile::tempfile_in(store.root()).map_err(|source| StoreError::io("write to", store.root(), source))?;
     let mut index = Index::open(&store)?;
     let rows = index.query(&RunQuery::default())?;

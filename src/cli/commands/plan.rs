@@ -15,7 +15,7 @@ use crate::report::planned::{Existing, PlanReport, cost};
 use crate::runner::bench::training_speed;
 use crate::runner::provenance::{Machine, cores};
 use crate::runner::sweep;
-use crate::store::{RunState, Store};
+use crate::store::RunState;
 
 /// What `ablate plan` takes.
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,7 @@ pub fn plan(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     sweep::check_tokenizers(&loaded.plan, &loaded.search, &context.runs.join("cache"), LEARNT_AT_ONCE)?;
     let here = Here { host: Machine::this(cores(), "").host, threads: cores() };
     let mut existing = match context.runs.exists() {
-        true => Existing::read(&Store::open(&context.runs)?, here)?,
+        true => Existing::read(&context.store()?, here)?,
         false => Existing::nothing(here),
     };
     let runs = loaded.plan.runs();

@@ -211,9 +211,9 @@ impl Index {
     /// Reads the index as it is at one moment, whoever writes meanwhile.
     fn at_one_moment<T>(&self, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         let moment = self.connection.unchecked_transaction().map_err(|source| self.failed(source))?;
-        let found = read();
+        let found = read()?;
         moment.commit().map_err(|source| self.failed(source))?;
-        found
+        Ok(found)
     }
 
     /// What the query means in this store.
@@ -600,6 +600,37 @@ mod tests {
         // At rest since the index looked: the folder is right, not the index.
         log.append(&state(RunState::Finished, 6)).unwrap();
         assert_eq!(ids(&mut index, "state=finished").len(), 1);
+    }
+
+    /// An index that is made anew answers all the while, from what it had.
+    #[test]
+    fn what_is_forgotten_is_there_until_it_is_read_again() {
+        let (_folder, store) = new_store();
+        let id = finished_run(&store, "quickstart", 1, 0.15, 0);
+        let mut index = Index::open(&store).unwrap();
+        index.connection.execute("UPDATE runs SET reason = 'made up'", []).unwrap();
+        index.connection.execute("INSERT INTO settings VALUES ('gone0000', 'a', 'b', NULL)", []).unwrap();
+        index.forget().unwrap();
+        assert_eq!(ids(&mut index, "quickstart mask_ratio=0.15"), std::slice::from_ref(&id));
+        index.catch_up().unwrap();
+        assert_eq!((all(&mut index)[0].reason.clone(), index.differences().unwrap()), (None, vec![]));
+        let left: i64 = index
+            .connection
+            .query_row("SELECT count(*) FROM settings WHERE run = 'gone0000'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn a_prefix_tells_a_run_from_all_others() {
+        let (_folder, store) = new_store();
+        let runs: Vec<RunId> = (0..40).map(|seed| finished_run(&store, "quickstart", seed, 0.15, 0)).collect();
+        let index = Index::open(&store).unwrap();
+        for (id, length) in index.prefixes(runs.iter()).unwrap() {
+            let begin_so =
+                |length: usize| runs.iter().filter(|run| run.as_str().starts_with(&id.as_str()[..length])).count();
+            assert!(begin_so(length) == 1 && (length == 1 || begin_so(length - 1) > 1), "{id} {length}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+use crate::store::series::{greatest, least};
 use crate::store::{Group, Labels, Measured, RunState, Stretch};
 use crate::types::{MetricName, RunId, SpecHash, Step, Timestamp};
 
@@ -105,17 +106,8 @@ impl MetricSummary {
 
     /// After one more value, of a later step.
     pub(super) fn extend(known: Option<Self>, step: i64, value: f64, at: Option<Timestamp>) -> Self {
-        let new = Stretch::of(&Measured { step, value, at });
-        let Some(known) = known else { return Self::of(&new) };
-        let point = |step, value, at| Measured { step, value, at };
-        let before = Stretch {
-            first: point(known.last_step, known.first, None),
-            last: point(known.last_step, known.last, known.last_at),
-            min: known.min,
-            max: known.max,
-            points: 1,
-            nans: 0,
-        };
-        Self::of(&before.and(&new))
+        let new = Self::of(&Stretch::of(&Measured { step, value, at }));
+        let Some(known) = known else { return new };
+        Self { first: known.first, min: least(known.min, new.min), max: greatest(known.max, new.max), ..new }
     }
 }

@@ -70,9 +70,14 @@ impl Chunk {
         self.points as usize
     }
 
+    /// Bytes that it has in the file.
+    pub fn bytes(&self) -> u64 {
+        (self.points() * WIDTH) as u64
+    }
+
     /// Bytes of the file up to its end.
     pub fn end(&self) -> u64 {
-        self.offset.saturating_add((self.points() * WIDTH) as u64)
+        self.offset.saturating_add(self.bytes())
     }
 }
 

@@ -83,10 +83,10 @@ impl Digest {
     pub fn of(run: &RunDir) -> Result<Self, StoreError> {
         let stamp = run.log_stamp()?;
         let place = Kept::of(run);
-        if let Some(digest) = place.load(run).filter(|digest| digest.head.stamp() == stamp) {
+        if let Some(digest) = place.load().filter(|digest| digest.head.stamp() == stamp) {
             return Ok(digest);
         }
-        match place.claim().and_then(|claim| place.renewed(run, &claim)) {
+        match place.claim().and_then(|claim| place.renewed(&claim)) {
             // What is wrong with the log is so wherever its digest is.
             Err(StoreError::Io { .. } | StoreError::Held { .. } | StoreError::LocksDoNothing { .. }) => {
                 let file = tempfile::tempfile().map_err(io_error("make a file for the points of", run.path()))?;
@@ -116,6 +116,13 @@ impl Digest {
         Some(ChainLink { step: Step(last.step.cast_unsigned()), digest: ChainDigest(last.value.to_bits()) })
     }
 
+    /// Whether most of the file of the points is chunks that later ones replaced: each time that a log has grown, the last chunk of
+    /// every series is written again.
+    fn is_mostly_waste(&self) -> bool {
+        let used: u64 = self.series.values().flat_map(BTreeMap::values).flatten().map(Chunk::bytes).sum();
+        self.head.points_end > WASTE + 2 * used
+    }
+
     /// Where the reading of the log ended, if it can go on from there.
     pub fn place(&self) -> Option<Place> {
         self.head.place()
@@ -130,8 +137,8 @@ impl Digest {
     /// The table of a metric: of several kinds that of the last.
     fn chunks_of(&self, metric: &str) -> Option<&[Chunk]> {
         let metric = metric.parse::<MetricName>().ok()?;
-        let kinds = self.series.iter().rev().filter(|(kind, _)| **kind != Kind::Chain);
-        kinds.into_iter().find_map(|(_, series)| series.get(&metric)).map(Vec::as_slice)
+        let mut kinds = self.series.iter().rev().filter(|(kind, _)| **kind != Kind::Chain);
+        kinds.find_map(|(_, series)| series.get(&metric)).map(Vec::as_slice)
     }
 
     /// What there is of each metric in short.
@@ -274,6 +281,9 @@ impl Digest {
     }
 }
 
+/// Bytes of replaced chunks that are never too many.
+const WASTE: u64 = if cfg!(test) { 4 << 10 } else { 64 << 20 };
+
 /// The name of the series of the digest chain, which no metric's table is asked for by.
 static CHAIN: std::sync::LazyLock<MetricName> =
     std::sync::LazyLock::new(|| "chain".parse().expect("invariant: it is a name"));
@@ -308,20 +318,25 @@ impl Part<'_> {
 }
 
 /// Where a run's digest is kept.
-struct Kept {
+struct Kept<'r> {
+    run: &'r RunDir,
     folder: PathBuf,
     claims: PathBuf,
-    name: String,
 }
 
-impl Kept {
-    fn of(run: &RunDir) -> Self {
+impl<'r> Kept<'r> {
+    fn of(run: &'r RunDir) -> Self {
         let root = run.path().parent().unwrap_or(Path::new("."));
-        Self { folder: root.join("cache/digests"), claims: root.join(".claims"), name: run.id().to_string() }
+        Self { run, folder: root.join("cache/digests"), claims: root.join(".claims") }
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.join(format!("{}.digest", self.name))
+        self.folder.join(format!("{}.digest", self.run.id()))
+    }
+
+    /// How the names of the files of its points begin.
+    fn points(&self) -> String {
+        format!("{}-", self.run.id())
     }
 
     /// The right to write digests.
@@ -333,7 +348,7 @@ impl Kept {
     }
 
     /// What is kept, if it is whole.
-    fn load(&self, run: &RunDir) -> Option<Digest> {
+    fn load(&self) -> Option<Digest> {
         let bytes = durable::read(&self.path()).ok()?;
         let (content, hash) = bytes.split_at_checked(bytes.len().checked_sub(HASH)?)?;
         if ContentHash::of(content).to_string().as_bytes() != hash {
@@ -351,19 +366,19 @@ impl Kept {
         let file = File::open(&path).ok()?;
         let is_whole = i64::try_from(head.points_end).is_ok() && file.metadata().ok()?.len() >= head.points_end;
         let points = ChunkFile::new(file, head.points_end);
-        (is_whole && run.id().as_str() == self.name).then_some(Digest { head, series, points, path, run: run.clone() })
+        is_whole.then(|| Digest { head, series, points, path, run: self.run.clone() })
     }
 
     /// Reads what is new, or everything, and keeps it.
-    fn renewed(&self, run: &RunDir, _claim: &SpecClaim) -> Result<Digest, StoreError> {
-        let digest = match self.load(run).and_then(|known| self.continued(run, known)) {
+    fn renewed(&self, _claim: &SpecClaim) -> Result<Digest, StoreError> {
+        let digest = match self.load().and_then(|known| self.continued(known)) {
             Some(digest) => digest,
             None => {
-                let (file, path) = durable::fresh_file(&self.folder, &format!("{}-", self.name), ".points")
+                let (file, path) = durable::fresh_file(&self.folder, &self.points(), ".points")
                     .map_err(io_error("create a file in", &self.folder))?;
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 let head = Head { points: name, ..Head::default() };
-                let read = Digest::read(run, Growing::new(ChunkFile::new(file, 0), path.clone()), Some(head));
+                let read = Digest::read(self.run, Growing::new(ChunkFile::new(file, 0), path.clone()), Some(head));
                 read.inspect_err(|_| drop(fs::remove_file(&path)))?
             }
         };
@@ -372,19 +387,19 @@ impl Kept {
     }
 
     /// A digest that is kept with what was added to its log; `None` when more must be read than that.
-    fn continued(&self, run: &RunDir, known: Digest) -> Option<Digest> {
-        let stamp = run.log_stamp().ok()?;
+    fn continued(&self, known: Digest) -> Option<Digest> {
+        let stamp = self.run.log_stamp().ok()?;
         if known.head.stamp() == stamp {
             return Some(known);
         }
-        known.head.place().filter(|_| known.head.log_size < stamp.size)?;
+        known.head.place().filter(|_| known.head.log_size < stamp.size && !known.is_mostly_waste())?;
         let file = File::options().read(true).write(true).open(&known.path).ok()?;
         let mut growing = Growing::new(ChunkFile::new(file, known.head.points_end), known.path);
         let tables = known.series.into_iter().flat_map(|(kind, series)| series.into_iter().map(move |s| (kind, s)));
         growing.series = tables.map(|(kind, (name, chunks))| ((kind, name), Row::of(chunks))).collect();
         let place = known.head.place();
         // A record that was added is linked to those before it; where there is none, the log may be any other.
-        Digest::read(run, growing, Some(known.head)).ok().filter(|digest| digest.place() != place)
+        Digest::read(self.run, growing, Some(known.head)).ok().filter(|digest| digest.place() != place)
     }
 
     fn save(&self, digest: &Digest) -> Result<(), StoreError> {
@@ -402,7 +417,7 @@ impl Kept {
         // Points of digests before it; whoever reads them has them open.
         for entry in fs::read_dir(&self.folder).map_err(failed())?.flatten() {
             let name = entry.file_name();
-            let is_of_run = name.to_str().is_some_and(|name| name.starts_with(&format!("{}-", self.name)));
+            let is_of_run = name.to_str().is_some_and(|name| name.starts_with(&self.points()));
             if is_of_run && name.to_str() != Some(&digest.head.points) {
                 let _ = fs::remove_file(entry.path());
             }
@@ -632,25 +647,42 @@ mod tests {
             fs::write(&path, damaged).unwrap();
             same(&run, Digest::of(&run).unwrap(), 5, None, None);
             assert_eq!((fs::read(&path).unwrap().len(), files()), (whole.len(), 2));
-            let now = Kept::of(&run).load(&run).unwrap().path;
+            let now = Kept::of(&run).load().unwrap().path;
             assert_ne!(points.replace(now.clone()), Some(now), "it was made anew");
         }
         // The points are gone, or others.
         fs::write(points.unwrap(), vec![7; 10]).unwrap();
         same(&run, Digest::of(&run).unwrap(), 5, None, None);
         // Points of the right number that are not those.
-        let path = Kept::of(&run).load(&run).unwrap().path;
+        let path = Kept::of(&run).load().unwrap().path;
         let mut bytes = fs::read(&path).unwrap();
         bytes[30] ^= 1;
         fs::write(&path, bytes).unwrap();
         let book = SeriesBook(Source::Digest(Box::new(Digest::of(&run).unwrap())));
         assert!(book.points("g").any(|point| point.is_err()));
         assert_eq!(book.zoomed("g", Some(0), Some(7), 8).unwrap().unwrap().exact.unwrap().values, [0.5; 8]);
-        assert_ne!(Kept::of(&run).load(&run).unwrap().path, path);
+        assert_ne!(Kept::of(&run).load().unwrap().path, path);
         // Of a log that is another than it was.
         let bytes = fs::read(run.events_path()).unwrap();
         fs::write(run.events_path(), &bytes[..bytes.len() - 9]).unwrap();
         same(&run, Digest::of(&run).unwrap(), 5, None, None);
+    }
+
+    /// A digest of a log that grows point by point, as under a page that looks all the time, does not grow with the looks.
+    #[test]
+    fn what_later_chunks_replaced_is_given_back() {
+        let (_folder, store) = new_store();
+        let run = create(&store, &spec(1, 0.15), &serde_json::json!({}), at(0)).unwrap();
+        let mut log = log(&run);
+        let mut most = 0;
+        for step in 0..300 {
+            log.append(&Event::Points { points: ["a", "b"].map(|name| point(name, step, 0.5)).to_vec() }).unwrap();
+            let digest = Digest::of(&run).unwrap();
+            most = most.max(fs::metadata(&digest.path).unwrap().len());
+        }
+        let used = 300 * 2 * 24;
+        assert!(most <= WASTE + 3 * used, "{most} bytes for {used}");
+        same(&run, Digest::of(&run).unwrap(), 9, None, None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod zoom;
 use std::collections::BTreeMap;
 
 pub use zoom::{Buckets, Points, Series, Stretch, zoomed};
+pub(super) use zoom::{greatest, least};
 
 use self::digest::Digest;
 use super::frame::Place;

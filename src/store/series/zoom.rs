@@ -96,22 +96,25 @@ impl Stretch {
 
     /// Of these and the points after them.
     pub fn and(&self, after: &Self) -> Self {
-        let best = |a: Option<f64>, b: Option<f64>, pick: fn(f64, f64) -> f64| match (a, b) {
-            (Some(a), Some(b)) => Some(pick(a, b)),
-            (a, b) => a.or(b),
-        };
-        // As `total_cmp` has it, and the earlier of two that are equal.
-        let least = |a: f64, b: f64| if b.total_cmp(&a).is_lt() { b } else { a };
-        let most = |a: f64, b: f64| if b.total_cmp(&a).is_gt() { b } else { a };
         Self {
             first: self.first,
             last: after.last,
-            min: best(self.min, after.min, least),
-            max: best(self.max, after.max, most),
+            min: least(self.min, after.min),
+            max: greatest(self.max, after.max),
             points: self.points + after.points,
             nans: self.nans + after.nans,
         }
     }
+}
+
+/// The smaller of two extrema, either of which may be missing: as `total_cmp` has it, so that -0.0 is below 0.0.
+pub fn least(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    a.into_iter().chain(b).min_by(f64::total_cmp)
+}
+
+/// The larger of two extrema.
+pub fn greatest(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    a.into_iter().chain(b).max_by(f64::total_cmp)
 }
 
 /// Buckets that are being filled, first to last.

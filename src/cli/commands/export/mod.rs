@@ -13,6 +13,7 @@ use crate::cli::args::{Checkpoint, Json};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::exchange::table::Spelling;
+use crate::runner::trained::Which;
 
 /// What `ablate export` takes.
 #[derive(Debug, clap::Args)]
@@ -26,9 +27,9 @@ pub struct Arguments {
     /// Where to, which must be new or empty [default: a name made from the format's]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
-    /// Of a table: what a row is
-    #[arg(long, value_enum, default_value_t = Rows::Runs)]
-    pub shape: Rows,
+    /// Of a table: what a row is [default: runs]
+    #[arg(long, value_enum)]
+    pub shape: Option<Rows>,
     #[command(flatten)]
     pub checkpoint: Checkpoint,
     #[command(flatten)]
@@ -64,6 +65,13 @@ pub enum Format {
 
 /// Writes what the format asks for.
 pub fn export(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
+    let is_table = matches!(arguments.format, Format::Csv | Format::Jsonl | Format::Parquet);
+    if arguments.shape.is_some() && !is_table {
+        return Err(CliError::request("--shape says what a row of a table is: of --format csv, jsonl and parquet"));
+    }
+    if arguments.checkpoint.which() == Which::Best && arguments.format != Format::Hf {
+        return Err(CliError::request("--best says which checkpoint is the model: of --format hf"));
+    }
     match arguments.format {
         Format::Hf => hf::export(context, arguments),
         Format::Csv => table::export(context, arguments, Spelling::Csv),

@@ -19,9 +19,9 @@ pub(super) fn export(context: &Context, arguments: &Arguments, spelling: Spellin
     let (index, rows) = context.found(&store, &arguments.query, Trash::Without)?;
     let runs = index.facts(rows)?;
     let shape = match arguments.shape {
-        Rows::Runs => Shape::Runs,
-        Rows::Long => Shape::Long,
-        Rows::Wide => Shape::Wide,
+        None | Some(Rows::Runs) => Shape::Runs,
+        Some(Rows::Long) => Shape::Long,
+        Some(Rows::Wide) => Shape::Wide,
     };
     let Some(path) = &arguments.out else {
         if spelling == Spelling::Parquet {

@@ -43,6 +43,9 @@ pub enum Format {
 
 /// Takes in what the format says.
 pub fn import(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
+    if !arguments.artifacts.is_empty() && matches!(arguments.format, Format::Hf | Format::Archive) {
+        return Err(CliError::request("--artifacts names folders for `import mlflow`"));
+    }
     match arguments.format {
         Format::Hf => hf::import(context, arguments),
         Format::Archive => archive::import(context, arguments),
