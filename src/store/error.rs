@@ -64,11 +64,10 @@ pub enum StoreError {
     Held { what: String, path: PathBuf },
 
     #[error(
-        "a lock on `{}` keeps nobody out: on this file system two programs could write one run; mount it with locks (NFS: without \
-         `nolock`), or name a store on another disk with --runs DIR",
-        path.display()
+        "another process took over {what} while this one was not heard of for {} seconds: nothing more of it is written (`{}`)",
+        super::lease::LOST_SECS, path.display()
     )]
-    LocksDoNothing { path: PathBuf },
+    Displaced { what: String, path: PathBuf },
 
     #[error("cannot read the query `{text}`: {}{}", mistake.message, helped(mistake))]
     Query { text: String, mistake: Box<Mistake> },

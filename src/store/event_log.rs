@@ -22,6 +22,7 @@ use super::error::StoreError;
 use super::event::Event;
 use super::format;
 use super::frame::{Link, Place, Reader, Seal, Writer};
+use super::lease::Fence;
 use crate::types::{ContentHash, RunId, SpecHash, Step};
 
 /// What a log belongs to: its run, and what was written beside it before the first event.
@@ -70,10 +71,12 @@ impl EventLog {
 
     /// Opens the log that `reader` reads, to go on with it: a torn last line is cut off, damage before it is an error.
     ///
-    /// A log of version 1 goes on as one. The header is written again where not even that was whole; `binding` is what it says.
+    /// A log of version 1 goes on as one. The header is written again where not even that was whole; `binding` is what it says. A
+    /// `fence` is asked before each write.
     pub(super) fn recover(
         mut reader: EventReader<BufReader<File>>,
         spec: Option<SpecHash>,
+        fence: Option<Fence>,
         binding: impl FnOnce() -> Result<Binding, StoreError>,
     ) -> Result<Self, StoreError> {
         let mut continuity = spec.map(Continuity::start);
@@ -82,7 +85,7 @@ impl EventLog {
             // A fault was reported by the reader where it is one; where a link vouches for the line, the writer was at fault.
             continuity.iter_mut().for_each(|continuity| drop(continuity.take(&event)));
         }
-        let mut log = Self { lines: Writer::after(&reader.lines)?, continuity, told: None };
+        let mut log = Self { lines: Writer::after(&reader.lines, fence)?, continuity, told: None };
         if log.lines.is_empty() {
             log.lines.header(&to_json(&Line::header(&binding()?)))?;
         }
@@ -317,7 +320,7 @@ cb9ef377 {"state":{"state":"interrupted","reason":"Ctrl-C at step 3","at":"1970-
 
     /// Opens the log at `path` to go on with it.
     fn recover(path: &Path) -> Result<EventLog, StoreError> {
-        EventLog::recover(EventReader::open(path, Place::START)?, None, || Ok(sample_binding()))
+        EventLog::recover(EventReader::open(path, Place::START)?, None, None, || Ok(sample_binding()))
     }
 
     fn read(bytes: &[u8]) -> Result<(Vec<Event>, u64), StoreError> {

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{StoreError, io_error};
-use super::lease::wait_for_lock;
+use super::error::StoreError;
+use super::lease::Lock;
 use super::{Store, format, write_atomic};
 use crate::durable;
 use crate::types::{ContentHash, Timestamp};
@@ -133,9 +133,7 @@ impl Store {
         &self,
         change: impl FnOnce(&mut ExperimentBook) -> Result<T, E>,
     ) -> Result<T, E> {
-        let claims = self.root().join(".claims");
-        std::fs::create_dir_all(&claims).map_err(io_error("create", &claims))?;
-        let _locked = wait_for_lock(&claims.join(FILE), "the list of experiments")?;
+        let _locked = Lock::of_store(self.root(), FILE, "the list of experiments").wait()?;
         let before = self.experiment_book()?;
         let mut book = before.clone();
         let result = change(&mut book)?;

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::{StoreError, io_error};
+use super::lease::Fence;
 use crate::types::ContentHasher;
 
 /// Bytes that a line may have. The longest that is written, a list of floors, has a few thousand.
@@ -203,20 +204,22 @@ pub struct Writer {
     /// After the last whole line; whatever the file holds beyond is the rest of a write that failed.
     place: Place,
     is_torn: bool,
+    /// Where others may have taken over meanwhile, what says that they have not.
+    fence: Option<Fence>,
 }
 
 impl Writer {
     /// Starts a log at `path`, where there must be none.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
         let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(io_error("create", path))?;
-        Ok(Self { file, path: path.to_owned(), place: Place::START, is_torn: false })
+        Ok(Self { file, path: path.to_owned(), place: Place::START, is_torn: false, fence: None })
     }
 
-    /// Goes on with a log that was read to its end by `reader`: a torn last line is cut off.
-    pub fn after<R>(reader: &Reader<R>) -> Result<Self, StoreError> {
+    /// Goes on with a log that was read to its end by `reader`: a torn last line is cut off. A `fence` is asked before each write.
+    pub fn after<R>(reader: &Reader<R>, fence: Option<Fence>) -> Result<Self, StoreError> {
         let path = reader.path.clone();
         let file = OpenOptions::new().append(true).open(&path).map_err(io_error("open", &path))?;
-        let mut writer = Self { file, path, place: reader.place, is_torn: reader.torn_bytes > 0 };
+        let mut writer = Self { file, path, place: reader.place, is_torn: reader.torn_bytes > 0, fence };
         writer.cut_torn_tail()?;
         Ok(writer)
     }
@@ -237,6 +240,7 @@ impl Writer {
     ///
     /// When it fails, the log is as it was before, and the same line can be appended again.
     pub fn append(&mut self, json: &[u8]) -> Result<(), StoreError> {
+        self.check()?;
         self.cut_torn_tail()?;
         let (seal, next) = self.place.seal.of(json);
         let line = [seal.as_bytes(), b" ", json, b"\n"].concat();
@@ -255,7 +259,13 @@ impl Writer {
 
     /// Waits until everything appended is on the disk.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(io_error("flush", &self.path))
+        self.file.sync_data().map_err(io_error("flush", &self.path))?;
+        // Only what nobody else's log has taken the place of is there to stay.
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.fence.as_ref().map_or(Ok(()), Fence::check)
     }
 
     fn cut_torn_tail(&mut self) -> Result<(), StoreError> {
@@ -345,7 +355,7 @@ mod tests {
         reader.next().unwrap();
         reader.link_to(Link::first(b"{}"));
         while reader.next().unwrap().is_some() {}
-        let mut writer = Writer::after(&reader).unwrap();
+        let mut writer = Writer::after(&reader, None).unwrap();
         writer.append(b"2").unwrap();
         writer.file.write_all(b"0badc0de {\"step\":").unwrap();
         writer.is_torn = true;

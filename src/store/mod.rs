@@ -3,7 +3,8 @@
 //! A [`Store`] makes and finds run folders; a [`RunDir`] is one of them, of a [`Subject`]: a specification, or what a
 //! guest says of itself. Its [`EventLog`] is written by the one worker that holds its [`Lease`], and read by anybody at any
 //! time as a [`History`]; its [`Labels`] may be replaced by anybody. The [`Index`] answers questions over all runs;
-//! deleting it loses nothing. The store reads no clock and knows no trainer: times and events are handed in.
+//! deleting it loses nothing. The store knows no trainer and no
+//! time of day: times and events are handed in.
 
 mod atomic;
 mod changes;
@@ -48,7 +49,7 @@ pub use history::{
 };
 pub use index::{Cell, Dependent, Facts, Index, MetricSummary, Page, RunRow, RunVersion, Stamps};
 pub use labels::{Group, Labels};
-pub use lease::{Lease, SpecClaim};
+pub use lease::{LOST_SECS, Lease, Locking, SpecClaim};
 pub use lineage::{Lineage, Origin, Role};
 pub use nearest::nearest_to_finished;
 pub use query::{ExperimentFilter, RunQuery, Trash};
@@ -61,6 +62,7 @@ use self::changes::Changes;
 use crate::plan::RunSpec;
 use crate::types::{ContentHash, RunId, SpecHash, Timestamp};
 use error::io_error;
+use lease::Lock;
 
 /// A folder of runs.
 #[derive(Clone, Debug)]
@@ -136,16 +138,15 @@ impl Store {
         file_system::network(&self.root)
     }
 
-    /// Whether locks keep others out in this store.
+    /// How two are kept from writing at once in this store, by trying.
     ///
     /// # Errors
-    /// When none can be tried.
-    pub fn locks_hold(&self) -> Result<bool, StoreError> {
-        let claims = self.root.join(".claims");
-        fs::create_dir_all(&claims).map_err(io_error("create", &claims))?;
-        match SpecClaim::acquire(&claims.join("doctor"), "the lock of `doctor`".to_owned()) {
-            Err(StoreError::LocksDoNothing { .. }) => Ok(false),
-            result => result.map(|_| true),
+    /// When it cannot be tried.
+    pub fn locking(&self) -> Result<Locking, StoreError> {
+        let lock = Lock::of_store(&self.root, "doctor", "the lock of `doctor`");
+        match lock.take() {
+            Err(error) if !error.is_held() => Err(error),
+            _ => lock.locking(),
         }
     }
 
@@ -209,6 +210,7 @@ impl Store {
         let _ = fs::remove_dir_all(&hidden);
         fs::rename(&path, &hidden).map_err(io_error("remove", &path))?;
         self.note_change(id);
+        RunDir::new(&self.root, id.clone()).lock().remove();
         fs::remove_dir_all(&hidden).map_err(io_error("remove", &path))
     }
 
@@ -251,19 +253,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Held`] when another process has it.
     pub fn claim_spec(&self, hash: SpecHash) -> Result<SpecClaim, StoreError> {
-        let path = self.claim_path(hash);
-        let folder = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder).map_err(io_error("create", folder))?;
-        SpecClaim::acquire(&path, format!("specification {}", hash.0.short()))
+        SpecClaim::acquire(&self.claim(hash))
     }
 
     /// Whether some process has the right to execute the specification `hash`.
     pub fn is_claimed(&self, hash: SpecHash) -> Result<bool, StoreError> {
-        lease::is_locked(&self.claim_path(hash))
+        self.claim(hash).is_held()
     }
 
-    fn claim_path(&self, hash: SpecHash) -> PathBuf {
-        self.root.join(".claims").join(hash.to_string())
+    fn claim(&self, hash: SpecHash) -> Lock {
+        Lock::of_store(&self.root, &hash.to_string(), format!("specification {}", hash.0.short()))
     }
 
     /// When a run first ran, or was planned; reads no more of its log than that takes. `None` when its log is unreadable.
@@ -298,7 +297,7 @@ mod tests {
         let (folder, store) = new_store();
         let local = store.clone().with_cache(folder.path());
         assert_eq!(local.index_path(), store.root().join("index.sqlite"));
-        assert!(store.locks_hold().unwrap());
+        assert_eq!(store.locking().unwrap(), Locking::Kernel);
         let run = create(&store, &spec(1, 0.15), &json!({}), at(0)).unwrap();
         let cache = folder.path().join("cache");
         let away = store.clone().with_index_in(&cache);

@@ -22,7 +22,7 @@ use super::event_log::{Binding, EventLog, EventReader, Header};
 use super::frame::Place;
 use super::history::History;
 use super::labels::{Labels, LabelsFile};
-use super::lease::{Lease, is_locked, wait_for_lock};
+use super::lease::{Lease, Lock};
 use super::lineage::Lineage;
 use super::subject::{LoggedFile, Subject};
 use super::{format, ids, spec_text};
@@ -104,7 +104,7 @@ impl RunDir {
 
     /// The folder of another run of the same store.
     pub fn beside(&self, id: &RunId) -> Self {
-        Self::new(self.path.parent().unwrap_or(Path::new(".")), id.clone())
+        Self::new(self.root(), id.clone())
     }
 
     /// The folder.
@@ -152,27 +152,36 @@ impl RunDir {
     /// # Errors
     /// [`StoreError::Held`] when another worker has it.
     pub fn acquire_lease(&self) -> Result<Lease, StoreError> {
-        Lease::acquire(&self.lease_path(), format!("run `{}`", self.id))
+        Lease::acquire(&self.lock())
     }
 
     /// Where changes of the store's runs are said.
     fn changes(&self) -> Changes {
-        Changes::of(self.path.parent().unwrap_or(Path::new(".")))
+        Changes::of(self.root())
     }
 
     /// Whether some worker holds the lease now.
     pub fn is_leased(&self) -> Result<bool, StoreError> {
-        is_locked(&self.lease_path())
+        self.lock().is_held()
     }
 
     /// Opens the log to write on; a last line that a crash tore is cut off. The lease proves that nobody else writes.
-    pub fn open_log(&self, _lease: &Lease) -> Result<EventLog, StoreError> {
+    ///
+    /// Where the lease was taken from a worker that may come back, the log becomes a new file of the same content: whatever that
+    /// one still writes goes into the old one, which nobody reads.
+    pub fn open_log(&self, lease: &Lease) -> Result<EventLog, StoreError> {
+        if lease.is_taken_over() {
+            let path = self.events_path();
+            let mut log = fs::File::open(&path).map_err(io_error("read", &path))?;
+            durable::write(&path, |writer| std::io::copy(&mut log, writer).map(drop))
+                .map_err(io_error("copy", &path))?;
+        }
         let mut reader = self.events()?;
         let spec = match reader.header()? {
             Some(Header { binding: Some(binding), .. }) => binding.spec,
             _ => self.planned_hash()?,
         };
-        let mut log = EventLog::recover(reader, spec, || self.binding(spec))?;
+        let mut log = EventLog::recover(reader, spec, lease.fence(), || self.binding(spec))?;
         log.tell(self.changes(), self.id.clone());
         Ok(log)
     }
@@ -284,9 +293,7 @@ impl RunDir {
 
     /// Changes the labels, whoever else changes them or writes the log meanwhile.
     pub fn relabel(&self, change: impl FnOnce(&mut Labels)) -> Result<Labels, StoreError> {
-        let claims = self.path.parent().unwrap_or(Path::new(".")).join(".claims");
-        fs::create_dir_all(&claims).map_err(io_error("create", &claims))?;
-        let _locked = wait_for_lock(&claims.join(LABELS), "the labels of runs")?;
+        let _locked = Lock::of_store(self.root(), LABELS, "the labels of runs").wait()?;
         let before = self.labels()?;
         let mut labels = before.clone();
         change(&mut labels);
@@ -429,8 +436,14 @@ impl RunDir {
         self.path.join(name)
     }
 
-    fn lease_path(&self) -> PathBuf {
-        self.path.join("lease")
+    /// The right to write into the folder.
+    pub(super) fn lock(&self) -> Lock {
+        Lock::of_run(self.root(), &self.id, &self.path)
+    }
+
+    /// The folder of the store.
+    pub(super) fn root(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 }
 
@@ -465,7 +478,7 @@ fn fill(run: &RunDir, new: &NewRun<'_>, now: Timestamp) -> Result<(), StoreError
         let path = run.file(name);
         fs::create_dir(&path).map_err(io_error("create", &path))?;
     }
-    for path in [run.lease_path(), run.text_log_path()] {
+    for path in [run.file("lease"), run.text_log_path()] {
         fs::write(&path, "").map_err(io_error("create", &path))?;
     }
     durable::sync_folder(&run.path).map_err(io_error("flush", &run.path))

@@ -348,4 +348,5 @@ def main():
     reference.remove()
 
 
-main()
+if __name__ == "__main__":
+    main()

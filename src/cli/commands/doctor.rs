@@ -9,7 +9,7 @@ use crate::cli::printer::{Stream, Style};
 use crate::runner::provenance::{Machine, Program, cores};
 use crate::runner::self_test::{self, DeviceTest};
 use crate::runner::trained::{self, TrainedError, Which};
-use crate::store::{Index, RunQuery, RunState, Store, StoreError};
+use crate::store::{Index, LOST_SECS, Locking, RunQuery, RunState, Store, StoreError};
 use crate::trainer::device::kernel_isa;
 use crate::types::RunId;
 
@@ -151,15 +151,17 @@ fn locks(context: &Context) -> Option<Finding> {
         Some(network) => format!(" over a network ({network}); the index is `{}`", store.index_path().display()),
         None => " of this machine".to_owned(),
     };
-    let (state, text) = match store.locks_hold() {
-        Ok(true) => (State::Fine, format!("hold on this file system{place}")),
-        Ok(false) => (
-            State::Problem,
-            format!("keep nobody out on this file system{place}: nothing can be trained in this store"),
+    let (state, text) = match store.locking() {
+        Ok(Locking::Kernel) => (State::Fine, format!("those of the kernel, on a file system{place}")),
+        Ok(Locking::Heartbeat { why }) => (
+            State::Fine,
+            format!(
+                "by heartbeat, on a file system{place}: {why}; a worker that died on another machine is lost after {LOST_SECS} s"
+            ),
         ),
         Err(error) => (State::Absent, format!("cannot be tried: {error}")),
     };
-    Some(Finding { name: "locks", state, text })
+    Some(Finding { name: "leases", state, text })
 }
 
 /// What a look at all runs found.

@@ -17,7 +17,7 @@ use super::super::event_log::EventReader;
 use super::super::format;
 use super::super::frame::{Place, Seal};
 use super::super::history::{ChainLink, History, Measured, in_order};
-use super::super::lease::SpecClaim;
+use super::super::lease::{Held, Lock};
 use super::super::run_dir::{FileStamp, RunDir};
 use super::chunks::{CHUNK, Chunk, ChunkFile};
 use super::zoom::{Filling, Points, Series, Stretch};
@@ -88,7 +88,7 @@ impl Digest {
         }
         match place.claim().and_then(|claim| place.renewed(&claim)) {
             // What is wrong with the log is so wherever its digest is.
-            Err(StoreError::Io { .. } | StoreError::Held { .. } | StoreError::LocksDoNothing { .. }) => {
+            Err(StoreError::Io { .. } | StoreError::Held { .. }) => {
                 let file = tempfile::tempfile().map_err(io_error("make a file for the points of", run.path()))?;
                 Self::read(run, Growing::new(ChunkFile::new(file, 0), run.path().to_owned()), None)
             }
@@ -321,13 +321,11 @@ impl Part<'_> {
 struct Kept<'r> {
     run: &'r RunDir,
     folder: PathBuf,
-    claims: PathBuf,
 }
 
 impl<'r> Kept<'r> {
     fn of(run: &'r RunDir) -> Self {
-        let root = run.path().parent().unwrap_or(Path::new("."));
-        Self { run, folder: root.join("cache/digests"), claims: root.join(".claims") }
+        Self { run, folder: run.root().join("cache/digests") }
     }
 
     fn path(&self) -> PathBuf {
@@ -340,11 +338,9 @@ impl<'r> Kept<'r> {
     }
 
     /// The right to write digests.
-    fn claim(&self) -> Result<SpecClaim, StoreError> {
-        for folder in [&self.folder, &self.claims] {
-            fs::create_dir_all(folder).map_err(io_error("create", folder))?;
-        }
-        SpecClaim::acquire(&self.claims.join("digests"), "the digests of logs".to_owned())
+    fn claim(&self) -> Result<Held, StoreError> {
+        fs::create_dir_all(&self.folder).map_err(io_error("create", &self.folder))?;
+        Lock::of_store(self.run.root(), "digests", "the digests of logs").take()
     }
 
     /// What is kept, if it is whole.
@@ -370,7 +366,7 @@ impl<'r> Kept<'r> {
     }
 
     /// Reads what is new, or everything, and keeps it.
-    fn renewed(&self, _claim: &SpecClaim) -> Result<Digest, StoreError> {
+    fn renewed(&self, _claim: &Held) -> Result<Digest, StoreError> {
         let digest = match self.load().and_then(|known| self.continued(known)) {
             Some(digest) => digest,
             None => {
