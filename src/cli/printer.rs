@@ -81,9 +81,21 @@ impl Printer {
 
     /// Prints a JSON document; numbers that are not finite as [`Exact`] spells them.
     pub fn json(&self, value: &impl Serialize) {
-        let mut out = io::stdout().lock();
-        let _ = serde_json::to_writer_pretty(&mut out, &Exact(value));
-        let _ = writeln!(out);
+        // What is in memory can be written.
+        let _ = self.json_as_read(value);
+    }
+
+    /// Prints a JSON document that is read while it is printed.
+    ///
+    /// # Errors
+    /// What keeps it from being read to its end; what was printed by then stops there.
+    pub fn json_as_read(&self, value: &impl Serialize) -> Result<(), serde_json::Error> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        match serde_json::to_writer_pretty(&mut out, &Exact(value)) {
+            Err(error) if !error.is_io() => return Err(error),
+            _ => drop(writeln!(out)),
+        }
+        Ok(())
     }
 
     /// Says something that is not the result.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::ser::{Error as _, SerializeMap as _, SerializeSeq as _};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::plan::RunSpec;
-use crate::store::{Labels, Lineage, Logged, RunState, StoredRun, Subject};
+use crate::store::{Labels, Lineage, Logged, Measured, RunState, SeriesBook, StoredRun, Subject};
 use crate::types::{MetricName, RunId, SpecHash, Timestamp};
 
 /// The record of a run.
@@ -30,24 +31,56 @@ pub struct RunRecord<'a> {
     pub provenance: &'a Value,
     pub facts: &'a BTreeMap<String, Value>,
     pub warnings: &'a [String],
-    pub series: BTreeMap<&'a MetricName, RecordedSeries>,
+    pub series: RecordedSeries<'a>,
 }
 
-/// The values of a metric, and the steps that they are of.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct RecordedSeries {
-    pub steps: Vec<i64>,
-    pub values: Vec<f64>,
+/// By metric its values, and the steps that they are of: as many as there are, read as they are written out.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordedSeries<'a>(Option<&'a SeriesBook>);
+
+/// A number of every point of a metric.
+struct Numbers<'a, T> {
+    book: &'a SeriesBook,
+    metric: &'a MetricName,
+    count: usize,
+    number: fn(&Measured) -> T,
+}
+
+#[derive(Serialize)]
+struct OneSeries<'a> {
+    steps: Numbers<'a, i64>,
+    values: Numbers<'a, f64>,
+}
+
+impl Serialize for RecordedSeries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(book) = self.0 else { return serializer.serialize_map(Some(0))?.end() };
+        let summaries = book.summaries();
+        let mut map = serializer.serialize_map(Some(summaries.len()))?;
+        for (metric, all) in summaries {
+            let count = all.points;
+            let steps = Numbers { book, metric, count, number: |point| point.step };
+            let values = Numbers { book, metric, count, number: |point| point.value };
+            map.serialize_entry(metric, &OneSeries { steps, values })?;
+        }
+        map.end()
+    }
+}
+
+impl<T: Serialize> Serialize for Numbers<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.count))?;
+        for point in self.book.points(self.metric.as_str()) {
+            list.serialize_element(&(self.number)(&point.map_err(S::Error::custom)?))?;
+        }
+        list.end()
+    }
 }
 
 impl<'a> RunRecord<'a> {
-    /// The record of `run`.
-    pub fn of(run: &'a StoredRun) -> Self {
+    /// The record of `run`, with the series that are to be in it.
+    pub fn of(run: &'a StoredRun, series: Option<&'a SeriesBook>) -> Self {
         let history = &run.history;
-        let series = history.all_measured().map(|(name, points)| {
-            let (steps, values) = points.iter().map(|point| (point.step, point.value)).unzip();
-            (name, RecordedSeries { steps, values })
-        });
         Self {
             format: "ablate-run-1",
             id: &run.id,
@@ -67,7 +100,7 @@ impl<'a> RunRecord<'a> {
             provenance: &run.provenance,
             facts: &history.facts,
             warnings: &history.warnings,
-            series: series.collect(),
+            series: RecordedSeries(series),
         }
     }
 }

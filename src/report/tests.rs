@@ -17,7 +17,7 @@ use super::record::RunRecord;
 use crate::analysis::summarize;
 use crate::experiment::{Experiment, keys};
 use crate::plan::{self, CorpusFacts, CorpusFormat, Plan};
-use crate::store::{ChainDigest, Event, Index, Lineage, Metrics, NewRun, RunQuery, RunState, Store, Subject};
+use crate::store::{ChainDigest, Event, Index, Lineage, Metrics, NewRun, Overview, RunQuery, RunState, Store, Subject};
 use crate::types::{ContentHash, RunId, Step, Timestamp};
 
 const FILE: &str = r#"
@@ -172,8 +172,8 @@ fn a_listing_names_every_run() {
 fn a_record_has_specification_provenance_and_every_value() {
     let (_, plan) = planned();
     let (_folder, store, ids) = trained(&plan);
-    let run = store.load(&ids[3]).unwrap();
-    assert_snapshot!(shown(&RunRecord::of(&run), &ids, &["/spec"]), @r#"
+    let Overview { run, series } = store.overview(&ids[3]).unwrap();
+    assert_snapshot!(shown(&RunRecord::of(&run, Some(&series)), &ids, &["/spec"]), @r#"
     {
       "format": "ablate-run-1",
       "id": "RUN-4",

@@ -35,7 +35,8 @@ pub fn show(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         return as_file(context, &store.overview(&run)?.run);
     }
     if arguments.json.wanted {
-        context.printer.json(&RunRecord::of(&store.load(&run)?));
+        let Overview { run, series } = store.overview(&run)?;
+        context.printer.json_as_read(&RunRecord::of(&run, Some(&series))).map_err(CliError::work)?;
     } else {
         print(context, &store.overview(&run)?);
     }

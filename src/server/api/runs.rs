@@ -61,7 +61,7 @@ fn place(token: &str) -> Result<(RunId, usize), Fault> {
 /// Everything about a run but its series; of those how long each is.
 pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
     let Overview { run, series } = app.store().overview(&app.run_id(&request.names[0])?)?;
-    let record = RunRecord::of(&run);
+    let record = RunRecord::of(&run, None);
     let lengths = series.summaries().into_iter().map(|(name, summary)| {
         let last = json!({ "step": summary.last.step, "value": value(&summary.last.value) });
         (name.to_string(), json!({ "points": summary.points, "last": last }))

@@ -148,6 +148,12 @@ impl Index {
         }
     }
 
+    /// How many runs there are, with those in the trash.
+    pub fn count(&self) -> Result<usize, StoreError> {
+        let count = self.connection.query_row("SELECT count(*) FROM runs", [], |row| row.get::<_, i64>(0));
+        count.map(|count| usize::try_from(count).unwrap_or_default()).map_err(|source| self.failed(source))
+    }
+
     /// What the files of all runs were like when they were read.
     pub fn stamps(&self) -> Result<Stamps, StoreError> {
         self.noted_stamps().map(Stamps).map_err(|source| self.failed(source))
