@@ -15,6 +15,7 @@ import resource
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 BASE = "/api/2.0/mlflow/"
@@ -107,19 +108,54 @@ def durable_metrics(port, clients, seconds=5):
     print(f"log_metric, {clients} clients: {len(took) / seconds:.0f}/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms", flush=True)
 
 
-def batches(port, seconds=5):
+def logs_together(port, run, seconds, queue, threads):
+    """Clients of one process that log single points to one run."""
+    counts = [0] * threads
+
+    def logs(number):
+        connection, end = Connection(port), time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            body = {"run_id": run, "key": f"m{number}", "value": 0.5, "timestamp": 1, "step": counts[number]}
+            connection.post("runs/log-metric", body)
+            counts[number] += 1
+
+    clients = [threading.Thread(target=logs, args=(number,)) for number in range(threads)]
+    [client.start() for client in clients]
+    [client.join() for client in clients]
+    queue.put(sum(counts))
+
+
+def together(port, processes=4, threads=32, seconds=5):
+    """What waits for the disk together is written together: as many points as there are clients, for one wait."""
+    run, queue = Connection(port).run(), multiprocessing.Queue()
+    work = [multiprocessing.Process(target=logs_together, args=(port, run, seconds, queue, threads)) for _ in range(processes)]
+    [worker.start() for worker in work]
+    count = sum(queue.get() for _ in work)
+    [worker.join() for worker in work]
+    print(f"log_metric to one run, {processes * threads} clients: {count / seconds:.0f}/s", flush=True)
+
+
+def logs_batches(port, seconds, queue):
     connection = Connection(port)
     run, count = connection.run(), 0
     bodies = []
     for at in range(20):
         metrics = [{"key": f"m{i % 10}", "value": i / 7, "timestamp": 1, "step": at * 1000 + i} for i in range(1000)]
         bodies.append(json.dumps({"run_id": run, "metrics": metrics}).encode())
-    start = time.perf_counter()
-    while time.perf_counter() - start < seconds:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
         connection.post("runs/log-batch", bodies[count % len(bodies)])
         count += 1
-    took = time.perf_counter() - start
-    print(f"log_batch of 1,000: {count * 1000 / took:.0f} points/s, {took / count * 1e3:.2f} ms each", flush=True)
+    queue.put(count)
+
+
+def batches(port, clients, seconds=5):
+    queue = multiprocessing.Queue()
+    workers = [multiprocessing.Process(target=logs_batches, args=(port, seconds, queue)) for _ in range(clients)]
+    [worker.start() for worker in workers]
+    count = sum(queue.get() for _ in workers)
+    [worker.join() for worker in workers]
+    print(f"log_batch of 1,000, {clients} clients: {count * 1000 / seconds:.0f} points/s", flush=True)
 
 
 def makes_runs(port, experiment, numbers):
@@ -232,7 +268,9 @@ def main():
         print(f"cold start to the first answer: {sorted(starts)[2]:.0f} ms; idle memory {memory:.1f} MiB")
         for clients in (1, 8):
             durable_metrics(server.port, clients)
-        batches(server.port)
+        together(server.port)
+        for clients in (1, 8):
+            batches(server.port, clients)
         for count in arguments.runs:
             searches(server.port, count)
         print(f"memory after all that: {server.memory_mib():.1f} MiB")
