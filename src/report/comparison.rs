@@ -12,7 +12,8 @@ use crate::analysis::{
 use crate::experiment::{self, Experiment, Value, keys};
 use crate::plan::{Cell, Plan, PlanAxis, Schema, parameter_count, training_flops};
 use crate::store::{
-    Facts, Index, RunDir, RunQuery, RunRow, RunState, Store, StoreError, StoredRun, Subject, nearest_to_finished,
+    Facts, Index, Measured, Overview, RunDir, RunQuery, RunRow, RunState, Store, StoreError, StoredRun, Subject,
+    nearest_to_finished,
 };
 use crate::types::metrics::{self, Goal};
 use crate::types::{MetricName, RunId, Seed, SpecHash};
@@ -39,7 +40,10 @@ pub fn of_plan(experiment: &Experiment, plan: &Plan, store: &Store) -> Result<Co
         for planned in &cell.runs {
             let axes = cell_axes(plan, cell);
             runs.push(match nearest.get(&planned.hash) {
-                Some(row) => run_data(&store.load(&row.id)?, axes),
+                Some(row) => {
+                    let (run, series) = read(store, &row.id)?;
+                    run_data(&run, series, axes)
+                }
                 None => RunData {
                     id: None,
                     spec: Some(planned.hash),
@@ -164,14 +168,15 @@ pub fn of_asked(query: &RunQuery, metric: &MetricName, store: &Store, asked: Ask
     let (reproductions, originals) = (asked - rows.len(), rows.len());
     let guests = rows.iter().filter(|row| row.spec_hash.is_none()).map(|row| row.id.clone()).collect::<Vec<_>>();
     let planned = nearest_to_finished(rows).into_values().map(|row| row.id);
-    let mut stored = planned.chain(guests).map(|id| store.load(&id)).collect::<Result<Vec<_>, _>>()?;
-    stored.sort_by(|a, b| a.id.cmp(&b.id));
-    let of_other_stages = leave_out_other_stages(&mut stored, metric);
+    let mut read = planned.chain(guests).map(|id| read(store, &id)).collect::<Result<Vec<_>, _>>()?;
+    read.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    let of_other_stages = leave_out_other_stages(&mut read, metric);
+    let (stored, series): (Vec<_>, Vec<_>) = read.into_iter().unzip();
     let originals = originals - of_other_stages;
     if let Some(reason) = incomparable(&stored, metric) {
         return Err(ReportError::NoComparison(reason));
     }
-    let Arranged { axes, mut runs, baseline } = arrange(&stored);
+    let Arranged { axes, mut runs, baseline } = arrange(&stored, series);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
     if axes.is_empty() {
         return Err(ReportError::NoComparison(one_cell(&text, &stored, reproductions)));
@@ -223,18 +228,18 @@ pub fn deciding(runs: &[Facts]) -> MetricName {
 
 /// The floors of a run, as a report over it alone would have them.
 pub fn floors_of(run: &StoredRun) -> Vec<Floor> {
-    floors(&[run_data(run, Vec::new())])
+    floors(&[run_data(run, BTreeMap::new(), Vec::new())])
 }
 
 /// Takes out the runs of stages of which none records `metric` where others do, such as the pretraining of what is judged by
 /// its fine-tuning; gives their number.
-fn leave_out_other_stages(stored: &mut Vec<StoredRun>, metric: &MetricName) -> usize {
+fn leave_out_other_stages(read: &mut Vec<(StoredRun, Curves)>, metric: &MetricName) -> usize {
     let stage = |run: &StoredRun| run.planned().ok().map(|spec| std::mem::discriminant(&spec.stage));
-    let is_recorded = |run: &&StoredRun| run.history.all_measured().any(|(name, _)| name == metric);
-    let recording = stored.iter().filter(is_recorded).map(stage).collect::<Vec<_>>();
-    let before = stored.len();
-    stored.retain(|run| recording.is_empty() || stage(run).is_none() || recording.contains(&stage(run)));
-    before - stored.len()
+    let recording = read.iter().filter(|(_, series)| series.contains_key(metric)).map(|(run, _)| stage(run));
+    let recording = recording.collect::<Vec<_>>();
+    let before = read.len();
+    read.retain(|(run, _)| recording.is_empty() || stage(run).is_none() || recording.contains(&stage(run)));
+    before - read.len()
 }
 
 /// What the experiments of all runs say alike: the same of every run.
@@ -304,7 +309,7 @@ struct Arranged {
 ///
 /// Words are in the order in which runs were planned with them, which is that of the file, and not of the alphabet: of two
 /// values, the same is the reference whether runs are named by their file or by a query.
-fn arrange(stored: &[StoredRun]) -> Arranged {
+fn arrange(stored: &[StoredRun], series: Vec<Curves>) -> Arranged {
     // Runs that were all stored under schema 1 are told apart by what they say; it says nothing beside newer ones.
     let restate = stored.iter().any(|run| run.planned().is_ok_and(|spec| spec.schema == Schema::Second));
     let mut settings = stored.iter().map(|run| settings(run, restate)).collect::<Vec<_>>();
@@ -334,7 +339,8 @@ fn arrange(stored: &[StoredRun]) -> Arranged {
         let value = |(axis, found): (&Axis, &FoundAxis)| Some((axis.name.clone(), found.values[i].clone()?));
         axes.iter().zip(&found).filter_map(value).collect()
     };
-    let runs = stored.iter().enumerate().map(|(i, run)| run_data(run, of_run(i))).collect();
+    let runs = stored.iter().zip(series).enumerate().map(|(i, (run, series))| run_data(run, series, of_run(i)));
+    let runs = runs.collect();
     let baseline = baseline(stored, &axes, &found);
     Arranged { axes, runs, baseline }
 }
@@ -444,12 +450,26 @@ fn one_cell(query: &str, stored: &[StoredRun], reproductions: usize) -> String {
     }
 }
 
+/// The points of a run by metric, as analysis takes them.
+pub type Curves = BTreeMap<MetricName, Vec<Point>>;
+
+/// Points of a metric that a comparison has of a run at most, beyond which no picture shows more: the last is always among them.
+const MOST_POINTS: usize = 10_000;
+
+/// A run and its curves, whatever the length of its log.
+///
+/// # Errors
+/// When the run cannot be read.
+pub fn read(store: &Store, id: &RunId) -> Result<(StoredRun, Curves), StoreError> {
+    let Overview { run, series } = store.overview(id)?;
+    let point = |point: Measured| Point { step: point.step, value: point.value };
+    let curves = series.thinned(MOST_POINTS)?.into_iter();
+    Ok((run, curves.map(|(name, points)| (name, points.into_iter().map(point).collect())).collect()))
+}
+
 /// A stored run as analysis takes it, in the cell `axes`.
-pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
+pub fn run_data(run: &StoredRun, series: Curves, axes: Vec<(String, String)>) -> RunData {
     let history = &run.history;
-    let points = |points: Vec<crate::store::Measured>| {
-        points.into_iter().map(|point| Point { step: point.step, value: point.value }).collect::<Vec<_>>()
-    };
     let (seed, parameters, flops) = match &run.subject {
         Subject::Planned(spec) => {
             (spec.seed(), parameter_count(spec).total(), training_flops(spec, history.last_step().0))
@@ -461,7 +481,7 @@ pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
             (Seed(seed), parameters.unwrap_or_default(), 0.0)
         }
     };
-    let tokens = history.series(&metrics::TOKENS.metric_name()).last().map_or(0, |point| point.value as u64);
+    let tokens = series.get(&metrics::TOKENS.metric_name()).and_then(|points| points.last());
     RunData {
         id: Some(run.id.clone()),
         spec: run.subject.hash(),
@@ -472,9 +492,9 @@ pub fn run_data(run: &StoredRun, axes: Vec<(String, String)>) -> RunData {
         parameters,
         elapsed_secs: run.history.working_secs(),
         sessions: run.history.sessions().collect(),
-        tokens,
+        tokens: tokens.map_or(0, |point| point.value as u64),
         flops,
-        series: history.all_measured().map(|(name, series)| (name.clone(), points(series))).collect(),
+        series,
         facts: history.facts.clone(),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::comparison::run_data;
+use super::comparison::Curves;
 use super::spelling;
 use crate::analysis::{Point, diff_leaves, metric_deltas};
 use crate::store::StoredRun;
@@ -46,9 +46,13 @@ pub struct ProvenanceDifference {
 
 impl Difference {
     /// Compares two runs; what differs in their provenance is told by who can read it.
-    pub fn of(first: &StoredRun, second: &StoredRun, provenance: Vec<ProvenanceDifference>) -> Self {
+    pub fn of(
+        (first, of_first): &(StoredRun, Curves),
+        (second, of_second): &(StoredRun, Curves),
+        provenance: Vec<ProvenanceDifference>,
+    ) -> Self {
         let settings = diff_leaves(&first.subject.settings(), &second.subject.settings()).into_iter();
-        let metrics = metric_deltas(&run_data(first, Vec::new()).series, &run_data(second, Vec::new()).series);
+        let metrics = metric_deltas(of_first, of_second);
         let value = |point: Option<Point>| point.map(|point| point.value);
         let metric = |d: crate::analysis::MetricDelta| MetricDifference {
             first: value(d.left),

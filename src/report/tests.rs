@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::comparison::{document, of_plan, of_query};
+use super::comparison::{document, of_plan, of_query, read};
 use super::difference::{Difference, ProvenanceDifference};
 use super::estimate::Here;
 use super::explanation::ExplanationReport;
@@ -231,7 +231,7 @@ fn a_record_has_specification_provenance_and_every_value() {
 fn a_difference_has_settings_metrics_and_provenance() {
     let (_, plan) = planned();
     let (_folder, store, ids) = trained(&plan);
-    let [first, second] = [&ids[0], &ids[2]].map(|id| store.load(id).unwrap());
+    let [first, second] = [&ids[0], &ids[2]].map(|id| read(&store, id).unwrap());
     let host = ProvenanceDifference { key: "machine.host".into(), first: "a".into(), second: "b".into() };
     assert_snapshot!(shown(&Difference::of(&first, &second, vec![host]), &ids, &[]), @r#"
     {

@@ -335,7 +335,7 @@ impl OpenRun {
             return Err(Fault::invalid(format!("the run {id} must be in the 'active' state: it is in the trash")));
         }
         let guest = store.reopen_logged(id)?;
-        let stored = store.load(id)?;
+        let stored = store.overview(id)?.run;
         let mut run = Self::new(guest);
         run.state = stored.history.recorded_state();
         if let Subject::Logged(logged) = &stored.subject {

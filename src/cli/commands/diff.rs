@@ -6,8 +6,9 @@ use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
 use crate::clock;
+use crate::report::comparison::read;
 use crate::report::difference::{Difference, ProvenanceDifference};
-use crate::report::find::find_run;
+use crate::report::find::find_id;
 use crate::report::format;
 use crate::runner::reproduce::provenance_differences;
 
@@ -27,9 +28,9 @@ pub struct Arguments {
 /// Prints the settings, the final metrics and the provenance that differ.
 pub fn diff(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
-    let first = find_run(&store, &arguments.first, clock::now())?;
-    let second = find_run(&store, &arguments.second, clock::now())?;
-    let provenance = provenance_differences(&first, &second).unwrap_or_default().into_iter();
+    let find = |name: &str| read(&store, &find_id(&store, name, clock::now())?);
+    let (first, second) = (find(&arguments.first)?, find(&arguments.second)?);
+    let provenance = provenance_differences(&first.0, &second.0).unwrap_or_default().into_iter();
     let provenance =
         provenance.map(|d| ProvenanceDifference { key: d.key, first: d.original, second: d.reproduced }).collect();
     let difference = Difference::of(&first, &second, provenance);

@@ -192,7 +192,7 @@ fn checkpoints(store: &Store, row: &RunRow, run: &RunDir) -> Vec<Item> {
 /// Whether two runs have the same steps and the same last weights.
 fn came_out_as(store: &Store, run: &RunId, original: &RunId) -> bool {
     let ends = |id: &RunId| {
-        let facts = store.run(id).ok()?.read_history().ok()?.facts;
+        let facts = store.overview(id).ok()?.run.history.facts;
         Some(["final_chain", "final_weights"].map(|fact| facts.get(fact).cloned()))
     };
     let (ends, of_original) = (ends(run), ends(original));

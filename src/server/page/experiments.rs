@@ -39,7 +39,8 @@ pub fn list(app: &App, _: Request) -> Result<Reply, Fault> {
 /// One experiment.
 pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
     let name = &request.names[0];
-    let (query, text) = (RunQuery::default().within_experiments(&[name]), named(name));
+    let text = named(name);
+    let query = RunQuery::default().within_experiments(&[name]).called(&text);
     let runs = app.reader.ask(|index| {
         let rows = index.query(&query)?;
         Ok::<_, StoreError>(Listing::of(index.facts(rows)?, &query).runs)

@@ -168,20 +168,27 @@
     if (again) again.focus();
   };
   if (window.EventSource) {
-    let due = null;
-    const changes = new EventSource(root + "/api/v1/changes");
+    let due = null, changes = null;
     const shown = id => !ours || ours.dataset.run === id;
     const hear = event => {
       let run = null;
       try { run = JSON.parse(event.data).id; } catch { run = event.data; }
       if (event.type !== "behind" && run && !shown(run)) return;
-      due = due || setTimeout(() => { due = null; if (!document.hidden) refresh(); }, 1000);
+      due = due || setTimeout(() => { due = null; refresh(); }, 1000);
     };
-    ["run", "gone", "behind"].forEach(name => changes.addEventListener(name, hear));
     const live = (text, away) => { const at = one(".live"); at.hidden = false; at.textContent = text; at.classList.toggle("away", away); };
-    changes.onopen = () => live("live", false);
-    changes.onerror = () => live("the server does not answer", true);
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+    // A view that nobody looks at hears nothing: a browser opens no more than six connections to a server, for all its tabs.
+    const listen = () => {
+      if (document.hidden || changes) return;
+      changes = new EventSource(root + "/api/v1/changes");
+      ["run", "gone", "behind"].forEach(name => changes.addEventListener(name, hear));
+      changes.onopen = () => live("live", false);
+      changes.onerror = () => live("the server does not answer", true);
+    };
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) { clearTimeout(due); due = null; if (changes) changes.close(); changes = null; } else { listen(); refresh(); }
+    });
+    listen();
   }
 
   // The next page, when its link comes into view.
@@ -274,8 +281,8 @@
           away = setTimeout(async () => {
             const metrics = thinned.map(curve => "metric=" + encodeURIComponent(curve.name)).join("&");
             const address = `${root}/api/v1/runs/${ours.dataset.run}/series?${metrics}&from=${Math.floor(min)}&to=${Math.ceil(max)}&points=1000`;
-            const answer = await fetch(address);
-            if (!answer.ok || range !== asked) return;
+            const answer = await fetch(address).catch(() => null);
+            if (!answer || !answer.ok || range !== asked) return;
             const found = (await answer.json()).series;
             const zoomed = curves.map(curve => ({ ...curve, ...points(found[curve.name]) }));
             plot.setData(uPlot.join(lines(zoomed)), false); plot.redraw();

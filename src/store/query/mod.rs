@@ -110,6 +110,12 @@ impl RunQuery {
         Self { tree: Tree::and(vec![Tree::or(any), self.tree]), ..self }
     }
 
+    /// The same, which people are told of by this text.
+    #[must_use]
+    pub fn called(self, text: &str) -> Self {
+        Self { text: text.to_owned(), ..self }
+    }
+
     /// The runs of a specification, as it is stored or as this program would plan it.
     pub fn of_spec(hash: SpecHash) -> Self {
         Self { tree: read::equal("spec_hash", &[&hash.to_string()]), ..Self::default() }

@@ -118,6 +118,26 @@ impl SeriesBook {
         }
     }
 
+    /// No more than `most` points of every metric, in order of step: all, or those on which stretches of equal width end, so the
+    /// last is always among them.
+    ///
+    /// # Errors
+    /// When the points cannot be read.
+    pub fn thinned(&self, most: usize) -> Result<BTreeMap<MetricName, Vec<Measured>>, StoreError> {
+        let mut all = BTreeMap::new();
+        for name in self.summaries().into_keys() {
+            let found = self.zoomed(name.as_str(), None, None, most)?.unwrap_or_default();
+            let (steps, values) = match (found.exact, found.buckets) {
+                (Some(points), _) => (points.steps, points.values),
+                (None, Some(buckets)) => (buckets.to, buckets.last),
+                (None, None) => continue,
+            };
+            let points = steps.into_iter().zip(values).map(|(step, value)| Measured { step, value, at: None });
+            all.insert(name.clone(), points.collect());
+        }
+        Ok(all)
+    }
+
     /// Every point of a metric in order of step; none when nothing measured it.
     pub fn points<'b>(&'b self, metric: &str) -> Box<dyn Iterator<Item = Result<Measured, StoreError>> + 'b> {
         match &self.0 {
@@ -136,5 +156,32 @@ impl SeriesBook {
     pub fn at(&self, metric: &str, step: i64) -> Result<Option<f64>, StoreError> {
         let series = self.zoomed(metric, Some(step), Some(step), 1)?;
         Ok(series.and_then(|series| series.exact?.values.first().copied()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What is thinned is points that there are, in their order, the last among them.
+        #[test]
+        fn thinned_points_are_points(
+            points in prop::collection::btree_map(any::<i64>(), any::<f64>(), 1..300),
+            most in 1_usize..50,
+        ) {
+            let points: Vec<Measured> = points.into_iter().map(|(step, value)| Measured { step, value, at: None }).collect();
+            let bits = |point: &Measured| (point.step, point.value.to_bits());
+            let name: MetricName = "loss".parse().unwrap();
+            let book = SeriesBook(Source::Whole(BTreeMap::from([(name.clone(), points.clone())])));
+            let thinned = &book.thinned(most).unwrap()[&name];
+            prop_assert!(thinned.len() <= most);
+            let mut rest = points.iter().map(bits);
+            prop_assert!(thinned.iter().all(|point| rest.any(|of_all| of_all == bits(point))));
+            prop_assert_eq!(thinned.last().map(bits), points.last().map(bits));
+            prop_assert!(points.len() > most || thinned.len() == points.len());
+        }
     }
 }
