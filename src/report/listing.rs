@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::json;
-use crate::store::{Cell, Facts, Group, Labels, RunQuery, RunState};
+use crate::store::{Cell, Facts, Group, Index, Labels, RunQuery, RunRow, RunState, StoreError};
 use crate::types::metrics::{self, Metric};
 use crate::types::{MetricName, RunId, Seed, SpecHash, Step, Timestamp};
 
@@ -86,7 +86,20 @@ impl ListedColumns {
 impl Listing {
     /// The listing of the runs that `query` found, in their order.
     pub fn of(runs: Vec<Facts>, query: &RunQuery) -> Self {
-        Self { format: "ablate-list-1", runs: runs.into_iter().map(|run| ListedRun::of(run, query)).collect() }
+        Self::from_runs(runs.into_iter().map(|run| ListedRun::of(run, query)).collect())
+    }
+
+    /// The listing of rows of an index, each read as it is listed.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn of_rows(index: &Index, rows: Vec<RunRow>, query: &RunQuery) -> Result<Self, StoreError> {
+        let runs = index.facts_in_turn(rows).map(|facts| Ok(ListedRun::of(facts?, query)));
+        Ok(Self::from_runs(runs.collect::<Result<_, StoreError>>()?))
+    }
+
+    fn from_runs(runs: Vec<ListedRun>) -> Self {
+        Self { format: "ablate-list-1", runs }
     }
 }
 

@@ -47,17 +47,16 @@ pub fn list(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     }
     let mut index = context.index(&store)?;
     let rows = index.query(&query)?;
-    let runs = index.facts(rows)?;
     context.say_unreadable(&index);
-    for run in runs.iter().filter(|run| run.row.state != RunState::Running) {
-        if let Some(text) = torn(run.row.torn_bytes) {
-            context.printer.status(Style::Caution, "Warning", format!("run {}: {text}", run.row.id));
+    for row in rows.iter().filter(|row| row.state != RunState::Running) {
+        if let Some(text) = torn(row.torn_bytes) {
+            context.printer.status(Style::Caution, "Warning", format!("run {}: {text}", row.id));
         }
     }
     if arguments.csv || !arguments.columns.is_empty() {
-        return list_columns(context, arguments, &index, &runs);
+        return list_columns(context, arguments, &index, &index.facts(rows)?);
     }
-    let listing = Listing::of(runs, &query);
+    let listing = Listing::of_rows(&index, rows, &query)?;
     if arguments.json.wanted {
         context.printer.json(&listing);
         return Ok(());

@@ -387,13 +387,18 @@ impl Index {
 
     /// Everything that can be asked of the runs of `rows`, for who shows it.
     pub fn facts(&self, rows: Vec<RunRow>) -> Result<Vec<Facts>, StoreError> {
+        self.facts_in_turn(rows).collect()
+    }
+
+    /// [`facts`](Self::facts), for who keeps no more of each than it needs.
+    pub fn facts_in_turn(&self, rows: Vec<RunRow>) -> impl Iterator<Item = Result<Facts, StoreError>> {
         let of_row = |row: RunRow| {
             let settings = rows::leaves(&self.connection, "settings", &row.id)?;
             let provenance = rows::leaves(&self.connection, "provenance", &row.id)?;
             let edges = rows::edges(&self.connection, &row.id)?;
             Ok(Facts { row, settings, provenance, edges })
         };
-        rows.into_iter().map(of_row).collect::<rusqlite::Result<_>>().map_err(|source| self.failed(source))
+        rows.into_iter().map(move |row| of_row(row).map_err(|source| self.failed(source)))
     }
 
     /// The cells of columns for these runs, row by row: whatever a query could name.
