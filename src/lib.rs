@@ -43,3 +43,6 @@ pub mod report;
 pub mod server;
 
 pub mod cli;
+
+#[cfg(test)]
+mod fuzzing;

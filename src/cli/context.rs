@@ -106,8 +106,22 @@ impl Context {
         let mut index = self.index(store)?;
         let rows = index.query(&query)?;
         self.say_unreadable(&index);
+        if query.words().any(|word| word == "latest") {
+            index.is_sure_of_latest()?;
+        }
         if rows.is_empty() {
-            return Err(CliError::request(format!("no run matches `{}`; `ablate list` shows all runs", query.text())));
+            let elsewhere = index.query(&query.clone().from_trash(Trash::With))?.len();
+            let text = match (elsewhere, query.trash) {
+                (0, _) | (_, Trash::With) => "`ablate list` shows all runs".to_owned(),
+                (_, Trash::Without) => {
+                    let runs = format::plural(elsewhere, "run");
+                    format!("{runs} of the trash would; `ablate restore` brings runs back")
+                }
+                (_, Trash::Only) => {
+                    format!("{} outside of the trash would", format::plural(elsewhere, "run"))
+                }
+            };
+            return Err(CliError::request(format!("no run matches `{}`; {text}", query.text())));
         }
         Ok((index, rows))
     }

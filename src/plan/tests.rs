@@ -12,6 +12,7 @@ mod algebra;
 mod bases;
 mod budgets;
 mod explained;
+mod fuzzed;
 mod luck;
 mod mistakes;
 mod oracle;

@@ -430,7 +430,7 @@ impl Sweep<'_> {
             RunState::Finished => TaskOutcome::Finished(run),
             RunState::Interrupted => {
                 // The next ones would have no room either.
-                if reason == NO_ROOM {
+                if reason.ends_with(NO_ROOM) {
                     self.queue.close();
                 }
                 TaskOutcome::Interrupted(run)
@@ -473,7 +473,8 @@ fn exit_state(run: &RunDir, exit: &Exit) -> (RunState, String) {
             let log = std::fs::read_to_string(&path).unwrap_or_default();
             let line = last_error_line(&log);
             if is_for_want_of_room(Some(&line)) {
-                return (RunState::Interrupted, NO_ROOM.to_owned());
+                let reason = if line.ends_with(NO_ROOM) { line } else { format!("{line}: {NO_ROOM}") };
+                return (RunState::Interrupted, reason);
             }
             (RunState::Failed, format!("the worker ended with {how}: {line} (all it said: {})", path.display()))
         }

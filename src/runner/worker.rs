@@ -55,8 +55,10 @@ pub struct Order {
 pub enum Ending {
     Finished,
     Interrupted,
-    /// The disk is full.
-    NoRoom,
+    /// The disk is full; the reason ends with [`NO_ROOM`].
+    NoRoom {
+        reason: String,
+    },
     /// It came to the step at which it was to stop.
     Stopped,
     Failed {
@@ -127,7 +129,7 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
         }
         Ok(Outcome::Interrupted { step }) if order.until.is_some_and(|until| step.0 >= until) => Ending::Stopped,
         Ok(Outcome::Interrupted { .. }) => Ending::Interrupted,
-        Err(error) if is_full_disk(&error) => Ending::NoRoom,
+        Err(error) if is_full_disk(&error) => Ending::NoRoom { reason: without_room(&error) },
         Err(error) => Ending::Failed { reason: error.to_string() },
     };
     if standstill.secs() != 0.0 {
@@ -137,15 +139,21 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
         Ending::Finished => recorder.state(RunState::Finished, None)?,
         Ending::Interrupted => recorder.state(RunState::Interrupted, Some("asked to stop".into()))?,
         // Nothing is wrong with the run: the same command resumes it once there is room.
-        Ending::NoRoom => recorder.state(RunState::Interrupted, Some(NO_ROOM.into()))?,
+        Ending::NoRoom { reason } => recorder.state(RunState::Interrupted, Some(reason.clone()))?,
         Ending::Stopped => recorder.state(RunState::Stopped, Some("at a rung, to be compared".into()))?,
         Ending::Failed { reason } => recorder.state(RunState::Failed, Some(reason.clone()))?,
     }
     Ok(ending)
 }
 
-/// Why a run was interrupted that had no room on the disk.
+/// How the reason ends why a run was interrupted that had no room on the disk; before it stands what could not be written.
 pub const NO_ROOM: &str = "the disk is full; free some space and start the same command again";
+
+/// What could not be written for want of room, and what to do.
+fn without_room(error: &RunError) -> String {
+    let text = error.to_string();
+    if text.ends_with(NO_ROOM) { text } else { format!("{text}: {NO_ROOM}") }
+}
 
 /// Whether a full disk is behind an error, however far.
 fn is_full_disk(error: &RunError) -> bool {
@@ -500,6 +508,9 @@ mod tests {
             RunError::from(of_cache),
         ] {
             assert!(is_full_disk(&error), "{error}");
+            let reason = without_room(&error);
+            assert!(reason.contains('x') && reason.ends_with(NO_ROOM), "{reason}");
+            assert_eq!(reason.matches(NO_ROOM).count(), 1, "{reason}");
         }
         let missing = CheckpointError::Write { path: path(), source: ErrorKind::NotFound.into() };
         assert!(!is_full_disk(&RunError::from(TrainError::from(missing))));

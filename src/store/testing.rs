@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::event::{ChainDigest, Event, LoggedPoint, Metrics, RunState};
 use super::event_log::{Binding, EventLog};
+use super::frame::Writer;
 use super::{RunDir, RunQuery, Store, StoreError};
 use crate::plan::RunSpec;
 use crate::types::{ContentHash, MetricName, Seed, Step, Timestamp};
@@ -15,6 +16,31 @@ pub fn new_store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::open(folder.path().join("runs")).expect("an empty store");
     (folder, store)
+}
+
+/// A store of three runs: planned, with a life, and a guest's parameters and points in it.
+pub fn store_of_samples() -> (tempfile::TempDir, Store) {
+    let (folder, store) = new_store();
+    for seed in 1..=3 {
+        let provenance = serde_json::json!({ "experiment": "pilot", "cpu": "x", "git": { "dirty": true } });
+        let run = create(&store, &spec(seed, 0.3), &provenance, at(0)).expect("a planned run");
+        let mut log = run.open_log(&run.acquire_lease().expect("nobody has it")).expect("its log");
+        for event in sample_events().into_iter().skip(1) {
+            log.append(&event).expect("an appended record");
+        }
+    }
+    (folder, store)
+}
+
+/// The lines of a log, each with its seal, whatever they say.
+pub fn sealed(lines: &[Vec<u8>]) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("events.log");
+    let mut log = Writer::create(&path).expect("a new log");
+    for (number, line) in lines.iter().enumerate() {
+        if number == 0 { log.header(line) } else { log.append(line) }.expect("an appended line");
+    }
+    std::fs::read(&path).expect("the log")
 }
 
 /// Makes a planned run that stands on no other.

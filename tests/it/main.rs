@@ -12,6 +12,7 @@ mod archives;
 mod bad_input;
 mod commands;
 mod comparisons;
+mod crashes;
 mod damage;
 mod determinism;
 mod fine_tuning;

@@ -151,7 +151,7 @@ impl SourceFile {
 
     /// Helpers of tests are no part of the program.
     fn is_for_tests(&self) -> bool {
-        let names = ["tests", "testing.rs", "tests.rs", "fixture.rs", "simulation.rs", "planted_null.rs"];
+        let names = ["tests", "testing.rs", "tests.rs", "fixture.rs", "fuzzing.rs", "simulation.rs", "planted_null.rs"];
         self.path.split('/').any(|part| names.contains(&part))
     }
 

@@ -283,8 +283,17 @@ fn show_part(
     };
     record.lead_to(store.root(), &folder);
     let (font, wanted) = (drawing.font, &subject.wanted);
-    let drawn = drawing::draw(comparison, &drawing::Drawing { folder: &folder, font, wanted, record: &record })?;
-    let Drawn { report, missing } = drawn;
+    let print = || match drawing.print {
+        Print::Json => {}
+        Print::Tables => tables::print(context, comparison, &summary, &answer),
+        Print::Answer => ending::print(context, comparison, &answer),
+    };
+    let drawn = drawing::draw(comparison, &drawing::Drawing { folder: &folder, font, wanted, record: &record });
+    let Drawn { report, missing } = drawn.inspect_err(|_| {
+        // The numbers are there, wherever the report cannot be.
+        print();
+        context.printer.say("`--out DIR` writes figures and report to another place");
+    })?;
     say_missing(context, &missing);
     let mut shown = report.clone();
     if drawing.out.is_none() {
@@ -297,11 +306,7 @@ fn show_part(
             shown = shelf.join("latest").join("report.html");
         }
     }
-    match drawing.print {
-        Print::Json => {}
-        Print::Tables => tables::print(context, comparison, &summary, &answer),
-        Print::Answer => ending::print(context, comparison, &answer),
-    }
+    print();
     context.printer.status(Style::Good, "Drawn", shown.display());
     if drawing.print == Print::Answer {
         ending::say_next(context, comparison, &summary, &subject.words);

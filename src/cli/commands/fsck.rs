@@ -20,7 +20,8 @@ pub struct Arguments {
     pub json: Json,
 }
 
-/// Reads the whole store and names what is wrong; fails when something is, and was not repaired.
+/// Reads the whole store and names what is wrong; fails when something is, and was not repaired. What the next who writes puts right by
+/// himself, as the torn end of a run that can go on, is named and is no failure.
 pub fn fsck(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let all = store.run_ids()?.len();
@@ -48,7 +49,8 @@ pub fn fsck(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let text =
         format!("{runs}, {checkpoints}, {}B: {}", format::si(*bytes as f64), format::plural(findings.len(), "fault"));
     context.printer.status(if is_healthy { Style::Good } else { Style::Bad }, "Read", text);
-    if !is_healthy && !arguments.repair {
+    let is_repairable = |finding: &Finding| !matches!(finding.remedy, Remedy::Nothing | Remedy::Person);
+    if !arguments.repair && findings.iter().any(is_repairable) {
         context.printer.say("`ablate fsck --repair` sets aside what is damaged; the same sweep then trains it again");
     }
     if is_healthy { Ok(()) } else { Err(CliError::Said) }
@@ -61,8 +63,13 @@ fn remedy(context: &Context, store: &Store, finding: &Finding, repaired: &mut Ve
             let what = match (&place, finding.remedy) {
                 (Some(place), _) => format!("moved to `{}`", place.display()),
                 (None, Remedy::Reindex) => "the index was made anew".to_owned(),
+                (None, Remedy::Person) => {
+                    let text = format!("{}; it is for you to put right", words(finding));
+                    context.printer.status(Style::Bad, "Left", text);
+                    return false;
+                }
                 (None, _) => {
-                    let text = format!("{}: as it is; the next who writes puts it right, or a person", words(finding));
+                    let text = format!("{}; the next who writes puts it right", words(finding));
                     context.printer.status(Style::Caution, "Left", text);
                     return true;
                 }

@@ -59,14 +59,15 @@ pub fn gc(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
 }
 
 fn by_rule(items: &[Item]) -> String {
-    let mut rules: BTreeMap<Rule, (u64, u64)> = BTreeMap::new();
+    let mut rules: BTreeMap<Rule, (usize, u64)> = BTreeMap::new();
     for item in items {
         let known = rules.entry(item.rule).or_default();
         *known = (known.0 + 1, known.1 + item.bytes);
     }
-    let columns = [("rule", Align::Left), ("files", Align::Right), ("bytes", Align::Right)];
-    let row = |(rule, (count, bytes)): (Rule, (u64, u64))| {
-        [rule.words().to_owned(), format::thousands(count), format!("{}B", format::si(bytes as f64))]
+    let columns = [("rule", Align::Left), ("what", Align::Right), ("bytes", Align::Right)];
+    let row = |(rule, (count, bytes)): (Rule, (usize, u64))| {
+        let what = if rule == Rule::Trash { "run" } else { "file" };
+        [rule.words().to_owned(), format::plural(count, what), format!("{}B", format::si(bytes as f64))]
     };
     table(&columns, rules.into_iter().map(row))
 }
@@ -85,9 +86,9 @@ mod tests {
         let item = |rule, bytes| Item { rule, path: "x".into(), bytes, run: None };
         let items = [item(Rule::Trash, 2_000_000), item(Rule::OldCheckpoint, 500), item(Rule::OldCheckpoint, 700)];
         insta::assert_snapshot!(by_rule(&items), @r"
-        rule                                                                            files   bytes
-        checkpoints of finished runs, but the last, the best, and those of tagged runs      2  1.20kB
-        runs in the trash                                                                   1  2.00MB
+        rule                                                                               what   bytes
+        checkpoints of finished runs, but the last, the best, and those of tagged runs  2 files  1.20kB
+        runs in the trash                                                                 1 run  2.00MB
         ");
         assert_eq!((days("0.5"), days("-1").is_err(), days("x").is_err()), (Ok(0.5), true, true));
     }

@@ -120,8 +120,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
             TaskOutcome::Interrupted(run) => sources.store.load(run).ok()?.history.reason().map(str::to_owned),
             _ => None,
         };
-        if outcomes.iter().any(|outcome| reason(outcome).as_deref() == Some(NO_ROOM)) {
-            return Err(CliError::work(NO_ROOM));
+        if let Some(reason) = outcomes.iter().filter_map(reason).find(|reason| reason.ends_with(NO_ROOM)) {
+            return Err(CliError::work(reason));
         }
         let text = "interrupted; the same command resumes from the last checkpoints";
         let is_asked_for = stop.is_requested();

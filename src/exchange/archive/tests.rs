@@ -322,94 +322,46 @@ proptest! {
     }
 }
 
-/// Mutations of archives, some of them sealed anew so that they get past the certificate, into verification and a store: no panic,
-/// no file outside it, no run that the certificate does not vouch for. By hand; `ABLATE_FUZZ_SECS` says for how long.
+/// What stands in an archive.
+const WORDS: [&str; 12] = [
+    "PK\x01\x02",
+    "PK\x03\x04",
+    "PK\x05\x06",
+    "PK\x06\x06",
+    "PK\x06\x07",
+    "\0\0\0\0",
+    "ablate-archive-",
+    "certificate.json",
+    "a page of ",
+    "\"bytes\": 18446744073709551615",
+    "runs/7h2kq9xw/",
+    "C:\\",
+];
+
+/// Spoilt archives, some of them sealed by somebody himself so that they get past the certificate, into verification and a store:
+/// no file outside of it, and no run that the certificate does not vouch for.
 #[test]
 #[ignore = "ten minutes"]
-fn no_bytes_bring_the_reader_down() {
-    #[expect(clippy::disallowed_methods, reason = "how long it takes is for whoever starts it to say")]
-    let secs = std::env::var("ABLATE_FUZZ_SECS").ok().and_then(|secs| secs.parse().ok()).unwrap_or(600.0);
+fn fuzz_archives() {
     let folder = tempfile::tempdir().unwrap();
-    let watch = crate::clock::Stopwatch::start();
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut draw = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below.max(1) as u64).unwrap()
-    };
-    let tokens: [&[u8]; 12] = [
-        b"PK\x01\x02",
-        b"PK\x03\x04",
-        b"PK\x05\x06",
-        b"PK\x06\x06",
-        b"PK\x06\x07",
-        b"\xff\xff\xff\xff",
-        b"\0\0\0\0",
-        b"../",
-        b"ablate-archive-",
-        b"certificate.json",
-        b"a page of ",
-        b"\"bytes\": 18446744073709551615",
-    ];
-    let seeds =
+    let sound =
         [small(), built(&[]), built(&[("log.txt", &[7; 5000])]), built(&[("events.log", b"x"), ("spec.toml", b"y")])];
-    let (mut tried, mut whole, mut opened, mut refused) = (0_u64, 0_u64, 0_u64, 0_u64);
-    while watch.elapsed_secs() < secs {
-        let mut bytes = seeds[draw(seeds.len())].clone();
-        let is_ours = draw(3) > 0;
-        if !is_ours {
-            // A certificate that somebody sealed himself.
-            let files = BTreeMap::from([
-                ("spec.toml".to_owned(), vec![b'x'; draw(3000)]),
-                ("events.log".to_owned(), vec![b'e'; draw(50)]),
-            ]);
-            let mut raw = raw(&files);
-            let at = draw(raw.certificate.entries.len());
-            let entry = &mut raw.certificate.entries[at];
-            match draw(6) {
-                0 => entry.bytes = draw(1 << 20) as u64,
-                1 => entry.bytes = (draw(usize::MAX) as u64) << draw(8),
-                2 => entry.path.insert_str(draw(14), ["../", "/", "\\", "\0", "C:", "a/"][draw(6)]),
-                3 => {
-                    entry.deflated = Some(Deflated { bytes: entry.bytes.min(raw.spool.len() as u64), hash: entry.hash })
-                }
-                4 => entry.hash = ContentHash::of(&[7]),
-                _ => entry.crc32 ^= 1,
-            }
-            let needed = raw.certificate.entries.iter().map(|entry| entry.member().packed).fold(0, u64::saturating_add);
-            if needed > 1 << 22 {
-                continue;
-            }
-            raw.spool.resize(usize::try_from(needed).unwrap(), b'z');
-            bytes = raw.build();
-        }
-        let before = bytes.clone();
-        for _ in 0..draw(5) {
-            let (at, token) = (draw(bytes.len()), tokens[draw(tokens.len())]);
-            match draw(6) {
-                0 if !bytes.is_empty() => bytes[at] ^= 1 << draw(8),
-                1 => bytes.truncate(at),
-                2 => drop(bytes.splice(at..(at + token.len()).min(bytes.len()), token.iter().copied())),
-                3 => drop(bytes.splice(at..at, token.iter().copied())),
-                4 => drop(bytes.drain(at..(at + draw(40)).min(bytes.len()))),
-                _ => {
-                    let copied = bytes[at..(at + draw(200)).min(bytes.len())].to_vec();
-                    drop(bytes.splice(at..at, copied));
-                }
-            }
-        }
-        tried += 1;
-        match verified(&bytes) {
+    let mut tried = 0_u32;
+    crate::fuzzing::fuzz("archives", |luck| {
+        let is_ours = luck.below(3) > 0;
+        let before = if is_ours { sound[luck.below(sound.len())].clone() } else { self_sealed(luck) };
+        let is_left = luck.below(5) == 0;
+        let bytes = if is_left { before.clone() } else { luck.spoilt(std::slice::from_ref(&before), &WORDS) };
+        let outcome = match verified(&bytes) {
             Ok(verified) => {
-                opened += 1;
-                whole += u64::from(verified.whole);
                 // Whoever seals an archive himself decides what is whole; of what was changed after that, nothing is.
-                assert!(!verified.whole || bytes == before, "{:?} of {:?}", bytes, before);
+                assert!(!verified.whole || bytes == before);
                 assert!(!is_ours || bytes != before || verified.whole);
+                if verified.whole { "whole" } else { "opened" }
             }
-            Err(_) => refused += 1,
-        }
+            Err(_) => "refused",
+        };
+        tried += 1;
         if tried.is_multiple_of(16)
             && let Ok(Found::Archive(archive)) = find(Cursor::new(bytes), Path::new("x"))
         {
@@ -422,10 +374,34 @@ fn no_bytes_bring_the_reader_down() {
             let left: Vec<_> = walkdir::WalkDir::new(folder.path()).min_depth(2).into_iter().flatten().collect();
             assert!(left.iter().all(|entry| entry.path().ends_with("reports")), "{left:?}");
         }
+        outcome
+    });
+}
+
+/// An archive whose certificate says something untrue of a file, and is sealed all the same.
+fn self_sealed(luck: &mut crate::fuzzing::Luck) -> Vec<u8> {
+    loop {
+        let files = BTreeMap::from([
+            ("spec.toml".to_owned(), vec![b'x'; luck.below(3000)]),
+            ("events.log".to_owned(), vec![b'e'; luck.below(50)]),
+        ]);
+        let mut raw = raw(&files);
+        let at = luck.below(raw.certificate.entries.len());
+        let entry = &mut raw.certificate.entries[at];
+        match luck.below(6) {
+            0 => entry.bytes = luck.below(1 << 20) as u64,
+            1 => entry.bytes = (luck.below(usize::MAX) as u64) << luck.below(8),
+            2 => entry.path.insert_str(luck.below(14), luck.one(&["../", "/", "\\", "\0", "C:", "a/"])),
+            3 => entry.deflated = Some(Deflated { bytes: entry.bytes.min(raw.spool.len() as u64), hash: entry.hash }),
+            4 => entry.hash = ContentHash::of(&[7]),
+            _ => entry.crc32 ^= 1,
+        }
+        let needed = raw.certificate.entries.iter().map(|entry| entry.member().packed).fold(0, u64::saturating_add);
+        if needed <= 1 << 22 {
+            raw.spool.resize(usize::try_from(needed).unwrap(), b'z');
+            return raw.build();
+        }
     }
-    let text = format!("{tried} archives in {secs} s: {opened} opened, {whole} whole, {refused} refused");
-    std::fs::write(std::env::temp_dir().join("ablate-archive-fuzz.txt"), &text).unwrap();
-    assert!(tried > 0, "{text}");
 }
 
 /// A writer for tests alone would be a second opinion on nothing: this one only shows that seeking in memory is as in a file.

@@ -457,28 +457,59 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        let place = Place::new();
-        fs::write(place.path("db"), &bytes).unwrap();
-        let options = Options { artifacts: Vec::new(), now: at(0) };
-        let imported = import(&place.store(), &place.path("db"), &options, &mut |_, _| {});
-        prop_assert!(imported.is_err() || imported.unwrap().runs.len() <= 3);
-        prop_assert_eq!(fs::read(place.path("db")).unwrap(), bytes);
-        place.export();
+        check_spoilt_database(&bytes);
     }
 }
 
-/// Spoilt stores for three minutes: `cargo test --release --lib -- --ignored spoilt_stores_for_minutes --nocapture`.
+/// Takes in a database with spoilt bytes, which stays as it is, and gives back what came.
+fn check_spoilt_database(bytes: &[u8]) -> &'static str {
+    let place = Place::new();
+    fs::write(place.path("db"), bytes).unwrap();
+    let options = Options { artifacts: Vec::new(), now: at(0) };
+    let imported = import(&place.store(), &place.path("db"), &options, &mut |_, _| {});
+    assert!(imported.as_ref().map_or(0, |imported| imported.runs.len()) <= 3);
+    assert_eq!(fs::read(place.path("db")).unwrap(), bytes);
+    place.export();
+    if imported.is_ok() { "database" } else { "database refused" }
+}
+
+/// What stands in MLflow's files.
+const WORDS: [&str; 16] = [
+    "meta.yaml",
+    "artifact_uri: ",
+    "lifecycle_stage: deleted\n",
+    "status: ",
+    "run_id: ",
+    "tags:\n  ",
+    "- ",
+    ": ",
+    "'",
+    "!!python/object:os.system ",
+    "&a [*a, *a]",
+    "<<: *a",
+    "|\n  ",
+    "---\n",
+    "5 0.5 2\n",
+    "1769851800250 nan -3 set 300830b9\n",
+];
+
+/// Stores with up to four spoilt files; every eighth, a database.
 #[test]
-#[ignore = "takes three minutes"]
-#[allow(clippy::print_stdout, reason = "it is run for what it says")]
-fn spoilt_stores_for_minutes() {
-    let start = crate::clock::monotonic_secs();
-    let mut runner = proptest::test_runner::TestRunner::default();
-    let (strategy, mut count) = (prop::collection::vec(spoilt(), 1..5), 0_u64);
-    while crate::clock::monotonic_secs() - start < 185.0 {
-        let files = proptest::strategy::ValueTree::current(&strategy.new_tree(&mut runner).unwrap());
+#[ignore = "ten minutes"]
+fn fuzz_mlruns() {
+    let sound: Vec<Vec<u8>> = FILES.iter().map(|(_, text)| text.as_bytes().to_vec()).collect();
+    let database = [database()];
+    crate::fuzzing::fuzz("mlruns", |luck| {
+        if luck.below(8) == 0 {
+            return check_spoilt_database(&luck.spoilt(&database, &["SQLite format 3\0", "CREATE TABLE ", "metrics"]));
+        }
+        let files: Vec<(usize, Vec<u8>)> = (0..=luck.below(4))
+            .map(|_| {
+                let which = luck.below(FILES.len());
+                (which, luck.spoilt(&sound[which..=which], &WORDS))
+            })
+            .collect();
         check_spoilt(&files);
-        count += 1;
-    }
-    println!("{count} stores");
+        "files"
+    });
 }

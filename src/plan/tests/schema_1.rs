@@ -10,6 +10,8 @@ const PRETRAIN: &str = include_str!("schema_1/pretrain.toml");
 const FINETUNE: &str = include_str!("schema_1/finetune.toml");
 /// A model that was imported.
 const IMPORT: &str = include_str!("schema_1/import.toml");
+/// One of each stage.
+pub const STORED: [&str; 3] = [PRETRAIN, FINETUNE, IMPORT];
 
 fn read(text: &str) -> RunSpec {
     RunSpec::from_toml(text).expect("a specification of schema 1")

@@ -3,14 +3,16 @@
 //! never deletes it.
 
 use std::fs;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::files_below;
+use crate::durable;
 use crate::plan::TokenizerKind;
 use crate::runner::trained::{TOKENIZER, imported_tokenizer};
-use crate::store::{Index, RunState, Store, StoreError, StoredRun};
+use crate::store::{Index, RunDir, RunState, Store, StoreError, StoredRun};
 use crate::trainer::checkpoint::{self, CheckpointDir};
 use crate::trainer::corpus::check_cached;
 use crate::trainer::model::parameters::digest;
@@ -47,9 +49,13 @@ pub enum Remedy {
     SetRunAside,
     /// The file is set aside.
     SetFileAside,
+    /// The end of the log that is no whole record is set aside.
+    SetTailAside,
     /// The index is made anew from the folders.
     Reindex,
-    /// There is nothing to do: the next who writes puts it right, or only a person can.
+    /// Only a person can put it right: who may read a file is for him to say, or a newer program.
+    Person,
+    /// There is nothing to do: the next who writes puts it right, or nothing is wrong.
     Nothing,
 }
 
@@ -90,15 +96,18 @@ impl Inspection {
             Ok(run) => run,
             Err(error) => {
                 let is_gone =
-                    matches!(&error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
-                let remedy = if error.is_damage() || is_gone { Remedy::SetRunAside } else { Remedy::Nothing };
+                    matches!(&error, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound);
+                let remedy = if error.is_damage() || is_gone { Remedy::SetRunAside } else { Remedy::Person };
                 return self.find(Some(id), &folder, error.to_string(), remedy);
             }
         };
         if run.history.torn_bytes > 0 && run.state != RunState::Running {
             let bytes = run.history.torn_bytes;
             let problem = format!("its last {bytes} bytes are no whole record: a crash tore it");
-            self.find(Some(id), &run.dir.events_path(), problem, Remedy::Nothing);
+            // Who goes on with a run cuts it off; nobody goes on with one that has ended.
+            let has_ended = matches!(run.state, RunState::Finished | RunState::Failed | RunState::Stopped);
+            let remedy = if has_ended { Remedy::SetTailAside } else { Remedy::Nothing };
+            self.find(Some(id), &run.dir.events_path(), problem, remedy);
         }
         if run.history.unknown_records > 0 {
             let problem =
@@ -172,7 +181,11 @@ impl Inspection {
 /// When it cannot be moved; or when somebody holds the run.
 pub fn repair(store: &Store, finding: &Finding) -> Result<Option<PathBuf>, StoreError> {
     match finding.remedy {
-        Remedy::Nothing => Ok(None),
+        Remedy::Nothing | Remedy::Person => Ok(None),
+        Remedy::SetTailAside => {
+            let Some(id) = &finding.run else { return Ok(None) };
+            set_tail_aside(&store.run(id)?, store).map(Some)
+        }
         Remedy::Reindex => {
             Index::anew(store, &mut |_, _| {})?;
             Ok(None)
@@ -187,9 +200,38 @@ pub fn repair(store: &Store, finding: &Finding) -> Result<Option<PathBuf>, Store
     }
 }
 
+/// Cuts off the end of a log that is no whole record, and keeps it below the folder of what was set aside.
+fn set_tail_aside(run: &RunDir, store: &Store) -> Result<PathBuf, StoreError> {
+    let lease = run.acquire_lease()?;
+    let path = run.events_path();
+    let failed = |source| StoreError::io("set the end aside of", &path, source);
+    let mut reader = run.events()?;
+    reader.by_ref().try_for_each(|event| event.map(drop))?;
+    let end = reader.reached().offset;
+    let mut tail = Vec::new();
+    let mut log = fs::File::open(&path).map_err(failed)?;
+    log.seek(SeekFrom::Start(end)).and_then(|_| log.read_to_end(&mut tail)).map_err(failed)?;
+    let place = free_place(store, &path.with_file_name("events.log-end"), &failed)?;
+    durable::write(&place, |file| file.write_all(&tail)).map_err(failed)?;
+    run.open_log(&lease)?.sync()?;
+    store.note_change(run.id());
+    Ok(place)
+}
+
 /// Moves something to the same place below the folder of what was set aside, beside what is there already.
 fn move_aside(store: &Store, path: &Path) -> Result<PathBuf, StoreError> {
     let failed = |source| StoreError::io("set aside", path, source);
+    let place = free_place(store, path, &failed)?;
+    fs::rename(path, &place).map_err(failed)?;
+    let below = path.strip_prefix(store.root()).unwrap_or(path);
+    if let Some(run) = below.iter().next().and_then(|first| first.to_str()?.parse().ok()) {
+        store.note_change(&run);
+    }
+    Ok(place)
+}
+
+/// The place of something below the folder of what was set aside, or one beside it that is free.
+fn free_place(store: &Store, path: &Path, failed: &dyn Fn(io::Error) -> StoreError) -> Result<PathBuf, StoreError> {
     let below = path.strip_prefix(store.root()).unwrap_or(path);
     let wanted = store.root().join(SET_ASIDE).join(below);
     if let Some(folder) = wanted.parent() {
@@ -202,18 +244,15 @@ fn move_aside(store: &Store, path: &Path) -> Result<PathBuf, StoreError> {
     };
     let places = std::iter::once(wanted.clone()).chain((2..).map(numbered));
     let free = places.take(10_000).find(|place| fs::symlink_metadata(place).is_err());
-    let place = free.ok_or_else(|| failed(std::io::ErrorKind::AlreadyExists.into()))?;
-    fs::rename(path, &place).map_err(failed)?;
-    if let Some(run) = below.iter().next().and_then(|first| first.to_str()?.parse().ok()) {
-        store.note_change(&run);
-    }
-    Ok(place)
+    free.ok_or_else(|| failed(io::ErrorKind::AlreadyExists.into()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::runner::testing;
+    use crate::store::Event;
+    use crate::types::Timestamp;
 
     fn look(store: &Store) -> Vec<Finding> {
         inspect(store, &mut |_| {}).unwrap().findings
@@ -256,6 +295,32 @@ mod tests {
         });
         let contents = places.map(|place| fs::read_to_string(place).unwrap());
         assert_eq!(contents, ["1", "2", "3"]);
+    }
+
+    /// Whoever goes on with a run cuts off what a crash tore; of one that has ended it is set aside, to the byte.
+    #[test]
+    fn a_torn_end_of_a_run_that_has_ended_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = testing::sources(folder.path()).store;
+        for (state, remedy) in [(None, Remedy::Nothing), (Some(RunState::Finished), Remedy::SetTailAside)] {
+            let run = testing::new_run(&store, 1);
+            if let Some(state) = state {
+                let mut log = run.open_log(&run.acquire_lease().unwrap()).unwrap();
+                log.append(&Event::State { state, reason: None, at: Timestamp::from_unix_millis(1) }).unwrap();
+            }
+            let whole = fs::read(run.events_path()).unwrap();
+            fs::write(run.events_path(), [&whole, &b"0123456789abcdef {\"sta"[..]].concat()).unwrap();
+            let [finding] = &look(&store)[..] else { panic!("{:?}", look(&store)) };
+            assert_eq!((finding.run.as_ref(), finding.remedy), (Some(run.id()), remedy));
+            let place = repair(&store, finding).unwrap();
+            assert_eq!(place.is_some(), state.is_some());
+            if let Some(place) = place {
+                assert_eq!(fs::read(place).unwrap(), b"0123456789abcdef {\"sta");
+                assert_eq!(fs::read(run.events_path()).unwrap(), whole);
+                assert_eq!(look(&store), []);
+            }
+            fs::remove_dir_all(run.path()).unwrap();
+        }
     }
 
     #[test]

@@ -83,8 +83,9 @@ fn condition(words: &mut Words<'_>, attributes: Attributes) -> Result<Condition,
     let name = name(words, attributes)?;
     let next = words.take()?;
     let (test, is_negated) = match next.text {
-        "=" | "==" if next.kind == PieceKind::Sign => (Test::Compare(Order::Equal, value(words)?), false),
-        "!=" | "<>" if next.kind == PieceKind::Sign => (Test::Compare(Order::Equal, value(words)?), true),
+        _ if next.kind != PieceKind::Sign => worded(words, &next)?,
+        "=" | "==" => (Test::Compare(Order::Equal, value(words)?), false),
+        "!=" | "<>" => (Test::Compare(Order::Equal, value(words)?), true),
         "<" => (Test::Compare(Order::Less, value(words)?), false),
         "<=" => (Test::Compare(Order::LessOrEqual, value(words)?), false),
         ">" => (Test::Compare(Order::Greater, value(words)?), false),
@@ -271,6 +272,7 @@ mod tests {
         for (text, at) in [
             ("metrics.a = 1 or metrics.b = 2", "or"),
             ("metrics.a = 1 metrics.b", "metrics.b"),
+            ("metrics.a '<' 1", "'<'"),
             ("params.a = unquoted", "unquoted"),
             ("nothing.a = 1", "nothing.a"),
             ("artifact_uri = 'x'", "artifact_uri"),

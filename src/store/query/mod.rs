@@ -292,4 +292,216 @@ mod tests {
         let [(name, is_reversed)] = query.order() else { panic!("there is one key") };
         assert_eq!((name.text.as_str(), name.at, *is_reversed), ("valid/mlm_loss", Some(100), true));
     }
+
+    /// What stands in queries of either grammar, beside numbers and brackets.
+    const WORDS: [&str; 44] = [
+        " and ",
+        " or ",
+        " not ",
+        " in (",
+        " not in (",
+        " like ",
+        " ilike ",
+        " is nan",
+        " is missing",
+        " is not null",
+        "exists ",
+        "descends from ",
+        "tag:",
+        "limit=",
+        "trash=any",
+        "state",
+        "finished",
+        "FINISHED",
+        "KILLED",
+        "started",
+        "> \"2 days ago\"",
+        "2026-01-31",
+        "mask_ratio",
+        "train/loss",
+        ".min",
+        ".at(",
+        ".at(-1)",
+        "latest",
+        "experiment",
+        "dirty = true",
+        "cpu like '%x%'",
+        ",",
+        "<=",
+        "!=",
+        "<>",
+        "metrics.",
+        "params.`a b`",
+        "tags.",
+        "attributes.",
+        "run_id",
+        " ASC",
+        " DESC",
+        "'",
+        "0.3",
+    ];
+
+    /// Queries of both grammars: a tree that is printed reads as the same tree, and the index answers or points at a place.
+    #[test]
+    #[ignore = "ten minutes"]
+    fn fuzz_queries() {
+        let sound = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
+        let ours = sound(&[
+            "state = finished and mask_ratio >= 0.3 and (valid/mlm_loss.min < 5 or tag:keep) and not experiment = pilot",
+            "7h2 bb0 state=finished,lost  train/lr.at(2) != 1e-4 limit=20",
+            "lr not in (1e-4, 1e-3) and cpu like \"%EPYC%\" and host not ilike x_ started > '2 days ago'",
+            "exists(valid/mlm_loss) exists reproduces and tag is missing and train/loss.max is not nan trash=any",
+            "descends from 7h2 or \"valid loss\"<2 or `a b` = c",
+        ]);
+        let mlflow = sound(&[
+            "metrics.loss < 1.5 AND params.\"learning rate\" = '0.1' and tags.`a b` ILIKE '%x%'",
+            "attributes.status != 'KILLED' and run_id in ('a', 'b') and params.lr IS NOT NULL",
+            "tags.mlflow.runName LIKE 'x%' and start_time > 5 and user_id = 'ana' and tag.k = ''",
+        ]);
+        let (_folder, store) = crate::store::testing::store_of_samples();
+        let mut index = crate::store::Index::open(&store).unwrap();
+        crate::fuzzing::fuzz("queries", |luck| {
+            let is_ours = luck.below(3) > 0;
+            let text = luck.spoilt_text(if is_ours { &ours } else { &mlflow }, &WORDS);
+            let now = Timestamp::from_unix_millis(1_700_000_000_000);
+            let (tree, query) = match is_ours {
+                true => (read::read(&text), RunQuery::parse(&text, now)),
+                false => (mlflow::read(&text), RunQuery::of_mlflow(&text, &[text.clone()], now)),
+            };
+            let mut outcome = "refused by the grammar";
+            match &tree {
+                Ok(tree) => {
+                    outcome = "refused by the index";
+                    let printed = if is_ours { printed::ours(tree) } else { printed::mlflow(tree) };
+                    let again = if is_ours { read::read(&printed) } else { mlflow::read(&printed) };
+                    match again {
+                        Ok(again) => {
+                            assert_eq!(
+                                printed::without_places(&again),
+                                printed::without_places(tree),
+                                "{text}\n{printed}"
+                            );
+                        }
+                        Err(mistake) => assert!(printed::is_limit(&mistake), "{text}\n{printed}\n{mistake:?}"),
+                    }
+                }
+                Err(mistake) => assert!(text.get(mistake.span.clone()).is_some(), "{text}"),
+            }
+            match query.and_then(|query| index.query(&query)) {
+                Ok(rows) => {
+                    assert!(rows.len() <= 3);
+                    outcome = "answered";
+                }
+                Err(StoreError::Query { text: whole, mistake }) => {
+                    assert!(whole.get(mistake.span.clone()).is_some() && !mistake.message.is_empty(), "{text}");
+                }
+                Err(error) => panic!("{text}\n{error}"),
+            }
+            outcome
+        });
+    }
+
+    /// Trees as text that reads as the same tree, for both grammars.
+    mod printed {
+        use super::super::tree::{Condition, Kind, Literal, Name, Test, Tree};
+        use crate::syntax::Mistake;
+
+        pub fn ours(tree: &Tree<Condition>) -> String {
+            let within = |part: &Tree<Condition>| match part {
+                Tree::And(_) | Tree::Or(_) => format!("({})", ours(part)),
+                _ => ours(part),
+            };
+            let joined = |parts: &[Tree<Condition>], by| parts.iter().map(within).collect::<Vec<_>>().join(by);
+            match tree {
+                Tree::And(parts) => joined(parts, " and "),
+                Tree::Or(parts) => joined(parts, " or "),
+                Tree::Not(tree) => format!("not {}", within(tree)),
+                Tree::Leaf(Condition { test: Test::DescendsFrom(run), .. }) => format!("descends from {}", value(run)),
+                Tree::Leaf(condition) => {
+                    let Name { text, at, .. } = &condition.name;
+                    let name = at.map_or_else(|| quoted(text), |step| format!("{text}.at({step})"));
+                    format!("{name}{}", test(condition))
+                }
+            }
+        }
+
+        pub fn mlflow(tree: &Tree<Condition>) -> String {
+            let condition = |condition: &&Condition| {
+                let Name { text, kind, .. } = &condition.name;
+                let name = match (kind.unwrap(), text.as_str()) {
+                    (Kind::Metric, key) => format!("metrics.{}", quoted(key)),
+                    (Kind::Setting, key) => format!("params.{}", quoted(key)),
+                    (Kind::Tag, key) => format!("tags.{}", quoted(key)),
+                    (Kind::Attribute, "id") => "run_id".to_owned(),
+                    (Kind::Attribute, "name") => "run_name".to_owned(),
+                    (Kind::Attribute, "state") => "status".to_owned(),
+                    (Kind::Attribute, "started") => "start_time".to_owned(),
+                    (Kind::Attribute, "ended") => "end_time".to_owned(),
+                    (Kind::Attribute, "note") => "tags.mlflow.note.content".to_owned(),
+                    (Kind::Provenance, "client.user") => "user_id".to_owned(),
+                    other => panic!("{other:?}"),
+                };
+                let test = match condition {
+                    Condition { test: Test::Exists, is_negated, .. } => {
+                        if *is_negated { " is null" } else { " is not null" }.to_owned()
+                    }
+                    _ => test(condition),
+                };
+                format!("{name}{test}")
+            };
+            tree.leaves().iter().map(condition).collect::<Vec<_>>().join(" and ")
+        }
+
+        fn test(condition: &Condition) -> String {
+            let not = if condition.is_negated { "not " } else { "" };
+            match &condition.test {
+                Test::Compare(_, literal) if condition.is_negated => format!(" != {}", value(literal)),
+                Test::Compare(order, literal) => format!(" {} {}", order.sign(), value(literal)),
+                Test::OneOf(literals) => {
+                    format!(" {not}in ({})", literals.iter().map(value).collect::<Vec<_>>().join(", "))
+                }
+                Test::Like { pattern, ignore_case } => {
+                    format!(" {not}{}like {}", if *ignore_case { "i" } else { "" }, value(pattern))
+                }
+                Test::Exists => if condition.is_negated { " is missing" } else { " is not missing" }.to_owned(),
+                Test::IsNan => format!(" is {not}nan"),
+                Test::Word => String::new(),
+                Test::DescendsFrom(_) => unreachable!("it is printed with its name"),
+            }
+        }
+
+        fn value(literal: &Literal) -> String {
+            if literal.is_quoted { quoted(&literal.text) } else { literal.text.clone() }
+        }
+
+        /// A text in quotes of a kind that it has not.
+        fn quoted(text: &str) -> String {
+            let quote = ['"', '\'', '`'].into_iter().find(|quote| !text.contains(*quote)).expect("one closed it");
+            format!("{quote}{text}{quote}")
+        }
+
+        /// A tree is printed with more parentheses than it was written with, and a list in more letters.
+        pub fn is_limit(mistake: &Mistake) -> bool {
+            ["nested deeper", "too long", "at most"].iter().any(|limit| mistake.message.contains(limit))
+        }
+
+        /// The tree, wherever its parts stood.
+        pub fn without_places(tree: &Tree<Condition>) -> Tree<Condition> {
+            let literal = |literal: &Literal| Literal { span: 0..0, ..literal.clone() };
+            let mut plain = |condition: &Condition| {
+                let name = Name { span: 0..0, ..condition.name.clone() };
+                let test = match &condition.test {
+                    Test::Compare(order, value) => Test::Compare(*order, literal(value)),
+                    Test::OneOf(values) => Test::OneOf(values.iter().map(literal).collect()),
+                    Test::Like { pattern, ignore_case } => {
+                        Test::Like { pattern: literal(pattern), ignore_case: *ignore_case }
+                    }
+                    Test::DescendsFrom(run) => Test::DescendsFrom(literal(run)),
+                    other => other.clone(),
+                };
+                Ok::<_, ()>(Tree::Leaf(Condition { name, test, is_negated: condition.is_negated }))
+            };
+            tree.try_graft(&mut plain).unwrap()
+        }
+    }
 }

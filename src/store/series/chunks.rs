@@ -137,6 +137,9 @@ impl ChunkFile {
     /// # Errors
     /// When they are not those that were written.
     pub fn points(&self, chunk: &Chunk) -> io::Result<Vec<Measured>> {
+        if chunk.points() > CHUNK {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no chunk has so many points"));
+        }
         let mut bytes = vec![0; chunk.points() * WIDTH];
         let mut file = &self.file;
         file.seek(SeekFrom::Start(chunk.offset))?;

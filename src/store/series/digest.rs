@@ -556,7 +556,7 @@ impl Growing {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::super::testing::{any_events, at, new_store, point, spec, state};
+    use super::super::super::testing::{any_events, at, new_store, point, sealed, spec, state, store_of_samples};
     use super::super::{SeriesBook, Source, zoomed};
     use super::*;
     use crate::store::testing::create;
@@ -692,5 +692,127 @@ mod tests {
         fs::remove_file(store.root().join("cache")).unwrap();
         fs::create_dir_all(store.root().join(format!("cache/digests/{}.digest/x", run.id()))).unwrap();
         same(&run, Digest::of(&run).unwrap(), 5, None, None);
+    }
+
+    /// What stands in logs.
+    const WORDS: [&str; 22] = [
+        "{\"step\":{\"step\":3,",
+        "{\"points\":{\"points\":[",
+        "{\"resumed\":{\"step\":0,",
+        "{\"state\":{\"state\":\"finished\",",
+        "\"at\":",
+        "{\"evaluation\":{\"step\":2,",
+        "{\"checkpoint\":{",
+        "{\"fact\":{\"name\":",
+        "{\"log\":{\"version\":2}}",
+        "\"metrics\":{",
+        "\"train/loss\":",
+        "\"inf\"",
+        "\"nan\"",
+        "\"chain\":\"0000000000000000\"",
+        "\"value\":",
+        "\"key\":\"g\"",
+        "\"1970-01-01T00:00:01.000Z\"",
+        "\"+999999-12-31T23:59:60Z\"",
+        "\\ud800",
+        "\\u0000",
+        "[[[[[[[[",
+        "{\"a\":",
+    ];
+
+    /// Logs, every second with seals that are right: what is read of bytes that were spoilt is a beginning of what was there, and the
+    /// digest says what the whole reading says. Digests that were spoilt and sealed anew give what they give, and no more.
+    #[test]
+    #[ignore = "ten minutes"]
+    fn fuzz_logs() {
+        let (_folder, store) = store_of_samples();
+        let id = store.run_ids().unwrap().remove(0);
+        let run = store.run(&id).unwrap();
+        let whole = fs::read(run.events_path()).unwrap();
+        let path = run.events_path();
+        let read = |bytes: &[u8]| EventReader::new(bytes, &path).map_while(Result::ok).collect::<Vec<_>>();
+        let truth = read(&whole);
+        // Lines without their seals.
+        let line = |line: &[u8]| line[1 + line.iter().position(|byte| *byte == b' ').unwrap()..].to_vec();
+        let lines: Vec<Vec<u8>> = whole.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n').map(line).collect();
+        // At a time of its own: two of one length within a tick of the clock are one log to the digest.
+        let put = |bytes: &[u8], moment: u64| {
+            fs::write(&path, bytes).unwrap();
+            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(moment);
+            File::options().append(true).open(&path).unwrap().set_modified(at).unwrap();
+        };
+        put(&whole, 0);
+        Digest::of(&run).unwrap();
+        let digest = fs::read(Kept::of(&run).path()).unwrap();
+        let points = Kept::of(&run).load().unwrap().path;
+        let points = (fs::read(&points).unwrap(), points);
+        let mut moment = 1;
+        crate::fuzzing::fuzz("logs", |luck| {
+            if luck.below(20) == 0 {
+                put(&whole, 0);
+                fs::write(&points.1, &points.0).unwrap();
+                return spoilt_digest(&run, luck.spoilt(&[digest[..digest.len() - HASH].to_vec()], &WORDS));
+            }
+            let is_sealed = luck.below(2) == 0;
+            let bytes = if is_sealed {
+                let mut lines = lines.clone();
+                for _ in 0..=luck.below(3) {
+                    let (from, to) = (luck.below(lines.len()), luck.below(lines.len()));
+                    match luck.below(4) {
+                        0 => lines.insert(to, lines[from].clone()),
+                        1 if lines.len() > 1 => drop(lines.remove(to)),
+                        _ => lines[to] = luck.spoilt(&lines[from..=from], &WORDS),
+                    }
+                }
+                sealed(&lines)
+            } else {
+                luck.spoilt(std::slice::from_ref(&whole), &WORDS)
+            };
+            let found = read(&bytes);
+            assert!(is_sealed || truth.starts_with(&found), "{}", bytes.escape_ascii());
+            let mut history = History::default();
+            found.into_iter().for_each(|event| history.apply(event));
+            if luck.below(8) == 0 {
+                let _ = fs::remove_file(Kept::of(&run).path());
+                let is_grown = luck.below(2) == 0;
+                if is_grown {
+                    put(&bytes[..luck.below(bytes.len())], moment);
+                    let _ = Digest::of(&run);
+                }
+                put(&bytes, moment + 1);
+                moment += 2;
+                match (Digest::of(&run), run.read_history()) {
+                    (Ok(digest), Ok(_)) => same(&run, digest, luck.below(20) + 1, Some(-5), Some(5)),
+                    (Err(ours), Err(whole)) => assert_eq!(ours.to_string(), whole.to_string()),
+                    // What it had read before is not read again.
+                    (Ok(_), Err(_)) if is_grown => {}
+                    (Ok(_), Err(error)) | (Err(error), Ok(_)) => panic!("{error}\n{}", bytes.escape_ascii()),
+                }
+            }
+            match (is_sealed, bytes == whole) {
+                (_, true) => "whole",
+                (true, false) => "sealed anew",
+                (false, false) => "spoilt",
+            }
+        });
+    }
+
+    /// Reads all that a digest with this content says.
+    fn spoilt_digest(run: &RunDir, mut content: Vec<u8>) -> &'static str {
+        let hash = ContentHash::of(&content).to_string();
+        content.extend_from_slice(hash.as_bytes());
+        fs::write(Kept::of(run).path(), content).unwrap();
+        let Ok(digest) = Digest::of(run) else { return "digest refused" };
+        let _ = digest.history();
+        let names: Vec<String> = digest.summaries().keys().map(|name| name.as_str().to_owned()).collect();
+        let book = SeriesBook(Source::Digest(Box::new(digest)));
+        for name in &names {
+            for (from, to, most) in [(None, None, 9), (Some(0), Some(2), 1), (Some(i64::MIN), Some(i64::MAX), 1000)] {
+                let _ = book.zoomed(name, from, to, most);
+            }
+            let _ = book.points(name).filter(Result::is_ok).count();
+            let _ = book.at(name, 2);
+        }
+        "digest"
     }
 }
