@@ -81,6 +81,7 @@ impl From<StoreError> for CliError {
             StoreError::Query { text, mistake } => Self::Request(pointed(&text, &mistake)),
             StoreError::UnknownRun { .. }
             | StoreError::AmbiguousRun { .. }
+            | StoreError::AmbiguousName { .. }
             | StoreError::NoRuns { .. }
             | StoreError::NotAStore { .. }
             | StoreError::NotPlanned { .. } => Self::request(error),

@@ -1,9 +1,9 @@
 //! The runs that a person means by a word.
 
-use crate::store::{Index, RunRow, Store, StoreError, StoredRun};
+use crate::store::{Index, RunQuery, RunRow, Store, StoreError, StoredRun};
 use crate::types::{RunId, Timestamp};
 
-/// The run that `name` means: a unique beginning of its id, or `latest`.
+/// The run that `name` means: a unique beginning of its id, its name, or `latest`.
 ///
 /// # Errors
 /// When no run is meant, or several are; when the run cannot be read.
@@ -18,13 +18,28 @@ pub fn find_run(store: &Store, name: &str, now: Timestamp) -> Result<StoredRun, 
 /// When no run is meant, or several are; when a run cannot be read that could be the latest.
 pub fn find_id(store: &Store, name: &str, now: Timestamp) -> Result<RunId, StoreError> {
     if name != "latest" {
-        return store.resolve(name);
+        return match store.resolve(name) {
+            Err(unknown @ StoreError::UnknownRun { .. }) => find_named(store, name, now)?.ok_or(unknown),
+            found => found,
+        };
     }
     let mut index = Index::open_at_times(store, now, &mut |_, _| {})?;
     index.is_sure_of_latest()?;
     match index.latest()? {
         Some(id) => Ok(id),
         None => store.resolve(name),
+    }
+}
+
+/// The run that people gave this name; an id goes before a name.
+fn find_named(store: &Store, name: &str, now: Timestamp) -> Result<Option<RunId>, StoreError> {
+    let mut named = Index::open_at_times(store, now, &mut |_, _| {})?.query(&RunQuery::of_name(name))?;
+    match (named.len(), named.pop()) {
+        (0 | 1, only) => Ok(only.map(|run| run.id)),
+        (_, last) => {
+            let runs = named.into_iter().chain(last).map(|run| run.id).collect();
+            Err(StoreError::AmbiguousName { name: name.to_owned(), runs })
+        }
     }
 }
 
@@ -37,6 +52,24 @@ pub fn is_meant(row: &RunRow, word: &str) -> bool {
 mod tests {
     use super::*;
     use crate::store::testing::{at, create, new_store, spec};
+
+    #[test]
+    fn a_run_is_found_by_the_name_that_people_gave_it() {
+        let (_folder, store) = new_store();
+        let [first, second, third] = [1, 2, 3].map(|seed| {
+            create(&store, &spec(seed, 0.3), &serde_json::json!({}), at(seed as i64 * 1000)).expect("a planned run")
+        });
+        for (run, name) in [(&first, "my run"), (&second, third.id().as_str()), (&third, "twice"), (&first, "my 런")] {
+            run.relabel(|labels| labels.name = Some(name.to_owned())).expect("it is written");
+        }
+        let find = |name: &str| find_id(&store, name, at(0));
+        assert_eq!(find("my 런").expect("its name"), *first.id());
+        assert!(matches!(find("my run"), Err(StoreError::UnknownRun { .. })), "it has another now");
+        assert_eq!(find(third.id().as_str()).expect("an id goes before a name"), *third.id());
+        second.relabel(|labels| labels.name = Some("twice".to_owned())).expect("it is written");
+        let error = find("twice").expect_err("two have it").to_string();
+        assert!(error.starts_with("2 runs are called `twice`: `") && error.contains(second.id().as_str()), "{error}");
+    }
 
     /// A log that the disk does not give, as `/proc/self/mem` does not give its first bytes.
     #[cfg(target_os = "linux")]

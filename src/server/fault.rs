@@ -91,9 +91,10 @@ impl Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         let code = match &error {
-            StoreError::UnknownRun { .. } | StoreError::AmbiguousRun { .. } | StoreError::NoRuns { .. } => {
-                Code::ResourceDoesNotExist
-            }
+            StoreError::UnknownRun { .. }
+            | StoreError::AmbiguousRun { .. }
+            | StoreError::AmbiguousName { .. }
+            | StoreError::NoRuns { .. } => Code::ResourceDoesNotExist,
             StoreError::Query { .. } | StoreError::NotLogged { .. } | StoreError::NotPlanned { .. } => {
                 Code::InvalidParameterValue
             }

@@ -57,6 +57,9 @@ pub enum StoreError {
     #[error("`{prefix}` begins {count} run ids: {}; type one more character", listed(candidates, *count))]
     AmbiguousRun { prefix: String, candidates: Vec<RunId>, count: usize },
 
+    #[error("{} runs are called `{name}`: {}; an id means one of them", runs.len(), listed(&runs[..runs.len().min(4)], runs.len()))]
+    AmbiguousName { name: String, runs: Vec<RunId> },
+
     #[error("`{}` holds no runs yet; `ablate run FILE` makes some", path.display())]
     NoRuns { path: PathBuf },
 

@@ -15,7 +15,7 @@ use crate::runner::reproduce::provenance_differences;
 /// What `ablate diff` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A run: any unique beginning of its id, or `latest`
+    /// A run: any unique beginning of its id, its name, or `latest`
     #[arg(value_name = "RUN")]
     pub first: String,
     /// The run it is compared with

@@ -13,7 +13,7 @@ use crate::trainer::pretraining::fill_mask::{Filled, Guess, fill_mask};
 /// What `ablate fill-mask` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A run: any unique beginning of its id, or `latest`
+    /// A run: any unique beginning of its id, its name, or `latest`
     #[arg(value_name = "RUN")]
     pub run: String,
     /// The text, with [MASK] where the model is to guess

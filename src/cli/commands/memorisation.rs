@@ -17,7 +17,7 @@ use crate::trainer::tokenizer::Tokenizer;
 /// What `ablate memorisation` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A pretrained run: any unique beginning of its id, or `latest`
+    /// A pretrained run: any unique beginning of its id, its name, or `latest`
     #[arg(value_name = "RUN")]
     pub run: String,
     /// Spans of either side

@@ -9,7 +9,7 @@ use crate::report::find::find_id;
 /// What `ablate note` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A run: any unique beginning of its id, or `latest`
+    /// A run: any unique beginning of its id, its name, or `latest`
     #[arg(value_name = "RUN")]
     pub run: String,
     /// What is to be said of it; without it, the note is printed

@@ -18,7 +18,7 @@ use crate::trainer::fine_tuning::tasks::{Entity, Said};
 /// What `ablate predict` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A fine-tuned run: any unique beginning of its id, or `latest`
+    /// A fine-tuned run: any unique beginning of its id, its name, or `latest`
     #[arg(value_name = "RUN")]
     pub run: String,
     /// A text a line, a TSV with a header, or JSON lines; `-` for standard input

@@ -17,7 +17,7 @@ use crate::runner::stop::Stop;
 /// What `ablate reproduce` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A finished run: any unique beginning of its id, or `latest`
+    /// A finished run: any unique beginning of its id, its name, or `latest`
     #[arg(value_name = "RUN")]
     pub run: String,
     /// Threads to compute with; the result does not depend on them

@@ -17,7 +17,7 @@ use crate::types::answers::Detail;
 /// What `ablate show` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A run: any unique beginning of its id, or `latest`
+    /// A run: any unique beginning of its id, its name, or `latest`
     #[arg(value_name = "RUN")]
     pub run: String,
     /// Print the experiment file that plans this run again

@@ -49,7 +49,7 @@ pub struct Train {
 /// What `ablate tokenizer inspect` takes.
 #[derive(Debug, clap::Args)]
 pub struct Inspect {
-    /// A tokenizer.json, or a run: any unique beginning of its id, or `latest`
+    /// A tokenizer.json, or a run: any unique beginning of its id, its name, or `latest`
     #[arg(value_name = "TOKENIZER")]
     pub tokenizer: String,
     /// The text whose words are cut

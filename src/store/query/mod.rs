@@ -110,6 +110,11 @@ impl RunQuery {
         Self { tree: Tree::and(vec![Tree::or(any), self.tree]), ..self }
     }
 
+    /// The runs that people gave this name.
+    pub fn of_name(name: &str) -> Self {
+        Self { tree: read::equal("name", &[name]), ..Self::default() }
+    }
+
     /// The same, which people are told of by this text.
     #[must_use]
     pub fn called(self, text: &str) -> Self {

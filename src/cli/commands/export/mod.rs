@@ -18,7 +18,7 @@ use crate::runner::trained::Which;
 /// What `ablate export` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A model of one run (any unique beginning of its id, or `latest`); of the other formats which runs, as `list` takes them
+    /// A model of one run (any unique beginning of its id, its name, or `latest`); of the other formats which runs, as `list` takes them
     #[arg(value_name = "QUERY", required = true)]
     pub query: Vec<String>,
     /// For which program
