@@ -6,6 +6,11 @@
 
 pub mod archive;
 #[cfg(unix)]
+mod copying;
+mod findings;
+#[cfg(unix)]
+mod folder;
+#[cfg(unix)]
 pub mod mlflow;
 mod pick;
 mod staging;
@@ -13,3 +18,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod transfer;
+#[cfg(unix)]
+mod yaml;
+
+pub use findings::{Finding, Findings};

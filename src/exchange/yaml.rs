@@ -1,4 +1,4 @@
-//! The YAML of `meta.yaml`: what PyYAML's `safe_dump` writes, of any spelling, and no more.
+//! The YAML of others: what PyYAML's `safe_dump` writes, of any spelling, and no more.
 //!
 //! The scanner is `saphyr-parser`, which gives events and builds nothing. So the limits stand here, before anything grows:
 //! bytes, depth, nodes, and no anchors, aliases or tags at all, which `safe_dump` has no use for and with which a small file
@@ -60,14 +60,14 @@ pub fn read(text: &str) -> Result<Vec<(String, Node)>, String> {
         let (event, span) = event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
         let wrong = |what: &str| format!("line {}: {what}", span.start.line());
         let done = match event {
-            Event::Alias(_) => return Err(wrong("an alias: MLflow writes none")),
+            Event::Alias(_) => return Err(wrong("an alias, which is not read")),
             Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _)
                 if anchor != 0 =>
             {
-                return Err(wrong("an anchor: MLflow writes none"));
+                return Err(wrong("an anchor, which is not read"));
             }
             Event::Scalar(.., Some(_)) | Event::SequenceStart(_, Some(_)) | Event::MappingStart(_, Some(_)) => {
-                return Err(wrong("a tag: MLflow writes none"));
+                return Err(wrong("a tag, which is not read"));
             }
             Event::Scalar(text, style, ..) => match (style, text.as_ref()) {
                 (ScalarStyle::Plain, "" | "~" | "null" | "Null" | "NULL") => Node::Null,
@@ -101,7 +101,7 @@ pub fn read(text: &str) -> Result<Vec<(String, Node)>, String> {
             Some((Node::List(items), _)) => items.push(done),
             Some((Node::Map(fields), key)) => match key.take() {
                 Some(key) if fields.iter().any(|(known, _)| *known == key) && fields.len() < 1_000 => {
-                    return Err(wrong(&format!("`{}` for the second time", super::line::shown(&key))));
+                    return Err(wrong(&format!("`{}` for the second time", super::findings::shown(&key))));
                 }
                 Some(its) => fields.push((its, done)),
                 None => match done.as_text() {
@@ -215,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn what_mlflow_does_not_write_is_refused() {
+    fn what_safe_dump_does_not_write_is_refused() {
         let nested = format!("a: {}{}", "[".repeat(17), "]".repeat(17));
         for (text, expected) in [
             ("", "empty"),
             ("null", "empty"),
             ("- a", "no mapping of keys to values"),
-            ("a: &x [1]\nb: *x", "line 1: an anchor: MLflow writes none"),
-            ("a: !!python/object:os.system x", "line 1: a tag: MLflow writes none"),
+            ("a: &x [1]\nb: *x", "line 1: an anchor, which is not read"),
+            ("a: !!python/object:os.system x", "line 1: a tag, which is not read"),
             ("a: 1\na: 2", "line 2: `a` for the second time"),
             ("a: 1\n---\nb: 2", "line 2: a second document"),
             (&nested, "line 1: more than 16 values in one another"),
