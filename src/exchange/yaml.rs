@@ -5,6 +5,7 @@
 //! describes a large one.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde_json::Value;
 
 /// Nodes of a document at most, and how deep they may lie in one another.
 const MOST_NODES: usize = 100_000;
@@ -34,6 +35,17 @@ impl Node {
     /// A whole number, quoted or not: ids were numbers once.
     pub fn as_int(&self) -> Option<i64> {
         self.as_text()?.parse().ok()
+    }
+
+    /// The value as JSON: what stands without quotes is what YAML 1.1 takes it for, as PyYAML does.
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Plain(text) => plain_json(text),
+            Self::Text(text) => Value::String(text.clone()),
+            Self::List(items) => items.iter().map(Self::json).collect(),
+            Self::Map(fields) => fields.iter().map(|(key, value)| (key.clone(), value.json())).collect(),
+        }
     }
 
     /// A text as the node that is written in quotes where it would mean something else without them.
@@ -119,6 +131,29 @@ pub fn read(text: &str) -> Result<Vec<(String, Node)>, String> {
     }
 }
 
+/// What stands without quotes: a boolean, an integer, a float (which has a point in YAML 1.1), or a text. JSON has no number for
+/// what is not finite, nor for integers beyond 64 bits: these are texts.
+fn plain_json(text: &str) -> Value {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_decimal = digits == "0" || digits.starts_with(|c: char| ('1'..='9').contains(&c));
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => return Value::Bool(true),
+        "false" | "no" | "off" => return Value::Bool(false),
+        ".nan" => return Value::from("NaN"),
+        ".inf" | "+.inf" => return Value::from("inf"),
+        "-.inf" => return Value::from("-inf"),
+        _ => {}
+    }
+    if is_decimal && let Ok(integer) = text.parse::<i64>() {
+        return Value::from(integer);
+    }
+    let is_float = digits.contains('.') && digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    match text.parse::<f64>() {
+        Ok(float) if is_float && float.is_finite() => Value::from(float),
+        _ => Value::from(text),
+    }
+}
+
 /// Writes a mapping as `safe_dump` does, in the order of its keys; long texts are not broken.
 pub fn write(fields: &[(String, Node)]) -> String {
     let mut sorted: Vec<&(String, Node)> = fields.iter().collect();
@@ -194,6 +229,7 @@ fn double_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -212,6 +248,29 @@ mod tests {
         assert_eq!((get("status").as_int(), get("tags")), (Some(3), Node::List(Vec::new())));
         assert_eq!(get("long"), Node::text("a b c"));
         assert_eq!(get("of"), Node::Map(vec![("mlflow.data.context".to_owned(), Node::Plain("training".to_owned()))]));
+    }
+
+    /// The right side is what `yaml.safe_load` of PyYAML 6 says.
+    #[test]
+    fn plain_values_are_what_pyyaml_takes_them_for() {
+        for (text, expected) in [
+            ("3", json!(3)),
+            ("-5", json!(-5)),
+            ("0.1", json!(0.1)),
+            ("1.0e-05", json!(1e-5)),
+            ("1e-4", json!("1e-4")),
+            ("true", json!(true)),
+            ("No", json!(false)),
+            ("null", json!(null)),
+            (".nan", json!("NaN")),
+            ("-.inf", json!("-inf")),
+            ("'3'", json!("3")),
+            ("adam", json!("adam")),
+            ("1.2.3", json!("1.2.3")),
+            ("[1, a, {b: 2.5}]", json!([1, "a", { "b": 2.5 }])),
+        ] {
+            assert_eq!(read(&format!("k: {text}")).unwrap()[0].1.json(), expected, "{text}");
+        }
     }
 
     #[test]
