@@ -71,7 +71,7 @@ impl<R: BufRead> Reader<R> {
     ///
     /// # Errors
     /// What RFC 4180 does not allow, with its line; a record of more than 16 MiB.
-    pub fn next(&mut self) -> Result<Option<Record>, CsvError> {
+    pub fn record(&mut self) -> Result<Option<Record>, CsvError> {
         loop {
             let (line, begin) = (self.lines + 1, self.bytes);
             let bad = |problem| CsvError::Bad { line, problem };
@@ -157,7 +157,7 @@ mod tests {
 
     fn all(text: &[u8], delimiter: char) -> Result<Vec<(u64, Vec<String>)>, String> {
         let (mut reader, mut found, mut end) = (Reader::new(text, delimiter, (0, 0)), Vec::new(), 0);
-        while let Some(record) = reader.next().map_err(|error| error.to_string())? {
+        while let Some(record) = reader.record().map_err(|error| error.to_string())? {
             assert!(record.bytes.start >= end && record.bytes.end <= text.len() as u64);
             end = record.bytes.end;
             found.push((record.line, record.fields));

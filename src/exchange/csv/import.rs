@@ -253,7 +253,7 @@ fn delimiter(beginning: &[u8]) -> Result<char, String> {
 }
 
 fn next<R: BufRead>(reader: &mut Reader<R>) -> Result<Option<Record>, String> {
-    reader.next().map_err(|error| match error {
+    reader.record().map_err(|error| match error {
         CsvError::Io(error) => reason(&error),
         bad => bad.to_string(),
     })

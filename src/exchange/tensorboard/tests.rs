@@ -72,7 +72,7 @@ fn a_log_comes_in_with_every_spelling_of_a_scalar() {
     let end = Message::default().message(4, &Message::default().varint(1, 1).double(2, 1_700_000_900.5));
     let log = [
         version(1_700_000_000.25),
-        summary(1_700_000_001.0004, 1, &[simple("loss", 0.1), simple("검증/🎉", -0.0)]),
+        summary(1_700_000_001.000_4, 1, &[simple("loss", 0.1), simple("검증/🎉", -0.0)]),
         // Metadata stand at the first value of a tag alone.
         summary(
             1_700_000_002.0,

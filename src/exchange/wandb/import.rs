@@ -5,17 +5,16 @@
 //! `_timestamp`, `_runtime`) is that step and that time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
-use std::io::{BufReader, Read};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::log::Records;
 use super::record::{Changes, History, Item, Record, Said};
+use super::search::{FILES, Identity, Piece, find};
 use crate::exchange::copying::DEEPEST;
 use crate::exchange::findings::{Findings, shown};
-use crate::exchange::folder::{Folder, Kind, reason};
+use crate::exchange::folder::{Folder, reason};
 use crate::exchange::intake::{self, Candidate, Ending, Filling, ImportError, Imported, Options, Tally, Told};
 use crate::exchange::records::Next;
 use crate::store::{Labels, RunState, Store};
@@ -25,9 +24,6 @@ pub const SUMMARY_FACT: &str = "wandb.summary";
 
 /// The artifact with what the program said, where W&B's own file of it is missing.
 const OUTPUT: &str = "output.log";
-
-/// The folder of a run's files.
-const FILES: &str = "files";
 
 /// Takes in the offline runs at `path`: a folder `wandb`, a folder of a run, or a `.wandb` file; `tell` hears of every run, of how many
 /// there are.
@@ -47,122 +43,18 @@ pub fn import(
         _ => (absolute.clone(), None),
     };
     let root = Folder::open(&top).map_err(io)?;
-    let mut search = Search { root: &root, only, runs: BTreeMap::new(), findings: Findings::default() };
-    search.below(&mut Vec::new());
-    let Search { runs, findings, .. } = search;
+    let (runs, findings) = find(&root, only);
     if runs.is_empty() && findings.is_empty() {
         let problem = "has no offline run of W&B: neither a `.wandb` file nor a folder with one".to_owned();
         return Err(ImportError::NoSource { path: path.to_owned(), problem });
     }
-    let of_run = |(identity, pieces): ((String, String, String), Vec<Piece>)| {
-        let (entity, project, id) = identity;
+    let of_run = |((entity, project, id), pieces): (Identity, Vec<Piece>)| {
         let named = [&entity, &project, &id].into_iter().filter(|part| !part.is_empty());
         let name = named.map(String::as_str).collect::<Vec<_>>().join("/");
         Offline { root: &root, name, id, project, pieces }
     };
     let runs: Vec<Offline> = runs.into_iter().map(of_run).collect();
     intake::take_in(store, "wandb", &top, &runs, findings, options, tell)
-}
-
-/// The search for `.wandb` files.
-struct Search<'a> {
-    root: &'a Folder,
-    /// The one file that was asked for.
-    only: Option<OsString>,
-    /// By entity, project and id.
-    runs: BTreeMap<(String, String, String), Vec<Piece>>,
-    findings: Findings,
-}
-
-/// A `.wandb` file and the folder that it is in.
-#[derive(Clone, Debug)]
-struct Piece {
-    parts: Vec<String>,
-    file: String,
-    bytes: u64,
-    has_files: bool,
-}
-
-impl Piece {
-    fn place(&self) -> String {
-        self.parts.iter().chain([&self.file]).map(String::as_str).collect::<Vec<_>>().join("/")
-    }
-
-    fn folder(&self, root: &Folder) -> Result<Folder, String> {
-        root.below(self.parts.iter().map(String::as_str)).ok_or_else(|| "its folder is gone".to_owned())
-    }
-
-    fn records(&self, root: &Folder) -> Result<Records<impl Read + use<>>, String> {
-        let file = self.folder(root)?.file(OsStr::new(&self.file)).map_err(|error| reason(&error))?;
-        // What is logged meanwhile comes in the next time, as a change.
-        Ok(Records::new(BufReader::with_capacity(1 << 18, file.take(self.bytes))))
-    }
-
-    /// Entity, project and id, as the run's own record says them: it is one of the first. The id is in the file's name, too.
-    fn identity(&self, root: &Folder) -> (String, String, String) {
-        /// Records that may stand before that of the run.
-        const BEFORE: usize = 16;
-
-        let name = self.file.trim_end_matches(".wandb");
-        let by_name = (String::new(), String::new(), name.strip_prefix("run-").unwrap_or(name).to_owned());
-        let Ok(mut records) = self.records(root) else { return by_name };
-        for _ in 0..BEFORE {
-            match records.next() {
-                Ok(Next::Record(data)) => match Record::read(data) {
-                    Ok(Record::Run(run)) if !run.id.is_empty() => {
-                        return (run.entity.to_owned(), run.project.to_owned(), run.id.to_owned());
-                    }
-                    _ => {}
-                },
-                _ => break,
-            }
-        }
-        by_name
-    }
-}
-
-impl Search<'_> {
-    fn below(&mut self, parts: &mut Vec<String>) {
-        let at = if parts.is_empty() { ".".to_owned() } else { parts.join("/") };
-        let opened = self.root.below(parts.iter().map(String::as_str)).ok_or("it cannot be opened".to_owned());
-        let read = opened.and_then(|folder| Ok((folder.entries().map_err(|error| reason(&error))?, folder)));
-        let (entries, folder) = match read {
-            Ok(read) => read,
-            Err(why) => return self.findings.set_aside(at, why),
-        };
-        let is_log = |name: &OsStr| name.to_string_lossy().ends_with(".wandb");
-        let is_run = entries.iter().any(|(name, kind)| is_log(name) && *kind == Kind::File);
-        let has_files = entries.iter().any(|(name, kind)| name == FILES && *kind == Kind::Folder);
-        for (name, kind) in entries {
-            if self.only.as_ref().is_some_and(|only| *only != name) {
-                continue;
-            }
-            let place = format!("{at}/{}", name.display());
-            let Some(text) = name.to_str() else {
-                self.findings.not_taken(place, "its name is not UTF-8");
-                continue;
-            };
-            match kind {
-                Kind::File if is_log(&name) => match folder.file(&name).and_then(|file| file.metadata()) {
-                    Ok(metadata) => {
-                        let bytes = metadata.len();
-                        let piece = Piece { parts: parts.clone(), file: text.to_owned(), bytes, has_files };
-                        self.runs.entry(piece.identity(self.root)).or_default().push(piece);
-                    }
-                    Err(error) => self.findings.set_aside(place, reason(&error)),
-                },
-                Kind::Other(what) if is_log(&name) => {
-                    self.findings.not_taken(place, format!("{what}, which is not followed"));
-                }
-                Kind::Folder if !is_run && parts.len() < DEEPEST => {
-                    parts.push(text.to_owned());
-                    self.below(parts);
-                    parts.pop();
-                }
-                Kind::Folder | Kind::File | Kind::Other(_) => {}
-            }
-        }
-    }
 }
 
 /// A run that was found.
@@ -487,7 +379,7 @@ impl Candidate for Offline<'_> {
         let mut overview = self.overview(findings)?;
         let place = format!("run {}", shown(&self.name));
         if !overview.is_said {
-            findings.not_taken(place, "its log says nothing");
+            findings.not_taken(place, "its log says nothing: W&B writes 32 KiB at a time");
             return Ok(None);
         }
         overview.others.tell(&place, findings);

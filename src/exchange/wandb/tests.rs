@@ -186,8 +186,8 @@ fn what_is_damaged_is_set_aside_and_what_came_before_comes_in() {
     set aside: offline-run-1-flipped/run-flipped.wandb: the piece at byte 181 does not fit its checksum: the file is read until there
     set aside: offline-run-1-message/run-message.wandb: 1 records are no messages of protocol buffers
     set aside: offline-run-1-torn/run-torn.wandb: the record at byte 178 is torn: it was being written
-    not taken: run empty: its log says nothing
-    not taken: run other: its log says nothing
+    not taken: run empty: its log says nothing: W&B writes 32 KiB at a time
+    not taken: run other: its log says nothing: W&B writes 32 KiB at a time
     not taken: run grus/deep: settings too deep in one another: 1, of `k`
     ");
     let steps = |id: &str| {
