@@ -8,7 +8,7 @@ use super::error::{CliError, print_diagnostics};
 use super::printer::{Printer, Style};
 use crate::clock;
 #[cfg(unix)]
-use crate::exchange::mlflow::Findings;
+use crate::exchange::Findings;
 use crate::experiment::{Diagnostics, Experiment, Source};
 use crate::plan::{self, CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef, LookUp, Plan, RunSpec, StageSpec};
 use crate::report::find::find_run;

@@ -6,10 +6,35 @@
 
 pub mod archive;
 #[cfg(unix)]
+mod copying;
+#[cfg(unix)]
+pub mod csv;
+mod findings;
+#[cfg(unix)]
+mod folder;
+#[cfg(unix)]
+mod intake;
+#[cfg(unix)]
 pub mod mlflow;
 mod pick;
+#[cfg(unix)]
+mod records;
 mod staging;
 pub mod table;
+#[cfg(unix)]
+pub mod tensorboard;
+#[cfg(all(test, unix))]
+mod testing;
 #[cfg(test)]
 mod tests;
 pub mod transfer;
+#[cfg(unix)]
+pub mod wandb;
+#[cfg(unix)]
+mod wire;
+#[cfg(unix)]
+mod yaml;
+
+pub use findings::{Finding, Findings};
+#[cfg(unix)]
+pub use intake::{ImportError, Imported, ImportedRun, KnownRun, Options};

@@ -18,6 +18,7 @@ mod determinism;
 mod fine_tuning;
 mod guests;
 mod halving;
+mod imports;
 mod layers;
 mod luck;
 mod mlflow_stores;

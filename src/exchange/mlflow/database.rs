@@ -12,15 +12,15 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::{Map, Value, json};
 
-use super::findings::Findings;
-use super::folder::Folder;
 use super::line::Line;
 use super::meta::Meta;
 use super::source::{
     ArtifactRoots, ImportError, Source, SourceExperiment, SourceRun, TakePoint, Texts, check_tag, is_run_id, metric,
 };
 use super::words::{self, PARENT_TAG};
-use super::yaml::Node;
+use crate::exchange::findings::{Findings, shown};
+use crate::exchange::folder::Folder;
+use crate::exchange::yaml::Node;
 
 /// What a database must have.
 const TABLES: [&str; 5] = ["experiments", "runs", "metrics", "params", "tags"];
@@ -202,7 +202,7 @@ impl Source for Database {
             let experiment = text(row, 1).ok().flatten().unwrap_or_default();
             match places.get(experiment.as_str()) {
                 _ if !is_run_id(&id) => {
-                    findings.not_taken(format!("runs/{}", super::line::shown(&id)), "no run of MLflow is called so");
+                    findings.not_taken(format!("runs/{}", shown(&id)), "no run of MLflow is called so");
                 }
                 None => findings.set_aside(format!("runs/{id}"), format!("its experiment `{experiment}` is missing")),
                 Some(&experiment) => found.push(SourceRun { id, experiment, parent: text(row, 2).ok().flatten() }),
@@ -261,7 +261,7 @@ impl Source for Database {
         let mut rows = statement.query([&of.id])?;
         let (mut metrics, mut infinite) = (BTreeMap::new(), BTreeSet::new());
         while let Some(row) = rows.next()? {
-            let place = |key: &str| format!("runs/{}/metrics/{}", of.id, super::line::shown(key));
+            let place = |key: &str| format!("runs/{}/metrics/{}", of.id, shown(key));
             let Ok(Some(key)) = text(row, 0) else {
                 findings.set_aside(place(""), "a key that is not UTF-8");
                 continue;

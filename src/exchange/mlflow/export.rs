@@ -13,17 +13,17 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::file_store::DEEPEST;
-use super::findings::Findings;
-use super::folder::{Folder, Kind, reason};
 use super::import::LINES_FACT;
 use super::key_files::{Forms, MetricFiles, Places};
-use super::line::{self, Form, USUAL};
+use super::line::{Form, USUAL};
 use super::meta::Meta;
 use super::source::is_run_id;
 use super::words::{self, NAME_TAG, PARENT_TAG};
-use super::yaml::Node;
 use crate::durable;
+use crate::exchange::copying::DEEPEST;
+use crate::exchange::findings::{Findings, shown};
+use crate::exchange::folder::{Folder, Kind, reason};
+use crate::exchange::yaml::Node;
 use crate::store::{
     Event, ExperimentBook, ExperimentEntry, History, INPUTS_FACT, RunDir, RunRow, Store, StoreError, Subject,
 };
@@ -271,7 +271,7 @@ impl Writer {
                     self.folder(path.parent().unwrap_or(folder))?;
                     self.file(&path, text.as_bytes())?;
                 }
-                Err(why) => self.findings.not_taken(format!("{at}/{}", line::shown(key)), why),
+                Err(why) => self.findings.not_taken(format!("{at}/{}", shown(key)), why),
             }
         }
         Ok(())

@@ -14,8 +14,6 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::findings::Findings;
-use super::folder::{Folder, Kind, reason};
 use super::line::{self, Line, Piece};
 use super::meta::Meta;
 use super::source::{
@@ -23,12 +21,13 @@ use super::source::{
     metric,
 };
 use super::words::PARENT_TAG;
-use super::yaml::Node;
+use crate::exchange::copying::DEEPEST;
+use crate::exchange::findings::{Findings, shown};
+use crate::exchange::folder::{Folder, Kind, reason};
+use crate::exchange::yaml::Node;
 
 /// Bytes of a text that are read at most: of a parameter, a tag, a `meta.yaml`.
 const LONGEST_TEXT: u64 = 1 << 24;
-/// Folders in one another at most.
-pub const DEEPEST: usize = 64;
 
 const META: &str = "meta.yaml";
 const TRASH: &str = ".trash";
@@ -279,7 +278,7 @@ impl Source for FileStore {
             let metric = match metric(key) {
                 Ok(metric) => metric,
                 Err(why) => {
-                    findings.not_taken(format!("{at}/{}", line::shown(key)), why);
+                    findings.not_taken(format!("{at}/{}", shown(key)), why);
                     return Ok(());
                 }
             };
@@ -417,7 +416,7 @@ fn inputs(folder: Option<Folder>, datasets: Option<Folder>, at: &str, findings: 
         let source = input.said("source_id").unwrap_or_default();
         match read(datasets.as_ref().and_then(|datasets| datasets.below([source]))) {
             Ok(dataset) => found.push(input_of(&input, &dataset)),
-            Err(why) => findings.set_aside(place, format!("its data set `{}`: {why}", line::shown(source))),
+            Err(why) => findings.set_aside(place, format!("its data set `{}`: {why}", shown(source))),
         }
     }
     found

@@ -5,25 +5,23 @@
 //! for word; how its metric lines are spelled, where that is not the usual way, in the fact [`LINES_FACT`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::database::Database;
-use super::file_store::{DEEPEST, FileStore};
-use super::findings::Findings;
-use super::folder::{Folder, Kind, reason};
+use super::file_store::FileStore;
 use super::line::{Form, Line, USUAL};
 use super::meta::Meta;
 use super::source::{Source, SourceExperiment, SourceRun};
 use super::words::{self, NAME_TAG, PARENT_TAG, RUN_ID};
+use crate::exchange::copying::{Copied, copy};
+use crate::exchange::findings::Findings;
 use crate::store::{
     ExperimentBook, ExperimentEntry, GuestRun, INPUTS_FACT, Index, Labels, Lineage, Logged, LoggedPoint, RunState,
-    Store, StoreError,
+    Store,
 };
 use crate::types::{MetricName, RunId, Timestamp};
 
@@ -282,14 +280,8 @@ impl Taking<'_> {
             }
             if let Some(folder) = self.source.artifacts(self.run, self.experiment, &meta, &mut findings)? {
                 let to = guest.dir().path().join("artifacts");
-                copy(
-                    &folder,
-                    &to,
-                    &format!("{}/{}/artifacts", self.experiment.id, self.run.id),
-                    0,
-                    &mut findings,
-                    &mut came,
-                )?;
+                let at = format!("{}/{}/artifacts", self.experiment.id, self.run.id);
+                came.artifacts = copy(&folder, &to, &at, &mut findings)?;
             }
             for finding in findings.set_aside.iter().chain(&findings.not_taken) {
                 guest.warning(format!("not imported: {}: {}", finding.place, finding.why))?;
@@ -324,8 +316,8 @@ impl Taking<'_> {
             params: texts.params.len(),
             tags: texts.tags.len(),
             inputs: texts.inputs.len(),
-            artifacts: came.artifacts,
-            artifact_bytes: came.artifact_bytes,
+            artifacts: came.artifacts.files,
+            artifact_bytes: came.artifacts.bytes,
         };
         Ok((run, findings))
     }
@@ -409,8 +401,7 @@ struct Came {
     metrics: usize,
     points: u64,
     last_time: Option<Timestamp>,
-    artifacts: u64,
-    artifact_bytes: u64,
+    artifacts: Copied,
 }
 
 /// How the lines of metrics are spelled, lines in a row as one.
@@ -445,62 +436,4 @@ impl Spellings {
         let odd: Map<String, Value> = odd.map(|(metric, rows)| (metric.to_string(), json!(rows))).collect();
         (!odd.is_empty()).then_some(Ok(Value::Object(odd)))
     }
-}
-
-/// Copies what is in a folder: plain files and folders of them, and nothing that a link leads to.
-fn copy(
-    from: &Folder,
-    to: &Path,
-    at: &str,
-    depth: usize,
-    findings: &mut Findings,
-    came: &mut Came,
-) -> Result<(), ImportError> {
-    let entries = match from.entries() {
-        Ok(entries) => entries,
-        Err(error) => {
-            findings.set_aside(at, reason(&error));
-            return Ok(());
-        }
-    };
-    for (name, kind) in entries {
-        let place = format!("{at}/{}", name.display());
-        match kind {
-            _ if name.to_str().is_none() => findings.not_taken(place, "its name is not UTF-8"),
-            _ if name.to_string_lossy().starts_with(".tmp") => {
-                findings.not_taken(place, "such names are of files that are not in their place yet");
-            }
-            Kind::Other(what) => findings.not_taken(place, format!("{what}, which is not followed")),
-            Kind::Folder if depth >= DEEPEST => findings.not_taken(place, format!("more than {DEEPEST} folders deep")),
-            Kind::Folder => match from.folder(&name) {
-                Ok(inner) => {
-                    let to = to.join(&name);
-                    fs::create_dir(&to).map_err(failed("create", &to))?;
-                    copy(&inner, &to, &place, depth + 1, findings, came)?;
-                }
-                Err(error) => findings.set_aside(place, reason(&error)),
-            },
-            Kind::File => match copy_file(from, &name, &to.join(&name))? {
-                Ok(bytes) => (came.artifacts, came.artifact_bytes) = (came.artifacts + 1, came.artifact_bytes + bytes),
-                Err(why) => findings.set_aside(place, why),
-            },
-        }
-    }
-    crate::durable::sync_folder(to).map_err(failed("flush", to))
-}
-
-/// Copies a file: its bytes, or why it cannot be read. What cannot be written is an error.
-fn copy_file(from: &Folder, name: &OsStr, to: &Path) -> Result<Result<u64, String>, ImportError> {
-    let mut source = match from.file(name) {
-        Ok(file) => file,
-        Err(error) => return Ok(Err(reason(&error))),
-    };
-    let mut file = fs::File::create_new(to).map_err(failed("create", to))?;
-    let bytes = io::copy(&mut source, &mut file).map_err(failed("write", to))?;
-    file.sync_all().map_err(failed("flush", to))?;
-    Ok(Ok(bytes))
-}
-
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ImportError {
-    move |error| StoreError::io(action, path, error).into()
 }

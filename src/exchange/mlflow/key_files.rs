@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::export::{ExportError, failed};
-use super::findings::Findings;
 use super::line::{self, Form};
+use crate::exchange::findings::{Findings, shown};
 
 /// Bytes of metric lines that are gathered before they are written.
 const GATHERED: usize = 8 << 20;
@@ -60,7 +60,7 @@ impl MetricFiles {
         if !self.waiting.contains_key(key) {
             let place = self.places.take(key);
             if let Err(why) = &place {
-                findings.not_taken(format!("{at}/{}", line::shown(key)), why.as_str());
+                findings.not_taken(format!("{at}/{}", shown(key)), why.as_str());
             }
             self.waiting.insert(key.to_owned(), place.ok().map(|()| Vec::new()));
         }

@@ -5,6 +5,8 @@
 
 use std::io::{self, BufRead};
 
+use crate::exchange::findings::shown;
+
 /// Bytes of a line at most; no client writes a tenth of that.
 const LONGEST: usize = 1 << 16;
 
@@ -101,12 +103,6 @@ pub fn python(value: f64) -> String {
 /// Whether a number is whole, and an `i64` gives it back with its sign.
 fn is_whole(value: f64) -> bool {
     value.fract() == 0.0 && value.abs() < 9e15 && !(value == 0.0 && value.is_sign_negative())
-}
-
-/// The beginning of a text for a message.
-pub fn shown(text: &str) -> String {
-    let start: String = text.chars().take(40).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if start.len() < text.len() { format!("{start}...") } else { start }
 }
 
 /// A line of a file.

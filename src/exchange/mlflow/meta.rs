@@ -3,7 +3,7 @@
 //! A field that is changed is changed in the text, so that everything else stays as it was written, byte for byte: also what
 //! this program knows nothing of.
 
-use super::yaml::{self, Node};
+use crate::exchange::yaml::{self, Node};
 
 /// The fields of a `meta.yaml` and its text.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,8 +8,6 @@
 mod database;
 pub mod export;
 mod file_store;
-mod findings;
-mod folder;
 pub mod import;
 mod key_files;
 mod line;
@@ -18,6 +16,3 @@ mod source;
 #[cfg(test)]
 mod tests;
 pub mod words;
-mod yaml;
-
-pub use findings::{Finding, Findings};

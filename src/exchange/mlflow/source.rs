@@ -7,10 +7,10 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
-use super::findings::Findings;
-use super::folder::Folder;
 use super::line::Line;
 use super::meta::Meta;
+use crate::exchange::findings::{Findings, shown};
+use crate::exchange::folder::Folder;
 use crate::store::StoreError;
 use crate::types::MetricName;
 
@@ -149,7 +149,7 @@ impl ArtifactRoots {
         let (scheme, path) = split(uri);
         let is_local = matches!(scheme, "" | "file");
         if !is_local && scheme != "mlflow-artifacts" {
-            return Err(format!("its artifacts are at `{}`, not on this disk", super::line::shown(uri)));
+            return Err(format!("its artifacts are at `{}`, not on this disk", shown(uri)));
         }
         let path = if scheme == "file" { decoded(path) } else { path.to_owned() };
         let path = self.base.join(path);

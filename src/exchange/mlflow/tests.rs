@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::export::export;
 use super::import::{Imported, Options, import};
+use crate::exchange::Findings;
 use crate::store::{Index, RunQuery, RunState, Store, StoredRun};
 use crate::types::{RunId, Timestamp};
 
@@ -63,7 +64,7 @@ impl Place {
     }
 
     /// Gives everything back, into `back`.
-    fn export(&self) -> super::Findings {
+    fn export(&self) -> Findings {
         let store = self.store();
         let query = RunQuery::parse("trash=any", at(0)).unwrap();
         let rows = Index::open(&store).unwrap().query(&query).unwrap();
@@ -164,7 +165,7 @@ fn a_store_comes_in_and_goes_out_as_it_was() {
     assert!(changed.starts_with("changed: run child: it is not what it was when it came in as run "), "{changed}");
     place.run("1", "child", "status: 1\n");
 
-    assert_eq!(place.export(), super::Findings::default());
+    assert_eq!(place.export(), Findings::default());
     let (mut before, mut after) = (place.files("mlruns"), place.files("back"));
     let back = place.path("back").display().to_string();
     for (path, text) in before.iter_mut().filter(|(path, _)| path.ends_with("meta.yaml")) {
@@ -218,7 +219,7 @@ fn what_is_damaged_is_set_aside_by_itself_and_named() {
     set aside: 1/3efe29f13059496aa2c4fdd10b08d975/metrics/number:2: `y` is no number
     set aside: 1/3efe29f13059496aa2c4fdd10b08d975/metrics/number:3: `1.5` is no step of 64 bits
     set aside: 1/3efe29f13059496aa2c4fdd10b08d975/metrics/torn:2: the end of the last line is missing: it was being written
-    set aside: 1/bomb/meta.yaml: line 1: an anchor: MLflow writes none
+    set aside: 1/bomb/meta.yaml: line 1: an anchor, which is not read
     set aside: 1/emptymeta/meta.yaml: empty
     set aside: 1/nometa/meta.yaml: missing
     set aside: 9/r/meta.yaml: missing

@@ -11,11 +11,12 @@ use crate::report::{format, kept};
 
 /// Takes the archive in, and says what was there already.
 pub(super) fn import(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
-    if !arguments.path.exists() {
-        return Err(CliError::request(format!("there is no file `{}`", arguments.path.display())));
+    let path = arguments.path()?;
+    if !path.exists() {
+        return Err(CliError::request(format!("there is no file `{}`", path.display())));
     }
     let store = context.store()?;
-    let taken = take_in(&store, &arguments.path, &mut context.bytes_told("Verifying"))?;
+    let taken = take_in(&store, path, &mut context.bytes_told("Verifying"))?;
     for report in taken.reports.iter().filter(|report| !report.is_known) {
         kept::list_newest(&context.reports(), &report.shelf)?;
     }

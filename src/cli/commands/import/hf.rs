@@ -12,7 +12,7 @@ use crate::runner::import::{ImportModelError, import_model};
 /// Takes a folder of Hugging Face's in, and says how to start from it.
 pub(super) fn import(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.store()?;
-    let taken = import_model(&store, &arguments.path, &context.command);
+    let taken = import_model(&store, arguments.path()?, &context.command);
     let taken = taken.map_err(|error| match error {
         ImportModelError::Import(_) => CliError::request(error),
         _ => CliError::work(error),

@@ -1,10 +1,11 @@
-//! The YAML of `meta.yaml`: what PyYAML's `safe_dump` writes, of any spelling, and no more.
+//! The YAML of others: what PyYAML's `safe_dump` writes, of any spelling, and no more.
 //!
 //! The scanner is `saphyr-parser`, which gives events and builds nothing. So the limits stand here, before anything grows:
 //! bytes, depth, nodes, and no anchors, aliases or tags at all, which `safe_dump` has no use for and with which a small file
 //! describes a large one.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde_json::Value;
 
 /// Nodes of a document at most, and how deep they may lie in one another.
 const MOST_NODES: usize = 100_000;
@@ -36,6 +37,17 @@ impl Node {
         self.as_text()?.parse().ok()
     }
 
+    /// The value as JSON: what stands without quotes is what YAML 1.1 takes it for, as PyYAML does.
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Plain(text) => plain_json(text),
+            Self::Text(text) => Value::String(text.clone()),
+            Self::List(items) => items.iter().map(Self::json).collect(),
+            Self::Map(fields) => fields.iter().map(|(key, value)| (key.clone(), value.json())).collect(),
+        }
+    }
+
     /// A text as the node that is written in quotes where it would mean something else without them.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
@@ -60,14 +72,14 @@ pub fn read(text: &str) -> Result<Vec<(String, Node)>, String> {
         let (event, span) = event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
         let wrong = |what: &str| format!("line {}: {what}", span.start.line());
         let done = match event {
-            Event::Alias(_) => return Err(wrong("an alias: MLflow writes none")),
+            Event::Alias(_) => return Err(wrong("an alias, which is not read")),
             Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _)
                 if anchor != 0 =>
             {
-                return Err(wrong("an anchor: MLflow writes none"));
+                return Err(wrong("an anchor, which is not read"));
             }
             Event::Scalar(.., Some(_)) | Event::SequenceStart(_, Some(_)) | Event::MappingStart(_, Some(_)) => {
-                return Err(wrong("a tag: MLflow writes none"));
+                return Err(wrong("a tag, which is not read"));
             }
             Event::Scalar(text, style, ..) => match (style, text.as_ref()) {
                 (ScalarStyle::Plain, "" | "~" | "null" | "Null" | "NULL") => Node::Null,
@@ -101,7 +113,7 @@ pub fn read(text: &str) -> Result<Vec<(String, Node)>, String> {
             Some((Node::List(items), _)) => items.push(done),
             Some((Node::Map(fields), key)) => match key.take() {
                 Some(key) if fields.iter().any(|(known, _)| *known == key) && fields.len() < 1_000 => {
-                    return Err(wrong(&format!("`{}` for the second time", super::line::shown(&key))));
+                    return Err(wrong(&format!("`{}` for the second time", super::findings::shown(&key))));
                 }
                 Some(its) => fields.push((its, done)),
                 None => match done.as_text() {
@@ -116,6 +128,29 @@ pub fn read(text: &str) -> Result<Vec<(String, Node)>, String> {
         Some(Node::Map(fields)) => Ok(fields),
         None | Some(Node::Null) => Err("empty".to_owned()),
         Some(_) => Err("no mapping of keys to values".to_owned()),
+    }
+}
+
+/// What stands without quotes: a boolean, an integer, a float (which has a point in YAML 1.1), or a text. JSON has no number for
+/// what is not finite, nor for integers beyond 64 bits: these are texts.
+fn plain_json(text: &str) -> Value {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_decimal = digits == "0" || digits.starts_with(|c: char| ('1'..='9').contains(&c));
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => return Value::Bool(true),
+        "false" | "no" | "off" => return Value::Bool(false),
+        ".nan" => return Value::from("NaN"),
+        ".inf" | "+.inf" => return Value::from("inf"),
+        "-.inf" => return Value::from("-inf"),
+        _ => {}
+    }
+    if is_decimal && let Ok(integer) = text.parse::<i64>() {
+        return Value::from(integer);
+    }
+    let is_float = digits.contains('.') && digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    match text.parse::<f64>() {
+        Ok(float) if is_float && float.is_finite() => Value::from(float),
+        _ => Value::from(text),
     }
 }
 
@@ -194,6 +229,7 @@ fn double_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -214,15 +250,38 @@ mod tests {
         assert_eq!(get("of"), Node::Map(vec![("mlflow.data.context".to_owned(), Node::Plain("training".to_owned()))]));
     }
 
+    /// The right side is what `yaml.safe_load` of PyYAML 6 says.
     #[test]
-    fn what_mlflow_does_not_write_is_refused() {
+    fn plain_values_are_what_pyyaml_takes_them_for() {
+        for (text, expected) in [
+            ("3", json!(3)),
+            ("-5", json!(-5)),
+            ("0.1", json!(0.1)),
+            ("1.0e-05", json!(1e-5)),
+            ("1e-4", json!("1e-4")),
+            ("true", json!(true)),
+            ("No", json!(false)),
+            ("null", json!(null)),
+            (".nan", json!("NaN")),
+            ("-.inf", json!("-inf")),
+            ("'3'", json!("3")),
+            ("adam", json!("adam")),
+            ("1.2.3", json!("1.2.3")),
+            ("[1, a, {b: 2.5}]", json!([1, "a", { "b": 2.5 }])),
+        ] {
+            assert_eq!(read(&format!("k: {text}")).unwrap()[0].1.json(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_safe_dump_does_not_write_is_refused() {
         let nested = format!("a: {}{}", "[".repeat(17), "]".repeat(17));
         for (text, expected) in [
             ("", "empty"),
             ("null", "empty"),
             ("- a", "no mapping of keys to values"),
-            ("a: &x [1]\nb: *x", "line 1: an anchor: MLflow writes none"),
-            ("a: !!python/object:os.system x", "line 1: a tag: MLflow writes none"),
+            ("a: &x [1]\nb: *x", "line 1: an anchor, which is not read"),
+            ("a: !!python/object:os.system x", "line 1: a tag, which is not read"),
             ("a: 1\na: 2", "line 2: `a` for the second time"),
             ("a: 1\n---\nb: 2", "line 2: a second document"),
             (&nested, "line 1: more than 16 values in one another"),

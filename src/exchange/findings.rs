@@ -45,3 +45,9 @@ impl Findings {
         *self == Self::default()
     }
 }
+
+/// The beginning of a text of somebody else's, for a message.
+pub(super) fn shown(text: &str) -> String {
+    let start: String = text.chars().take(40).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if start.len() < text.len() { format!("{start}...") } else { start }
+}
