@@ -1,5 +1,10 @@
 //! What tests of the readers share: a place with files and a store, what a person is told, and mutations.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be set up fails the test; clippy exempts only functions marked as tests"
+)]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -203,7 +203,7 @@ fn what_is_damaged_is_set_aside_and_what_came_before_comes_in() {
     );
     place.write(
         &format!("logs/two/{FILE}"),
-        of(5.0, [summary(1.0, 0, &[two.clone()]), summary(1.0, 0, &[two])].concat()),
+        of(5.0, [summary(1.0, 0, std::slice::from_ref(&two)), summary(1.0, 0, &[two])].concat()),
     );
     place.write(&format!("logs/other/{FILE}"), "no event file at all");
     place.write("secret", of(2.0, Vec::new()));
