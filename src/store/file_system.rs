@@ -7,29 +7,29 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Locks {
     /// The processes of all machines.
-    OfAll,
+    All,
     /// Those of all machines, but with one of these options of the mount those of one.
-    OfAllBut(&'static [&'static str]),
+    ExceptWith(&'static [&'static str]),
     /// The processes of one machine, or nobody can say.
-    OfOne,
+    OneMachine,
 }
 
 /// File systems over a network, by the number that Linux has for them (statfs(2)). What their locks do stands in nfs(5) (`local_lock`), mount.lustre(8)
 /// (`localflock`), mount.cifs(8) (`nobrl`), and for BeeGFS in its `tuneUseGlobalFileLocks`, which is off unless somebody turned it on. A file
 /// system in user space has locks of one machine unless it brings its own (libfuse: `flock`).
 const NETWORK: [(u64, &str, Locks); 12] = [
-    (0x6969, "NFS", Locks::OfAllBut(&["local_lock=all", "local_lock=flock", "nolock"])),
-    (0x517b, "SMB", Locks::OfAllBut(&["nobrl"])),
-    (0xff53_4d42, "CIFS", Locks::OfAllBut(&["nobrl"])),
-    (0xfe53_4d42, "SMB2", Locks::OfAllBut(&["nobrl"])),
-    (0x5346_414f, "AFS", Locks::OfAll),
-    (0x00c3_6400, "Ceph", Locks::OfAll),
-    (0x0bd0_0bd0, "Lustre", Locks::OfAllBut(&["localflock"])),
-    (0x4750_4653, "GPFS", Locks::OfAll),
-    (0x1983_0326, "BeeGFS", Locks::OfOne),
-    (0x0102_1997, "9P", Locks::OfOne),
-    (0x7461_636f, "OCFS2", Locks::OfAll),
-    (0x6573_5546, "FUSE", Locks::OfOne),
+    (0x6969, "NFS", Locks::ExceptWith(&["local_lock=all", "local_lock=flock", "nolock"])),
+    (0x517b, "SMB", Locks::ExceptWith(&["nobrl"])),
+    (0xff53_4d42, "CIFS", Locks::ExceptWith(&["nobrl"])),
+    (0xfe53_4d42, "SMB2", Locks::ExceptWith(&["nobrl"])),
+    (0x5346_414f, "AFS", Locks::All),
+    (0x00c3_6400, "Ceph", Locks::All),
+    (0x0bd0_0bd0, "Lustre", Locks::ExceptWith(&["localflock"])),
+    (0x4750_4653, "GPFS", Locks::All),
+    (0x1983_0326, "BeeGFS", Locks::OneMachine),
+    (0x0102_1997, "9P", Locks::OneMachine),
+    (0x7461_636f, "OCFS2", Locks::All),
+    (0x6573_5546, "FUSE", Locks::OneMachine),
 ];
 
 /// What kind of network file system `path` is on, if it is on one. Where it cannot be told, it is taken for a local one.
@@ -41,13 +41,13 @@ pub(super) fn network(path: &Path) -> Option<&'static str> {
 pub(super) fn locks_of_one_machine(path: &Path) -> Option<String> {
     let options = || mount_options(&std::fs::read_to_string("/proc/self/mountinfo").ok()?, &path.canonicalize().ok()?);
     match kind(path)? {
-        (name, Locks::OfOne) => Some(format!("locks on {name} keep out the processes of one machine only")),
-        (name, Locks::OfAllBut(local)) => {
+        (name, Locks::OneMachine) => Some(format!("locks on {name} keep out the processes of one machine only")),
+        (name, Locks::ExceptWith(local)) => {
             let options = options()?;
             let option = options.split(',').find(|option| local.contains(option))?;
             Some(format!("with `{option}`, locks on {name} keep out the processes of one machine only"))
         }
-        (_, Locks::OfAll) => None,
+        (_, Locks::All) => None,
     }
 }
 

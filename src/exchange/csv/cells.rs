@@ -1,10 +1,32 @@
-//! What a cell says: a number, a step, a time, a setting.
+//! What separates cells, and what a cell says: a number, a step, a time, a setting.
 
 use serde_json::Value;
 
 use crate::exchange::findings::shown;
 use crate::exchange::intake::moment;
 use crate::types::Timestamp;
+
+/// What separates fields, by the first line: a comma, or else a semicolon or a tabulator.
+///
+/// # Errors
+/// When it is no UTF-8 at all.
+pub fn delimiter(beginning: &[u8]) -> Result<char, String> {
+    if beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff") {
+        return Err("is UTF-16; tables are read in UTF-8".to_owned());
+    }
+    let line = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut is_inside = false;
+    let outside: Vec<u8> = line
+        .iter()
+        .copied()
+        .filter(|byte| {
+            is_inside ^= *byte == b'"';
+            !is_inside
+        })
+        .collect();
+    let first = [b',', b';', b'\t'].into_iter().find(|separator| outside.contains(separator));
+    Ok(char::from(first.unwrap_or(b',')))
+}
 
 /// A number; `None` for an empty cell. Where fields are separated by `;`, a comma is the point, as spreadsheets write it.
 ///

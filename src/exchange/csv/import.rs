@@ -151,7 +151,9 @@ struct TableRun {
     settings: Map<String, Value>,
     /// Lines and bytes before some rows of it, and where they end.
     pieces: Vec<(u64, Range<u64>)>,
+    /// The hash of its rows and its names, and of its rows alone.
     digest: String,
+    rows: String,
     started: Option<Timestamp>,
     /// Rows of which the value is not known.
     without_value: u64,
@@ -181,7 +183,7 @@ struct Cell<'a> {
 fn read(origin: Origin, metrics: &[String], findings: &mut Findings) -> Result<Vec<TableRun>, String> {
     let file = File::open(&origin.path).map_err(|error| reason(&error))?;
     let mut file = BufReader::with_capacity(1 << 18, file);
-    let delimiter = delimiter(file.fill_buf().map_err(|error| reason(&error))?)?;
+    let delimiter = cells::delimiter(file.fill_buf().map_err(|error| reason(&error))?)?;
     let mut reader = Reader::new(file, delimiter, (0, 0));
     let Some(header) = next(&mut reader)? else { return Err("is empty".to_owned()) };
     let columns = Columns::of(&header.fields, metrics)?;
@@ -214,6 +216,7 @@ fn read(origin: Origin, metrics: &[String], findings: &mut Findings) -> Result<V
     let of_key = |key: (String, String)| {
         let gathered = runs.remove(&key)?;
         let mut hasher = gathered.hasher;
+        let rows = short(&hasher);
         for text in [&key.0, &key.1] {
             hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
         }
@@ -225,7 +228,8 @@ fn read(origin: Origin, metrics: &[String], findings: &mut Findings) -> Result<V
             experiment,
             settings: beside.clone(),
             pieces: gathered.pieces,
-            digest: hasher.finish().to_string()[..32].to_owned(),
+            digest: short(&hasher),
+            rows,
             started: gathered.started,
             without_value: gathered.without_value,
         })
@@ -233,23 +237,9 @@ fn read(origin: Origin, metrics: &[String], findings: &mut Findings) -> Result<V
     Ok(order.into_iter().filter_map(of_key).collect())
 }
 
-/// What separates fields, by the first line: a comma, or else a semicolon or a tabulator.
-fn delimiter(beginning: &[u8]) -> Result<char, String> {
-    if beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff") {
-        return Err("is UTF-16; tables are read in UTF-8".to_owned());
-    }
-    let line = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let mut is_inside = false;
-    let outside: Vec<u8> = line
-        .iter()
-        .copied()
-        .filter(|byte| {
-            is_inside ^= *byte == b'"';
-            !is_inside
-        })
-        .collect();
-    let first = [b',', b';', b'\t'].into_iter().find(|separator| outside.contains(separator));
-    Ok(char::from(first.unwrap_or(b',')))
+/// A hash, as far as it tells contents apart.
+fn short(hasher: &ContentHasher) -> String {
+    hasher.finish().to_string()[..32].to_owned()
 }
 
 fn next<R: BufRead>(reader: &mut Reader<R>) -> Result<Option<Record>, String> {
@@ -512,12 +502,20 @@ impl Candidate for TableRun {
     }
 
     fn known_by(&self) -> Vec<(&'static str, String)> {
-        let place = format!("{}#{}#{}", self.table.path.display(), self.experiment, self.name);
+        // What follows from where a table lies is in its path already.
+        let said = match &self.table.columns.shape {
+            Shape::Long { of, .. } | Shape::Wide { of, .. } => [of.experiment.is_some(), of.run.is_some()],
+            Shape::Runs(_) => [true; 2],
+        };
+        let [experiment, run] = [&self.experiment, &self.name];
+        let names =
+            [(experiment, said[0]), (run, said[1])].map(|(name, is_said)| if is_said { name.as_str() } else { "" });
+        let place = format!("{}#{}", self.table.path.display(), names.join("#"));
         vec![("digest", self.digest.clone()), ("id", place)]
     }
 
     fn stamp(&self) -> Value {
-        json!(self.digest)
+        json!(self.rows)
     }
 
     fn read(&self, findings: &mut Findings) -> Result<Option<(Told, ())>, ImportError> {

@@ -11,6 +11,7 @@ use super::records::framed;
 use crate::exchange::Imported;
 use crate::exchange::testing::{Place, at, fuzz, options, points, told};
 use crate::exchange::wire::testing::Message;
+use crate::fuzzing::Luck;
 use crate::store::RunState;
 
 const FILE: &str = "events.out.tfevents.1700000000.host.1.0";
@@ -203,7 +204,7 @@ fn what_is_damaged_is_set_aside_and_what_came_before_comes_in() {
     );
     place.write(
         &format!("logs/two/{FILE}"),
-        of(5.0, [summary(1.0, 0, &[two.clone()]), summary(1.0, 0, &[two])].concat()),
+        of(5.0, [summary(1.0, 0, std::slice::from_ref(&two)), summary(1.0, 0, &[two])].concat()),
     );
     place.write(&format!("logs/other/{FILE}"), "no event file at all");
     place.write("secret", of(2.0, Vec::new()));
@@ -282,7 +283,7 @@ proptest! {
 /// Mutations of event files, most of them of the messages within frames that fit: no panic, and nothing outside of the store.
 #[test]
 #[ignore = "ten minutes"]
-fn no_bytes_bring_the_reader_down() {
+fn fuzz_event_files() {
     let none = Message::default();
     let double = Message::default().varint(1, 2).double(6, 0.1);
     let start = Message::default().message(3, &Message::default().message(1, &setting("lr", &number(0.5))));
@@ -297,29 +298,18 @@ fn no_bytes_bring_the_reader_down() {
     .into_iter()
     .map(|frame| frame[12..frame.len() - 4].to_vec())
     .collect();
-    let tokens: [&[u8]; 8] = [
-        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-        b"\0\0\0\0",
-        b"scalars",
-        b"../",
-        b"\x0a\x7f",
-        b"\x42\x00",
-        b"\x80",
-        b"text",
-    ];
-    let make = |draws: &mut crate::exchange::testing::Draws| {
+    let words =
+        ["\u{ff}\u{ff}\u{ff}\u{ff}\x01", "\0\0\0\0", "scalars", "../", "\x0a\x7f", "\x42\x00", "\u{80}", "text"];
+    let make = |luck: &mut Luck| {
         let mut file = Vec::new();
-        for _ in 0..=draws.below(12) {
-            let mut record = records[draws.below(records.len())].clone();
-            if draws.below(3) > 0 {
-                draws.mutate(&mut record, &tokens);
+        for _ in 0..=luck.below(12) {
+            let mut record = records[luck.below(records.len())].clone();
+            if luck.below(3) > 0 {
+                record = luck.spoilt(std::slice::from_ref(&record), &words);
             }
             file.extend(framed(&record));
         }
-        if draws.below(4) == 0 {
-            draws.mutate(&mut file, &tokens);
-        }
-        file
+        if luck.below(4) == 0 { luck.spoilt(&[file], &words) } else { file }
     };
     fuzz(FILE, make, |store, path| import(store, path, &options(), &mut |_, _| {}));
 }

@@ -8,8 +8,9 @@ use serde_json::json;
 use super::import::{SUMMARY_FACT, import};
 use super::log::framed;
 use crate::exchange::Imported;
-use crate::exchange::testing::{Draws, Place, at, fuzz, options, points, told};
+use crate::exchange::testing::{Place, at, fuzz, options, points, told};
 use crate::exchange::wire::testing::Message;
+use crate::fuzzing::Luck;
 use crate::store::RunState;
 
 const RUN: &str = "wandb/offline-run-20240101_000000-abc123";
@@ -230,7 +231,7 @@ proptest! {
 /// Mutations of offline runs, most of them of the messages within frames that fit: no panic, and nothing outside of the store.
 #[test]
 #[ignore = "ten minutes"]
-fn no_bytes_bring_the_reader_down() {
+fn fuzz_offline_runs() {
     let records = [
         run("abc123", &[item("lr", "0.1"), nested(&["net", "kind"], "\"gru\"")]),
         history(
@@ -245,30 +246,18 @@ fn no_bytes_bring_the_reader_down() {
         record(26, &Message::default().bytes(2, "3.11")),
         exit(0),
     ];
-    let tokens: [&[u8]; 8] = [
-        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-        b"\0\0\0\0",
-        b"NaN",
-        b"../",
-        b"\x0a\x7f",
-        b"_step",
-        b"\x80",
-        b"{\"",
-    ];
-    let make = |draws: &mut Draws| {
+    let words = ["\u{ff}\u{ff}\u{ff}\u{ff}\x01", "\0\0\0\0", "NaN", "../", "\x0a\x7f", "_step", "\u{80}", "{\""];
+    let make = |luck: &mut Luck| {
         let mut some = Vec::new();
-        for _ in 0..=draws.below(12) {
-            let mut record = records[draws.below(records.len())].clone();
-            if draws.below(3) > 0 {
-                draws.mutate(&mut record, &tokens);
+        for _ in 0..=luck.below(12) {
+            let mut record = records[luck.below(records.len())].clone();
+            if luck.below(3) > 0 {
+                record = luck.spoilt(std::slice::from_ref(&record), &words);
             }
             some.push(record);
         }
-        let mut file = framed(&some);
-        if draws.below(4) == 0 {
-            draws.mutate(&mut file, &tokens);
-        }
-        file
+        let file = framed(&some);
+        if luck.below(4) == 0 { luck.spoilt(&[file], &words) } else { file }
     };
     fuzz(FILE, make, |store, path| import(store, path, &options(), &mut |_, _| {}));
 }
