@@ -360,7 +360,7 @@ mod tests {
             let now = Timestamp::from_unix_millis(1_700_000_000_000);
             let (tree, query) = match is_ours {
                 true => (read::read(&text), RunQuery::parse(&text, now)),
-                false => (mlflow::read(&text), RunQuery::of_mlflow(&text, &[text.clone()], now)),
+                false => (mlflow::read(&text), RunQuery::of_mlflow(&text, std::slice::from_ref(&text), now)),
             };
             let mut outcome = "refused by the grammar";
             match &tree {
