@@ -567,9 +567,9 @@ def sealed(args, expected):
     read = refused = 0
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", bench.store], check=True)
-        for words in [w for w in COMMANDS if w[0] != "compare"]:
+        for words in COMMANDS:
             words = [word.replace("runs/", "") for word in words]
-            if words[0] == "compare" and False:
+            if words[0] == "compare":
                 # The answer is given, and the report is refused where it cannot be.
                 code, out = bench.call(*words)
                 assert code == 1 and "effect on" in out and "Read-only file system" in out and "--out DIR" in out, (code, out)
