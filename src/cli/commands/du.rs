@@ -16,7 +16,10 @@ pub struct Arguments {
 
 /// Prints what the store takes, by kind and by experiment.
 pub fn du(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
-    let usage = usage(&context.existing_store()?)?;
+    let store = context.existing_store()?;
+    let mut index = context.index(&store)?;
+    context.say_unreadable(&index);
+    let usage = usage(&store, &mut index)?;
     if arguments.json.wanted {
         context.printer.json(&usage);
         return Ok(());

@@ -30,8 +30,8 @@ pub struct Share {
 ///
 /// # Errors
 /// When the index cannot be read.
-pub fn usage(store: &Store) -> Result<Usage, StoreError> {
-    let rows = Index::open(store)?.query(&RunQuery::default().from_trash(Trash::With))?;
+pub fn usage(store: &Store, index: &mut Index) -> Result<Usage, StoreError> {
+    let rows = index.query(&RunQuery::default().from_trash(Trash::With))?;
     let experiments: BTreeMap<&str, (&str, bool)> = rows
         .iter()
         .map(|row| (row.id.as_str(), (row.experiment().unwrap_or("(none)"), row.labels.is_trashed())))
@@ -95,7 +95,7 @@ mod tests {
         fs::write(run.checkpoints_path().join(".tmp-1"), vec![0; 70]).unwrap();
         fs::create_dir_all(store.root().join("cache/tokens")).unwrap();
         fs::write(store.root().join("cache/tokens/a"), vec![0; 500]).unwrap();
-        let usage = usage(&store).unwrap();
+        let usage = usage(&store, &mut Index::open(&store).unwrap()).unwrap();
         let of = |what: &str| usage.kinds.iter().find(|share| share.what == what).map_or(0, |share| share.bytes);
         assert_eq!((of("checkpoints"), of("unfinished files"), of("cache")), (1000, 70, 500));
         let whole: u64 = files_below(store.root()).iter().map(|(_, bytes)| bytes).sum();
