@@ -107,7 +107,7 @@ impl Context {
         let rows = index.query(&query)?;
         self.say_unreadable(&index);
         if query.words().any(|word| word == "latest") {
-            index.is_sure_of_latest()?;
+            index.is_every_run_read()?;
         }
         if rows.is_empty() {
             let elsewhere = index.query(&query.clone().from_trash(Trash::With))?.len();

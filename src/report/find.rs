@@ -24,7 +24,7 @@ pub fn find_id(store: &Store, name: &str, now: Timestamp) -> Result<RunId, Store
         };
     }
     let mut index = Index::open_at_times(store, now, &mut |_, _| {})?;
-    index.is_sure_of_latest()?;
+    index.is_every_run_read()?;
     match index.latest()? {
         Some(id) => Ok(id),
         None => store.resolve(name),

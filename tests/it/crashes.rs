@@ -63,8 +63,11 @@ fn ids(workbench: &Workbench) -> Vec<String> {
     workbench.list().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Chain and weights of a finished run, and what it recorded.
+type Ended = ([String; 2], Vec<(String, Value)>);
+
 /// Of every specification what its finished run came to.
-fn outcome(workbench: &Workbench) -> BTreeMap<String, ([String; 2], Vec<(String, Value)>)> {
+fn outcome(workbench: &Workbench) -> BTreeMap<String, Ended> {
     let of_run = |id: String| {
         let run: Value = serde_json::from_str(&show(workbench, &id).stdout).unwrap();
         (run["spec_hash"].as_str().unwrap().to_owned(), (bits(&run), recorded(&run)))

@@ -104,8 +104,12 @@ class Bench:
 
     def is_sound(self):
         code, out = self.call("fsck")
-        assert code == 0, out
         listed = self.json("list", "--sort", "id")["runs"]
+        if code != 0:
+            # What an index says that is not what a fresh one says is gone once it is made anew.
+            self.call("reindex")
+            fresh = self.json("list", "--sort", "id")["runs"]
+            assert False, (out, [(a, b) for a, b in zip(listed, fresh) if a != b], self.folder)
         (self.store / "index.sqlite").unlink(missing_ok=True)
         assert self.json("list", "--sort", "id")["runs"] == listed, "the index is not what a fresh one is"
 
@@ -488,7 +492,10 @@ def fault_of_command(args, expected):
     done_before = ["no run matches", "of the trash would", "outside of the trash would", "nothing to remove", "there is a file", "is there already", "already", "exists", "is not empty"]
     assert code == 0 or any(text in out for text in done_before), (str(fault), words, out)
     found = state_of(bench)
-    assert found == state or words[0] == "reproduce" and set(found) == set(state), (str(fault), words, found, state)
+    if words[0] == "reproduce":
+        # Each try is a run of its own, and one that failed says so.
+        found, state = (sorted({run for run in runs if '"state": "finished"' in run}) for runs in (found, state))
+    assert found == state, (str(fault), words, sorted(set(found) ^ set(state)))
     if words[0] != "gc":
         bench.is_sound()
     bench.remove()
@@ -560,9 +567,9 @@ def sealed(args, expected):
     read = refused = 0
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", bench.store], check=True)
-        for words in [w for w in COMMANDS if w[0] != "compare"]:
+        for words in COMMANDS:
             words = [word.replace("runs/", "") for word in words]
-            if words[0] == "compare" and False:
+            if words[0] == "compare":
                 # The answer is given, and the report is refused where it cannot be.
                 code, out = bench.call(*words)
                 assert code == 1 and "effect on" in out and "Read-only file system" in out and "--out DIR" in out, (code, out)

@@ -6,6 +6,7 @@ use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
 use crate::report::format;
 use crate::runner::upkeep::usage::{Share, usage};
+use crate::store::{RunQuery, Trash};
 
 /// What `ablate du` takes.
 #[derive(Debug, clap::Args)]
@@ -16,7 +17,14 @@ pub struct Arguments {
 
 /// Prints what the store takes, by kind and by experiment.
 pub fn du(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
-    let usage = usage(&context.existing_store()?)?;
+    let store = context.existing_store()?;
+    let rows = {
+        // An index that is open has files of its own.
+        let mut index = context.index(&store)?;
+        context.say_unreadable(&index);
+        index.query(&RunQuery::default().from_trash(Trash::With))?
+    };
+    let usage = usage(&store, &rows);
     if arguments.json.wanted {
         context.printer.json(&usage);
         return Ok(());

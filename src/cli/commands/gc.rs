@@ -11,7 +11,7 @@ use crate::cli::printer::Style;
 use crate::cli::table::{Align, table};
 use crate::clock;
 use crate::report::format;
-use crate::runner::upkeep::collect::{self, Item, Options, Rule, TRASH_DAYS};
+use crate::runner::upkeep::collect::{self, Found, Item, Options, Rule, TRASH_DAYS};
 
 /// What `ablate gc` takes.
 #[derive(Debug, clap::Args)]
@@ -33,11 +33,17 @@ pub struct Arguments {
 pub fn gc(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let options = Options { trash_secs: arguments.trash_days * 86_400.0, cache: arguments.cache };
-    let (mut items, needed) = collect::find(&store, options, clock::now())?;
+    let Found { mut items, needed, unread } = collect::find(&store, options, clock::now())?;
     let mut failed = Vec::new();
     if !arguments.dry_run {
         // What could not be removed is not counted as freed.
         items.retain(|item| collect::remove(&store, item).map_err(|error| failed.push(error)).is_ok());
+    }
+    if let Some(run) = unread.first() {
+        let text = format!(
+            "the trash is not emptied: run {run} cannot be read, and may start from what is in it; `ablate fsck` says why"
+        );
+        context.printer.status(Style::Caution, "Note", text);
     }
     for (run, heirs) in &needed {
         let text = format!("run {run} stays in the trash: {} starts from it", heirs[0]);

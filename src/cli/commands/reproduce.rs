@@ -48,7 +48,16 @@ pub fn reproduce(context: &Context, arguments: &Arguments) -> Result<(), CliErro
         _ if stop.is_requested() => {
             return Err(CliError::Interrupted("interrupted before the run was reproduced".to_owned()));
         }
-        _ => return Err(CliError::work("interrupted before the run was reproduced")),
+        outcome => {
+            let why = match &outcome {
+                Some(TaskOutcome::Interrupted(run)) => {
+                    store.load(run).ok().and_then(|run| run.history.reason().map(str::to_owned))
+                }
+                _ => None,
+            };
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            return Err(CliError::work(format!("interrupted before the run was reproduced{why}")));
+        }
     };
     let again = store.load(&run)?;
     let device = original.planned()?.train().device;

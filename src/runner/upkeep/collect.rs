@@ -71,16 +71,24 @@ pub struct Options {
     pub cache: bool,
 }
 
-/// Runs of which something else needs the files, so that they stay in the trash.
-pub type Needed = Vec<(RunId, Vec<RunId>)>;
+/// What can go, and why other things stay.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub items: Vec<Item>,
+    /// Runs in the trash of which others need the files, and those.
+    pub needed: Vec<(RunId, Vec<RunId>)>,
+    /// Runs that cannot be read. Nobody knows what they start from, so the trash is not emptied.
+    pub unread: Vec<RunId>,
+}
 
-/// Finds what can go at the moment `now`, and the runs in the trash that others still need.
+/// Finds what can go at the moment `now`.
 ///
 /// # Errors
 /// When the index cannot be read.
-pub fn find(store: &Store, options: Options, now: Timestamp) -> Result<(Vec<Item>, Needed), StoreError> {
+pub fn find(store: &Store, options: Options, now: Timestamp) -> Result<Found, StoreError> {
     let mut index = Index::open(store)?;
     let rows = index.query(&RunQuery::default().from_trash(Trash::With))?;
+    let unread: Vec<RunId> = index.unreadable().iter().map(|(run, _)| run.clone()).collect();
     let mut items = unfinished(store, now);
     let mut needed = Vec::new();
     let mut going = BTreeSet::new();
@@ -92,7 +100,7 @@ pub fn find(store: &Store, options: Options, now: Timestamp) -> Result<(Vec<Item
             }
             continue;
         };
-        if now.secs_since(trashed_at) < options.trash_secs || run.is_leased()? {
+        if !unread.is_empty() || now.secs_since(trashed_at) < options.trash_secs || run.is_leased()? {
             continue;
         }
         let heirs = index.dependents(&row.id)?.into_iter().filter(|dependent| dependent.role.needs_files());
@@ -111,7 +119,7 @@ pub fn find(store: &Store, options: Options, now: Timestamp) -> Result<(Vec<Item
         items.extend(files.map(|(path, bytes)| Item { rule: Rule::Cache, path, bytes, run: None }));
     }
     items.sort_by(|a, b| (a.rule, &a.path).cmp(&(b.rule, &b.path)));
-    Ok((items, needed))
+    Ok(Found { items, needed, unread })
 }
 
 /// Removes an item. A run disappears at once, before its files are removed one by one.
@@ -243,7 +251,7 @@ mod tests {
         finish(&plain);
         finish(&tagged);
         tagged.relabel(|labels| labels.tags.extend(["keep".to_owned()])).unwrap();
-        let (items, needed) = find(&store, OPTIONS, at(1)).unwrap();
+        let Found { items, needed, .. } = find(&store, OPTIONS, at(1)).unwrap();
         let mut found = names(&items);
         found.sort();
         let damaged = (Rule::DamagedCheckpoint, files[3].to_owned());
@@ -251,7 +259,7 @@ mod tests {
         assert!(needed.is_empty());
         items.iter().for_each(|item| remove(&store, item).unwrap());
         assert_eq!(CheckpointDir::new(plain.checkpoints_path()).steps(), [Step(2)]);
-        assert!(find(&store, OPTIONS, at(1)).unwrap().0.is_empty());
+        assert!(find(&store, OPTIONS, at(1)).unwrap().items.is_empty());
     }
 
     #[test]
@@ -263,9 +271,9 @@ mod tests {
         fs::create_dir_all(store.root().join(".tmp-run/checkpoints")).unwrap();
         fs::write(store.root().join(".tmp-run/spec.toml"), "half").unwrap();
         let now = crate::clock::now();
-        assert!(find(&store, OPTIONS, now).unwrap().0.is_empty());
+        assert!(find(&store, OPTIONS, now).unwrap().items.is_empty());
         let later = Timestamp::from_unix_millis(now.unix_millis() + 3_700_000);
-        let (items, _) = find(&store, OPTIONS, later).unwrap();
+        let Found { items, .. } = find(&store, OPTIONS, later).unwrap();
         assert_eq!(
             names(&items),
             [(Rule::Unfinished, ".tmp-run".to_owned()), (Rule::Unfinished, ".tmp-half".to_owned())]
@@ -285,10 +293,16 @@ mod tests {
         for run in [&first, &alone] {
             run.relabel(|labels| labels.trashed_at = Some(at(10))).unwrap();
         }
-        assert!(find(&store, OPTIONS, at(100)).unwrap().0.is_empty());
-        let (items, needed) = find(&store, OPTIONS, at(200)).unwrap();
+        assert!(find(&store, OPTIONS, at(100)).unwrap().items.is_empty());
+        let Found { items, needed, .. } = find(&store, OPTIONS, at(200)).unwrap();
         assert_eq!(items.iter().map(|item| item.run.as_ref().unwrap()).collect::<Vec<_>>(), [alone.id()]);
         assert_eq!(needed, [(first.id().clone(), vec![heir.id().clone()])]);
+        // What cannot be read may start from anything.
+        let log = std::fs::read(heir.events_path()).unwrap();
+        std::fs::write(heir.events_path(), "no log\nat all\n").unwrap();
+        let found = find(&store, OPTIONS, at(200)).unwrap();
+        assert!(found.items.is_empty() && found.unread == [heir.id().clone()], "{found:?}");
+        std::fs::write(heir.events_path(), log).unwrap();
         remove(&store, &items[0]).unwrap();
         assert!(!alone.path().exists() && first.path().exists());
     }
@@ -304,7 +318,7 @@ mod tests {
         let again = store.create_run(&new, at(0)).unwrap();
         finish(&again);
         [&original, &again].into_iter().for_each(|run| save(run, &["step-00000002.safetensors"]));
-        let (items, _) = find(&store, OPTIONS, at(1)).unwrap();
+        let Found { items, .. } = find(&store, OPTIONS, at(1)).unwrap();
         assert_eq!(names(&items), [(Rule::Reproduced, "step-00000002.safetensors".to_owned())]);
         assert_eq!(items[0].run.as_ref(), Some(again.id()));
     }

@@ -82,7 +82,8 @@ pub fn inspect(store: &Store, tell: &mut dyn FnMut(&RunId)) -> Result<Inspection
             run: None,
             path: store.index_path().to_owned(),
             problem: error.to_string(),
-            remedy: Remedy::Reindex,
+            // Of what the disk does not give, no index can be made.
+            remedy: if matches!(error, StoreError::Database { .. }) { Remedy::Reindex } else { Remedy::Person },
         }),
     }
     Ok(inspection)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{files_below, is_stray};
-use crate::store::{Index, RunQuery, Store, StoreError, Trash};
+use crate::store::{RunRow, Store};
 
 /// What a store takes on the disk.
 #[derive(Clone, Debug, Serialize)]
@@ -26,12 +26,8 @@ pub struct Share {
     pub count: u64,
 }
 
-/// Measures the store.
-///
-/// # Errors
-/// When the index cannot be read.
-pub fn usage(store: &Store) -> Result<Usage, StoreError> {
-    let rows = Index::open(store)?.query(&RunQuery::default().from_trash(Trash::With))?;
+/// Measures the store, whose runs are `rows`, those in the trash too.
+pub fn usage(store: &Store, rows: &[RunRow]) -> Usage {
     let experiments: BTreeMap<&str, (&str, bool)> = rows
         .iter()
         .map(|row| (row.id.as_str(), (row.experiment().unwrap_or("(none)"), row.labels.is_trashed())))
@@ -70,7 +66,7 @@ pub fn usage(store: &Store) -> Result<Usage, StoreError> {
     };
     let kinds = shares(kinds);
     let bytes = kinds.iter().map(|share| share.bytes).sum();
-    Ok(Usage { format: "ablate-usage-1", bytes, kinds, experiments: shares(by_experiment) })
+    Usage { format: "ablate-usage-1", bytes, kinds, experiments: shares(by_experiment) }
 }
 
 fn add(found: &mut BTreeMap<String, (u64, u64)>, what: &str, bytes: u64, count: u64) {
@@ -85,6 +81,7 @@ mod tests {
 
     use super::*;
     use crate::runner::testing;
+    use crate::store::{Index, RunQuery, Trash};
 
     #[test]
     fn every_byte_has_one_kind() {
@@ -95,7 +92,8 @@ mod tests {
         fs::write(run.checkpoints_path().join(".tmp-1"), vec![0; 70]).unwrap();
         fs::create_dir_all(store.root().join("cache/tokens")).unwrap();
         fs::write(store.root().join("cache/tokens/a"), vec![0; 500]).unwrap();
-        let usage = usage(&store).unwrap();
+        let rows = Index::open(&store).unwrap().query(&RunQuery::default().from_trash(Trash::With)).unwrap();
+        let usage = usage(&store, &rows);
         let of = |what: &str| usage.kinds.iter().find(|share| share.what == what).map_or(0, |share| share.bytes);
         assert_eq!((of("checkpoints"), of("unfinished files"), of("cache")), (1000, 70, 500));
         let whole: u64 = files_below(store.root()).iter().map(|(_, bytes)| bytes).sum();

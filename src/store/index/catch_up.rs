@@ -177,7 +177,10 @@ impl Index {
     }
 
     /// The runs of which the index says something that their folders do not, whoever changed it. Those that change meanwhile are
-    /// left out.
+    /// left out, and so are those that are damaged.
+    ///
+    /// # Errors
+    /// When the disk does not give a run, so that nobody knows what its folder says.
     pub fn differences(&mut self) -> Result<Vec<RunId>, StoreError> {
         let mut differing = self.differ_now()?;
         // What was made, or changed, between the two looks is told from what is wrong by looking again.
@@ -193,7 +196,8 @@ impl Index {
     }
 
     fn differ_now(&self) -> Result<Vec<RunId>, StoreError> {
-        let fresh = Self::open_at(&self.store, Path::new(":memory:"), None, &mut |_, _| {})?;
+        let mut fresh = Self::open_at(&self.store, Path::new(":memory:"), None, &mut |_, _| {})?;
+        fresh.is_every_run_read()?;
         let read = |index: &Self| {
             index.at_one_moment(|| {
                 let digests = rows::digests(&index.connection).map_err(|source| index.failed(source))?;
@@ -206,7 +210,9 @@ impl Index {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => true,
         };
-        let differing = ids.into_iter().filter(|id| ours.get(*id) != theirs.get(*id)).filter(is_at_rest);
+        let is_read = |id: &&String| !fresh.unreadable.iter().any(|(run, _)| run.as_str() == **id);
+        let differing =
+            ids.into_iter().filter(|id| ours.get(*id) != theirs.get(*id)).filter(is_at_rest).filter(is_read);
         Ok(differing.filter_map(|id| id.parse().ok()).collect())
     }
 }

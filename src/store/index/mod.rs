@@ -423,11 +423,12 @@ impl Index {
         rows::latest(&self.connection).map_err(|source| self.failed(source))
     }
 
-    /// Whether the latest run may be asked for: a run that the disk does not give could be it.
+    /// Whether nobody need be afraid that a run that the disk does not give now, and will perhaps give later, is the one that is
+    /// asked for.
     ///
     /// # Errors
     /// Why such a run cannot be read. What is damaged, gone or of others for good is no such run.
-    pub fn is_sure_of_latest(&mut self) -> Result<(), StoreError> {
+    pub fn is_every_run_read(&mut self) -> Result<(), StoreError> {
         let may_be_read_later = |error: &StoreError| matches!(error, StoreError::Io { source, .. } if source.kind() != std::io::ErrorKind::NotFound);
         match self.unreadable.iter().position(|(_, error)| may_be_read_later(error)) {
             Some(at) => Err(self.unreadable.swap_remove(at).1),
