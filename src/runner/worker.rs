@@ -73,6 +73,8 @@ pub enum WorkerError {
     Store(#[from] StoreError),
     #[error("the provenance of run {run} cannot be read: {problem}")]
     Provenance { run: RunId, problem: String },
+    #[error("{reason}\nand that could not be recorded: {source}")]
+    Unrecorded { reason: String, source: StoreError },
 }
 
 /// Why a run failed.
@@ -132,18 +134,29 @@ pub fn work(order: &Order) -> Result<Ending, WorkerError> {
         Err(error) if is_full_disk(&error) => Ending::NoRoom { reason: without_room(&error) },
         Err(error) => Ending::Failed { reason: error.to_string() },
     };
-    if standstill.secs() != 0.0 {
-        recorder.append(&fact(NOT_WORKED_FACT, json!(stood_still_before + standstill.secs())))?;
+    let not_worked = Some(stood_still_before + standstill.secs()).filter(|_| standstill.secs() != 0.0);
+    match (record(&mut recorder, &ending, not_worked), ending) {
+        // Where the log is what failed, it cannot say so.
+        (Err(source), Ending::NoRoom { reason } | Ending::Failed { reason }) => {
+            Err(WorkerError::Unrecorded { reason, source })
+        }
+        (recorded, ending) => recorded.map(|()| ending).map_err(WorkerError::from),
     }
-    match &ending {
-        Ending::Finished => recorder.state(RunState::Finished, None)?,
-        Ending::Interrupted => recorder.state(RunState::Interrupted, Some("asked to stop".into()))?,
+}
+
+/// Records how a run ended, and for how long nobody worked on it.
+fn record(recorder: &mut StoreRecorder, ending: &Ending, not_worked: Option<f64>) -> Result<(), StoreError> {
+    if let Some(secs) = not_worked {
+        recorder.append(&fact(NOT_WORKED_FACT, json!(secs)))?;
+    }
+    match ending {
+        Ending::Finished => recorder.state(RunState::Finished, None),
+        Ending::Interrupted => recorder.state(RunState::Interrupted, Some("asked to stop".into())),
         // Nothing is wrong with the run: the same command resumes it once there is room.
-        Ending::NoRoom { reason } => recorder.state(RunState::Interrupted, Some(reason.clone()))?,
-        Ending::Stopped => recorder.state(RunState::Stopped, Some("at a rung, to be compared".into()))?,
-        Ending::Failed { reason } => recorder.state(RunState::Failed, Some(reason.clone()))?,
+        Ending::NoRoom { reason } => recorder.state(RunState::Interrupted, Some(reason.clone())),
+        Ending::Stopped => recorder.state(RunState::Stopped, Some("at a rung, to be compared".into())),
+        Ending::Failed { reason } => recorder.state(RunState::Failed, Some(reason.clone())),
     }
-    Ok(ending)
 }
 
 /// How the reason ends why a run was interrupted that had no room on the disk; before it stands what could not be written.

@@ -107,7 +107,8 @@ impl EventLog {
     /// Adds a record and hands it to the operating system, so that it outlives this process; a milestone is also
     /// flushed to the disk, so that it outlives a power cut.
     ///
-    /// When it fails, the log is as it was before, and the same record can be appended again.
+    /// When the record cannot be written, the log is as it was before, and the same record can be appended again; when it cannot be
+    /// flushed, nothing more is written until the log is opened again.
     pub fn append(&mut self, event: &Event) -> Result<(), StoreError> {
         self.lines.append(&to_json(event))?;
         self.continuity.iter_mut().for_each(|continuity| drop(continuity.take(event)));

@@ -15,7 +15,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -204,6 +204,8 @@ pub struct Writer {
     /// After the last whole line; whatever the file holds beyond is the rest of a write that failed.
     place: Place,
     is_torn: bool,
+    /// Whether a flush failed: what the disk has is known again when the log is read again.
+    is_uncertain: bool,
     /// Where others may have taken over meanwhile, what says that they have not.
     fence: Option<Fence>,
 }
@@ -212,14 +214,15 @@ impl Writer {
     /// Starts a log at `path`, where there must be none.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
         let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(io_error("create", path))?;
-        Ok(Self { file, path: path.to_owned(), place: Place::START, is_torn: false, fence: None })
+        Ok(Self { file, path: path.to_owned(), place: Place::START, is_torn: false, is_uncertain: false, fence: None })
     }
 
     /// Goes on with a log that was read to its end by `reader`: a torn last line is cut off. A `fence` is asked before each write.
     pub fn after<R>(reader: &Reader<R>, fence: Option<Fence>) -> Result<Self, StoreError> {
         let path = reader.path.clone();
         let file = OpenOptions::new().append(true).open(&path).map_err(io_error("open", &path))?;
-        let mut writer = Self { file, path, place: reader.place, is_torn: reader.torn_bytes > 0, fence };
+        let mut writer =
+            Self { file, path, place: reader.place, is_torn: reader.torn_bytes > 0, is_uncertain: false, fence };
         writer.cut_torn_tail()?;
         Ok(writer)
     }
@@ -258,13 +261,23 @@ impl Writer {
     }
 
     /// Waits until everything appended is on the disk.
+    ///
+    /// When it fails, nobody knows what is there, and a system may say of the next flush that all is well (Rebello et al. 2020, "Can
+    /// applications recover from fsync failures?"): nothing more is written until the log is opened again.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(io_error("flush", &self.path))?;
+        self.check()?;
+        let flushed = self.file.sync_data();
+        self.is_uncertain = flushed.is_err();
+        flushed.map_err(io_error("flush", &self.path))?;
         // Only what nobody else's log has taken the place of is there to stay.
         self.check()
     }
 
     fn check(&self) -> Result<(), StoreError> {
+        if self.is_uncertain {
+            let problem = io::Error::other("a flush failed before; what is on the disk is not known");
+            return Err(StoreError::io("write to", &self.path, problem));
+        }
         self.fence.as_ref().map_or(Ok(()), Fence::check)
     }
 
@@ -376,6 +389,26 @@ mod tests {
         writer.file = file;
         writer.append(b"kept").unwrap();
         assert_eq!(read(&std::fs::read(&path).unwrap(), Place::START).unwrap().0, ["{}", "kept"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn after_a_flush_that_failed_nothing_is_written() {
+        let (_folder, path) = written(&["1"]);
+        let mut reader = Reader::open(&path, Place::START).unwrap();
+        reader.next().unwrap();
+        reader.link_to(Link::first(b"{}"));
+        while reader.next().unwrap().is_some() {}
+        let mut writer = Writer::after(&reader, None).unwrap();
+        // What cannot be flushed: a pipe.
+        let (_end, pipe) = std::io::pipe().unwrap();
+        let file = std::mem::replace(&mut writer.file, File::from(std::os::fd::OwnedFd::from(pipe)));
+        assert!(writer.sync().is_err());
+        writer.file = file;
+        for failed in [writer.append(b"2"), writer.sync()] {
+            assert!(failed.unwrap_err().to_string().contains("a flush failed before"));
+        }
+        assert_eq!(read(&std::fs::read(&path).unwrap(), Place::START).unwrap().0, ["{}", "1"]);
     }
 
     #[cfg(unix)]
