@@ -19,7 +19,8 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("experiment", &["types", "suggest", "syntax"]),
     ("plan", &["types", "suggest", "experiment"]),
     ("trainer", &["types", "durable", "plan"]),
-    ("store", &["types", "durable", "suggest", "syntax", "plan"]),
+    // Of the store, the leases count seconds; nothing in it asks for the time of day.
+    ("store", &["types", "clock", "durable", "suggest", "syntax", "plan"]),
     ("exchange", &["types", "csv", "durable", "store"]),
     ("runner", &["types", "clock", "durable", "suggest", "plan", "trainer", "store"]),
     ("analysis", &["types", "store"]),
@@ -81,7 +82,7 @@ const LIVES_ONLY_IN: &[(&str, &[&str])] = &[
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
     ("tokio", &["server"]),
-    ("rustix", &["server", "store/file_system", "exchange/folder"]),
+    ("rustix", &["server", "clock", "store/file_system", "store/lease", "exchange/folder"]),
     ("saphyr_parser", &["exchange/yaml"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
