@@ -154,10 +154,17 @@ pub(super) fn take_in<C: Candidate>(
         let place = format!("run {}", shown(name));
         let here = candidate.known_by().into_iter().find_map(|known_by| known.get(&known_by).cloned());
         let itself = || candidate.own_id().filter(|id| own.contains(id));
+        let came_from_here = here.is_some();
         if let Some(run) = here.or_else(itself) {
-            let provenance = store.run(&run).and_then(|run| run.read_provenance()).unwrap_or_default();
-            if provenance.get(format).is_some_and(|of| of["stamp"] != stamp) {
-                let why = format!("it is not what it was when it came in as run {run}, which stays as it is");
+            let dir = store.run(&run);
+            let provenance = dir.as_ref().ok().and_then(|run| run.read_provenance().ok()).unwrap_or_default();
+            if dir.and_then(|run| run.labels()).is_ok_and(|labels| labels.is_trashed()) {
+                let why = format!("it is run {run}, which is in the trash: `ablate restore {run}` brings it back");
+                imported.findings.not_taken(place, why);
+            } else if came_from_here && provenance.get(format).is_some_and(|of| of["stamp"] != stamp) {
+                let why = format!(
+                    "it is not what it was when it came in as run {run}, which stays as it is; into another store (--runs DIR) it comes in anew"
+                );
                 imported.findings.changed(place, why);
             }
             imported.known.push(KnownRun { run, source: name.to_owned() });

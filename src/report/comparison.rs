@@ -177,6 +177,7 @@ pub fn of_asked(query: &RunQuery, metric: &MetricName, store: &Store, asked: Ask
         return Err(ReportError::NoComparison(reason));
     }
     let Arranged { axes, mut runs, baseline } = arrange(&stored, series);
+    let told_apart = tell_apart(&mut runs, &stored);
     runs.sort_by(|a, b| (&a.axes, a.seed, &a.id).cmp(&(&b.axes, b.seed, &b.id)));
     if axes.is_empty() {
         return Err(ReportError::NoComparison(one_cell(&text, &stored, reproductions)));
@@ -199,12 +200,45 @@ pub fn of_asked(query: &RunQuery, metric: &MetricName, store: &Store, asked: Ask
         unknown: Some(unknown(baseline.is_some())),
         baseline,
         negligible: alike(&stored, "negligible").and_then(serde_json::Value::as_f64),
-        cautions: caution.into_iter().chain(stages).collect(),
+        cautions: caution.into_iter().chain(stages).chain(told_apart).collect(),
         leanings: Default::default(),
     };
     let groups = changing_together(&comparison, &names);
     join_axes(&mut comparison, &groups);
     Ok(Found { comparison, reproductions, repeated: originals - stored.len() })
+}
+
+/// Guests' runs that say no seed are repetitions all the same: each gets a number of its own. Of those that say the same settings and the
+/// same seed the last that finished counts. What was done is said.
+fn tell_apart(runs: &mut Vec<RunData>, stored: &[StoredRun]) -> Vec<String> {
+    let seedless: BTreeSet<&RunId> = stored
+        .iter()
+        .filter(|run| run.planned().is_err() && !run.subject.settings().iter().any(|(key, _)| is_seed(key)))
+        .map(|run| &run.id)
+        .collect();
+    let is_seedless = |run: &RunData| run.id.as_ref().is_some_and(|id| seedless.contains(id));
+    let mut said = Vec::new();
+    let (mut next, mut without) = (runs.iter().map(|run| run.seed.0).max().unwrap_or(0), 0);
+    for run in runs.iter_mut().filter(|run| is_seedless(run)) {
+        next = next.saturating_add(1);
+        (run.seed, without) = (Seed(next), without + 1);
+    }
+    if without > 1 {
+        said.push(format!("{without} runs say no seed: each counts as a repetition with luck of its own."));
+    }
+    let started = |run: &RunData| run.sessions.first().map(|(from, _)| *from);
+    runs.sort_by_key(|run| (run.state != RunState::Finished, Reverse(started(run)), run.id.clone()));
+    let before = runs.len();
+    let mut seen = BTreeSet::new();
+    runs.retain(|run| run.spec.is_some() || seen.insert((run.axes.clone(), run.seed)));
+    if runs.len() < before {
+        let repeated = before - runs.len();
+        let (runs, repeat) = if repeated == 1 { ("run", "repeats") } else { ("runs", "repeat") };
+        said.push(format!(
+            "{repeated} {runs} {repeat} the settings and the seed of another: of each the last that finished counts."
+        ));
+    }
+    said
 }
 
 /// The metric that decides between runs: what their experiments say, or else what most of them have recorded.

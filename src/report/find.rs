@@ -1,6 +1,6 @@
 //! The runs that a person means by a word.
 
-use crate::store::{Index, RunQuery, RunRow, Store, StoreError, StoredRun};
+use crate::store::{Index, RunQuery, RunRow, Store, StoreError, StoredRun, Trash};
 use crate::types::{RunId, Timestamp};
 
 /// The run that `name` means: a unique beginning of its id, its name, or `latest`.
@@ -33,7 +33,8 @@ pub fn find_id(store: &Store, name: &str, now: Timestamp) -> Result<RunId, Store
 
 /// The run that people gave this name; an id goes before a name.
 fn find_named(store: &Store, name: &str, now: Timestamp) -> Result<Option<RunId>, StoreError> {
-    let mut named = Index::open_at_times(store, now, &mut |_, _| {})?.query(&RunQuery::of_name(name))?;
+    let mut named =
+        Index::open_at_times(store, now, &mut |_, _| {})?.query(&RunQuery::of_name(name).from_trash(Trash::With))?;
     match (named.len(), named.pop()) {
         (0 | 1, only) => Ok(only.map(|run| run.id)),
         (_, last) => {

@@ -17,7 +17,9 @@ use super::record::RunRecord;
 use crate::analysis::summarize;
 use crate::experiment::{Experiment, keys};
 use crate::plan::{self, CorpusFacts, CorpusFormat, Plan};
-use crate::store::{ChainDigest, Event, Index, Lineage, Metrics, NewRun, Overview, RunQuery, RunState, Store, Subject};
+use crate::store::{
+    ChainDigest, Event, Index, Lineage, Logged, Metrics, NewRun, Overview, RunQuery, RunState, Store, Subject,
+};
 use crate::types::{ContentHash, RunId, Step, Timestamp};
 
 const FILE: &str = r#"
@@ -504,6 +506,50 @@ fn the_latest_run_is_no_reproduction() {
     assert!(alone.starts_with("one run matches `latest`") && alone.contains(ids[3].as_str()), "{alone}");
     let two = of_query(&asked(&format!("latest {}", ids[0])), &experiment.metric, &store).unwrap();
     assert_eq!(two.comparison.runs.len(), 2);
+}
+
+/// Guests without a seed are repetitions; those that say the same twice are one.
+#[test]
+fn runs_of_guests_are_repetitions_or_the_same_again() {
+    let (_folder, store) = crate::store::testing::new_store();
+    let log = |parameters: Value, at: i64, value: f64| {
+        let Value::Object(parameters) = parameters else { panic!("parameters are an object") };
+        let logged = Logged { by: "train.py".into(), experiment: Some("e".into()), parameters };
+        let time = Timestamp::from_unix_millis;
+        let mut run = store.create_logged(&logged, &json!({}), &Lineage::default(), time(at)).unwrap();
+        run.points(vec![crate::store::testing::point("acc", 1, value)]).unwrap();
+        run.state(RunState::Finished, None, time(at + 10)).unwrap();
+    };
+    for (i, value) in [0.5, 0.6, 0.7].into_iter().enumerate() {
+        log(json!({ "lr": 0.1 }), i as i64, value);
+        log(json!({ "lr": 0.2 }), i as i64, value + 0.25);
+    }
+    let compared = |text: &str| of_query(&asked(text), &"acc".parse().unwrap(), &store).unwrap().comparison;
+    let comparison = compared("");
+    let values: Vec<Vec<f64>> = comparison
+        .cells()
+        .iter()
+        .map(|cell| cell.outcomes(&comparison.metric).iter().map(|(_, value)| *value).collect())
+        .collect();
+    let sorted = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    assert_eq!(values.into_iter().map(sorted).collect::<Vec<_>>(), [[0.5, 0.6, 0.7], [0.75, 0.85, 0.95]]);
+    assert_eq!(comparison.cautions, ["6 runs say no seed: each counts as a repetition with luck of its own."]);
+    assert_eq!(comparison.goal, crate::types::metrics::Goal::Maximize);
+    // The same settings and seed once more: the later one counts.
+    for (at, value) in [(100, 0.1), (300, 0.3), (200, 0.2)] {
+        log(json!({ "lr": 0.3, "seed": 4 }), at, value);
+    }
+    let comparison = compared("");
+    let last = comparison.cells()[2].outcomes(&comparison.metric).iter().map(|(_, value)| *value).collect::<Vec<_>>();
+    assert_eq!(last, [0.3]);
+    assert!(
+        comparison.cautions[1].starts_with("2 runs repeat the settings and the seed of another"),
+        "{:?}",
+        comparison.cautions
+    );
 }
 
 #[test]

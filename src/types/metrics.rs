@@ -395,6 +395,44 @@ impl fmt::Display for Metric {
     }
 }
 
+/// Words in names of metrics, without digits at their ends, of which more is better.
+const SCORES: [&str; 34] = [
+    "acc",
+    "map",
+    "auc",
+    "auroc",
+    "auprc",
+    "roc",
+    "f",
+    "bleu",
+    "sacrebleu",
+    "chrf",
+    "meteor",
+    "top",
+    "hit",
+    "hits",
+    "score",
+    "r",
+    "iou",
+    "miou",
+    "dice",
+    "jaccard",
+    "ndcg",
+    "mrr",
+    "pearson",
+    "spearman",
+    "spearmanr",
+    "corr",
+    "mcc",
+    "kappa",
+    "psnr",
+    "ssim",
+    "em",
+    "match",
+    "sensitivity",
+    "specificity",
+];
+
 impl Goal {
     pub const ALL: [Self; 2] = [Self::Minimize, Self::Maximize];
 
@@ -404,8 +442,15 @@ impl Goal {
         if let Some(known) = find(metric) {
             return known.goal;
         }
-        let is_score = ["accuracy", "_acc", "f1", "auc", "precision", "recall", "reward"];
-        if is_score.iter().any(|word| metric.contains(word)) { Self::Maximize } else { Self::Minimize }
+        let name = metric.to_lowercase();
+        let words = || {
+            name.split(|c: char| !c.is_alphanumeric()).map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
+        };
+        let is = |known: &[&str]| words().any(|word| known.contains(&word));
+        let begins = |known: &[&str]| words().any(|word| known.iter().any(|known| word.starts_with(known)));
+        let is_score =
+            is(&SCORES) || begins(&["accura", "rouge", "precision", "recall", "reward", "f1"]) || name.contains("f1");
+        if is_score && !begins(&["loss", "err"]) { Self::Maximize } else { Self::Minimize }
     }
 
     /// The name in experiment files.
@@ -465,6 +510,51 @@ mod tests {
             assert_eq!(metric.is_loss(), metric.name.contains("loss"), "{}", metric.name);
         }
         assert_eq!((Goal::usual("eval/f1"), Goal::usual("eval/cost")), (Goal::Maximize, Goal::Minimize));
+        for score in [
+            "acc",
+            "val/acc",
+            "valid.acc",
+            "val_acc",
+            "test/Accuracy",
+            "AUROC",
+            "bleu",
+            "top1",
+            "top5_acc",
+            "mAP",
+            "r2",
+            "rougeL",
+            "mIoU",
+            "ndcg",
+            "ndcg@10",
+            "hit@10",
+            "psnr",
+            "exact_match",
+            "macro_f1",
+            "F1Score",
+            "eval_f1",
+            "f1-macro",
+            "recall@5",
+            "balanced_accuracy",
+        ] {
+            assert_eq!(Goal::usual(score), Goal::Maximize, "{score}");
+        }
+        for cost in [
+            "loss",
+            "val_loss",
+            "acc_loss",
+            "perplexity",
+            "rmse",
+            "wer",
+            "error",
+            "top1_error",
+            "epoch",
+            "lr",
+            "mape",
+            "nll",
+            "fid",
+        ] {
+            assert_eq!(Goal::usual(cost), Goal::Minimize, "{cost}");
+        }
         assert_eq!(Goal::Minimize.best([2.0, 1.0, 3.0]), Some(1.0));
     }
 

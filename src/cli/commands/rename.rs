@@ -35,6 +35,9 @@ pub fn rename(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
     if name.as_ref().is_some_and(|name| name.contains(char::is_control)) {
         return Err(CliError::request("a name is one line without control characters"));
     }
+    if name.as_deref() == Some("latest") {
+        return Err(CliError::request("`latest` means the run that was started last; another name would be found"));
+    }
     let said = name.as_ref().map_or("has no name any more".to_owned(), |name| format!("is called `{name}`"));
     store.run(&id)?.relabel(|labels| labels.name = name)?;
     context.printer.status(Style::Good, "Renamed", format!("run {id} {said}"));

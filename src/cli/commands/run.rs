@@ -120,12 +120,18 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
             TaskOutcome::Interrupted(run) => sources.store.load(run).ok()?.history.reason().map(str::to_owned),
             _ => None,
         };
-        if let Some(reason) = outcomes.iter().filter_map(reason).find(|reason| reason.ends_with(NO_ROOM)) {
+        let reasons = outcomes.iter().filter_map(reason).collect::<Vec<_>>();
+        if let Some(reason) = reasons.iter().find(|reason| reason.ends_with(NO_ROOM)) {
             return Err(CliError::work(reason));
         }
         let text = "interrupted; the same command resumes from the last checkpoints";
-        let is_asked_for = stop.is_requested();
-        return Err(if is_asked_for { CliError::Interrupted(text.to_owned()) } else { CliError::work(text) });
+        if stop.is_requested() {
+            return Err(CliError::Interrupted(text.to_owned()));
+        }
+        return Err(CliError::work(match reasons.first() {
+            Some(reason) => format!("{reason}: {text}"),
+            None => text.to_owned(),
+        }));
     }
     // Drawing has no step to stop at: from here on the first signal ends the program.
     stop.request();

@@ -85,7 +85,15 @@ pub fn time(cell: &str, unit: Option<f64>, has_commas: bool) -> Result<Option<Ti
 }
 
 /// A setting: a number where it is spelled as one and means nothing else (`0012` is a text), and a text otherwise.
-pub fn setting(cell: &str) -> Value {
+pub fn setting(cell: &str, has_commas: bool) -> Value {
+    let with_point;
+    let cell = match has_commas && cell.matches(',').count() == 1 && number(cell, true).is_ok() {
+        true => {
+            with_point = cell.replace(',', ".");
+            &with_point
+        }
+        false => cell,
+    };
     let digits = cell.strip_prefix('-').unwrap_or(cell);
     let is_spelled = digits.starts_with(|c: char| c.is_ascii_digit())
         && !(digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit());
@@ -138,7 +146,9 @@ mod tests {
             ("adam", json!("adam")),
             ("123456789012345678901234567890", json!("123456789012345678901234567890")),
         ] {
-            assert_eq!(setting(cell), expected, "{cell}");
+            assert_eq!(setting(cell, false), expected, "{cell}");
+            assert_eq!(setting("0,5", true), json!(0.5));
+            assert_eq!(setting("0,5", false), json!("0,5"));
         }
     }
 }

@@ -21,12 +21,62 @@ const TIME: &[(&str, Option<f64>)] = &[
     ("timestamp_ms", Some(1e-3)),
 ];
 
+/// A table of `ablate export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ours {
+    Long,
+    Wide,
+    Runs,
+}
+
 /// How the tables of `ablate export` begin.
-const OURS: [&[&str]; 3] = [
-    &["run", "experiment", "metric", "step", "value", "time"],
-    &["run", "experiment", "step"],
-    &["id", "experiment", "name", "state", "reason", "tags", "note", "created", "started", "ended", "took_secs"],
+const OURS: [(Ours, &[&str]); 3] = [
+    (Ours::Long, &["run", "experiment", "metric", "step", "value", "time"]),
+    (Ours::Wide, &["run", "experiment", "step"]),
+    (
+        Ours::Runs,
+        &["id", "experiment", "name", "state", "reason", "tags", "note", "created", "started", "ended", "took_secs"],
+    ),
 ];
+
+/// The table of `ablate export` that begins with these columns.
+fn ours(folded: &[String]) -> Option<Ours> {
+    let begins = |ours: &[&str]| folded.len() >= ours.len() && folded.iter().zip(ours).all(|(a, b)| a == b);
+    OURS.into_iter().find(|(_, ours)| begins(ours)).map(|(kind, _)| kind)
+}
+
+/// In our table of steps every column after the third is a metric, whatever it is called.
+fn wide_of_ours(names: &[String]) -> Shape {
+    let of = Of { run: Some(0), experiment: Some(1), step: 2, time: None };
+    Shape::Wide { of, metrics: (3..names.len()).map(|at| (at, metric_of(names, at))).collect() }
+}
+
+/// In our table of runs the columns of every run come first; then settings; then metrics, three columns each.
+fn roles_of_ours(names: &[String], folded: &[String]) -> Vec<Role> {
+    let mut roles = Vec::with_capacity(names.len());
+    while let Some(role) = folded.get(roles.len()).and_then(|name| fixed(name)) {
+        // Where the columns of every run end, a metric or setting of one of their names is spelled otherwise.
+        if roles.len() >= OF_EVERY_RUN || roles.contains(&role) && role != Role::Other {
+            break;
+        }
+        roles.push(role);
+    }
+    while roles.len() < names.len() {
+        let at = roles.len();
+        let name = metric_of(names, at);
+        let is = |at: usize, end: &str| at < names.len() && metric_of(names, at) == format!("{name}{end}");
+        if is(at + 1, ".min") && is(at + 2, ".max") {
+            roles.extend([Role::Metric(name), Role::Other, Role::Other]);
+        } else {
+            let key = names[at].strip_prefix("param.").unwrap_or(&names[at]);
+            roles.push(Role::Setting(key.to_owned()));
+        }
+    }
+    roles
+}
+
+/// Columns of every run in our table of runs.
+const OF_EVERY_RUN: usize = 17;
 
 /// A table's columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +115,7 @@ pub enum Role {
     Experiment,
     State,
     Reason,
-    /// Words with spaces between.
+    /// With commas between.
     Tags,
     Tag(String),
     Note,
@@ -86,16 +136,19 @@ impl Columns {
     /// Why not, with the columns that there are and what would be understood.
     pub fn of(names: &[String], metrics: &[String]) -> Result<Self, String> {
         let folded: Vec<String> = names.iter().map(|name| name.trim().to_lowercase().replace(' ', "_")).collect();
-        let is_ours =
-            OURS.iter().any(|ours| folded.len() >= ours.len() && folded.iter().zip(*ours).all(|(a, b)| a == b));
+        let is_ours = ours(&folded).is_some();
         let names: Vec<String> =
             names.iter().map(|name| if is_ours { plain(name).to_owned() } else { name.trim().to_owned() }).collect();
         let found = || names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         if let Some(twice) = (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
             return Err(format!("has two columns `{}`", names[twice]));
         }
-        let shape =
-            Self::shape(&names, &folded, metrics).map_err(|why| format!("{why}; its columns are {}", found()))?;
+        let shape = match ours(&folded) {
+            Some(Ours::Runs) if metrics.is_empty() => Ok(Shape::Runs(roles_of_ours(&names, &folded))),
+            Some(Ours::Wide) if metrics.is_empty() && names.len() > 3 => Ok(wide_of_ours(&names)),
+            _ => Self::shape(&names, &folded, metrics),
+        };
+        let shape = shape.map_err(|why| format!("{why}; its columns are {}", found()))?;
         Ok(Self { names, shape, is_ours })
     }
 
@@ -270,6 +323,15 @@ mod tests {
             (
                 "run_id,params.lr,metrics.loss,tags.team,start_time",
                 r#"Id Setting("lr") Metric("loss") Tag("team") Started"#,
+            ),
+            (
+                "id,experiment,name,state,reason,tags,note,created,started,ended,took_secs,steps_done,total_steps,parameters,spec_hash,\
+                 logged_by,starts_from,lr,param.id,step,epoch,epoch.min,epoch.max,run,run.min,run.max",
+                r#"Id Experiment Name State Reason Tags Note Other Started Ended Other Steps Other Other Other Other Other Setting("lr") Setting("id") Setting("step") Metric("epoch") Other Other Metric("run") Other Other"#,
+            ),
+            (
+                "run,experiment,step,epoch,value,wall_time,metric.run",
+                "wide: run run step step time - epoch value wall_time run",
             ),
             ("id,lr,loss,loss.min,loss.max", r#"Id Setting("lr") Metric("loss") Other Other"#),
         ] {

@@ -420,10 +420,14 @@ impl TableRun {
                 };
                 let mut tags = Vec::new();
                 match role {
-                    Role::Setting(key) => drop(told.parameters.insert(key.clone(), cells::setting(text))),
+                    Role::Setting(key) => {
+                        drop(told.parameters.insert(key.clone(), cells::setting(text, self.table.has_commas())))
+                    }
                     Role::Name => told.labels.name = Some(text.to_owned()),
                     Role::Note => told.labels.note = Some(text.to_owned()),
-                    Role::Tags => tags.extend(text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned)),
+                    Role::Tags => {
+                        tags.extend(text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned))
+                    }
                     Role::Tag(key) => tags.push(format!("{key}={text}")),
                     Role::Started if text.parse::<Timestamp>().is_ok() => told.started = text.parse().ok(),
                     Role::Id | Role::Experiment | Role::State | Role::Reason | Role::Steps | Role::Metric(_) => {}

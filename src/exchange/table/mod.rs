@@ -128,6 +128,27 @@ mod tests {
         (folder, store)
     }
 
+    /// A guest may log a step twice, and go back.
+    #[test]
+    fn every_point_of_a_guest_is_a_row() {
+        let (_folder, store) = new_store();
+        let logged = Logged { by: "train.py".into(), experiment: None, parameters: serde_json::Map::new() };
+        let mut run = store.create_logged(&logged, &json!({}), &Lineage::default(), at(1)).unwrap();
+        run.points(
+            [(1, 10.0), (2, 20.0), (1, 30.0), (1, 30.0)].map(|(step, value)| point("loss", step, value)).to_vec(),
+        )
+        .unwrap();
+        run.state(RunState::Finished, None, at(60)).unwrap();
+        let mut index = Index::open(&store).unwrap();
+        let rows = index.query(&asked("limit=9")).unwrap();
+        let mut out = Vec::new();
+        write(&store, &index.facts(rows).unwrap(), Shape::Long, Spelling::Csv, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let points: Vec<&str> =
+            text.lines().skip(1).map(|line| line["7h2kq9xw,,".len()..].rsplit_once(',').unwrap().0).collect();
+        assert_eq!(points, ["loss,1,10", "loss,2,20", "loss,1,30", "loss,1,30"]);
+    }
+
     fn file(bytes: &[u8]) -> std::fs::File {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
@@ -160,9 +181,9 @@ mod tests {
         run,experiment,metric,step,value,time
         run-b,gru,loss,-3,-inf,
         run-b,gru,loss,5,NaN,1970-01-01T00:00:00.005Z
-        run-a,gru,acc,5,-0,1970-01-01T00:00:00.005Z
         run-a,gru,loss,-3,-inf,
         run-a,gru,loss,5,NaN,1970-01-01T00:00:00.005Z
+        run-a,gru,acc,5,-0,1970-01-01T00:00:00.005Z
         run-a,gru,loss,6,5e-324,1970-01-01T00:00:00.007Z
         ");
         insta::assert_snapshot!(text(Shape::Wide, Spelling::Csv), @r"
@@ -195,14 +216,14 @@ mod tests {
         let told: Vec<_> = rows.iter().map(told).collect();
         let value = |metric: &str, step: i64, value: f64| (metric.to_owned(), step, value.to_bits());
         let expected = [
-            value("acc", 5, -0.0),
             value("loss", -3, f64::NEG_INFINITY),
             value("loss", 5, f64::NAN),
+            value("acc", 5, -0.0),
             value("loss", 6, 5e-324),
         ];
         assert_eq!(told, expected);
         assert_eq!(rows[3].get_timestamp_millis(5).unwrap(), at(7).unix_millis());
-        assert!(rows[1].get_timestamp_millis(5).is_err(), "it has none");
+        assert!(rows[0].get_timestamp_millis(5).is_err(), "it has none");
     }
 
     /// Whatever metrics are called, every column has a name of its own, and says what its own metric was.
@@ -238,9 +259,9 @@ mod tests {
         insta::assert_snapshot!(text(Shape::Long, Spelling::JsonLines), @r#"
         {"run":"run-b","experiment":"gru","metric":"loss","step":-3,"value":"-Infinity"}
         {"run":"run-b","experiment":"gru","metric":"loss","step":5,"value":"NaN","time":"1970-01-01T00:00:00.005Z"}
-        {"run":"run-a","experiment":"gru","metric":"acc","step":5,"value":-0.0,"time":"1970-01-01T00:00:00.005Z"}
         {"run":"run-a","experiment":"gru","metric":"loss","step":-3,"value":"-Infinity"}
         {"run":"run-a","experiment":"gru","metric":"loss","step":5,"value":"NaN","time":"1970-01-01T00:00:00.005Z"}
+        {"run":"run-a","experiment":"gru","metric":"acc","step":5,"value":-0.0,"time":"1970-01-01T00:00:00.005Z"}
         {"run":"run-a","experiment":"gru","metric":"loss","step":6,"value":5e-324,"time":"1970-01-01T00:00:00.007Z"}
         "#);
         insta::assert_snapshot!(text(Shape::Wide, Spelling::JsonLines), @r#"

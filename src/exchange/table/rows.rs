@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Column, Kind, TableError, Value};
-use crate::store::{Facts, Measured, SeriesBook, Store, StoreError};
+use crate::store::{Event, Facts, LoggedPoint, Measured, RunDir, SeriesBook, Store, StoreError};
 use crate::types::Timestamp;
 
 /// What a row is.
@@ -96,10 +96,11 @@ pub(super) fn each(
     let metrics = metrics(runs);
     for run in runs {
         let head = [Value::Text(run.row.id.to_string()), maybe(run.row.experiment())];
-        let (_, _, series) = store.run(&run.row.id)?.read_overview()?;
+        let dir = store.run(&run.row.id)?;
         match shape {
-            Shape::Wide => wide(&head, &series, &metrics, take)?,
-            _ => long(&head, &series, take)?,
+            Shape::Long if run.row.spec_hash.is_none() => as_logged(&head, &dir, take)?,
+            Shape::Wide => wide(&head, &dir.read_overview()?.2, &metrics, take)?,
+            _ => long(&head, &dir.read_overview()?.2, take)?,
         }
     }
     Ok(())
@@ -148,7 +149,7 @@ fn named(key: &str, metrics: &BTreeSet<&str>) -> String {
 fn of_run(run: &Facts, settings: &[(&str, Kind)], metrics: &BTreeSet<&str>) -> Vec<Value> {
     let row = &run.row;
     let hash = row.spec_hash.map(|hash| hash.to_string());
-    let tags = row.labels.tags.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let tags = row.labels.tags.iter().map(String::as_str).collect::<Vec<_>>().join(",");
     let moment = |at: Option<Timestamp>| at.map_or(Value::Missing, Value::Moment);
     let parent = run.edges.iter().find(|(role, _)| role.name() == "starts_from").map(|(_, other)| other.as_str());
     let mut values = vec![
@@ -196,6 +197,28 @@ fn maybe(text: Option<&str>) -> Value {
 
 fn count(count: Option<u64>) -> Value {
     count.and_then(|count| i64::try_from(count).ok()).map_or(Value::Missing, Value::Count)
+}
+
+/// Every point of a guest as it came: repeated and falling steps, too.
+fn as_logged(
+    head: &[Value; 2],
+    run: &RunDir,
+    take: &mut dyn FnMut(&[Value]) -> Result<(), TableError>,
+) -> Result<(), TableError> {
+    for event in run.events()? {
+        let Event::Points { points } = event? else { continue };
+        for LoggedPoint { key, step, value, at } in points {
+            take(&[
+                head[0].clone(),
+                head[1].clone(),
+                Value::Text(key.to_string()),
+                Value::Count(step),
+                Value::Number(value),
+                at.map_or(Value::Missing, Value::Moment),
+            ])?;
+        }
+    }
+    Ok(())
 }
 
 fn long(

@@ -35,6 +35,16 @@ pub(super) fn print(context: &Context, comparison: &Comparison, answer: &Answer)
     }
 }
 
+/// A word as a shell takes it for one.
+fn for_shell(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,+%@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// Says three commands that lead on.
 pub(super) fn say_next(context: &Context, comparison: &Comparison, summary: &Summary, words: &[String]) {
     let store = if context.command.iter().any(|word| word.starts_with("--runs")) {
@@ -43,13 +53,17 @@ pub(super) fn say_next(context: &Context, comparison: &Comparison, summary: &Sum
         String::new()
     };
     let best = summary.best().and_then(|cell| cell.outcomes.iter().find_map(|outcome| outcome.id.as_ref()));
-    let mut commands = vec![(format!("ablate compare {} --tables{store}", words.join(" ")), "every table")];
+    let quoted = words.iter().map(|word| for_shell(word)).collect::<Vec<_>>().join(" ");
+    let mut commands = vec![(format!("ablate compare {quoted} --tables{store}"), "every table")];
     if !comparison.experiment.contains(' ') {
         commands.push((format!("ablate list {}{store}", comparison.experiment), "its runs"));
     }
     if let Some(best) = best {
         commands.push((format!("ablate show {best}{store}"), "a run of the best cell"));
-        commands.push((format!("ablate reproduce {best}{store}"), "the same again, bit for bit"));
+        let is_planned = comparison.runs.iter().any(|run| run.id.as_ref() == Some(best) && run.spec.is_some());
+        if is_planned {
+            commands.push((format!("ablate reproduce {best}{store}"), "the same again, bit for bit"));
+        }
     }
     commands.truncate(3);
     let room = COLUMNS - INDENT;
