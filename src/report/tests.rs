@@ -526,11 +526,8 @@ fn runs_of_guests_are_repetitions_or_the_same_again() {
     }
     let compared = |text: &str| of_query(&asked(text), &"acc".parse().unwrap(), &store).unwrap().comparison;
     let comparison = compared("");
-    let values: Vec<Vec<f64>> = comparison
-        .cells()
-        .iter()
-        .map(|cell| cell.outcomes(&comparison.metric).iter().map(|(_, value)| *value).collect())
-        .collect();
+    let values: Vec<Vec<f64>> =
+        comparison.cells().iter().map(|cell| cell.outcomes(&comparison.metric).values().copied().collect()).collect();
     let sorted = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
         values
@@ -543,7 +540,7 @@ fn runs_of_guests_are_repetitions_or_the_same_again() {
         log(json!({ "lr": 0.3, "seed": 4 }), at, value);
     }
     let comparison = compared("");
-    let last = comparison.cells()[2].outcomes(&comparison.metric).iter().map(|(_, value)| *value).collect::<Vec<_>>();
+    let last = comparison.cells()[2].outcomes(&comparison.metric).values().copied().collect::<Vec<_>>();
     assert_eq!(last, [0.3]);
     assert!(
         comparison.cautions[1].starts_with("2 runs repeat the settings and the seed of another"),
