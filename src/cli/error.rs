@@ -132,6 +132,19 @@ pub fn visible(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// [`visible`], of a text that may be coloured: colours stay, and nothing else that a terminal would obey.
+pub fn visible_but_colours(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (i, part) in text.split('\u{1b}').enumerate() {
+        let rest = part.strip_prefix('[').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
+        if i > 0 {
+            shown.push_str(if rest.is_some_and(|rest| rest.starts_with('m')) { "\u{1b}" } else { "\\u{1b}" });
+        }
+        shown.push_str(&visible(part));
+    }
+    shown
+}
+
 /// Prints every diagnostic with the lines it speaks of.
 pub fn print_diagnostics(diagnostics: &Diagnostics, printer: &Printer) {
     let theme =
@@ -196,6 +209,10 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_shown() {
         assert_eq!(visible("run `\u{1b}[31mx\u{7}`\n\t한 é"), "run `\\u{1b}[31mx\\u{7}`\n\t한 é");
+        assert_eq!(
+            visible_but_colours("\u{1b}[1;32mok\u{1b}[0m\u{1b}]0;x\u{7}\u{1b}[2J\u{1b}"),
+            "\u{1b}[1;32mok\u{1b}[0m\\u{1b}]0;x\\u{7}\\u{1b}[2J\\u{1b}"
+        );
         assert_eq!(visible("a\u{202e}b\u{2066}c\u{200f}"), "a\\u{202e}b\\u{2066}c\\u{200f}");
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::{Colour, Global};
 use super::columns::{cut, wrapped};
-use super::error::visible;
+use super::error::{visible, visible_but_colours};
 use crate::report::json::Exact;
 
 /// Columns before the text of a status line.
@@ -60,7 +60,7 @@ impl Printer {
 
     /// Prints a result. A reader that went away ends the printing without a fuss.
     pub fn data(&self, text: impl Display) {
-        let _ = writeln!(io::stdout().lock(), "{text}");
+        let _ = writeln!(io::stdout().lock(), "{}", visible_but_colours(&text.to_string()));
     }
 
     /// Prints a result that has its own line ends.

@@ -21,6 +21,9 @@ use crate::types::{MetricName, RunId, Timestamp};
 /// Points that are recorded at once.
 const AT_A_TIME: usize = 2_000;
 
+/// Letters that a run's name may have.
+const LONGEST_NAME: usize = 250;
+
 /// Things of one kind that are named one by one; of more only the number is said.
 const NAMED: usize = 20;
 
@@ -140,6 +143,7 @@ pub(super) fn take_in<C: Candidate>(
 ) -> Result<Imported, ImportError> {
     let mut imported = Imported { findings: found, ..Imported::default() };
     let keys: BTreeSet<&str> = candidates.iter().flat_map(Candidate::known_by).map(|(key, _)| key).collect();
+    let _alone = store.claim_imports()?;
     let index = Index::open(store)?;
     let mut known: BTreeMap<(&str, String), RunId> = BTreeMap::new();
     for key in keys {
@@ -176,6 +180,15 @@ pub(super) fn take_in<C: Candidate>(
             continue;
         };
         told.experiment = options.experiment.clone().or(told.experiment);
+        if let Some(name) =
+            told.labels.name.take_if(|name| name.contains(char::is_control) || name.len() > LONGEST_NAME)
+        {
+            first.changed(
+                place.clone(),
+                format!("its name {} is made a line of {LONGEST_NAME} letters at most", shown(&name)),
+            );
+            told.labels.name = Some(name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect());
+        }
         let mut from = json!({ "source": origin, "imported_at": options.now, "stamp": stamp });
         candidate.known_by().into_iter().for_each(|(key, value)| from[key] = Value::String(value));
         std::mem::take(&mut told.about).into_iter().for_each(|(key, value)| from[key] = value);

@@ -256,6 +256,14 @@ impl Store {
         SpecClaim::acquire(&self.claim(hash))
     }
 
+    /// Takes the right to take in runs of others, so that none is taken in twice.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] when another process has it.
+    pub fn claim_imports(&self) -> Result<SpecClaim, StoreError> {
+        SpecClaim::acquire(&Lock::of_store(&self.root, "imports", "another import"))
+    }
+
     /// Whether some process has the right to execute the specification `hash`.
     pub fn is_claimed(&self, hash: SpecHash) -> Result<bool, StoreError> {
         self.claim(hash).is_held()

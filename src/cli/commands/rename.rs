@@ -5,6 +5,7 @@ use crate::cli::error::{CliError, visible};
 use crate::cli::printer::Style;
 use crate::clock;
 use crate::report::find::find_id;
+use crate::store::StoreError;
 
 /// What `ablate rename` takes.
 #[derive(Debug, clap::Args)]
@@ -35,8 +36,19 @@ pub fn rename(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
     if name.as_ref().is_some_and(|name| name.contains(char::is_control)) {
         return Err(CliError::request("a name is one line without control characters"));
     }
-    if name.as_deref() == Some("latest") {
-        return Err(CliError::request("`latest` means the run that was started last; another name would be found"));
+    if let Some(name) = &name {
+        let other = match name.as_str() {
+            "latest" => Some("the run that was started last".to_owned()),
+            option if option.starts_with('-') => Some("an option".to_owned()),
+            name => match store.resolve(name) {
+                Err(StoreError::UnknownRun { .. }) => None,
+                Ok(run) => Some(format!("run {run}, whose id begins so")),
+                Err(_) => Some("runs whose ids begin so".to_owned()),
+            },
+        };
+        if let Some(other) = other {
+            return Err(CliError::request(format!("`{name}` means {other}: it would not be found by this name")));
+        }
     }
     let said = name.as_ref().map_or("has no name any more".to_owned(), |name| format!("is called `{name}`"));
     store.run(&id)?.relabel(|labels| labels.name = name)?;

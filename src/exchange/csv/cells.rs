@@ -52,16 +52,18 @@ pub fn number(cell: &str, has_commas: bool) -> Result<Option<f64>, String> {
 /// # Errors
 /// That it is none.
 pub fn step(cell: &str, has_commas: bool) -> Result<i64, String> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if let Ok(step) = cell.trim().parse() {
-        return Ok(step);
+    let text = cell.trim();
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
     }
-    match number(cell, has_commas) {
-        Ok(None) => Err("it is empty".to_owned()),
-        Ok(Some(number)) if number.fract() == 0.0 && number.abs() <= EXACT => Ok(number as i64),
-        _ => Err(format!("`{}` is no whole number", shown(cell))),
-    }
+    let point = |c: char| c == '.' || (has_commas && c == ',');
+    let (whole, fraction) = text.split_once(point).unwrap_or((text, "0"));
+    let is_whole = !fraction.is_empty() && fraction.bytes().all(|byte| byte == b'0');
+    whole.parse().ok().filter(|_| is_whole).ok_or_else(|| format!("`{}` is no whole number", shown(cell)))
 }
+
+/// Seconds from 1970 to the year 10000.
+const LAST_SECS: f64 = 253_402_300_800.0;
 
 /// A time: text, or a number of a unit in seconds; `None` for an empty cell.
 ///
@@ -80,7 +82,18 @@ pub fn time(cell: &str, unit: Option<f64>, has_commas: bool) -> Result<Option<Ti
                 shown(cell)
             )
         }),
-        Some(unit) => Ok(number(cell, has_commas)?.and_then(|number| moment(number * unit))),
+        Some(unit) => {
+            let Some(number) = number(cell, has_commas)? else { return Ok(None) };
+            let secs = number * unit;
+            // Of seconds, the year 9999 is the last; a number of milliseconds is far beyond.
+            match moment(secs).filter(|_| secs.abs() < LAST_SECS) {
+                Some(at) => Ok(Some(at)),
+                None => Err(format!(
+                    "`{}` is no number of seconds since 1970 before the year 10000; milliseconds are read in a column `time_ms`",
+                    shown(cell)
+                )),
+            }
+        }
     }
 }
 
@@ -97,9 +110,13 @@ pub fn setting(cell: &str, has_commas: bool) -> Value {
     let digits = cell.strip_prefix('-').unwrap_or(cell);
     let is_spelled = digits.starts_with(|c: char| c.is_ascii_digit())
         && !(digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit());
+    let is_integer = digits.bytes().all(|byte| byte.is_ascii_digit());
     match (cell.parse::<i64>(), cell.parse::<f64>()) {
         (Ok(integer), _) if is_spelled && integer.to_string() == cell => Value::from(integer),
-        (Err(_), Ok(number)) if is_spelled && number.is_finite() && cell.len() < 30 => Value::from(number),
+        // An integer that is too long to be kept is a text.
+        (Err(_), Ok(number)) if is_spelled && !is_integer && number.is_finite() && cell.len() < 30 => {
+            Value::from(number)
+        }
         _ => Value::from(cell),
     }
 }

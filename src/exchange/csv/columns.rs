@@ -1,5 +1,7 @@
 //! What the columns of a table are, by their names: upper and lower case are one, and so are a space and an underscore.
 
+use std::collections::BTreeSet;
+
 use crate::csv::plain;
 
 /// Who a row is of.
@@ -140,8 +142,9 @@ impl Columns {
         let names: Vec<String> =
             names.iter().map(|name| if is_ours { plain(name).to_owned() } else { name.trim().to_owned() }).collect();
         let found = || names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        if let Some(twice) = (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
-            return Err(format!("has two columns `{}`", names[twice]));
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
+            return Err(format!("has two columns `{twice}`"));
         }
         let shape = match ours(&folded) {
             Some(Ours::Runs) if metrics.is_empty() => Ok(Shape::Runs(roles_of_ours(&names, &folded))),
@@ -179,7 +182,7 @@ impl Columns {
                 let known = [of.run, of.experiment, Some(step), of.time.map(|(at, _)| at)];
                 // Where `step` counts, an epoch is measured like anything else.
                 let rest = (0..names.len()).filter(|at| !known.contains(&Some(*at)));
-                let metrics: Vec<(usize, String)> = rest.map(|at| (at, metric_of(names, at))).collect();
+                let metrics: Vec<(usize, String)> = rest.map(|at| (at, names[at].clone())).collect();
                 if metrics.is_empty() {
                     Err("has steps, and nothing measured at them".to_owned())
                 } else {
@@ -207,11 +210,9 @@ fn time(names: &[String], folded: &[String]) -> Result<Option<(usize, Option<f64
     }
 }
 
-/// The metric of a column: one that is called as another column is has `metric.` before it in our tables.
+/// The metric of a column of our tables: one that is called as another column is, or begins so, has `metric.` before it there.
 fn metric_of(names: &[String], at: usize) -> String {
-    let inner = names[at].trim_start_matches("metric.");
-    if inner.len() < names[at].len() && names[..at].iter().any(|name| name == inner) { inner } else { &names[at] }
-        .to_owned()
+    names[at].strip_prefix("metric.").unwrap_or(&names[at]).to_owned()
 }
 
 /// The columns of a table with a run a row.
@@ -222,8 +223,8 @@ fn runs(names: &[String], folded: &[String], metrics: &[String]) -> Result<Shape
     let mut roles: Vec<Option<Role>> = (0..names.len()).map(|at| fixed(&folded[at])).collect();
     let mut is_measured = false;
     for at in 0..names.len() {
-        let name = metric_of(names, at);
-        let is = |at: usize, end: &str| at < names.len() && metric_of(names, at) == format!("{name}{end}");
+        let name = names[at].clone();
+        let is = |at: usize, end: &str| names.get(at).is_some_and(|other| *other == format!("{name}{end}"));
         if metrics.contains(&names[at]) {
             roles[at] = Some(Role::Metric(names[at].clone()));
         } else if roles[at].is_none() && is(at + 1, ".min") && is(at + 2, ".max") {
@@ -319,7 +320,7 @@ mod tests {
             ("Step,Tag,Value,Wall time", "long: run - step Step time Wall time Tag = Value"),
             ("epoch,step,train_loss", "wide: run - step step time - epoch train_loss"),
             ("epoch,loss,val_loss", "wide: run - step epoch time - loss val_loss"),
-            ("run,experiment,step,acc,metric.run,metric.x", "wide: run run step step time - acc run metric.x"),
+            ("run,experiment,step,acc,metric.run,metric.x", "wide: run run step step time - acc run x"),
             (
                 "run_id,params.lr,metrics.loss,tags.team,start_time",
                 r#"Id Setting("lr") Metric("loss") Tag("team") Started"#,

@@ -107,6 +107,7 @@ pub fn import(
         Ok(_) => Box::new(FileStore::open(path, &options.artifacts)?),
         Err(source) => return Err(ImportError::Io { place: path.display().to_string(), source }),
     };
+    let _alone = store.claim_imports()?;
     let index = Index::open(store)?;
     let mut imported = Imported::default();
     let experiments = source.experiments(&mut imported.findings)?;

@@ -48,7 +48,7 @@ pub(super) fn columns(runs: &[Facts], shape: Shape) -> Vec<Column> {
             columns.extend(settings(runs).map(|(key, kind)| Column::new(named(key, &metrics), kind)));
             for metric in metrics {
                 let of = [metric.to_owned(), format!("{metric}.min"), format!("{metric}.max")];
-                columns.extend(of.map(|name| Column::new(name, Kind::Number)));
+                columns.extend(of.map(|name| Column::new(spelled(name), Kind::Number)));
             }
             told_apart(columns)
         }
@@ -63,10 +63,15 @@ pub(super) fn columns(runs: &[Facts], shape: Shape) -> Vec<Column> {
         Shape::Wide => {
             let mut columns: Vec<Column> =
                 fixed(&[("run", Kind::Text), ("experiment", Kind::Text), ("step", Kind::Count)]);
-            columns.extend(metrics.into_iter().map(|metric| Column::new(metric, Kind::Number)));
+            columns.extend(metrics.into_iter().map(|metric| Column::new(spelled(metric.to_owned()), Kind::Number)));
             told_apart(columns)
         }
     }
+}
+
+/// A metric's column: `metric.NAME` is that of a metric which is called as another column is, so one that begins so has it twice.
+fn spelled(metric: String) -> String {
+    if metric.starts_with("metric.") { format!("metric.{metric}") } else { metric }
 }
 
 /// Columns of which each has a name of its own: a metric that is called as a column before it is `metric.NAME`.

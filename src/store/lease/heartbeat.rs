@@ -178,7 +178,7 @@ impl Held {
             }
             Some(found) => {
                 let theirs = place.join(found.name());
-                let last = content(&theirs)?;
+                let last = content(&theirs);
                 if found.is_held && is_alive(&theirs, &last) {
                     return Ok(None);
                 }
@@ -189,7 +189,7 @@ impl Held {
                     Err(error) => return Err(failed()(error)),
                 }
                 // Its holder came back after it was looked at: it shall have it.
-                if found.is_held && content(&mine)? != last {
+                if found.is_held && content(&mine) != last {
                     let _ = fs::rename(&mine, &theirs);
                     return Ok(None);
                 }
@@ -247,7 +247,7 @@ impl Drop for Held {
 pub fn is_held(place: &Path) -> Result<bool, StoreError> {
     let Some(token) = newest(place)?.filter(|token| token.is_held) else { return Ok(false) };
     let folder = place.join(token.name());
-    let beat = content(&folder)?;
+    let beat = content(&folder);
     Ok(is_alive(&folder, &beat))
 }
 
@@ -275,12 +275,12 @@ fn newest(place: &Path) -> Result<Option<Token>, StoreError> {
     Ok(newest)
 }
 
-/// The last sign of life in a folder; none when the folder is another's by now.
-fn content(folder: &Path) -> Result<Vec<u8>, StoreError> {
-    match fs::read(folder.join(BEAT)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        content => content.map_err(io_error("read", folder)),
-    }
+/// The last sign of life in a folder; nothing when the folder is another's by now, or what is there is no sign of life.
+fn content(folder: &Path) -> Vec<u8> {
+    const LONGEST: u64 = 1 << 12;
+    let path = folder.join(BEAT);
+    let is_one = fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= LONGEST);
+    if is_one { fs::read(path).unwrap_or_default() } else { Vec::new() }
 }
 
 /// Puts a sign of life into a folder, whole or not at all.
@@ -434,5 +434,15 @@ mod tests {
         assert!(is_held(&place).unwrap() && Held::take(&place, "x").unwrap().is_none());
         assert!(!is_held_for(&place, LOST_SECS * 3.0));
         assert_eq!(Held::take(&place, "x").unwrap().unwrap().pulse.token.number, 4);
+        // Neither a folder nor a pipe is one, and nobody waits for them.
+        for number in [7, 9] {
+            let beat = place.join(format!("{number}-held/beat"));
+            fs::create_dir_all(beat.parent().unwrap()).unwrap();
+            match number {
+                7 => fs::create_dir(&beat).unwrap(),
+                _ => assert!(std::process::Command::new("mkfifo").arg(&beat).status().unwrap().success()),
+            }
+            assert!(is_held(&place).unwrap() && !is_held_for(&place, LOST_SECS * 3.0));
+        }
     }
 }

@@ -161,12 +161,18 @@ impl Lock {
 
     /// How the store keeps two from writing at once, as far as it was found out.
     pub fn locking(&self) -> Result<Locking, StoreError> {
+        const LONGEST: u64 = 1 << 12;
         let path = self.claims.join(BY_HEARTBEAT);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Locking::Heartbeat { why: text.lines().next().unwrap_or_default().to_owned() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Locking::Kernel),
-            Err(error) => Err(StoreError::io("read", &path, error)),
-        }
+        let text = match fs::metadata(&path) {
+            Ok(found) if found.is_file() && found.len() <= LONGEST => fs::read(&path).unwrap_or_default(),
+            // Whatever it is, somebody put it there.
+            Ok(_) => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Locking::Kernel),
+            Err(error) => return Err(StoreError::io("read", &path, error)),
+        };
+        let text = String::from_utf8_lossy(&text);
+        let why = text.lines().next().filter(|why| !why.trim().is_empty()).unwrap_or("a file says so, and not why");
+        Ok(Locking::Heartbeat { why: why.to_owned() })
     }
 
     /// Says to everybody that locks are not to be relied on in this store.

@@ -45,10 +45,12 @@ pub fn forget(place: &Path) {
     }
 }
 
-/// The file that remembers a place: in a folder that is this user's alone.
+/// The file that remembers a place: in a folder that is this user's alone, and of this machine's clock alone, for machines may share
+/// a folder of temporary files.
 fn memory(place: &Path) -> Option<PathBuf> {
     let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
-    let name = ContentHash::of(place.as_os_str().as_encoded_bytes()).short();
+    let seen = [place.as_os_str().as_encoded_bytes(), b"\0", clock_of_this_machine().as_bytes()].concat();
+    let name = ContentHash::of(&seen).short();
     #[cfg(unix)]
     {
         use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -64,6 +66,13 @@ fn memory(place: &Path) -> Option<PathBuf> {
         let folder = std::env::temp_dir().join("ablate");
         fs::create_dir_all(&folder).ok().map(|()| folder.join(format!("{name}.seen")))
     }
+}
+
+/// What tells this machine's clock from those of others: the boot, and the namespace of times; nothing where the system has neither.
+fn clock_of_this_machine() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let times = fs::read_link("/proc/self/ns/time").unwrap_or_default();
+    format!("{} {}", boot.trim(), times.display())
 }
 
 #[cfg(test)]
