@@ -216,6 +216,9 @@ fn read(origin: Origin, metrics: &[String], findings: &mut Findings) -> Result<V
     let of_key = |key: (String, String)| {
         let gathered = runs.remove(&key)?;
         let mut hasher = gathered.hasher;
+        if !beside.is_empty() {
+            hasher.update(Value::Object(beside.clone()).to_string().as_bytes());
+        }
         let rows = short(&hasher);
         for text in [&key.0, &key.1] {
             hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
@@ -514,7 +517,7 @@ impl Candidate for TableRun {
         let [experiment, run] = [&self.experiment, &self.name];
         let names =
             [(experiment, said[0]), (run, said[1])].map(|(name, is_said)| if is_said { name.as_str() } else { "" });
-        let place = format!("{}#{}", self.table.path.display(), names.join("#"));
+        let place = json!([self.table.path.display().to_string(), names]).to_string();
         vec![("digest", self.digest.clone()), ("id", place)]
     }
 

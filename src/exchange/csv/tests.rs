@@ -236,6 +236,27 @@ fn a_table_of_runs_comes_in_with_what_it_says() {
     assert_eq!(run.provenance["csv"]["row"]["loss.min"], "0.25");
 }
 
+/// The same points under other settings are another run; settings that changed are told.
+#[test]
+fn settings_beside_a_table_are_part_of_the_run() {
+    let place = Place::new();
+    for (version, rate) in [("a/version_0", "0.1"), ("b/version_0", "0.9")] {
+        place.write(&format!("in/{version}/metrics.csv"), "step,loss\n1,0.5\n");
+        place.write(&format!("in/{version}/hparams.yaml"), format!("lr: {rate}\n"));
+    }
+    assert_eq!(take(&place, "in").runs.len(), 2);
+    let again = take(&place, "in");
+    assert_eq!((again.runs.len(), again.known.len(), told(&again).as_str()), (0, 2, ""));
+    place.write("in/a/version_0/hparams.yaml", "lr: 0.2\n");
+    let changed = take(&place, "in");
+    assert_eq!((changed.runs.len(), changed.known.len()), (0, 2));
+    assert!(
+        told(&changed).starts_with("changed: run") && told(&changed).contains("it is not what it was"),
+        "{}",
+        told(&changed)
+    );
+}
+
 /// Mutations of tables: no panic, and nothing outside of the store.
 #[test]
 #[ignore = "ten minutes"]
