@@ -1,6 +1,6 @@
 //! W&B's offline runs taken in: folders that have the same run id are one run, as W&B's site would show it once they are synced.
 //!
-//! The records of a run are read twice, in the order of its folders' names, which begin with the time: for what is said of it as a
+//! The records of a run are read twice, in the order of the dates in its folders' names: for what is said of it as a
 //! whole, and for its points. What was logged is kept at its step and its time; what W&B adds to every step (`_step`,
 //! `_timestamp`, `_runtime`) is that step and that time.
 
@@ -10,7 +10,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::record::{Changes, History, Item, Record, Said};
+use super::logged::{Was, numbers, step, timestamp};
+use super::record::{Changes, Item, LONGEST_KEPT, MOST_KEPT, Record, Said, nesting};
 use super::search::{FILES, Identity, Piece, find};
 use crate::exchange::copying::DEEPEST;
 use crate::exchange::findings::{Findings, shown};
@@ -49,12 +50,19 @@ pub fn import(
         return Err(ImportError::NoSource { path: path.to_owned(), problem });
     }
     let of_run = |((entity, project, id), pieces): (Identity, Vec<Piece>)| {
-        let named = [&entity, &project, &id].into_iter().filter(|part| !part.is_empty());
-        let name = named.map(String::as_str).collect::<Vec<_>>().join("/");
+        let name = named(&entity, &project, &id);
         Offline { root: &root, name, id, project, pieces }
     };
     let runs: Vec<Offline> = runs.into_iter().map(of_run).collect();
     intake::take_in(store, "wandb", &top, &runs, findings, options, tell)
+}
+
+/// What a run is called: entity, project and id, from the first of them that is said. A slash within one of them is no slash
+/// between them, so that no two runs are called the same.
+fn named(entity: &str, project: &str, id: &str) -> String {
+    let parts = [entity, project, id].map(|part| part.replace('%', "%25").replace('/', "%2F"));
+    let first = parts.iter().position(|part| !part.is_empty()).unwrap_or(2);
+    parts[first..].join("/")
 }
 
 /// A run that was found.
@@ -71,12 +79,16 @@ struct Offline<'a> {
 #[derive(Default)]
 struct Overview {
     config: Map<String, Value>,
+    config_held: Held,
     labels: Labels,
+    /// Group, job type and sweep.
+    of: BTreeMap<&'static str, String>,
     about: Map<String, Value>,
     started: Option<f64>,
     ended: Option<f64>,
     exit: Option<i32>,
     summary: BTreeMap<String, Value>,
+    summary_held: Held,
     /// The bits of what was logged last by key, which the summary repeats.
     last: BTreeMap<String, u64>,
     others: Tally,
@@ -142,33 +154,34 @@ impl Offline<'_> {
             match record {
                 Record::Nothing => {}
                 Record::Run(run) => {
-                    change(&mut overview.config, &run.config);
+                    overview.configure(run.config);
                     let labels = &mut overview.labels;
                     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
                     labels.name = some(run.name).or(labels.name.take());
                     labels.note = some(run.notes).or(labels.note.take());
+                    labels.tags = run.tags.iter().map(|&tag| tag.to_owned()).collect();
                     let of = [("group", run.group), ("job_type", run.job_type), ("sweep", run.sweep)];
                     let of = of.into_iter().filter(|(_, value)| !value.is_empty());
-                    let tags = of.map(|(key, value)| format!("{key}={value}"));
-                    labels.tags.extend(run.tags.iter().map(|&tag| tag.to_owned()).chain(tags));
+                    overview.of.extend(of.map(|(key, value)| (key, value.to_owned())));
                     let about = [("host", run.host), ("git_remote", run.remote), ("git_commit", run.commit)];
                     let about = about.into_iter().filter(|(_, value)| !value.is_empty());
                     overview.about.extend(about.map(|(key, value)| (key.to_owned(), Value::from(value))));
                     overview.started = overview.started.or(run.started);
                     overview.exit = None;
                 }
-                Record::Config(changes) => {
-                    let deep = changes.updated.iter().filter(|item| item.keys.len() > DEEPEST);
-                    deep.for_each(|item| overview.others.note("settings too deep in one another", item.keys[0]));
-                    change(&mut overview.config, &changes);
-                }
-                Record::Summary(changes) => overview.summarise(&changes),
+                Record::Config(changes) => overview.configure(changes),
+                Record::Summary(changes) => overview.summarise(changes),
                 Record::Environment(said) => {
                     overview.about.extend(said.into_iter().map(|(key, value)| (key.to_owned(), value)));
                 }
                 Record::Exit(code) => overview.exit = Some(code),
                 Record::Output(_) => overview.has_output = true,
-                Record::Stats(at, _) => overview.ended = later(overview.ended, at),
+                Record::Stats(at, items) => {
+                    overview.ended = later(overview.ended, at);
+                    for item in items.iter().filter(|item| item.value.number().is_none()) {
+                        overview.others.note("system metrics that are no numbers", &item.keys.join("."));
+                    }
+                }
                 Record::Other(kind) => overview.others.note(kind, ""),
                 Record::History(history) => {
                     overview.ended = later(overview.ended, timestamp(&history));
@@ -188,14 +201,80 @@ impl Offline<'_> {
     }
 }
 
+/// How many bytes are kept under which keys.
+#[derive(Default)]
+struct Held {
+    sizes: BTreeMap<String, usize>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Reads a value that is to be kept in the place of what was there before; where it cannot be, why not.
+    fn keep(&mut self, item: Item<'_>) -> Result<Value, &'static str> {
+        let size = item.size();
+        self.forget(&item.keys);
+        if size > LONGEST_KEPT {
+            return Err("of more than 1 MiB");
+        }
+        if self.bytes + size > MOST_KEPT {
+            return Err("beyond the first 16 MiB");
+        }
+        let nesting = if let Said::Unread(json) = item.value { nesting(json) } else { 0 };
+        if item.keys.len() + nesting > DEEPEST {
+            return Err("too deep in one another");
+        }
+        let value = item.value.json().ok_or("that are no JSON")?;
+        self.sizes.insert(item.keys.join("\0"), size);
+        self.bytes += size;
+        Ok(value)
+    }
+
+    fn forget(&mut self, keys: &[&str]) {
+        self.bytes -= self.sizes.remove(&keys.join("\0")).unwrap_or(0);
+    }
+}
+
 impl Overview {
-    fn summarise(&mut self, changes: &Changes<'_>) {
-        for item in changes.updated.iter().filter(|item| !item.keys[0].starts_with('_')) {
-            if !item.keys.iter().any(|key| key.starts_with('_')) {
-                self.summary.insert(item.keys.join("."), item.value.json());
+    /// Sets and takes away settings. What W&B says of itself is none of the run's; of what cannot be kept, what was there before
+    /// is not kept either.
+    fn configure(&mut self, changes: Changes<'_>) {
+        (0..changes.beyond).for_each(|_| self.others.note("settings beyond the first 16 MiB", ""));
+        for item in changes.updated.into_iter().filter(|item| item.keys[0] != "_wandb") {
+            let keys = item.keys.clone();
+            match self.config_held.keep(item) {
+                Ok(value) => {
+                    let (last, way) = keys.split_last().expect("invariant: an item has a key");
+                    within(&mut self.config, way).insert((*last).to_owned(), value);
+                }
+                Err(why) => {
+                    self.others.note(&format!("settings {why}"), keys[0]);
+                    remove(&mut self.config, &keys);
+                }
             }
         }
-        changes.removed.iter().for_each(|keys| drop(self.summary.remove(&keys.join("."))));
+        for keys in &changes.removed {
+            self.config_held.forget(keys);
+            remove(&mut self.config, keys);
+        }
+    }
+
+    fn summarise(&mut self, changes: Changes<'_>) {
+        (0..changes.beyond).for_each(|_| self.others.note("values of the summary beyond the first 16 MiB", ""));
+        let is_told = |item: &Item<'_>| !matches!(item.keys[0], "_step" | "_timestamp" | "_runtime" | "_wandb");
+        for item in changes.updated.into_iter().filter(is_told) {
+            let key = item.keys.join(".");
+            match self.summary_held.keep(item) {
+                Ok(value) => drop(self.summary.insert(key, value)),
+                Err(why) => {
+                    self.others.note(&format!("values of the summary {why}"), &key);
+                    self.summary.remove(&key);
+                }
+            }
+        }
+        for keys in &changes.removed {
+            self.summary_held.forget(keys);
+            self.summary.remove(&keys.join("."));
+        }
     }
 
     /// What the summary says beside what was logged last, but for media.
@@ -229,23 +308,14 @@ impl Overview {
     }
 }
 
-/// Sets and takes away settings. What W&B says of itself is none of the run's.
-fn change(config: &mut Map<String, Value>, changes: &Changes<'_>) {
-    for Item { keys, value } in &changes.updated {
-        if keys[0] == "_wandb" || keys.len() > DEEPEST {
-            continue;
-        }
-        let (last, way) = keys.split_last().expect("invariant: an item has a key");
-        within(config, way).insert((*last).to_owned(), value.json());
+/// Takes a setting away.
+fn remove(config: &mut Map<String, Value>, keys: &[&str]) {
+    let (mut place, (last, way)) = (Some(config), keys.split_last().expect("invariant: an item has a key"));
+    for key in way {
+        place = place.and_then(|place| place.get_mut(*key)).and_then(Value::as_object_mut);
     }
-    for keys in &changes.removed {
-        let (mut place, (last, way)) = (Some(&mut *config), keys.split_last().expect("invariant: an item has a key"));
-        for key in way {
-            place = place.and_then(|place| place.get_mut(*key)).and_then(Value::as_object_mut);
-        }
-        if let Some(place) = place {
-            place.shift_remove(*last);
-        }
+    if let Some(place) = place {
+        place.shift_remove(*last);
     }
 }
 
@@ -262,101 +332,6 @@ fn within<'m>(config: &'m mut Map<String, Value>, way: &[&str]) -> &'m mut Map<S
 /// The later of two times, as far as they are known.
 fn later(one: Option<f64>, other: Option<f64>) -> Option<f64> {
     one.into_iter().chain(other).reduce(f64::max)
-}
-
-/// The time that W&B gives a step, in seconds since 1970.
-fn timestamp(history: &History<'_>) -> Option<f64> {
-    let its = history.items.iter().rev().find(|item| item.keys == ["_timestamp"])?;
-    match its.value {
-        Said::Number(secs, _) => Some(secs),
-        _ => None,
-    }
-}
-
-/// The step of what was logged, where it says one.
-fn step(history: &History<'_>) -> Option<i64> {
-    let said = history.items.iter().rev().find(|item| item.keys == ["_step"]).and_then(|item| match item.value {
-        Said::Number(step, _) => Some(step as i64),
-        _ => None,
-    });
-    said.or(history.step)
-}
-
-/// Hands over every number that was logged at a step, with its key and whether it is exact; whatever else was logged is noted by
-/// its kind.
-fn numbers(
-    history: &History<'_>,
-    note: &mut dyn FnMut(&str, &str),
-    take: &mut dyn FnMut(&str, f64, bool) -> Result<(), ImportError>,
-) -> Result<(), ImportError> {
-    // A medium is several items, of which one says what it is.
-    let mut media: Vec<&[&str]> = Vec::new();
-    for item in &history.items {
-        if let (Some((&"_type", medium)), Said::Text(kind)) = (item.keys.split_last(), &item.value)
-            && !medium.is_empty()
-        {
-            media.push(medium);
-            note(&format!("media of the type {}", shown(kind)), &medium.join("."));
-        }
-    }
-    for Item { keys, value } in &history.items {
-        if matches!(keys[..], ["_step" | "_timestamp" | "_runtime"]) || keys[0] == "_wandb" {
-            continue;
-        }
-        if media.iter().any(|medium| keys.starts_with(medium)) {
-            continue;
-        }
-        let joined;
-        let key = match keys[..] {
-            [key] => key,
-            _ => {
-                joined = keys.join(".");
-                &joined
-            }
-        };
-        match value {
-            Said::Number(number, is_exact) => take(key, *number, *is_exact)?,
-            Said::Bool(is_true) => take(key, f64::from(u8::from(*is_true)), true)?,
-            Said::Text(_) => note("texts", key),
-            Said::Malformed => note("values that are no JSON", key),
-            Said::Json(value) => inner_numbers(key, value, note, take)?,
-        }
-    }
-    Ok(())
-}
-
-/// The numbers of an object, whose keys are joined by points.
-fn inner_numbers(
-    key: &str,
-    value: &Value,
-    note: &mut dyn FnMut(&str, &str),
-    take: &mut dyn FnMut(&str, f64, bool) -> Result<(), ImportError>,
-) -> Result<(), ImportError> {
-    match value {
-        Value::Object(fields) => {
-            if let Some(kind) = fields.get("_type").and_then(Value::as_str) {
-                note(&format!("media of the type {}", shown(kind)), key);
-                return Ok(());
-            }
-            fields.iter().try_for_each(|(name, inner)| inner_numbers(&format!("{key}.{name}"), inner, note, take))
-        }
-        Value::Array(_) => {
-            note("lists", key);
-            Ok(())
-        }
-        Value::Null => {
-            note("values that are null", key);
-            Ok(())
-        }
-        scalar => match super::record::said(&scalar.to_string()) {
-            Said::Number(number, is_exact) => take(key, number, is_exact),
-            Said::Bool(is_true) => take(key, f64::from(u8::from(is_true)), true),
-            _ => {
-                note("texts", key);
-                Ok(())
-            }
-        },
-    }
 }
 
 impl Candidate for Offline<'_> {
@@ -384,6 +359,7 @@ impl Candidate for Offline<'_> {
         }
         overview.others.tell(&place, findings);
         let mut labels = std::mem::take(&mut overview.labels);
+        labels.tags.extend(overview.of.iter().map(|(key, value)| format!("{key}={value}")));
         labels.tags.retain(|tag| match Labels::check_tag(tag) {
             Ok(()) => true,
             Err(why) => {
@@ -405,28 +381,28 @@ impl Candidate for Offline<'_> {
     }
 
     fn fill(&self, overview: &Overview, into: &mut Filling<'_>) -> Result<Ending, ImportError> {
-        let (mut next, mut sample, mut inexact, mut booleans) = (0_i64, 0_i64, 0_u64, BTreeSet::new());
+        let (mut next, mut sample, mut inexact, mut unlike, mut booleans) =
+            (0_i64, 0_i64, 0_u64, 0_u64, BTreeSet::new());
         self.each(None, &mut |record| match record {
             Record::History(history) => {
-                let step = step(&history).unwrap_or(next);
+                let (its, is_unlike) = step(&history);
+                let step = its.unwrap_or(next);
+                unlike += u64::from(is_unlike);
                 next = step.saturating_add(1);
                 let at = timestamp(&history).and_then(|secs| into.moment(secs));
-                booleans.extend(
-                    history
-                        .items
-                        .iter()
-                        .filter(|item| matches!(item.value, Said::Bool(_)))
-                        .map(|item| item.keys.join(".")),
-                );
-                numbers(&history, &mut |_, _| {}, &mut |key, number, is_exact| {
-                    inexact += u64::from(!is_exact);
+                numbers(&history, &mut |_, _| {}, &mut |key, number, was| {
+                    inexact += u64::from(was == Was::MoreExact);
+                    if was == Was::Boolean && !booleans.contains(key) {
+                        booleans.insert(key.to_owned());
+                    }
                     into.point(key, step, at, number)
                 })
             }
             Record::Stats(secs, items) => {
                 let at = secs.and_then(|secs| into.moment(secs));
                 for item in &items {
-                    if let Said::Number(number, _) = item.value {
+                    if let Some((number, is_exact)) = item.value.number() {
+                        inexact += u64::from(!is_exact);
                         into.point(&format!("system/{}", item.keys.join(".")), sample, at, number)?;
                     }
                 }
@@ -435,6 +411,13 @@ impl Candidate for Offline<'_> {
             }
             _ => Ok(()),
         })?;
+        if unlike > 0 {
+            let why = format!(
+                "{unlike} times `_step` is no integer of 64 bits, or not the record's own step: that step is taken, or else the one \
+                 after the step before"
+            );
+            into.findings.changed(into.place, why);
+        }
         if inexact > 0 {
             let why = format!("{inexact} points are integers of more than 53 bits, and are rounded");
             into.findings.changed(into.place, why);

@@ -14,6 +14,9 @@ use crate::exchange::records::Next;
 /// The folder of a run's files.
 pub const FILES: &str = "files";
 
+/// The folders that W&B makes beside a run's log.
+const OWN: [&str; 3] = [FILES, "logs", "tmp"];
+
 /// Entity, project and id of a run, empty where they are not said.
 pub type Identity = (String, String, String);
 
@@ -21,6 +24,8 @@ pub type Identity = (String, String, String);
 pub fn find(root: &Folder, only: Option<OsString>) -> (BTreeMap<Identity, Vec<Piece>>, Findings) {
     let mut search = Search { root, only, runs: BTreeMap::new(), findings: Findings::default() };
     search.below(&mut Vec::new());
+    // Those without a date come first, and those of one date in the order in which they were found.
+    search.runs.values_mut().for_each(|pieces| pieces.sort_by_key(Piece::date));
     (search.runs, search.findings)
 }
 
@@ -47,6 +52,20 @@ impl Piece {
     /// What it is called where people hear of it.
     pub fn place(&self) -> String {
         self.parts.iter().chain([&self.file]).map(String::as_str).collect::<Vec<_>>().join("/")
+    }
+
+    /// When its run began, as the nearest folder says that is called `offline-run-20240101_235959-ID` or `run-20240101_235959-ID`.
+    fn date(&self) -> Option<String> {
+        /// `20240101_235959`.
+        const LENGTH: usize = 15;
+
+        let of = |part: &String| {
+            let date = part.strip_prefix("offline-run-").or(part.strip_prefix("run-"))?.get(..LENGTH)?;
+            let is_date =
+                date.bytes().enumerate().all(|(at, byte)| if at == 8 { byte == b'_' } else { byte.is_ascii_digit() });
+            is_date.then(|| date.to_owned())
+        };
+        self.parts.iter().rev().find_map(of)
     }
 
     /// The folder that it is in.
@@ -117,12 +136,17 @@ impl Search<'_> {
                 Kind::Other(what) if is_log(&name) => {
                     self.findings.not_taken(place, format!("{what}, which is not followed"));
                 }
-                Kind::Folder if !is_run && parts.len() < DEEPEST => {
+                // A run's own folders have no other run's log.
+                Kind::Folder if is_run && OWN.contains(&text) => {}
+                Kind::Folder if parts.len() >= DEEPEST => {
+                    self.findings.not_taken(place, format!("more than {DEEPEST} folders deep"));
+                }
+                Kind::Folder => {
                     parts.push(text.to_owned());
                     self.below(parts);
                     parts.pop();
                 }
-                Kind::Folder | Kind::File | Kind::Other(_) => {}
+                Kind::File | Kind::Other(_) => {}
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::exchange::Imported;
 use crate::exchange::testing::{Place, at, fuzz, options, points, told};
 use crate::exchange::wire::testing::Message;
 use crate::fuzzing::Luck;
-use crate::store::RunState;
+use crate::store::{RunState, StoredRun};
 
 const RUN: &str = "wandb/offline-run-20240101_000000-abc123";
 const FILE: &str = "run-abc123.wandb";
@@ -201,6 +201,199 @@ fn what_is_damaged_is_set_aside_and_what_came_before_comes_in() {
     assert_eq!(place.load(&imported, "grus/torn").state, RunState::Interrupted);
     let error = import(&place.store(), &place.path("runs"), &options(), &mut |_, _| {}).unwrap_err().to_string();
     assert!(error.contains("has no offline run of W&B"), "{error}");
+}
+
+/// What is said of a run that has these records, and its settings, summary and tags.
+fn came(place: &Place, records: &[Vec<u8>]) -> (String, StoredRun) {
+    place.write(&format!("{RUN}/{FILE}"), framed(&[&[bare("abc123", &[])], records, &[exit(0)]].concat()));
+    let imported = take(place);
+    (told(&imported), place.load(&imported, "grus/abc123"))
+}
+
+fn bare(id: &str, tags: &[&str]) -> Vec<u8> {
+    let run = Message::default().bytes(1, id).bytes(3, "grus");
+    record(17, &tags.iter().fold(run, |run, tag| run.bytes(10, tag)))
+}
+
+fn settings(run: &StoredRun) -> Vec<String> {
+    run.subject.settings().iter().map(|(key, value)| format!("{key}={value}")).collect()
+}
+
+#[test]
+fn what_cannot_be_kept_is_named_and_what_is_kept_can_be_read_again() {
+    let place = Place::new();
+    let lists = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let long = format!("\"{}\"", "x".repeat(1 << 20));
+    let keys = vec!["k"; 64];
+    let items = [
+        item("ok", &lists(63)),
+        item("deep", &lists(64)),
+        item("deeper", &lists(127)),
+        item("deepest", &lists(100_000)),
+        nested(&keys, "1"),
+        nested(&["m"; 64], "[]"),
+        nested(&["n"; 65], "1"),
+        item("long", &long),
+        item("bad", "{"),
+        item("huge", "1e400"),
+        item("gone", "1"),
+        item("gone", "nonsense"),
+        item("null", "null"),
+    ];
+    let of_run = record(17, &Message::default().bytes(1, "abc123").message(4, &changes(&items)));
+    let (told, run) = came(&place, &[of_run, record(5, &changes(&items)), record(3, &changes(&items))]);
+    insta::assert_snapshot!(told, @r"
+    not taken: run grus/abc123: settings of more than 1 MiB: 2, of `long`
+    not taken: run grus/abc123: settings that are no JSON: 6, of `bad`, `gone`, `huge`
+    not taken: run grus/abc123: settings too deep in one another: 10, of `deep`, `deeper`, `deepest` and 2 more
+    not taken: run grus/abc123: values of the summary of more than 1 MiB: 1, of `long`
+    not taken: run grus/abc123: values of the summary that are no JSON: 3, of `bad`, `gone`, `huge`
+    not taken: run grus/abc123: values of the summary too deep in one another: 5, of `deep`, `deeper`, `deepest` and 2 more
+    ");
+    let mut kept = settings(&run);
+    kept.retain(|setting| !setting.starts_with("ok") && !setting.starts_with("k."));
+    assert_eq!(kept, ["null=null"]);
+    let summary = run.history.facts[SUMMARY_FACT].as_object().unwrap();
+    assert_eq!(
+        summary.keys().collect::<Vec<_>>(),
+        ["k".to_owned() + &".k".repeat(63), "null".into(), "ok".into()].iter().collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn no_more_than_16_mib_of_settings_are_read() {
+    let place = Place::new();
+    let value = format!("\"{}\"", "x".repeat((1 << 20) - 16));
+    let some = |keys: std::ops::Range<u8>| -> Vec<Message> { keys.map(|at| item(&at.to_string(), &value)).collect() };
+    // Ten twice are ten; then there is place for six more. In one record the seventeenth is passed over.
+    let records = [&some(0..10)[..], &some(0..10), &some(10..20)].map(|items| record(5, &changes(items)));
+    let (told, run) = came(&place, &[&records[..], &[record(3, &changes(&some(0..20)))]].concat());
+    insta::assert_snapshot!(told, @r"
+    not taken: run grus/abc123: settings beyond the first 16 MiB: 4, of `16`, `17`, `18` and 1 more
+    not taken: run grus/abc123: values of the summary beyond the first 16 MiB: 4
+    ");
+    assert_eq!(run.subject.settings().len(), 16);
+}
+
+#[test]
+fn integers_among_settings_are_exact() {
+    let place = Place::new();
+    let config = [
+        item("seed", "1234567890123456789"),
+        item("most", "18446744073709551615"),
+        item("beyond", "-18446744073709551616"),
+        item("within", r#"{"a": [9007199254740993, 18446744073709551616]}"#),
+        Message::default().bytes(1, "new").varint(5, u64::MAX),
+    ];
+    let (_, run) = came(&place, &[record(5, &changes(&config)), record(3, &changes(&config[..1]))]);
+    assert_eq!(
+        settings(&run),
+        [
+            "seed=1234567890123456789",
+            "most=18446744073709551615",
+            "beyond=-18446744073709551616",
+            "within.a.0=9007199254740993",
+            "within.a.1=18446744073709551616",
+            "new=-9223372036854775808"
+        ]
+    );
+    assert_eq!(run.history.facts[SUMMARY_FACT], json!({ "seed": 1_234_567_890_123_456_789_i64 }));
+}
+
+#[test]
+fn steps_are_integers_of_the_record_or_of_its_key() {
+    let place = Place::new();
+    let with = |step: Option<u64>, json: &str| {
+        let all = changes(&[item("a", "1"), item("_step", json)]);
+        record(2, &step.into_iter().fold(all, |all, step| all.message(2, &Message::default().varint(1, step))))
+    };
+    let records = [
+        with(None, "9007199254740993"),
+        with(None, "1.7"),
+        with(None, "NaN"),
+        with(None, "1e30"),
+        with(None, "18446744073709551615"),
+        with(Some(3), "7"),
+        with(Some(1 << 60), "1.5"),
+        with(Some(5), "5"),
+    ];
+    let (told, run) = came(&place, &records);
+    let first = 9_007_199_254_740_993;
+    let expected = [first, first + 1, first + 2, first + 3, first + 4, 3, 1 << 60, 5];
+    assert_eq!(points(&run).iter().map(|point| point.1).collect::<Vec<_>>(), expected);
+    assert!(told.contains("6 times `_step` is no integer of 64 bits, or not the record's own step"), "{told}");
+}
+
+#[test]
+fn pieces_follow_one_another_by_date_wherever_they_are() {
+    let place = Place::new();
+    let of = |value: &str, tags: &[&str]| {
+        framed(&[bare("abc123", tags), record(5, &changes(&[item("at", value)])), exit(0)])
+    };
+    place.write(&format!("wandb/a/run-20240103_000000-abc123/{FILE}"), of("3", &["t3"]));
+    place.write(&format!("wandb/b/offline-run-20240101_000000-abc123/sub/{FILE}"), of("1", &["t1", "gone"]));
+    place.write(&format!("wandb/offline-run-20240102_000000-abc123/{FILE}"), of("2", &["t2"]));
+    let imported = take(&place);
+    let run = place.load(&imported, "grus/abc123");
+    assert_eq!((imported.runs.len(), settings(&run)), (1, vec!["at=3".to_owned()]));
+    assert_eq!(run.labels.tags.iter().collect::<Vec<_>>(), ["t3"]);
+}
+
+#[test]
+fn the_last_record_says_who_a_run_is() {
+    let place = Place::new();
+    let of = |group: &str, tag: &str| {
+        record(17, &Message::default().bytes(1, "abc123").bytes(3, "grus").bytes(6, group).bytes(10, tag))
+    };
+    let (_, run) = came(&place, &[of("one", "a"), of("two", "b")]);
+    assert_eq!(run.labels.tags.iter().collect::<Vec<_>>(), ["b", "group=two"]);
+}
+
+#[test]
+fn everything_that_is_left_out_is_said() {
+    let place = Place::new();
+    let stats = [item("cpu", "1"), item("gpu", "\"A\""), item("disk", r#"{"in": 1}"#)];
+    let records = [
+        history(
+            0,
+            "1.0",
+            &[item("o", r#"{"on": true, "off": false}"#), item("long", &format!("[{}1]", "1,".repeat(1 << 19)))],
+        ),
+        record(7, &stats.iter().fold(Message::default(), |all, item| all.message(3, item))),
+        record(3, &changes(&[item("_mine", "2"), item("_step", "1"), item("_wandb", "{}")])),
+    ];
+    place.write(&format!("wandb/{}/{FILE}", "d/".repeat(65)), "");
+    place.write("wandb/run-top.wandb", framed(&[bare("top", &[]), exit(0)]));
+    let (told, run) = came(&place, &records);
+    insta::assert_snapshot!(told, @r"
+    not taken: d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d: more than 64 folders deep
+    not taken: run grus/abc123: system metrics that are no numbers: 2, of `disk`, `gpu`
+    not taken: run grus/abc123: values of more than 1 MiB: 1, of `long`
+    changed: run grus/abc123: true is 1 and false is 0 in o.off, o.on
+    ");
+    assert_eq!(run.history.facts[SUMMARY_FACT], json!({ "_mine": 2 }));
+}
+
+#[test]
+fn runs_of_different_places_are_not_called_the_same() {
+    let place = Place::new();
+    let identities = [
+        ("a/b", "c", "x"),
+        ("a", "b/c", "x"),
+        ("a", "", "x"),
+        ("", "a", "x"),
+        ("", "", "x"),
+        ("", "a%2Fx", "x"),
+        ("", "", "a/x"),
+    ];
+    for (at, (entity, project, id)) in identities.iter().enumerate() {
+        let run = record(17, &Message::default().bytes(1, id).bytes(2, entity).bytes(3, project));
+        place.write(&format!("wandb/{at}/run-x.wandb"), framed(&[run, exit(0)]));
+    }
+    let imported = take(&place);
+    let mut names: Vec<&str> = imported.runs.iter().map(|run| run.source.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["a%252Fx/x", "a%2Fb/c/x", "a%2Fx", "a//x", "a/b%2Fc/x", "a/x", "x"]);
 }
 
 proptest! {
