@@ -4,6 +4,7 @@
 //! what its provenance says of where it came from, so an import that was interrupted is done again and takes nothing twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -126,6 +127,30 @@ pub(super) struct Ending {
     pub state: RunState,
     pub reason: Option<String>,
     pub at: Option<Timestamp>,
+}
+
+/// What somebody named: a folder, or the one file of a folder that is meant.
+pub(super) struct Named {
+    /// The folder.
+    pub path: PathBuf,
+    pub root: Folder,
+    pub only: Option<OsString>,
+}
+
+impl Named {
+    /// What is at `path`.
+    ///
+    /// # Errors
+    /// When there is nothing, or it cannot be opened.
+    pub fn at(path: &Path) -> Result<Self, ImportError> {
+        let io = |source| ImportError::Io { path: path.to_owned(), source };
+        let absolute = path.canonicalize().map_err(io)?;
+        let (folder, only) = match absolute.parent() {
+            Some(parent) if absolute.is_file() => (parent.to_owned(), absolute.file_name().map(OsStr::to_owned)),
+            _ => (absolute, None),
+        };
+        Ok(Self { root: Folder::open(&folder).map_err(io)?, path: folder, only })
+    }
 }
 
 /// Takes in the candidates of a format, found at `origin`; `tell` hears of every one, of how many there are.

@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{ImportError, Imported, Options};
+use super::{Findings, ImportError, Imported, Options};
 use crate::fuzzing::Luck;
 use crate::store::{Store, StoredRun};
 use crate::types::Timestamp;
@@ -60,9 +60,13 @@ pub fn points(run: &StoredRun) -> Vec<(String, i64, Option<i64>, u64)> {
         .collect()
 }
 
-/// What a person is told, one line each.
+/// What a person is told of an import, one line each.
 pub fn told(imported: &Imported) -> String {
-    let findings = &imported.findings;
+    lines(&imported.findings)
+}
+
+/// What did not come over as it stood, one line each.
+pub fn lines(findings: &Findings) -> String {
     let kinds =
         [("set aside", &findings.set_aside), ("not taken", &findings.not_taken), ("changed", &findings.changed)];
     let lines = kinds

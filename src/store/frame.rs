@@ -304,6 +304,15 @@ mod tests {
         (folder, path)
     }
 
+    /// A log that [`written`] wrote, opened to go on with it.
+    fn again(path: &Path) -> Writer {
+        let mut reader = Reader::open(path, Place::START).unwrap();
+        reader.next().unwrap();
+        reader.link_to(Link::first(b"{}"));
+        while reader.next().unwrap().is_some() {}
+        Writer::after(&reader, None).unwrap()
+    }
+
     /// What is in `bytes` from `place` on, and where the reading ended.
     fn read(bytes: &[u8], place: Place) -> Result<(Vec<String>, Place), StoreError> {
         let mut reader = Reader::new(&bytes[place.offset as usize..], Path::new("a.log"), place);
@@ -364,11 +373,7 @@ mod tests {
     #[test]
     fn a_write_that_failed_leaves_no_trace() {
         let (_folder, path) = written(&["1"]);
-        let mut reader = Reader::open(&path, Place::START).unwrap();
-        reader.next().unwrap();
-        reader.link_to(Link::first(b"{}"));
-        while reader.next().unwrap().is_some() {}
-        let mut writer = Writer::after(&reader, None).unwrap();
+        let mut writer = again(&path);
         writer.append(b"2").unwrap();
         writer.file.write_all(b"0badc0de {\"step\":").unwrap();
         writer.is_torn = true;
@@ -395,11 +400,7 @@ mod tests {
     #[test]
     fn after_a_flush_that_failed_nothing_is_written() {
         let (_folder, path) = written(&["1"]);
-        let mut reader = Reader::open(&path, Place::START).unwrap();
-        reader.next().unwrap();
-        reader.link_to(Link::first(b"{}"));
-        while reader.next().unwrap().is_some() {}
-        let mut writer = Writer::after(&reader, None).unwrap();
+        let mut writer = again(&path);
         // What cannot be flushed: a pipe.
         let (_end, pipe) = std::io::pipe().unwrap();
         let file = std::mem::replace(&mut writer.file, File::from(std::os::fd::OwnedFd::from(pipe)));

@@ -87,6 +87,14 @@ def everybody(process, how):
         os.kill(pid, how)
 
 
+def begun(ablate, start):
+    """A sweep in the middle of its run."""
+    bench = Bench(ablate)
+    process = start(bench, *RUN)
+    bench.wait_for(lambda: bench.steps() > 300)
+    return bench, process
+
+
 def finished(bench, reference):
     """The same command again completes what is there, with the bits of the reference."""
     code, out = bench.call(*RUN)
@@ -108,26 +116,20 @@ def main():
     reference = bench.outcome()
     print(f"reference: {time.monotonic() - start:.1f} s, leases of the kernel")
 
-    bench = Bench(ablate)
-    process = bench.elsewhere(*RUN)
-    bench.wait_for(lambda: bench.steps() > 300)
+    bench, process = begun(ablate, Bench.elsewhere)
     assert bench.state() == "running"
     everybody(process, signal.SIGKILL)
     process.communicate()
     print(f"died elsewhere: lost after {bench.wait_for(lambda: bench.state() == 'lost'):.0f} s of looking")
     finished(bench, reference)
 
-    bench = Bench(ablate)
-    process = bench.start(*RUN)
-    bench.wait_for(lambda: bench.steps() > 300)
+    bench, process = begun(ablate, Bench.start)
     everybody(process, signal.SIGKILL)
     process.communicate()
     print(f"died here: lost after {bench.wait_for(lambda: bench.state() == 'lost'):.0f} s")
     finished(bench, reference)
 
-    bench = Bench(ablate)
-    process = bench.start(*RUN)
-    bench.wait_for(lambda: bench.steps() > 300)
+    bench, process = begun(ablate, Bench.start)
     everybody(process, signal.SIGSTOP)
     for _ in range(45):
         time.sleep(1)
@@ -137,9 +139,7 @@ def main():
     assert process.returncode == 0 and bench.outcome() == reference, out
     print("suspended here for 45 s: running all the time, then finished with the same bits")
 
-    bench = Bench(ablate)
-    late = bench.elsewhere(*RUN)
-    bench.wait_for(lambda: bench.steps() > 300)
+    bench, late = begun(ablate, Bench.elsewhere)
     everybody(late, signal.SIGSTOP)
     before = bench.steps()
     seconds = bench.wait_for(lambda: bench.state() == "lost")

@@ -236,6 +236,18 @@ fn a_table_of_runs_comes_in_with_what_it_says() {
     assert_eq!(run.provenance["csv"]["row"]["loss.min"], "0.25");
 }
 
+/// Two imports at once would both look for a run, not find it, and take it in.
+#[test]
+fn one_import_waits_for_no_other() {
+    let place = Place::new();
+    place.write("t.csv", "step,loss\n1,0.5\n");
+    let other = place.store().claim_imports().unwrap();
+    let refused = take_all(&place, &["t.csv"], &[]).unwrap_err();
+    assert!(refused.to_string().starts_with("another import is being executed by another process"), "{refused}");
+    drop(other);
+    assert_eq!(take(&place, "t.csv").runs.len(), 1);
+}
+
 /// The same points under other settings are another run; settings that changed are told.
 #[test]
 fn settings_beside_a_table_are_part_of_the_run() {

@@ -95,13 +95,7 @@ impl Place {
 
 /// What a person is told, one line each.
 fn told(imported: &Imported) -> String {
-    let findings = &imported.findings;
-    let kinds =
-        [("set aside", &findings.set_aside), ("not taken", &findings.not_taken), ("changed", &findings.changed)];
-    let lines = kinds
-        .iter()
-        .flat_map(|(kind, found)| found.iter().map(move |one| format!("{kind}: {}: {}\n", one.place, one.why)));
-    lines.collect()
+    crate::exchange::testing::lines(&imported.findings)
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::records::Records;
 use crate::exchange::copying::DEEPEST;
 use crate::exchange::findings::{Findings, shown};
 use crate::exchange::folder::{Folder, Kind, reason};
-use crate::exchange::intake::{self, Candidate, Ending, Filling, ImportError, Imported, Options, Tally, Told};
+use crate::exchange::intake::{self, Candidate, Ending, Filling, ImportError, Imported, Named, Options, Tally, Told};
 use crate::exchange::records::Next;
 use crate::exchange::yaml;
 use crate::store::{RunState, Store};
@@ -41,16 +41,11 @@ pub fn import(
     options: &Options,
     tell: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported, ImportError> {
-    let io = |source| ImportError::Io { path: path.to_owned(), source };
-    let absolute = path.canonicalize().map_err(io)?;
-    let (top, only) = match absolute.parent() {
-        Some(parent) if absolute.is_file() => (parent.to_owned(), absolute.file_name()),
-        _ => (absolute.clone(), None),
-    };
+    let Named { path: top, root, only } = Named::at(path)?;
     let mut search = Search {
-        root: Folder::open(&top).map_err(io)?,
+        root,
         called: top.file_name().map_or("logs".to_owned(), |name| name.to_string_lossy().into_owned()),
-        only: only.map(OsStr::to_owned),
+        only,
         runs: Vec::new(),
         findings: Findings::default(),
     };

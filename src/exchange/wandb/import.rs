@@ -16,7 +16,7 @@ use super::search::{FILES, Identity, Piece, find};
 use crate::exchange::copying::DEEPEST;
 use crate::exchange::findings::{Findings, shown};
 use crate::exchange::folder::{Folder, reason};
-use crate::exchange::intake::{self, Candidate, Ending, Filling, ImportError, Imported, Options, Tally, Told};
+use crate::exchange::intake::{self, Candidate, Ending, Filling, ImportError, Imported, Named, Options, Tally, Told};
 use crate::exchange::records::Next;
 use crate::store::{Labels, RunState, Store};
 
@@ -37,13 +37,7 @@ pub fn import(
     options: &Options,
     tell: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported, ImportError> {
-    let io = |source| ImportError::Io { path: path.to_owned(), source };
-    let absolute = path.canonicalize().map_err(io)?;
-    let (top, only) = match absolute.parent() {
-        Some(parent) if absolute.is_file() => (parent.to_owned(), absolute.file_name().map(OsStr::to_owned)),
-        _ => (absolute.clone(), None),
-    };
-    let root = Folder::open(&top).map_err(io)?;
+    let Named { path: top, root, only } = Named::at(path)?;
     let (runs, findings) = find(&root, only);
     if runs.is_empty() && findings.is_empty() {
         let problem = "has no offline run of W&B: neither a `.wandb` file nor a folder with one".to_owned();
