@@ -68,6 +68,8 @@ mod tests {
         assert!(matches!(find("my run"), Err(StoreError::UnknownRun { .. })), "it has another now");
         assert_eq!(find(third.id().as_str()).expect("an id goes before a name"), *third.id());
         second.relabel(|labels| labels.name = Some("twice".to_owned())).expect("it is written");
+        first.relabel(|labels| labels.trashed_at = Some(at(9))).expect("it is written");
+        assert_eq!(find("my 런").expect("in the trash, too"), *first.id());
         let error = find("twice").expect_err("two have it").to_string();
         assert!(error.starts_with("2 runs are called `twice`: `") && error.contains(second.id().as_str()), "{error}");
     }

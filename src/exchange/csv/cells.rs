@@ -140,6 +140,9 @@ mod tests {
         }
         assert!(number("NaN", false).unwrap().is_some_and(f64::is_nan));
         assert_eq!(number("0,5", true).unwrap(), Some(0.5));
+        let millis = |cell| time(cell, Some(1.0), false).map(|at| at.map(Timestamp::unix_millis));
+        assert_eq!((millis("1.5"), millis("")), (Ok(Some(1500)), Ok(None)));
+        assert!(millis("1700000000000").is_err() && millis("NaN").is_err(), "seconds are asked for");
         for (cell, has_commas) in
             [("0,5", false), ("1,000,5", true), ("1.000,5", true), ("1 000", false), ("1_0", false), ("NA", false)]
         {
