@@ -83,7 +83,7 @@ fn progress(runs: &[ListedRun]) -> Markup {
     let reasons: BTreeSet<&str> = failed.filter_map(|run| run.reason.as_deref()).collect();
     let worked: f64 = runs.iter().filter_map(|run| run.worked_secs).sum();
     html! {
-        p.progress {
+        p.progress id="progress" data-live {
             @for (of_state, count) in counts.values() { span { (count) " " (state(*of_state)) } " " }
             @if worked > 0.0 { span.quiet { (format::duration(worked)) " of work" } }
         }
@@ -116,7 +116,7 @@ fn answer(app: &App, query: &str, compared: &Result<Comparison, String>) -> Mark
     let report =
         format!("{}/compare?q={}&metric={}", app.root_path, encoded(query), encoded(comparison.metric.as_str()));
     html! {
-        section.answer aria-label="Answer" {
+        section.answer id="answer" data-live aria-label="Answer" {
             (sentences(&answer))
             p { a href=(report) { "Figures, tables and every effect" } }
         }
@@ -171,7 +171,7 @@ fn grid(app: &App, runs: &[ListedRun], decides: Option<&MetricName>, comparison:
     html! {
         h2 { "Cells" }
         div.scroll tabindex="0" role="region" aria-label="Cells" {
-            table.grid {
+            table.grid id="grid" data-live {
                 thead {
                     tr {
                         @for key in &keys { th scope="col" title=(key) { (short(key)) } }

@@ -32,7 +32,7 @@ pub const ROUTES: &[Route] = &[
     page("/experiments", experiments::list, "all experiments"),
     page("/experiments/{name}", experiments::one, "the cells of a sweep, and its answer"),
     page("/compare", compare::compare, "the report of any runs"),
-    page("/assets/{file}", asset, "style, script and chart library"),
+    page("/assets/{version}/{file}", asset, "style, script and chart library"),
     page("/favicon.ico", icon, "a mark for the browser's tab"),
     Route::post("/api/v1/labels", labels::change, "changes what people say about runs"),
 ];
@@ -42,7 +42,27 @@ const fn page(pattern: &'static str, handler: Waiting, about: &'static str) -> R
     Route { method: Method::GET, pattern, access: Access::Page, takes: Takes::Nothing, handler, about, asks: &[] }
 }
 
-/// What the addresses of [`ASSETS`] end with: another program's files are other addresses, whatever its version is called.
+/// Files of the page, their content types.
+const ASSETS: &[(&str, &str, &[u8])] = &[
+    ("page.css", CSS, include_bytes!("page.css")),
+    ("report.js", JAVASCRIPT, crate::report::page::SCRIPT.as_bytes()),
+    ("uPlot.js", JAVASCRIPT, include_bytes!("vendor/uPlot.iife.min.js")),
+    ("uPlot.css", CSS, include_bytes!("vendor/uPlot.min.css")),
+    ("page.js", JAVASCRIPT, include_bytes!("script/page.js")),
+    ("choice.js", JAVASCRIPT, include_bytes!("script/choice.js")),
+    ("curves.js", JAVASCRIPT, include_bytes!("script/curves.js")),
+    ("document.js", JAVASCRIPT, include_bytes!("script/document.js")),
+    ("labels.js", JAVASCRIPT, include_bytes!("script/labels.js")),
+    ("live.js", JAVASCRIPT, include_bytes!("script/live.js")),
+    ("theme.js", JAVASCRIPT, include_bytes!("script/theme.js")),
+    ("words.js", JAVASCRIPT, include_bytes!("script/words.js")),
+];
+
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// What the addresses of [`ASSETS`] begin with: another program's files are other addresses, whatever its version is called, and
+/// those that a script imports from beside itself with it.
 static OF_THIS_PROGRAM: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = ContentHasher::new();
     for (_, _, bytes) in ASSETS {
@@ -53,21 +73,12 @@ static OF_THIS_PROGRAM: LazyLock<String> = LazyLock::new(|| {
 
 /// The address of a file of the page.
 fn asset_address(app: &App, name: &str) -> String {
-    format!("{}/assets/{name}?v={}", app.root_path, *OF_THIS_PROGRAM)
+    format!("{}/assets/{}/{name}", app.root_path, *OF_THIS_PROGRAM)
 }
 
-/// Files of the page, their content types.
-const ASSETS: &[(&str, &str, &[u8])] = &[
-    ("page.css", "text/css; charset=utf-8", include_bytes!("page.css")),
-    ("page.js", "text/javascript; charset=utf-8", include_bytes!("page.js")),
-    ("uPlot.js", "text/javascript; charset=utf-8", include_bytes!("vendor/uPlot.iife.min.js")),
-    ("uPlot.css", "text/css; charset=utf-8", include_bytes!("vendor/uPlot.min.css")),
-    ("report.js", "text/javascript; charset=utf-8", crate::report::page::SCRIPT.as_bytes()),
-];
-
 fn asset(_: &App, request: Request) -> Result<Reply, Fault> {
-    let wanted = &request.names[0];
-    let found = ASSETS.iter().find(|(name, ..)| name == wanted);
+    let [version, wanted] = &request.names[..] else { return Err(Fault::missing("there is no such file")) };
+    let found = ASSETS.iter().find(|(name, ..)| name == wanted).filter(|_| *version == *OF_THIS_PROGRAM);
     let (_, content_type, bytes) = found.ok_or_else(|| Fault::missing("there is no such file"))?;
     let reply = Reply::new(StatusCode::OK, content_type, *bytes);
     // The address names the content, so that a new program is never dressed in an old style.
@@ -110,7 +121,7 @@ impl View<'_> {
                     link rel="stylesheet" href=(asset("uPlot.css"));
                     link rel="stylesheet" href=(asset("page.css"));
                     script src=(asset("uPlot.js")) defer {}
-                    script src=(asset("page.js")) defer {}
+                    script type="module" src=(asset("page.js")) {}
                 }
                 body data-root=(root) data-read-only[app.guard.is_read_only] {
                     a.skip href="#main" { "Skip to the content" }

@@ -35,10 +35,10 @@ pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
     let body = html! {
         (head(app, &run, last_step))
         (curves(&run, &series)?)
-        div id="metrics" { (metrics(&summaries)) }
-        div id="settings" { (settings(&run)) }
-        div id="lineage" { (lineage(app, &run, &dependents)) }
-        div id="facts" { (facts(&run)) }
+        div id="metrics" data-live { (metrics(&summaries)) }
+        div id="settings" data-live { (settings(&run)) }
+        div id="lineage" data-live { (lineage(app, &run, &dependents)) }
+        div id="facts" data-live { (facts(&run)) }
         (files(app, &run))
         (log(&run))
         (provenance(&run))
@@ -58,14 +58,14 @@ fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
         p.kind {
             "Run" @if let Some(name) = &experiment { " of " a href=(address_of(app, name)) { (typed(name)) } }
         }
-        h1 data-run=(run.id) {
+        h1 id="title" data-live data-run=(run.id) {
             @if let Some(name) = &run.labels.name { span.name { (typed(name)) } " " }
             code.id { (run.id) } " " (state(run.state))
             @if run.labels.is_trashed() { " " span.state.trash { "in the trash" } }
         }
         @if let Some(reason) = history.reason() { (problem(reason)) }
         @for warning in &history.warnings { p.warning { (warning) } }
-        dl.short {
+        dl.short id="short" data-live {
             @if let Some(at) = history.started_at() { dt { "started" } dd { (moment(at, now)) } }
             @if let Some(at) = history.ended_at() { dt { "ended" } dd { (moment(at, now)) } }
             dt { "worked" } dd { (format::duration(history.working_secs())) }
@@ -75,7 +75,7 @@ fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
                 Subject::Logged(logged) => { dt { "logged by" } dd { (typed(&logged.by)) } },
             }
         }
-        div.labels {
+        div.labels id="labels" data-live {
             span.tags { @for tag in &run.labels.tags { span.tag data-tag=(tag) { (typed(tag)) } " " } }
             span.bulk hidden {
                 button type="button" data-do="tag" { "Add a tag" }

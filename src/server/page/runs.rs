@@ -79,7 +79,7 @@ pub fn runs(app: &App, request: Request) -> Result<Reply, Fault> {
     let body = html! {
         h1.quiet { @if asked.trash { "Runs in the trash" } @else { "Runs" } }
         (search(&asked))
-        div id="found" {
+        div id="found" data-live {
             @match &found {
                 Err(text) => (problem(text)),
                 Ok(found) => (table(app, &asked, found)),
