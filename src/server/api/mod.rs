@@ -4,13 +4,14 @@
 mod changes;
 mod openapi;
 mod runs;
+mod sweeps;
 
 pub use changes::Changes;
 
-use super::App;
 use super::fault::Fault;
 use super::http::{Reply, Request};
 use super::routes::{Access, Handler, Route, Takes};
+use super::{App, execution};
 use hyper::Method;
 
 /// What programs call.
@@ -48,6 +49,20 @@ pub const ROUTES: &[Route] = &[
             ("points", "points or buckets at most, 1 to 100000; 1000 where it is missing"),
         ],
     ),
+    Route::get(
+        "/api/v1/sweeps",
+        sweeps::list,
+        "the sweeps that are running and the last ones, as `ablate status --json` has them",
+    ),
+    Route {
+        method: Method::POST,
+        pattern: "/api/v1/execution",
+        access: Access::Execute,
+        takes: Takes::Json,
+        handler: Handler::Waits(execution::execute),
+        about: "stops, resumes or retries the sweep of an experiment, or runs",
+        asks: &[],
+    },
     Route::asked(
         "/api/v1/compare",
         runs::compare,

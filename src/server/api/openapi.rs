@@ -60,6 +60,7 @@ fn operation(route: &Route) -> Value {
             Access::Open => "open",
             Access::Read | Access::Page => "read",
             Access::Write => "write",
+            Access::Execute => "execute",
         },
         "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
         "responses": {

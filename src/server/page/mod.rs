@@ -4,13 +4,19 @@
 //! draws curves, keeps a view up with the runs, and sends what people say about them ([`labels`]). Style, script and the one
 //! vendored library are inside of the program; nothing is asked of anybody else, and the policy in the answer's head sees to it.
 
+mod answers;
+mod cells;
 mod compare;
 mod experiments;
 mod labels;
+mod log;
 mod run;
 mod runs;
+mod sweep;
 
 use std::sync::LazyLock;
+
+pub use answers::Answers;
 
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue};
 use hyper::{Method, StatusCode};
@@ -51,6 +57,7 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("page.js", JAVASCRIPT, include_bytes!("script/page.js")),
     ("choice.js", JAVASCRIPT, include_bytes!("script/choice.js")),
     ("curves.js", JAVASCRIPT, include_bytes!("script/curves.js")),
+    ("execution.js", JAVASCRIPT, include_bytes!("script/execution.js")),
     ("document.js", JAVASCRIPT, include_bytes!("script/document.js")),
     ("labels.js", JAVASCRIPT, include_bytes!("script/labels.js")),
     ("live.js", JAVASCRIPT, include_bytes!("script/live.js")),
@@ -123,7 +130,7 @@ impl View<'_> {
                     script src=(asset("uPlot.js")) defer {}
                     script type="module" src=(asset("page.js")) {}
                 }
-                body data-root=(root) data-read-only[app.guard.is_read_only] {
+                body data-root=(root) data-read-only[app.guard.is_read_only] data-executes[app.guard.executes] {
                     a.skip href="#main" { "Skip to the content" }
                     header.bar {
                         a.brand href={ (root) "/" } { "ablate" }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::{View, data, encoded, experiment as address_of, moment, problem, state, typed};
+use super::{View, data, encoded, experiment as address_of, log, moment, problem, state, sweep, typed};
 use crate::clock;
 use crate::report::comparison::floors_of;
 use crate::report::{format, json as spelled, spelling};
@@ -22,8 +22,6 @@ const BUCKETS: usize = 600;
 
 /// Lines of the log's end that are shown.
 const LOG_LINES: usize = 200;
-/// Bytes of it that are read for them, at most.
-const LOG_BYTES: u64 = 64 << 10;
 
 /// The page of a run.
 pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
@@ -40,7 +38,7 @@ pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
         div id="lineage" data-live { (lineage(app, &run, &dependents)) }
         div id="facts" data-live { (facts(&run)) }
         (files(app, &run))
-        (log(&run))
+        (last_words(&run))
         (provenance(&run))
     };
     let title = run.labels.name.as_deref().unwrap_or(id.as_str());
@@ -83,6 +81,7 @@ fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
                 @if run.labels.is_trashed() { button type="button" data-do="restore" { "Restore" } }
                 @else { button type="button" data-do="trash" { "Delete" } }
             }
+            @if matches!(run.subject, Subject::Planned(_)) { (sweep::run_buttons(Some(run.state))) }
         }
         form.note {
             label for="note" { "Note" }
@@ -243,27 +242,12 @@ fn files(app: &App, run: &StoredRun) -> Markup {
 }
 
 /// The end of what the worker said.
-fn log(run: &StoredRun) -> Markup {
-    let text = end_of(&run.dir.text_log_path()).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    let shown = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+fn last_words(run: &StoredRun) -> Markup {
     html! {
-        @if !shown.trim().is_empty() {
+        @if let Some(shown) = log::end_of(&run.dir, LOG_LINES) {
             section { details open[run.state == RunState::Failed] { summary { h2 { "Log" } } pre tabindex="0" { (shown) } } }
         }
     }
-}
-
-/// The last bytes of a file, as text.
-fn end_of(path: &std::path::Path) -> std::io::Result<String> {
-    use std::io::{Read, Seek, SeekFrom};
-
-    let mut file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES)))?;
-    let mut bytes = Vec::new();
-    file.take(LOG_BYTES).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn provenance(run: &StoredRun) -> Markup {

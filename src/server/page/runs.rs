@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use serde_json::json;
 
-use super::{View, cell, data, encoded, experiment, problem, short, state, typed};
+use super::{View, cell, data, encoded, experiment, problem, short, state, sweep, typed};
 use crate::clock;
 use crate::server::App;
 use crate::server::fault::Fault;
@@ -211,6 +211,7 @@ fn table(app: &App, asked: &Asked, found: &Found) -> Markup {
                     @if asked.trash { button type="button" data-do="restore" { "Restore" } }
                     @else { button type="button" data-do="trash" { "Delete" } }
                 }
+                (sweep::run_buttons(None))
                 output.count { (first) " to " (last) @if found.has_more { " of more" } }
             }
             div.scroll tabindex="0" role="region" aria-label="Runs" {

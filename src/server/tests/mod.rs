@@ -3,6 +3,7 @@
 mod api;
 mod clients;
 mod deviations;
+mod execution;
 mod noise;
 mod pages;
 mod security;
@@ -45,6 +46,7 @@ pub fn options() -> Options {
         root_path: String::new(),
         hosts: Vec::new(),
         lost_after_secs: 3600.0,
+        executor: None,
     }
 }
 

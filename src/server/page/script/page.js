@@ -3,6 +3,7 @@ import "./theme.js";
 import "./words.js";
 import "./choice.js";
 import "./labels.js";
+import "./execution.js";
 import "./curves.js";
 import "./live.js";
 import { root } from "./document.js";
