@@ -1,30 +1,56 @@
 #!/usr/bin/env python3
-"""Opens every view of `ablate serve` in Chromium and looks for what would stop a reader: axe-core's findings, errors in the
-console, requests to anybody else, views wider than the screen, and views that do not follow what clients log meanwhile.
+"""Opens every view of `ablate serve` in Chromium and looks for what would stop a reader: axe-core's findings, errors in the console, requests
+to anybody else, views wider than the screen, what cannot be done with the keyboard alone, views that do not follow what happens meanwhile,
+and a sweep that does not obey its page.
 
-    python3 tests/peers/server_page.py target/release/ablate node_modules/axe-core/axe.min.js [CHROMIUM]
+    python3 tests/peers/server_page.py target/release/ablate [CHROMIUM]
 
-Needs `pip install playwright`, `npm install axe-core`, and a Chromium (Playwright's own, or a program's path).
+Needs `pip install playwright axe-playwright-python` and a Chromium (Playwright's own, or a program's path); `.ci/browser` installs them.
 """
 
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import urllib.parse
 import urllib.request
 
+import axe_playwright_python
 from playwright.sync_api import sync_playwright
 
+AXE = (pathlib.Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 EVIL = "<script>alert(1)</script>\"'&한글"
+SWEEP = """[experiment]
+name = "units"
+[data]
+corpus = "demo"
+demo_documents = 200
+[tokenizer]
+vocab_size = 1000
+[model]
+preset = "nano"
+[train]
+steps = {steps}
+batch_size = 8
+seq_len = 32
+eval_every = 20
+checkpoint_every = 20
+[sweep.grid]
+"optimizer.lr" = [1e-3, 3e-3]
+"objective.mask_ratio" = [0.15, 0.3]
+[sweep.replicates]
+seeds = 2
+"""
+LAYOUTS = (("light", 1280), ("dark", 1280), ("light", 360), ("dark", 3840))
 
 
 class Server:
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, *options):
         self.process = subprocess.Popen(
-            [program, "serve", "--port", "0", "--runs", folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [program, "serve", "--port", "0", "--runs", folder, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         for line in self.process.stdout:
             found = re.search(r"http://[\d.:]+", line)
@@ -36,6 +62,9 @@ class Server:
     def post(self, path, value):
         request = urllib.request.Request(self.at + path, json.dumps(value).encode(), {"content-type": "application/json"})
         return json.load(urllib.request.urlopen(request))
+
+    def get(self, path):
+        return json.load(urllib.request.urlopen(self.at + path))
 
     def run(self, experiment, lr, seed):
         made = self.post(
@@ -52,52 +81,161 @@ class Server:
         self.post("/api/2.0/mlflow/runs/log-batch", {"run_id": run, "metrics": metrics, "params": list(params)})
 
 
+class Findings:
+    """What is wrong, and pages that tell of it."""
+
+    def __init__(self, at):
+        self.at, self.found = at, []
+
+    def __call__(self, *what):
+        self.found.append(what)
+
+    def watch(self, page):
+        page.on("console", lambda m: m.type == "error" and self(page.url, m.text))
+        page.on("pageerror", lambda e: self(page.url, str(e)))
+        page.on("request", lambda r: r.url.startswith((self.at, "data:")) or self(page.url, "asks", r.url))
+        return page
+
+
+def look_at_every_view(browser, server, views, wrong):
+    for view in views:
+        for scheme, width in LAYOUTS:
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+            page = wrong.watch(context.new_page())
+            page.goto(server.at + view)
+            page.wait_for_timeout(400)
+            page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+            page.evaluate(AXE)
+            for found in page.evaluate("axe.run()")["violations"]:
+                wrong(view, scheme, width, found["id"], found["nodes"][0]["html"][:160])
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                wrong(view, width, "wider than the screen")
+            context.close()
+
+
+def follow_what_is_logged(browser, server, experiment, wrong):
+    """What a client logs meanwhile is there without a reload: the first point of a run, and a new run in a list."""
+    run = server.post("/api/2.0/mlflow/runs/create", {"experiment_id": experiment})["run"]["info"]["run_id"]
+    page, table = wrong.watch(browser.new_page()), wrong.watch(browser.new_page())
+    page.goto(f"{server.at}/runs/{run}")
+    table.goto(f"{server.at}/?q=lr%20%3D%200.7")
+    page.wait_for_timeout(500)
+    server.log(run, [3.0, "NaN", 2.0, "Infinity", 1.0], [{"key": "lr", "value": "0.7"}])
+    page.wait_for_selector(".panel canvas", timeout=5000)
+    table.wait_for_selector(f'tr[data-run="{run}"]', timeout=5000)
+    if "2 of the values" not in page.inner_text(".panel"):
+        wrong("values that are not finite are not told")
+    page.close()
+    table.close()
+
+
+def tab_to(page, selector, wrong, most=80):
+    """Presses Tab until what is looked for has the focus, as who has no mouse does."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return True
+    wrong(page.url, "not reached by the keyboard:", selector)
+    return False
+
+
+def walk_by_keyboard(browser, server, wrong):
+    """From the list to a query, a choice of runs, their comparison, and back to one of them, without a mouse."""
+    page = wrong.watch(browser.new_page(viewport={"width": 1280, "height": 900}))
+    page.goto(server.at + "/")
+    page.keyboard.press("Tab")
+    if page.evaluate("document.activeElement.className") != "skip":
+        wrong("the first thing that is reached does not lead to the content")
+    page.keyboard.press("/")
+    page.keyboard.type("state = finished and l")
+    page.keyboard.press("ArrowDown")
+    if page.get_attribute("#q", "aria-activedescendant") is None:
+        wrong("words of a query are not offered")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Backspace")
+    page.keyboard.type("lr > 0.05")
+    page.keyboard.press("Enter")
+    page.wait_for_load_state()
+    if page.locator("tbody tr[data-run]").count() != 4:
+        wrong("a query that was typed finds", page.locator("tbody tr[data-run]").count(), "runs, not 4")
+    if tab_to(page, "[data-all]", wrong):
+        page.keyboard.press("Space")
+        if page.locator("tbody input[name=run]:checked").count() != 4:
+            wrong("all runs are not chosen by the keyboard")
+    page.keyboard.press("Shift+Tab")
+    page.focus("form.chosen button[type=submit]")
+    page.keyboard.press("Enter")
+    page.wait_for_load_state()
+    if "/compare" not in page.url or "lr" not in page.inner_text("body"):
+        wrong("runs that were chosen are not compared", page.url)
+    page.goto(server.at + "/")
+    if tab_to(page, "tbody a.id", wrong):
+        page.keyboard.press("Enter")
+        page.wait_for_load_state()
+        if "/runs/" not in page.url:
+            wrong("a run is not opened by the keyboard", page.url)
+    page.close()
+
+
+def wait_until(page, what, is_so, wrong, seconds=90):
+    for _ in range(seconds * 4):
+        if is_so():
+            return
+        page.wait_for_timeout(250)
+    wrong("waited in vain:", what)
+
+
+def obey(browser, server, program, folder, wrong):
+    """A sweep is shown while it is at work, stopped from its page, and resumed from there."""
+    pathlib.Path(folder, "units.toml").write_text(SWEEP.format(steps=300))
+    sweep = subprocess.Popen([program, "run", "units.toml", "--runs", folder], cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    page = wrong.watch(browser.new_page(viewport={"width": 1280, "height": 900}))
+    wait_until(page, "the sweep", lambda: any(s["working"] for s in server.get("/api/v1/sweeps")["sweeps"]), wrong)
+    page.goto(server.at + "/experiments/units")
+    page.wait_for_selector("[data-running]", timeout=5000)
+    if page.locator(".square.waiting").count() == 0:
+        wrong("runs that wait are not shown")
+    page.click("[data-execute=stop][data-experiment]")
+    if sweep.wait(60) != 130:
+        wrong("the sweep did not stop as one that was asked to", sweep.returncode)
+    page.wait_for_selector("[data-execute=resume][data-experiment]", timeout=15000)
+    page.click("[data-execute=resume][data-experiment]")
+    page.wait_for_selector("[data-running]", timeout=15000)
+    done = lambda: server.get("/api/v1/sweeps")["sweeps"][0]["counts"]["finished"] == 8
+    wait_until(page, "the end of the resumed sweep", done, wrong)
+    wait_until(page, "the answer", lambda: "What matters" in page.inner_text("#answer"), wrong, 20)
+    if page.locator(".map td.mean a, .map td.mean").count() < 4:
+        wrong("the map has not four fields")
+    page.close()
+
+
 def main():
-    program, axe = sys.argv[1], pathlib.Path(sys.argv[2]).read_text()
-    chromium = sys.argv[3] if len(sys.argv) > 3 else None
-    problems = []
+    program, chromium = str(pathlib.Path(sys.argv[1]).resolve()), sys.argv[2] if len(sys.argv) > 2 else None
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        server = Server(program, folder)
+        server = Server(program, folder, "--execute")
+        wrong = Findings(server.at)
         try:
             experiment = server.post("/api/2.0/mlflow/experiments/create", {"name": EVIL})["experiment_id"]
             runs = [server.run(experiment, lr, seed) for lr in (0.1, 0.2) for seed in (1, 2)]
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            walk_by_keyboard(browser, server, wrong)
+            follow_what_is_logged(browser, server, experiment, wrong)
+            obey(browser, server, program, folder, wrong)
+            trained = server.get("/api/v1/runs?query=experiment%20%3D%20units&limit=1")["runs"][0]["id"]
+            evil = urllib.parse.quote(EVIL, safe="")
             views = [
-                "/", f"/runs/{runs[0]}", "/experiments", "/experiments/" + urllib.parse.quote(EVIL, safe=""),
-                "/compare?q=state=finished", "/?q=lr%20%3E",
+                "/", f"/runs/{runs[0]}", f"/runs/{trained}", "/experiments", "/experiments/" + evil, "/experiments/units",
+                "/compare?q=state=finished%20lr%20%3E%200.05", "/?q=lr%20%3E", "/experiments/none",
             ]
-            for view in views:
-                for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360)):
-                    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
-                    page = context.new_page()
-                    page.on("console", lambda m: m.type == "error" and problems.append((view, m.text)))
-                    page.on("pageerror", lambda e: problems.append((view, str(e))))
-                    page.on("request", lambda r: r.url.startswith((server.at, "data:")) or problems.append((view, r.url)))
-                    page.goto(server.at + view)
-                    page.wait_for_timeout(400)
-                    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
-                    page.evaluate(axe)
-                    found = page.evaluate("axe.run()")["violations"]
-                    problems += [(view, scheme, width, one["id"], one["nodes"][0]["html"][:120]) for one in found]
-                    if page.evaluate("document.documentElement.scrollWidth") > width:
-                        problems.append((view, width, "wider than the screen"))
-                    context.close()
-            # What a client logs meanwhile is there without a reload: the first point of a run, and a new run in a list.
-            run = server.post("/api/2.0/mlflow/runs/create", {"experiment_id": experiment})["run"]["info"]["run_id"]
-            page, table = browser.new_page(), browser.new_page()
-            page.goto(f"{server.at}/runs/{run}")
-            table.goto(f"{server.at}/?q=lr%20%3D%200.7")
-            page.wait_for_timeout(500)
-            server.log(run, [3.0, "NaN", 2.0, "Infinity", 1.0], [{"key": "lr", "value": "0.7"}])
-            page.wait_for_selector(".panel canvas", timeout=5000)
-            table.wait_for_selector(f'tr[data-run="{run}"]', timeout=5000)
-            if "2 of the values" not in page.inner_text(".panel"):
-                problems.append("values that are not finite are not told")
+            look_at_every_view(browser, server, views, wrong)
             browser.close()
         finally:
-            server.process.kill()
-    print("\n".join(map(str, problems)) or f"{len(views)} views in three ways: nothing found")
-    sys.exit(bool(problems))
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait()
+    # A page that is not there is an answer with an error, which the console tells.
+    found = [what for what in wrong.found if not ("none" in str(what[0]) and "404" in str(what))]
+    print("\n".join(map(str, found)) or f"{len(views)} views in {len(LAYOUTS)} ways, a walk by keyboard, a sweep stopped and resumed: nothing found")
+    sys.exit(bool(found))
 
 
 main()
