@@ -154,8 +154,8 @@ def walk_by_keyboard(browser, server, wrong):
     page.keyboard.press("Escape")
     page.keyboard.press("Backspace")
     page.keyboard.type("lr > 0.05")
-    page.keyboard.press("Enter")
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     if page.locator("tbody tr[data-run]").count() != 4:
         wrong("a query that was typed finds", page.locator("tbody tr[data-run]").count(), "runs, not 4")
     if tab_to(page, "[data-all]", wrong):
@@ -164,14 +164,14 @@ def walk_by_keyboard(browser, server, wrong):
             wrong("all runs are not chosen by the keyboard")
     page.keyboard.press("Shift+Tab")
     page.focus("form.chosen button[type=submit]")
-    page.keyboard.press("Enter")
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     if "/compare" not in page.url or "lr" not in page.inner_text("body"):
         wrong("runs that were chosen are not compared", page.url)
     page.goto(server.at + "/")
     if tab_to(page, "tbody a.id", wrong):
-        page.keyboard.press("Enter")
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
         if "/runs/" not in page.url:
             wrong("a run is not opened by the keyboard", page.url)
     page.close()
