@@ -90,6 +90,8 @@ pub struct App {
     reader: Arc<Reader>,
     writer: Writer,
     changes: Arc<Changes>,
+    /// Curves in rows of the table of runs, as they were drawn.
+    sparks: page::Sparks,
 }
 
 impl App {
@@ -112,6 +114,7 @@ impl App {
             writer: Writer::start(store, options.lost_after_secs, written)?,
             reader,
             changes,
+            sparks: page::Sparks::default(),
         })
     }
 

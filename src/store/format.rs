@@ -16,7 +16,7 @@ pub struct Format {
 }
 
 /// All versions, the oldest of each file first.
-pub const FORMATS: [Format; 11] = [
+pub const FORMATS: [Format; 12] = [
     Format {
         file: "events.log",
         version: 1,
@@ -68,6 +68,12 @@ pub const FORMATS: [Format; 11] = [
         reader: "store::Store::experiment_book",
     },
     Format {
+        file: "views.json",
+        version: VIEWS,
+        change: "views of runs that people saved",
+        reader: "store::Store::view_book",
+    },
+    Format {
         file: "cache/digests",
         version: DIGEST,
         change: "what a long log says but for its points, and its points in chunks",
@@ -81,6 +87,7 @@ pub const PARAMS: u32 = 1;
 pub const LABELS: u32 = 1;
 pub const INDEX: u32 = 5;
 pub const EXPERIMENTS: u32 = 1;
+pub const VIEWS: u32 = 1;
 pub const DIGEST: u32 = 1;
 
 #[cfg(test)]
@@ -95,6 +102,7 @@ mod tests {
             ("labels.json", LABELS),
             ("index.sqlite", INDEX),
             ("experiments.json", EXPERIMENTS),
+            ("views.json", VIEWS),
             ("cache/digests", DIGEST),
         ] {
             let versions: Vec<u32> = FORMATS.iter().filter(|format| format.file == file).map(|f| f.version).collect();

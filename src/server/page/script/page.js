@@ -2,9 +2,11 @@
 import "./theme.js";
 import "./words.js";
 import "./choice.js";
+import "./columns.js";
 import "./labels.js";
 import "./curves.js";
 import "./live.js";
+import "./views.js";
 import { root } from "./document.js";
 
 // MLflow's clients print addresses of its own page: the run is here.
