@@ -52,6 +52,54 @@ class Server:
         self.post("/api/2.0/mlflow/runs/log-batch", {"run_id": run, "metrics": metrics, "params": list(params)})
 
 
+def columns_and_views(browser, server):
+    """Columns follow the keyboard, the pointer and the list, the address follows them, a view is saved, and a tag taken back."""
+    page, problems = browser.new_page(viewport={"width": 1280, "height": 900}), []
+    page.on("dialog", lambda dialog: dialog.accept("kept <b>"))
+    page.goto(server.at + "/?columns=lr,seed,state")
+    heads = lambda: page.eval_on_selector_all("th[data-column]", "heads => heads.map(head => head.dataset.column).join()")
+    def expect(wanted, act):
+        try:
+            page.wait_for_function("wanted => new URL(location).searchParams.get('columns') === wanted", arg=wanted, timeout=3000)
+            page.wait_for_timeout(300)
+        except Exception:
+            pass
+        if heads() != wanted:
+            problems.append((act, heads(), wanted))
+    page.focus("th[data-column=state] a")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect("lr,state,seed", "Shift and an arrow")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect("state,lr,seed", "the same again: the focus went along")
+    page.drag_and_drop("th[data-column=seed]", "th[data-column=state]")
+    expect("seed,state,lr", "a heading that is dragged")
+    page.focus("th[data-column=lr] a")
+    page.keyboard.press("Delete")
+    expect("seed,state", "Delete")
+    page.fill("#which", "train")
+    page.check("#chooser input[value='~train/loss']")
+    expect("seed,state,~train/loss", "a box that is ticked")
+    page.go_back()
+    page.wait_for_timeout(500)
+    if heads() != "seed,state" or page.input_value("#columns") != "seed,state":
+        problems.append(("back", heads()))
+    page.click("[data-save-view]")
+    page.wait_for_selector("#views a", state="attached", timeout=3000)
+    if page.get_attribute("#views a", "href") != "/?columns=seed%2Cstate":
+        problems.append(("a saved view", page.get_attribute("#views a", "href")))
+    page.check("[data-all]")
+    page.click("[data-do=tag]")
+    page.wait_for_selector(".undo button", timeout=3000)
+    tagged = lambda: len(json.load(urllib.request.urlopen(server.at + "/api/v1/runs?query=tag:" + urllib.parse.quote('"kept <b>"')))["runs"])
+    before = tagged()
+    page.click(".undo button >> nth=0")
+    page.wait_for_selector(".undo", state="detached", timeout=3000)
+    if not before or tagged():
+        problems.append(("undo", before, tagged()))
+    page.close()
+    return problems
+
+
 def main():
     program, axe = sys.argv[1], pathlib.Path(sys.argv[2]).read_text()
     chromium = sys.argv[3] if len(sys.argv) > 3 else None
@@ -64,7 +112,7 @@ def main():
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             views = [
                 "/", f"/runs/{runs[0]}", "/experiments", "/experiments/" + urllib.parse.quote(EVIL, safe=""),
-                "/compare?q=state=finished", "/?q=lr%20%3E",
+                "/compare?q=state=finished", "/?q=lr%20%3E", "/?group=lr,seed", "/?columns=~train/loss,state,lr,name",
             ]
             for view in views:
                 for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360)):
@@ -93,6 +141,7 @@ def main():
             table.wait_for_selector(f'tr[data-run="{run}"]', timeout=5000)
             if "2 of the values" not in page.inner_text(".panel"):
                 problems.append("values that are not finite are not told")
+            problems += columns_and_views(browser, server)
             browser.close()
         finally:
             server.process.kill()

@@ -6,8 +6,19 @@ const field = one("#columns"), box = one("#chooser");
 const table = () => read("table") || { columns: [], metrics: [] };
 let shown = table().columns;
 
-// What takes the focus once the columns are in their place.
+// What is there already is put in its place at once.
+const arrange = columns => {
+  const order = columns.map(name => shown.indexOf(name));
+  if (order.includes(-1)) return;
+  for (const row of all(".runs tr")) {
+    const cells = [...row.cells], first = cells.length - shown.length;
+    row.replaceChildren(...cells.slice(0, first), ...order.map(at => cells[first + at]));
+  }
+};
+
+// Shows these columns, and gives the focus to what is found by `focus` once they are in their place.
 const go = async (columns, focus) => {
+  arrange(columns);
   shown = columns;
   const address = new URL(location);
   if (columns.length) address.searchParams.set("columns", columns.join(",")); else address.searchParams.delete("columns");
