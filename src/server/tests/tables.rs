@@ -80,7 +80,10 @@ fn a_curve_is_a_column() {
     assert_eq!(html.matches("class=\"spark\"").count(), runs.len());
     assert!(html.contains("aria-label=\"val loss: 0.1100 to 0.5386, 4 points\""), "{html}");
     // What was drawn is drawn anew when its run says more.
-    bench.post("runs/log-metric", &json!({ "run_id": runs[0], "key": "val loss", "value": 7.0, "timestamp": 9, "step": 9 }));
+    bench.post(
+        "runs/log-metric",
+        &json!({ "run_id": runs[0], "key": "val loss", "value": 7.0, "timestamp": 9, "step": 9 }),
+    );
     assert!(view(&bench, "/?columns=~val%20loss").contains("to 7.0000, 5 points"));
     assert!(view(&bench, "/?columns=~nothing").contains("role=\"alert\""));
 }

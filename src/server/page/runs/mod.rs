@@ -71,9 +71,11 @@ pub fn runs(app: &App, request: Request) -> Result<Reply, Fault> {
         }
     };
     let body = html! {
-        h1.quiet { @if asked.is_trash { "Runs in the trash" } @else { "Runs" } }
+        div.head {
+            h1.quiet { @if asked.is_trash { "Runs in the trash" } @else { "Runs" } }
+            (views::links(app))
+        }
         (search(&asked))
-        (views::links(app))
         div id="found" data-live { (shown) }
     };
     let title = if asked.query.is_empty() { "Runs" } else { &asked.query };
@@ -113,14 +115,13 @@ fn find(app: &App, asked: &Asked) -> Result<Found, Fault> {
 }
 
 fn search(asked: &Asked) -> Markup {
-    let has_more = !asked.groups.is_empty() || !asked.columns.is_empty();
     html! {
         form.search role="search" method="get" {
             label for="q" { "Query" }
             input id="q" name="q" type="search" value=(asked.query) autocomplete="off" spellcheck="false" dir="auto"
                 placeholder="state = finished and mask_ratio >= 0.3 and valid/mlm_loss_mask.min < 6";
             button type="submit" { "Find" }
-            details open[has_more] {
+            details {
                 summary { "Columns, groups, order, trash" }
                 label for="group" { "Group by" }
                 input id="group" name="group" value=(asked.groups.join(",")) placeholder="lr,schedule"
@@ -140,7 +141,10 @@ fn search(asked: &Asked) -> Markup {
 
 /// The settings by which runs can be grouped, each a link that adds it or takes it away.
 fn grouping(asked: &Asked, axes: &[String]) -> Markup {
-    let others: Vec<&String> = axes.iter().filter(|axis| !asked.groups.contains(axis)).collect();
+    // Whoever typed a name may have typed its end.
+    let is_taken =
+        |axis: &String| asked.groups.iter().any(|group| group == axis || axis.ends_with(&format!(".{group}")));
+    let others: Vec<&String> = axes.iter().filter(|axis| !is_taken(axis)).collect();
     let without = |name: &String| asked.groups.iter().filter(|group| *group != name).cloned().collect::<Vec<_>>();
     let with = |name: &String| asked.groups.iter().chain([name]).cloned().collect::<Vec<_>>();
     html! {
