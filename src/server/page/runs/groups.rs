@@ -135,7 +135,7 @@ impl Groups {
         };
         html! {
             div.actions {
-                a.button href={ (app.root_path) "/compare?q=" (encoded(&asked.query)) } { "Compare" }
+                @if !asked.query.is_empty() { a.button href={ (app.root_path) "/compare?q=" (encoded(&asked.query)) } { "Compare" } }
                 output.count {
                     (format::plural(self.runs, "run")) " in "
                     @if self.left_out > 0 { "more than " }

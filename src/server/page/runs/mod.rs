@@ -16,7 +16,7 @@ pub use sparks::Sparks;
 use self::asked::Asked;
 use self::groups::Groups;
 use super::{View, cell, data, experiment, problem, short, state, typed, views};
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::server::App;
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
@@ -64,7 +64,7 @@ pub fn runs(app: &App, request: Request) -> Result<Reply, Fault> {
         Err(text) => problem(text),
         Ok(found) => {
             let table = match &found.shown {
-                Shown::Rows(rows) => table(app, &asked, found, rows)?,
+                Shown::Rows(rows) => table(app, &asked, found, rows),
                 Shown::Groups(groups) => groups.table(app, &asked),
             };
             html! { (grouping(&asked, &found.axes)) (table) (for_script(found)) }
@@ -171,9 +171,9 @@ fn for_script(found: &Found) -> Markup {
     }
 }
 
-fn table(app: &App, asked: &Asked, found: &Found, rows: &Rows) -> Result<Markup, Fault> {
+fn table(app: &App, asked: &Asked, found: &Found, rows: &Rows) -> Markup {
     if rows.runs.is_empty() {
-        return Ok(nothing(app, asked));
+        return nothing(app, asked);
     }
     let is_number = |i: usize| {
         !found.columns[i].starts_with(CURVE)
@@ -185,17 +185,16 @@ fn table(app: &App, asked: &Asked, found: &Found, rows: &Rows) -> Result<Markup,
         let sort = name.trim_start_matches(CURVE);
         let text = if name.contains('/') { name } else { short(name) };
         html! {
-            th scope="col" class=[is_number.then_some("number")] aria-sort=[asked.direction(name)] data-column=(name) {
-                a href=(asked.sorted_by(sort).address()) title=(name) { (typed(text)) }
+            th scope="col" class=[is_number.then_some("number")] aria-sort=[asked.direction(sort)] data-column=(name) draggable="true" {
+                a href=(asked.sorted_by(sort).address()) title=(name) draggable="false" { (typed(text)) }
             }
         }
     };
+    let since = Stopwatch::start();
     let (first, last) = (rows.start + 1, rows.start + rows.runs.len());
-    let body = rows.runs.iter().zip(&rows.cells).map(|(run, cells)| row(app, run, &found.columns, cells, &are_numbers));
-    let body = body.collect::<Result<Vec<_>, _>>()?;
     let next = rows.runs.last().filter(|_| rows.has_more);
     let next = next.map(|(run, _)| Asked { after: Some((run.row.id.clone(), last)), ..asked.clone() });
-    Ok(html! {
+    html! {
         form.chosen method="get" action={ (app.root_path) "/compare" } {
             div.actions {
                 button type="submit" { "Compare" }
@@ -217,12 +216,14 @@ fn table(app: &App, asked: &Asked, found: &Found, rows: &Rows) -> Result<Markup,
                             @for heading in found.columns.iter().zip(&are_numbers).map(heading) { (heading) }
                         }
                     }
-                    tbody { @for row in &body { (row) } }
+                    tbody {
+                        @for (run, cells) in rows.runs.iter().zip(&rows.cells) { (row(app, run, &since, &found.columns, cells, &are_numbers)) }
+                    }
                 }
             }
             @if let Some(next) = next { p { a.more rel="next" href=(next.address()) { "Next " (ROWS) } } }
         }
-    })
+    }
 }
 
 fn nothing(app: &App, asked: &Asked) -> Markup {
@@ -238,36 +239,34 @@ fn nothing(app: &App, asked: &Asked) -> Markup {
 
 fn row(
     app: &App,
-    (run, version): &(Facts, RunVersion),
+    found: &(Facts, RunVersion),
+    since: &Stopwatch,
     columns: &[String],
     cells: &[Option<Cell>],
     are_numbers: &[bool],
-) -> Result<Markup, Fault> {
-    let now = clock::now();
-    let content = |(name, value): (&String, &Option<Cell>)| {
-        if let Some(metric) = name.strip_prefix(CURVE) {
-            return app.sparks.of(app.store(), run, version, metric);
-        }
-        Ok(match name.as_str() {
-            "state" => state(run.row.state),
-            "experiment" => html! {
-                @if let Some(name) = run.row.experiment() { a href=(experiment(app, name)) { (typed(name)) } }
-            },
-            "tag" => html! {
-                @for tag in run.row.labels.tags.iter().filter(|tag| !tag.starts_with("mlflow.")) { span.tag { (typed(tag)) } " " }
-            },
-            _ => cell(value.as_ref(), now),
-        })
+) -> Markup {
+    let (now, run) = (clock::now(), &found.0);
+    let content = |name: &String, value: &Option<Cell>| match name.as_str() {
+        "state" => state(run.row.state),
+        "experiment" => html! {
+            @if let Some(name) = run.row.experiment() { a href=(experiment(app, name)) { (typed(name)) } }
+        },
+        "tag" => html! {
+            @for tag in run.row.labels.tags.iter().filter(|tag| !tag.starts_with("mlflow.")) { span.tag { (typed(tag)) } " " }
+        },
+        name => match name.strip_prefix(CURVE) {
+            Some(metric) => app.sparks.of(app.store(), found, metric, since),
+            None => cell(value.as_ref(), now),
+        },
     };
-    let contents = columns.iter().zip(cells).map(content).collect::<Result<Vec<_>, StoreError>>()?;
     let id = &run.row.id;
-    Ok(html! {
+    html! {
         tr data-run=(id) {
             td { input type="checkbox" name="run" value=(id) aria-label={ "Choose " (id) }; }
             td { a.id href={ (app.root_path) "/runs/" (id) } { (id) } }
-            @for (content, is_number) in contents.iter().zip(are_numbers) {
-                td class=[is_number.then_some("number")] { (content) }
+            @for ((name, value), is_number) in columns.iter().zip(cells).zip(are_numbers) {
+                td class=[is_number.then_some("number")] { (content(name, value)) }
             }
         }
-    })
+    }
 }

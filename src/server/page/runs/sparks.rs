@@ -1,5 +1,6 @@
 //! A metric's curve as a small drawing in a row of the table, `~train/loss` among the columns: at most [`POINTS`] points, from the
-//! digest of a long log. What was drawn is kept as long as its run says the same.
+//! digest of a long log. What was drawn is kept as long as its run says the same. A view waits for new ones for no more than a
+//! moment: those that are left are there when it is asked for again, which the script does.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -7,12 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use maud::{Markup, PreEscaped, html};
 
+use crate::clock::Stopwatch;
 use crate::report::format;
 use crate::store::{Facts, RunVersion, Series, Store, StoreError};
 use crate::types::RunId;
 
 /// Points or buckets of a curve.
 const POINTS: usize = 60;
+
+/// Seconds after which a view begins no further drawing: a log that nobody looked into yet may be long.
+const PATIENCE_SECS: f64 = 0.15;
 
 /// Drawings that are kept, some 1 kB each.
 const MOST_KEPT: usize = 4_000;
@@ -26,27 +31,34 @@ const HEIGHT: f64 = 22.0;
 pub struct Sparks(Mutex<HashMap<(RunId, String), (RunVersion, Arc<str>)>>);
 
 impl Sparks {
-    /// The curve of a metric of a run; nothing where the run has none.
-    ///
-    /// # Errors
-    /// When the run cannot be read.
-    pub fn of(&self, store: &Store, facts: &Facts, version: &RunVersion, metric: &str) -> Result<Markup, StoreError> {
-        let Some(metric) = metric_of(facts, metric) else { return Ok(html! {}) };
+    /// The curve of a metric of a run; nothing where the run has none. Of a run that cannot be read it is said why: the others are
+    /// shown all the same.
+    pub fn of(&self, store: &Store, (facts, version): &(Facts, RunVersion), metric: &str, since: &Stopwatch) -> Markup {
+        let Some(metric) = metric_of(facts, metric) else { return html! { span.none { "\u{2013}" } } };
         let key = (facts.row.id.clone(), metric);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some((_, drawn)) = known.filter(|(of, _)| of == version) {
-            return Ok(PreEscaped(drawn.to_string()));
+            return PreEscaped(drawn.to_string());
         }
-        let (_, _, series) = store.run(&key.0)?.read_overview()?;
-        let series = series.zoomed(&key.1, None, None, POINTS)?.unwrap_or_default();
-        let drawn = drawing(&key.1, &series).into_string();
+        if since.elapsed_secs() > PATIENCE_SECS {
+            return html! { span.none data-later title="not drawn yet" { "\u{2026}" } };
+        }
+        let drawn = match series_of(store, &key.0, &key.1) {
+            Ok(series) => drawing(&key.1, &series),
+            Err(error) => return html! { span.none title=(error) { "not readable" } },
+        };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MOST_KEPT {
             kept.clear();
         }
-        kept.insert(key, (*version, drawn.as_str().into()));
-        Ok(PreEscaped(drawn))
+        kept.insert(key, (*version, drawn.0.as_str().into()));
+        drawn
     }
+}
+
+fn series_of(store: &Store, run: &RunId, metric: &str) -> Result<Series, StoreError> {
+    let (_, _, series) = store.run(run)?.read_overview()?;
+    Ok(series.zoomed(metric, None, None, POINTS)?.unwrap_or_default())
 }
 
 /// The metric that a run has under a name, or under a name that ends so.

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use super::CURVE;
 use crate::analysis::find_axes;
 use crate::store::Facts;
 
 /// Axes and metrics that are shown unasked, at most.
 const MOST_AXES: usize = 8;
 const MOST_METRICS: usize = 4;
+const MOST_CURVES: usize = 2;
 
 /// A guest's seed and that of a run which was trained here are two settings.
 const SEEDS: [&str; 3] = ["seed", "train.seed", "finetune.train.seed"];
@@ -23,6 +25,7 @@ pub fn columns(runs: &[Facts]) -> Vec<String> {
     if runs.iter().any(|run| run.row.labels.tags.iter().any(|tag| !tag.starts_with("mlflow."))) {
         names.push("tag".to_owned());
     }
+    names.extend(deciding(runs).into_iter().take(MOST_CURVES).map(|metric| format!("{CURVE}{metric}")));
     names.extend(metrics(runs));
     let experiments: BTreeSet<_> = runs.iter().map(|run| run.row.experiment()).collect();
     if experiments.len() > 1 {

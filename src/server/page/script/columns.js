@@ -71,7 +71,7 @@ if (box && field && one("#found")) {
   // Enter in the filter looks for nothing but columns.
   one("#which").addEventListener("keydown", event => { if (event.key === "Enter") event.preventDefault(); });
   build();
-  on("fresh", () => { shown = table().columns; if (!box.contains(document.activeElement)) build(); enable(); });
+  on("fresh", () => { shown = table().columns; if (!box.contains(document.activeElement)) build(); });
   addEventListener("popstate", async () => {
     field.value = new URL(location).searchParams.get("columns") || "";
     await refresh(); build();
@@ -80,10 +80,7 @@ if (box && field && one("#found")) {
 
 // Headings are dragged with the pointer, and moved with the keyboard.
 let dragged = null;
-const enable = () => all("th[data-column]").forEach(heading => {
-  heading.draggable = true;
-  one("a", heading).draggable = false;
-});
+const aim = at => all("th[data-column]").forEach(heading => heading.toggleAttribute("data-goal", heading === at));
 const heading = event => event.target.closest?.("th[data-column]");
 document.addEventListener("dragstart", event => {
   const at = heading(event);
@@ -94,10 +91,8 @@ document.addEventListener("dragstart", event => {
 });
 document.addEventListener("dragover", event => {
   const at = dragged && heading(event);
-  all("th.goal").forEach(other => other.classList.toggle("goal", other === at));
-  if (!at) return;
-  at.classList.add("goal");
-  event.preventDefault();
+  aim(at);
+  if (at) event.preventDefault();
 });
 document.addEventListener("drop", event => {
   const at = dragged && heading(event);
@@ -105,7 +100,7 @@ document.addEventListener("drop", event => {
   event.preventDefault();
   go(moved(dragged, shown.indexOf(at.dataset.column)));
 });
-document.addEventListener("dragend", () => { dragged = null; all("th.goal").forEach(other => other.classList.remove("goal")); });
+document.addEventListener("dragend", () => { dragged = null; aim(null); });
 document.addEventListener("keydown", event => {
   const at = heading(event);
   if (!at) return;
@@ -119,4 +114,13 @@ document.addEventListener("keydown", event => {
     go(without(name), head(shown[place + 1] || shown[place - 1]));
   }
 });
-enable();
+
+// Curves that a view did not wait for: it is asked again as long as they become fewer.
+let left = Infinity;
+const rest = () => {
+  const now = all("[data-later]").length;
+  if (now && now < left) setTimeout(refresh, 300);
+  left = now || Infinity;
+};
+on("fresh", rest);
+rest();
