@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use maud::Markup;
-
 use super::captions::captions;
-use super::page::{Page, Record};
+use super::page::{Page, Record, Served};
 use super::tables::{csv, latex, tables};
 use super::{ReportError, Wanted};
 use crate::analysis::Comparison;
-use crate::plot::charts::{Choice, standard_figures};
-use crate::plot::{ExtraFont, Fonts, Picture, Theme};
+use crate::plot::charts::standard_figures;
+use crate::plot::{ExtraFont, Figure, Fonts, Picture, Theme};
 use crate::store::write_atomic;
 
 /// Where and how a comparison is drawn.
@@ -69,13 +67,58 @@ pub fn draw(comparison: &Comparison, drawing: &Drawing) -> Result<Drawn, ReportE
     Ok(Drawn { report: folder.join("report.html"), missing })
 }
 
-/// The page of a comparison alone, as a server sends it: `script` brings its script, and `home` is where all runs are.
-///
-/// # Errors
-/// When a figure cannot be drawn.
-pub fn served(comparison: &Comparison, record: &Record, script: &Markup, home: &str) -> Result<String, ReportError> {
-    let figures = standard_figures(comparison, &Choice::default());
-    Ok(Page { comparison, figures: &figures, record }.html_served(script, home)?)
+/// A comparison whose files are drawn one by one, when somebody asks for them.
+#[derive(Debug)]
+pub struct Album<'a> {
+    comparison: &'a Comparison,
+    figures: Vec<Figure>,
+}
+
+/// How a single figure is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Svg,
+    Png,
+    Pdf,
+}
+
+impl Format {
+    pub const ALL: [(Self, &'static str); 3] = [(Self::Svg, "svg"), (Self::Png, "png"), (Self::Pdf, "pdf")];
+}
+
+impl<'a> Album<'a> {
+    /// Everything that [`draw`] draws where nobody says what is wanted.
+    pub fn of(comparison: &'a Comparison) -> Self {
+        Self { comparison, figures: standard_figures(comparison, &Wanted::everything().choice) }
+    }
+
+    /// The names of the figures, in reading order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.figures.iter().map(|figure| figure.name.as_str())
+    }
+
+    /// A figure as [`draw`] writes it; absent where none has this name.
+    ///
+    /// # Errors
+    /// When it cannot be drawn.
+    pub fn figure(&self, name: &str, format: Format) -> Result<Option<Vec<u8>>, ReportError> {
+        let Some(figure) = self.figures.iter().find(|figure| figure.name == name) else { return Ok(None) };
+        let (fonts, page) = (Fonts::new(None), Wanted::everything().page);
+        let picture = Picture::new(figure, &page, &fonts);
+        Ok(Some(match format {
+            Format::Svg => picture.svg()?.into_bytes(),
+            Format::Png => picture.png(&Theme::LIGHT)?.bytes,
+            Format::Pdf => picture.pdf()?,
+        }))
+    }
+
+    /// The page alone, as a server sends it.
+    ///
+    /// # Errors
+    /// When a figure cannot be drawn.
+    pub fn page(&self, record: &Record, served: &Served<'_>) -> Result<String, ReportError> {
+        Ok(Page { comparison: self.comparison, figures: &self.figures, record }.html_served(served)?)
+    }
 }
 
 fn read_font(path: &Path) -> Result<ExtraFont, ReportError> {

@@ -102,6 +102,8 @@ pub struct App {
     changes: Arc<Changes>,
     executor: Option<Arc<dyn Executor>>,
     answers: page::Answers,
+    /// Curves in rows of the table of runs, as they were drawn.
+    sparks: page::Sparks,
 }
 
 impl App {
@@ -127,6 +129,7 @@ impl App {
             changes,
             executor: options.executor.clone(),
             answers: page::Answers::default(),
+            sparks: page::Sparks::default(),
         })
     }
 

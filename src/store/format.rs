@@ -16,7 +16,7 @@ pub struct Format {
 }
 
 /// All versions, the oldest of each file first.
-pub const FORMATS: [Format; 12] = [
+pub const FORMATS: [Format; 13] = [
     Format {
         file: "events.log",
         version: 1,
@@ -74,6 +74,12 @@ pub const FORMATS: [Format; 12] = [
         reader: "store::Store::sweeps",
     },
     Format {
+        file: "views.json",
+        version: VIEWS,
+        change: "views of runs that people saved",
+        reader: "store::Store::view_book",
+    },
+    Format {
         file: "cache/digests",
         version: DIGEST,
         change: "what a long log says but for its points, and its points in chunks",
@@ -88,6 +94,7 @@ pub const LABELS: u32 = 1;
 pub const INDEX: u32 = 5;
 pub const EXPERIMENTS: u32 = 1;
 pub const SWEEP: u32 = 1;
+pub const VIEWS: u32 = 1;
 pub const DIGEST: u32 = 1;
 
 #[cfg(test)]
@@ -103,6 +110,7 @@ mod tests {
             ("index.sqlite", INDEX),
             ("experiments.json", EXPERIMENTS),
             (".sweeps/ID/sweep.json", SWEEP),
+            ("views.json", VIEWS),
             ("cache/digests", DIGEST),
         ] {
             let versions: Vec<u32> = FORMATS.iter().filter(|format| format.file == file).map(|f| f.version).collect();

@@ -33,6 +33,7 @@ mod sweeps;
 mod task_floor;
 #[cfg(test)]
 pub(crate) mod testing;
+mod views;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,10 @@ pub use history::{
     ChainLink, CheckpointRecord, History, INPUTS_FACT, Measured, NOT_WORKED_FACT, Point, Resume, SeriesByMetric,
     StateChange,
 };
-pub use index::{Cell, Dependent, Facts, Index, MetricSummary, Page, RunRow, RunVersion, Stamps};
+pub use index::{
+    Cell, Dependent, Facts, Index, Looked, MetricSummary, NumberColumn, Page, RunRow, RunVersion, Spelled, Stamps,
+    Wanted,
+};
 pub use labels::{Group, Labels};
 pub use lease::{LOST_SECS, Lease, Locking, SpecClaim};
 pub use lineage::{Lineage, Origin, Role};
@@ -59,6 +63,7 @@ pub use series::{Buckets, Points, Series, SeriesBook, Stretch, zoomed};
 pub use subject::{Logged, Subject};
 pub use sweeps::{OpenSweep, StopRequests, StoredSweep, SweepRecord, SweepTask, folder as sweeps_folder};
 pub use task_floor::{FLOORS_FACT, TaskFloor};
+pub use views::{SavedView, ViewBook};
 
 use self::changes::Changes;
 use crate::plan::RunSpec;

@@ -185,6 +185,53 @@ def wait_until(page, what, is_so, wrong, seconds=90):
     wrong("waited in vain:", what)
 
 
+def columns_and_views(browser, server, wrong):
+    """Columns follow the keyboard, the pointer and the list, the address follows them, a view is saved, and a tag taken back."""
+    page = wrong.watch(browser.new_page(viewport={"width": 1280, "height": 900}))
+    page.on("dialog", lambda dialog: dialog.accept("kept <b>"))
+    page.goto(server.at + "/?columns=lr,seed,state")
+    heads = lambda: page.eval_on_selector_all("th[data-column]", "heads => heads.map(head => head.dataset.column).join()")
+    def expect(wanted, act):
+        try:
+            page.wait_for_function("wanted => new URL(location).searchParams.get('columns') === wanted", arg=wanted, timeout=3000)
+            page.wait_for_timeout(300)
+        except Exception:
+            pass
+        if heads() != wanted:
+            wrong(act, heads(), wanted)
+    page.focus("th[data-column=state] a")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect("lr,state,seed", "Shift and an arrow")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect("state,lr,seed", "the same again: the focus went along")
+    page.drag_and_drop("th[data-column=seed]", "th[data-column=state]")
+    expect("seed,state,lr", "a heading that is dragged")
+    page.focus("th[data-column=lr] a")
+    page.keyboard.press("Delete")
+    expect("seed,state", "Delete")
+    page.fill("#which", "train")
+    page.check("#chooser input[value='~train/loss']")
+    expect("seed,state,~train/loss", "a box that is ticked")
+    page.go_back()
+    page.wait_for_timeout(500)
+    if heads() != "seed,state" or page.input_value("#columns") != "seed,state":
+        wrong("back", heads())
+    page.click("[data-save-view]")
+    page.wait_for_selector("#views a", state="attached", timeout=3000)
+    if page.get_attribute("#views a", "href") != "/?columns=seed%2Cstate":
+        wrong("a saved view", page.get_attribute("#views a", "href"))
+    page.check("[data-all]")
+    page.click("[data-do=tag]")
+    page.wait_for_selector(".undo button", timeout=3000)
+    tagged = lambda: len(json.load(urllib.request.urlopen(server.at + "/api/v1/runs?query=tag:" + urllib.parse.quote('"kept <b>"')))["runs"])
+    before = tagged()
+    page.click(".undo button >> nth=0")
+    page.wait_for_selector(".undo", state="detached", timeout=3000)
+    if not before or tagged():
+        wrong("undo", before, tagged())
+    page.close()
+
+
 def obey(browser, server, program, folder, wrong):
     """A sweep is shown while it is at work, stopped from its page, and resumed from there."""
     pathlib.Path(folder, "units.toml").write_text(SWEEP.format(steps=300))
@@ -219,13 +266,14 @@ def main():
             runs = [server.run(experiment, lr, seed) for lr in (0.1, 0.2) for seed in (1, 2)]
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             walk_by_keyboard(browser, server, wrong)
+            columns_and_views(browser, server, wrong)
             follow_what_is_logged(browser, server, experiment, wrong)
             obey(browser, server, program, folder, wrong)
             trained = server.get("/api/v1/runs?query=experiment%20%3D%20units&limit=1")["runs"][0]["id"]
             evil = urllib.parse.quote(EVIL, safe="")
             views = [
                 "/", f"/runs/{runs[0]}", f"/runs/{trained}", "/experiments", "/experiments/" + evil, "/experiments/units",
-                "/compare?q=state=finished%20lr%20%3E%200.05", "/?q=lr%20%3E", "/experiments/none",
+                "/compare?q=state=finished%20lr%20%3E%200.05", "/?q=lr%20%3E", "/?group=lr,seed", "/?columns=~train/loss,state,lr,name", "/experiments/none",
             ]
             look_at_every_view(browser, server, views, wrong)
             browser.close()

@@ -28,6 +28,16 @@ pub struct Page<'a> {
     pub record: &'a Record,
 }
 
+/// What a server adds, which lets no script be within a page and has no files beside it.
+pub struct Served<'a> {
+    /// Brings [`SCRIPT`] from elsewhere.
+    pub script: &'a Markup,
+    /// Where all runs are.
+    pub home: &'a str,
+    /// What stands before the answer.
+    pub top: &'a Markup,
+}
+
 /// A part of the page with its entry in the list of contents.
 struct Section {
     id: &'static str,
@@ -53,16 +63,15 @@ impl Page<'_> {
         self.html_with(&html! { script { (PreEscaped(SCRIPT)) } }, None)
     }
 
-    /// [`html`](Self::html) as a server sends it, which lets no script be within a page and has no files beside it: `script` brings
-    /// [`SCRIPT`] from elsewhere, and `home` is where all runs are.
+    /// [`html`](Self::html) as a server sends it.
     ///
     /// # Errors
     /// When a figure cannot be drawn.
-    pub fn html_served(&self, script: &Markup, home: &str) -> Result<String, RenderError> {
-        self.html_with(script, Some(home))
+    pub fn html_served(&self, served: &Served<'_>) -> Result<String, RenderError> {
+        self.html_with(served.script, Some(served))
     }
 
-    fn html_with(&self, script: &Markup, home: Option<&str>) -> Result<String, RenderError> {
+    fn html_with(&self, script: &Markup, served: Option<&Served<'_>>) -> Result<String, RenderError> {
         let Self { comparison, record, .. } = *self;
         let summary = summarize(comparison);
         let answer = Answer::of(comparison, &summary);
@@ -97,10 +106,11 @@ impl Page<'_> {
                     title { (comparison.experiment) " \u{2013} ablate" }
                     style { (PreEscaped(STYLE)) (PreEscaped(drawn.style())) }
                 }
-                body.served[home.is_some()] {
+                body.served[served.is_some()] {
                     a.skip href="#answer" { "Skip to the answer" }
-                    (contents(&sections, home))
+                    (contents(&sections, served.map(|served| served.home)))
                     main {
+                        @if let Some(served) = served { (served.top) }
                         (answer::header(comparison, &answer, &summary, record))
                         @for section in &sections {
                             section id=(section.id) {

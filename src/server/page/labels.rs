@@ -1,8 +1,8 @@
 //! What people say about runs, from the page: names, notes, tags, and what is in the trash.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::clock;
@@ -20,54 +20,90 @@ const LONGEST_NAME: usize = 200;
 const LONGEST_NOTE: usize = 20_000;
 
 /// What is to be changed; what is absent stays.
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
     runs: Vec<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     add: BTreeSet<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     remove: BTreeSet<String>,
     /// An empty one takes the name away; so for the note.
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     trash: Option<bool>,
 }
 
-/// Changes the labels of runs, of all or, where one may not be changed, of those before it.
+impl Change {
+    /// Holds everything to what can be shown and kept.
+    fn check(&self) -> Result<(), Fault> {
+        if self.runs.is_empty() || self.runs.len() > MOST_RUNS {
+            return Err(Fault::invalid(format!("'runs' are 1 to {MOST_RUNS} ids")));
+        }
+        self.add.iter().try_for_each(|tag| Labels::check_tag(tag)).map_err(Fault::invalid)?;
+        if self.name.as_ref().is_some_and(|name| name.chars().count() > LONGEST_NAME || name.contains(char::is_control))
+        {
+            return Err(Fault::invalid(format!("a name is one line of at most {LONGEST_NAME} characters")));
+        }
+        if self.note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
+            return Err(Fault::invalid(format!("a note has at most {LONGEST_NOTE} characters")));
+        }
+        Ok(())
+    }
+
+    /// Changes the labels of a run. What would take it back is the answer, of no runs yet; nothing where all was so before.
+    fn make(&self, labels: &mut Labels) -> Self {
+        let before = labels.clone();
+        labels.tags.extend(self.add.iter().cloned());
+        labels.tags.retain(|tag| !self.remove.contains(tag));
+        let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        if let Some(name) = &self.name {
+            labels.name = given(name);
+        }
+        if let Some(note) = &self.note {
+            labels.note = given(note);
+        }
+        if self.trash == Some(false) {
+            labels.trashed_at = None;
+        }
+        let was = |was: &Option<String>, now: &Option<String>| (was != now).then(|| was.clone().unwrap_or_default());
+        Self {
+            runs: Vec::new(),
+            add: before.tags.difference(&labels.tags).cloned().collect(),
+            remove: labels.tags.difference(&before.tags).cloned().collect(),
+            name: was(&before.name, &labels.name),
+            note: was(&before.note, &labels.note),
+            trash: (before.is_trashed() != labels.is_trashed()).then_some(before.is_trashed()),
+        }
+    }
+}
+
+/// Changes the labels of runs, of all or, where one may not be changed, of those before it. The answer says what undoes it.
 pub fn change(app: &App, request: Request) -> Result<Reply, Fault> {
     let change: Change = wire::read(&request)?;
-    if change.runs.is_empty() || change.runs.len() > MOST_RUNS {
-        return Err(Fault::invalid(format!("'runs' are 1 to {MOST_RUNS} ids")));
-    }
-    change.add.iter().try_for_each(|tag| Labels::check_tag(tag)).map_err(Fault::invalid)?;
-    if change.name.as_ref().is_some_and(|name| name.chars().count() > LONGEST_NAME || name.contains(char::is_control)) {
-        return Err(Fault::invalid(format!("a name is one line of at most {LONGEST_NAME} characters")));
-    }
-    if change.note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
-        return Err(Fault::invalid(format!("a note has at most {LONGEST_NOTE} characters")));
-    }
+    change.check()?;
     let runs = change.runs.iter().map(|id| app.run_id(id)).collect::<Result<Vec<_>, _>>()?;
     let now = clock::now();
+    let mut undone = BTreeMap::<Change, Vec<String>>::new();
     for run in &runs {
-        if change.trash == Some(true) {
+        let dir = app.store().run(run)?;
+        let is_put_away = change.trash == Some(true) && !dir.labels()?.is_trashed();
+        if is_put_away {
             mlflow::runs::trash(app, run, now)?;
         }
-        app.store().run(run)?.relabel(|labels| {
-            labels.tags.extend(change.add.iter().cloned());
-            labels.tags.retain(|tag| !change.remove.contains(tag));
-            let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-            if let Some(name) = &change.name {
-                labels.name = given(name);
-            }
-            if let Some(note) = &change.note {
-                labels.note = given(note);
-            }
-            if change.trash == Some(false) {
-                labels.trashed_at = None;
-            }
-        })?;
+        let mut back = Change::default();
+        dir.relabel(|labels| back = change.make(labels))?;
+        if is_put_away {
+            back.trash = Some(false);
+        }
+        if back != Change::default() {
+            undone.entry(back).or_default().push(run.to_string());
+        }
         app.changed(run);
     }
-    Ok(Reply::json(&json!({ "changed": runs.len() })))
+    let undone: Vec<Change> = undone.into_iter().map(|(back, runs)| Change { runs, ..back }).collect();
+    Ok(Reply::json(&json!({ "changed": runs.len(), "undo": undone })))
 }

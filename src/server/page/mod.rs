@@ -13,6 +13,7 @@ mod log;
 mod run;
 mod runs;
 mod sweep;
+mod views;
 
 use std::sync::LazyLock;
 
@@ -21,6 +22,8 @@ pub use answers::Answers;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue};
 use hyper::{Method, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+pub use runs::Sparks;
 
 use super::App;
 use super::fault::Fault;
@@ -38,9 +41,13 @@ pub const ROUTES: &[Route] = &[
     page("/experiments", experiments::list, "all experiments"),
     page("/experiments/{name}", experiments::one, "the cells of a sweep, and its answer"),
     page("/compare", compare::compare, "the report of any runs"),
+    Route::get("/compare/figures/{file}", compare::figure, "a figure of that report, as SVG, PNG or PDF"),
+    Route::get("/compare/tables/{file}", compare::table, "a table of that report, as CSV"),
     page("/assets/{version}/{file}", asset, "style, script and chart library"),
     page("/favicon.ico", icon, "a mark for the browser's tab"),
     Route::post("/api/v1/labels", labels::change, "changes what people say about runs"),
+    Route::get("/api/v1/views", views::list, "the views that people saved under a name"),
+    Route::post("/api/v1/views", views::change, "saves a view under a name, or removes it"),
 ];
 
 const fn page(pattern: &'static str, handler: Waiting, about: &'static str) -> Route {
@@ -55,13 +62,17 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("uPlot.js", JAVASCRIPT, include_bytes!("vendor/uPlot.iife.min.js")),
     ("uPlot.css", CSS, include_bytes!("vendor/uPlot.min.css")),
     ("page.js", JAVASCRIPT, include_bytes!("script/page.js")),
+    ("compare.css", CSS, include_bytes!("compare.css")),
+    ("brush.js", JAVASCRIPT, include_bytes!("script/brush.js")),
     ("choice.js", JAVASCRIPT, include_bytes!("script/choice.js")),
+    ("columns.js", JAVASCRIPT, include_bytes!("script/columns.js")),
     ("curves.js", JAVASCRIPT, include_bytes!("script/curves.js")),
     ("execution.js", JAVASCRIPT, include_bytes!("script/execution.js")),
     ("document.js", JAVASCRIPT, include_bytes!("script/document.js")),
     ("labels.js", JAVASCRIPT, include_bytes!("script/labels.js")),
     ("live.js", JAVASCRIPT, include_bytes!("script/live.js")),
     ("theme.js", JAVASCRIPT, include_bytes!("script/theme.js")),
+    ("views.js", JAVASCRIPT, include_bytes!("script/views.js")),
     ("words.js", JAVASCRIPT, include_bytes!("script/words.js")),
 ];
 
@@ -164,6 +175,30 @@ fn short(key: &str) -> &str {
 /// A part of an address.
 fn encoded(text: &str) -> String {
     crate::report::page::encoded(text)
+}
+
+/// A name or a value of a query, in quotes that are not within it; absent where it has all kinds of them.
+fn quoted(text: &str) -> Option<String> {
+    let quote = ['"', '\'', '`'].into_iter().find(|quote| !text.contains(*quote))?;
+    Some(format!("{quote}{text}{quote}"))
+}
+
+/// A name as a query writes it.
+fn named(name: &str) -> Option<String> {
+    const WORDS: [&str; 9] = ["and", "or", "not", "in", "like", "ilike", "is", "exists", "descends"];
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+    // A step that is asked for is no part of the name.
+    let is_plain = is_plain || name.contains(".at(");
+    if is_plain && !WORDS.contains(&name.to_ascii_lowercase().as_str()) { Some(name.to_owned()) } else { quoted(name) }
+}
+
+/// The condition that a name has this text for its value. Where it cannot be quoted, any letter stands for a quote.
+fn equal(name: &str, text: &str) -> Option<String> {
+    let name = named(name)?;
+    Some(match quoted(text) {
+        Some(text) => format!("{name} = {text}"),
+        None => format!("{name} like \"{}\"", text.replace('"', "_")),
+    })
 }
 
 /// The address of an experiment. A browser takes `.` and `..` for folders: these are shown as the runs that they have.

@@ -8,6 +8,7 @@ mod noise;
 mod pages;
 mod security;
 mod sockets;
+mod tables;
 
 use std::net::SocketAddr;
 use std::pin::Pin;

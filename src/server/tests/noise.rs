@@ -158,6 +158,7 @@ fn sound_bodies(run: &str) -> Vec<(&'static str, Value)> {
             "/api/v1/labels",
             json!({ "runs": [run], "add": ["a"], "remove": ["b"], "name": "n", "note": "한국어", "trash": false }),
         ),
+        ("/api/v1/views", json!({ "name": "mine", "address": "/?q=state%20%3D%20finished&columns=lr" })),
         ("/api/v1/execution", json!({ "do": "resume", "runs": [run] })),
     ];
     let found = |(of, body): (&str, Value)| {

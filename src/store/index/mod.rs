@@ -9,6 +9,7 @@ mod facts;
 mod looks;
 mod row;
 mod rows;
+mod scan;
 mod schema;
 mod select;
 mod summary;
@@ -21,6 +22,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 pub use facts::{Cell, Facts};
 pub use row::{MetricSummary, RunRow};
+pub use scan::{Looked, NumberColumn, Spelled, Wanted};
 
 use self::rows::{Noted, Selection};
 use self::summary::Summary;

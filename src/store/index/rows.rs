@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::{FromSql, Type};
+use rusqlite::types::{FromSql, Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::RunVersion;
@@ -68,6 +68,22 @@ fn select_columns<T>(
     columns: &str,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
+    let (rest, values) = from_runs(selection);
+    let mut statement = connection.prepare(&format!("SELECT {columns}, {STATE} AS state_now {rest}"))?;
+    statement.query_map(params_from_iter(values), read)?.collect()
+}
+
+/// The statement that selects these columns of the runs of a selection, in its order, with their states at this moment; each column
+/// is called by its number.
+pub(super) fn selecting(selection: &Selection, columns: &[Sql]) -> (String, Vec<Value>) {
+    let listed = columns.iter().enumerate().map(|(number, column)| format!("{} AS c{number}, ", column.text));
+    let (rest, values) = from_runs(selection);
+    let first = columns.iter().flat_map(|column| column.values.clone());
+    (format!("SELECT {}{STATE} AS state_now {rest}", listed.collect::<String>()), first.chain(values).collect())
+}
+
+/// What follows the columns of a statement that selects the runs of a selection, in its order.
+fn from_runs(selection: &Selection) -> (String, Vec<Value>) {
     let wanted = condition(&selection.tree);
     let trash = match selection.trash {
         Trash::Without => "trashed_ms IS NULL",
@@ -78,13 +94,10 @@ fn select_columns<T>(
     let first: String = keys.iter().map(|key| key.text.as_str()).collect();
     let limit = selection.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
     let sql = format!(
-        "SELECT {columns}, {STATE} AS state_now FROM runs WHERE {trash} AND {} \
-         ORDER BY {first}coalesce(started_ms, created_ms, 0) DESC, id LIMIT {limit}",
+        "FROM runs WHERE {trash} AND {} ORDER BY {first}coalesce(started_ms, created_ms, 0) DESC, id LIMIT {limit}",
         wanted.text,
     );
-    let mut statement = connection.prepare(&sql)?;
-    let values = wanted.values.into_iter().chain(keys.into_iter().flat_map(|key| key.values));
-    statement.query_map(params_from_iter(values), read)?.collect()
+    (sql, wanted.values.into_iter().chain(keys.into_iter().flat_map(|key| key.values)).collect())
 }
 
 /// The run that a row executes again.
@@ -261,7 +274,7 @@ pub(super) fn edges(connection: &Connection, id: &RunId) -> rusqlite::Result<Vec
     statement.query_map([id.as_str()], |row| Ok((role(row)?, parsed(row, "other")?)))?.collect()
 }
 
-fn state(row: &Row<'_>, column: &str) -> rusqlite::Result<RunState> {
+pub(super) fn state(row: &Row<'_>, column: &str) -> rusqlite::Result<RunState> {
     RunState::from_name(&get::<String>(row, column)?).ok_or_else(|| damaged("no such state"))
 }
 
@@ -336,7 +349,7 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite
     serde_json::from_str(&get::<String>(row, column)?).map_err(damaged)
 }
 
-fn damaged(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
+pub(super) fn damaged(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, problem.into())
 }
 

@@ -72,6 +72,49 @@ pub(super) fn order(field: &Field, is_reversed: bool) -> Sql {
     Sql::new(format!("{text} {direction} NULLS LAST, "), values)
 }
 
+/// The texts of a field as a JSON list: what it has of them, or NULL.
+pub(super) fn texts(field: &Field) -> Sql {
+    match field {
+        Field::Attribute(attribute) => match place(*attribute) {
+            Place::Column(column) => Sql::new(
+                format!("(CASE WHEN {column} IS NULL THEN NULL ELSE json_array(CAST({column} AS TEXT)) END)"),
+                Vec::new(),
+            ),
+            Place::Rows { table, column } => {
+                Sql::new(format!("(SELECT json_group_array({column}) FROM {table} WHERE run = id)"), Vec::new())
+            }
+        },
+        Field::Lineage(role) => {
+            Sql::new("(SELECT json_array(other) FROM edges WHERE run = id AND role = ?)", vec![text_value(role.name())])
+        }
+        // The first key that the run has, as its cell in a table shows.
+        Field::Setting(keys) | Field::Provenance(keys) => {
+            let one = format!("(SELECT json_array(value) FROM {} WHERE run = id AND key = ?), ", table_of(field));
+            let values = keys.iter().map(|key| text_value(key)).collect();
+            Sql::new(format!("coalesce({}NULL, NULL)", one.repeat(keys.len())), values)
+        }
+        Field::Metric(..) => Sql::new("NULL", Vec::new()),
+    }
+}
+
+/// The number of a field: NULL where there is none, and a text where it is not a number.
+pub(super) fn number(field: &Field) -> Sql {
+    match field {
+        Field::Attribute(attribute) => match place(*attribute) {
+            Place::Column(column) => Sql::new(column, Vec::new()),
+            Place::Rows { .. } => Sql::new("NULL", Vec::new()),
+        },
+        Field::Metric(name, aggregate) => {
+            let MetricRows { correlated, column, may_be_nan, .. } = rows_of_metric(*aggregate);
+            let mut values = vec![text_value(name)];
+            values.extend(step_value(*aggregate));
+            let value = format!("CASE WHEN {column} IS NULL AND {may_be_nan} THEN 'nan' ELSE {column} END");
+            Sql::new(format!("(SELECT {value} FROM {correlated} LIMIT 1)"), values)
+        }
+        Field::Setting(_) | Field::Provenance(_) | Field::Lineage(_) => Sql::new("NULL", Vec::new()),
+    }
+}
+
 fn of_check(check: &Check) -> Sql {
     match check {
         Check::DescendsFrom(run) => Sql::new(
@@ -263,9 +306,10 @@ mod tests {
     use proptest::prelude::*;
     use rusqlite::Connection;
 
-    use super::super::facts::{Facts, oracle};
+    use super::super::facts::{Cell, Facts, oracle};
     use super::super::row::{MetricSummary, RunRow};
     use super::super::rows::{self, Selection};
+    use super::super::scan;
     use super::super::schema;
     use super::super::summary::Summary;
     use super::*;
@@ -511,6 +555,43 @@ mod tests {
                     prop_assert!(found[known.len()..].iter().all(|id| number(id).is_none()));
                     prop_assert!(known.is_sorted_by(|a, b| if is_reversed { a >= b } else { a <= b }), "{:?}", known);
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// What is looked at without reading runs whole is what a table shows of them.
+        #[test]
+        fn a_scan_sees_what_a_table_shows(runs in any_runs(), words in text_field(), metric in metric_field()) {
+            let connection = index_of(&runs);
+            let selection = Selection { tree: Tree::all(), trash: Trash::With, order: Vec::new(), limit: None };
+            let statement = rows::selecting(&selection, &[texts(&words), number(&metric)]);
+            let mut found = Vec::new();
+            scan::go_through(&connection, statement, &[false], 1, &mut |looked| found.push(looked)).unwrap();
+            let ids = selected(&connection, &Tree::all(), None);
+            prop_assert_eq!(found.len(), ids.len());
+            for (looked, id) in found.into_iter().zip(&ids) {
+                let facts = runs.iter().find(|facts| facts.row.id == *id).unwrap();
+                let shown = match &words {
+                    Field::Attribute(Attribute::Experiment) => {
+                        facts.row.experiments.iter().map(|group| group.name.clone()).collect()
+                    }
+                    Field::Attribute(Attribute::Tag) => facts.row.labels.tags.iter().cloned().collect(),
+                    _ => facts.cell(&words).into_iter().map(|cell| match cell {
+                        Cell::Text(text) => text,
+                        other => panic!("{other:?} is no text"),
+                    }).collect::<BTreeSet<_>>(),
+                };
+                prop_assert_eq!(looked.words[0].iter().map(|word| word.text.clone()).collect::<BTreeSet<_>>(), shown);
+                let bits = |number: Option<f64>| number.map(|number| if number.is_nan() { u64::MAX } else { number.to_bits() });
+                let value = match facts.cell(&metric) {
+                    Some(Cell::Number(value)) => Some(value),
+                    _ => None,
+                };
+                prop_assert_eq!(bits(looked.numbers[0]), bits(value));
+                prop_assert_eq!(looked.state, facts.row.state);
             }
         }
     }

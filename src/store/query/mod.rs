@@ -13,7 +13,7 @@ mod value;
 mod words;
 
 pub use experiments::ExperimentFilter;
-pub(super) use resolve::{Aggregate, Attribute, Check, Field, Known, Values};
+pub(super) use resolve::{Aggregate, Attribute, Check, Field, Holds, Known, Values};
 pub(super) use tree::{Condition, Name, Test, Tree};
 #[cfg(test)]
 pub(super) use value::Pattern;

@@ -1,5 +1,6 @@
 // What every part works with: the document, where the server is, and who wants to hear of what.
-export const body = document.body, root = body.dataset.root, readOnly = "readOnly" in body.dataset;
+const server = document.querySelector("[data-root]").dataset;
+export const body = document.body, root = server.root, readOnly = "readOnly" in server;
 export const all = (selector, from = document) => [...from.querySelectorAll(selector)];
 export const one = (selector, from = document) => from.querySelector(selector);
 
@@ -24,8 +25,8 @@ export const make = (name, attributes = {}, ...content) => {
 };
 
 // Who is told, and of what: another theme; parts that are about to be put in place anew; that they were, with the document that
-// was fetched; and rows that were added.
-const listeners = { theme: [], stale: [], fresh: [], more: [] };
+// was fetched; rows that were added; and that somebody said something that the page may show.
+const listeners = { theme: [], stale: [], fresh: [], more: [], said: [] };
 export const on = (what, listener) => listeners[what].push(listener);
 export const tell = (what, ...news) => listeners[what].forEach(listener => listener(...news));
 

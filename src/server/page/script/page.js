@@ -2,10 +2,12 @@
 import "./theme.js";
 import "./words.js";
 import "./choice.js";
+import "./columns.js";
 import "./labels.js";
 import "./execution.js";
 import "./curves.js";
 import "./live.js";
+import "./views.js";
 import { root } from "./document.js";
 
 // MLflow's clients print addresses of its own page: the run is here.

@@ -1,35 +1,32 @@
-// Words of a query: the names that these runs have, while one is typed.
-import { all, one, read } from "./document.js";
+// Words of a query, of columns and of groups: the names that these runs have, while one is typed.
+import { all, make, one, read } from "./document.js";
 
-const words = read("names"), query = one("#q");
-if (words && query) {
-  const hints = document.createElement("ul");
-  hints.className = "hints"; hints.hidden = true; hints.id = "hints"; hints.role = "listbox";
-  query.after(hints);
-  query.setAttribute("role", "combobox"); query.setAttribute("aria-controls", "hints"); query.setAttribute("aria-expanded", "false");
+const complete = (input, pattern, after) => {
+  const id = "hints-" + input.id;
+  const hints = make("ul", { class: "hints", id, role: "listbox", hidden: true });
+  input.after(hints);
+  input.setAttribute("role", "combobox"); input.setAttribute("aria-controls", id); input.setAttribute("aria-expanded", "false");
   let at = -1;
-  const word = () => /[\w./-]*$/.exec(query.value.slice(0, query.selectionStart))[0];
-  const close = () => { hints.hidden = true; at = -1; query.setAttribute("aria-expanded", "false"); query.removeAttribute("aria-activedescendant"); };
+  const word = () => pattern.exec(input.value.slice(0, input.selectionStart))[0];
+  const close = () => { hints.hidden = true; at = -1; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); };
   const take = name => {
-    const end = query.selectionStart, start = end - word().length;
-    query.setRangeText(name + " ", start, end, "end"); close(); query.focus();
+    const end = input.selectionStart, start = end - word().length;
+    input.setRangeText(name + after, start, end, "end"); close(); input.focus();
   };
   const mark = () => all("li", hints).forEach((item, i) => {
     item.setAttribute("aria-selected", i === at);
-    if (i === at) { item.scrollIntoView({ block: "nearest" }); query.setAttribute("aria-activedescendant", item.id); }
+    if (i === at) { item.scrollIntoView({ block: "nearest" }); input.setAttribute("aria-activedescendant", item.id); }
   });
-  query.addEventListener("input", () => {
+  input.addEventListener("input", () => {
     const typed = word();
-    const found = typed ? words.filter(name => name.includes(typed) && name !== typed).slice(0, 40) : [];
-    hints.replaceChildren(...found.map((name, i) => {
-      const item = document.createElement("li");
-      item.textContent = name; item.role = "option"; item.id = "hint" + i; item.setAttribute("aria-selected", "false");
-      item.onmousedown = event => { event.preventDefault(); take(name); };
-      return item;
-    }));
-    at = -1; hints.hidden = !found.length; query.setAttribute("aria-expanded", !!found.length);
+    const found = typed ? (read("names") || []).filter(name => name.includes(typed) && name !== typed).slice(0, 40) : [];
+    hints.replaceChildren(...found.map((name, i) => make("li", {
+      role: "option", id: `${id}-${i}`, "aria-selected": "false",
+      onmousedown: event => { event.preventDefault(); take(name); },
+    }, name)));
+    at = -1; hints.hidden = !found.length; input.setAttribute("aria-expanded", !!found.length);
   });
-  query.addEventListener("keydown", event => {
+  input.addEventListener("keydown", event => {
     if (hints.hidden) return;
     const count = hints.children.length;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -38,8 +35,14 @@ if (words && query) {
       event.preventDefault(); take(hints.children[at].textContent);
     } else if (event.key === "Escape") { event.stopPropagation(); close(); }
   });
-  query.addEventListener("blur", close);
+  input.addEventListener("blur", close);
+};
+
+const query = one("#q");
+if (query) {
+  complete(query, /[\w./-]*$/, " ");
   document.addEventListener("keydown", event => {
     if (event.key === "/" && !/INPUT|TEXTAREA|SELECT/.test(document.activeElement.tagName)) { event.preventDefault(); query.focus(); }
   });
 }
+all("[data-names]").forEach(input => complete(input, /[^,~-]*$/, ""));
