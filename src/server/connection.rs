@@ -53,6 +53,7 @@ const MOST_HANDLERS: usize = 64;
 const FOLLOW: Duration = Duration::from_millis(500);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const PART: HeaderName = HeaderName::from_static("x-ablate-part");
 
 /// Serves until the process ends.
 pub fn run(store: Store, options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<(), ServeError> {
@@ -163,6 +164,7 @@ where
         body: body_of(route, patience, body).await?,
         user_agent: text(USER_AGENT).unwrap_or_default(),
         last_event_id: text(LAST_EVENT_ID),
+        is_refresh: head.headers.contains_key(PART),
         is_local: peer.ip().is_loopback(),
     };
     match route.handler {

@@ -4,6 +4,7 @@
 mod changes;
 mod openapi;
 mod runs;
+mod series;
 
 pub use changes::Changes;
 
@@ -39,14 +40,21 @@ pub const ROUTES: &[Route] = &[
     Route::get("/api/v1/runs/{id}", runs::one, "everything about a run but its series, as `ablate show --json` has it"),
     Route::asked(
         "/api/v1/runs/{id}/series",
-        runs::series,
+        series::series,
         "series of a run: exact where they are short, else in buckets with their exact extrema",
         &[
             ("metric", "a metric, as often as several are wanted; all where it is missing"),
             ("from", "the first step of the range"),
             ("to", "the last step of the range"),
             ("points", "points or buckets at most, 1 to 100000; 1000 where it is missing"),
+            ("x", "what they are laid over beside steps: a metric, as in `train/tokens`, or `time`, the points' own in milliseconds since 1970"),
         ],
+    ),
+    Route::asked(
+        "/api/v1/runs/{id}/series.csv",
+        series::csv,
+        "every point of a metric as CSV: step, value, and the time where the client said one",
+        &[("metric", "the metric")],
     ),
     Route::asked(
         "/api/v1/compare",
