@@ -54,7 +54,9 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("document.js", JAVASCRIPT, include_bytes!("script/document.js")),
     ("labels.js", JAVASCRIPT, include_bytes!("script/labels.js")),
     ("live.js", JAVASCRIPT, include_bytes!("script/live.js")),
+    ("series.js", JAVASCRIPT, include_bytes!("script/series.js")),
     ("theme.js", JAVASCRIPT, include_bytes!("script/theme.js")),
+    ("view.js", JAVASCRIPT, include_bytes!("script/view.js")),
     ("words.js", JAVASCRIPT, include_bytes!("script/words.js")),
 ];
 

@@ -1,24 +1,22 @@
 //! Everything about one run: its curves, its settings, where it comes from and what became of it.
 
+mod curves;
+
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{View, data, encoded, experiment as address_of, moment, problem, state, typed};
+use super::{View, encoded, experiment as address_of, moment, problem, state, typed};
 use crate::clock;
-use crate::report::comparison::floors_of;
-use crate::report::{format, json as spelled, spelling};
+use crate::report::{format, spelling};
 use crate::server::App;
 use crate::server::artifacts::{self, ArtifactPath};
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
-use crate::store::{Dependent, Overview, RunState, SeriesBook, StoreError, StoredRun, Stretch, Subject};
+use crate::store::{Dependent, Overview, RunState, StoredRun, Stretch, Subject};
 use crate::types::answers::Detail;
 use crate::types::{MetricName, RunId};
-
-/// Points or buckets of a curve that the page brings with it.
-const BUCKETS: usize = 600;
 
 /// Lines of the log's end that are shown.
 const LOG_LINES: usize = 200;
@@ -34,7 +32,7 @@ pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
     let last_step = summaries.values().map(|summary| summary.last.step).max();
     let body = html! {
         (head(app, &run, last_step))
-        (curves(&run, &series)?)
+        (curves::curves(&run, &series, &summaries, request.is_refresh)?)
         div id="metrics" data-live { (metrics(&summaries)) }
         div id="settings" data-live { (settings(&run)) }
         div id="lineage" data-live { (lineage(app, &run, &dependents)) }
@@ -90,51 +88,6 @@ fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
             button type="button" data-do="note" hidden { "Save" }
         }
     }
-}
-
-/// Curves, a panel for all metrics of one name: `train/loss` and `valid/loss` are one.
-fn curves(run: &StoredRun, book: &SeriesBook) -> Result<Markup, StoreError> {
-    let floors = floors_of(run);
-    let mut panels = BTreeMap::<String, Vec<Value>>::new();
-    for name in book.summaries().into_keys() {
-        let text = name.as_str();
-        let panel = match text.split_once('/') {
-            Some(("train" | "valid" | "test" | "eval" | "val", rest)) => rest,
-            _ => text,
-        };
-        let its = floors.iter().filter(|floor| floor.metric == *name && floor.value.is_finite());
-        let its: Vec<Value> = its.map(|floor| json!([floor.label, floor.value])).collect();
-        let series = spelled::value(&book.zoomed(text, None, None, BUCKETS)?);
-        let curve = json!({ "name": text, "series": series, "floors": its });
-        panels.entry(panel.to_owned()).or_default().push(curve);
-    }
-    let mut panels: Vec<(String, Vec<Value>)> = panels.into_iter().collect();
-    // What decides first, then losses, and how it was done last.
-    let decides = run.provenance.pointer("/experiment/metric").and_then(Value::as_str).unwrap_or_default();
-    panels.sort_by_key(|(name, _)| {
-        let place = match name.as_str() {
-            _ if decides.ends_with(&format!("/{name}")) || decides == name => 0,
-            "loss" => 1,
-            _ if name.contains("loss") => 2,
-            "lr" | "grad_norm" | "tokens" | "real_token_share" => 4,
-            _ if name.starts_with("time/") || name.starts_with("system/") => 5,
-            _ => 3,
-        };
-        (place, name.clone())
-    });
-    let panels: Vec<Value> =
-        panels.into_iter().map(|(name, curves)| json!({ "name": name, "curves": curves })).collect();
-    Ok(html! {
-        section.curves aria-label="Curves" hidden {
-            h2 { "Curves" }
-            div.switches {
-                label { "Smooth " input type="range" min="0" max="0.98" step="0.02" value="0" data-smooth; }
-                label.check { input type="checkbox" data-log; " logarithmic" }
-            }
-            div.panels {}
-        }
-        (data("curves", &Value::Array(panels)))
-    })
 }
 
 fn metrics(rows: &BTreeMap<&MetricName, Stretch>) -> Markup {
@@ -269,40 +222,4 @@ fn end_of(path: &std::path::Path) -> std::io::Result<String> {
 fn provenance(run: &StoredRun) -> Markup {
     let text = serde_json::to_string_pretty(&run.provenance).unwrap_or_default();
     html! { section { details { summary { h2 { "Provenance" } } pre tabindex="0" { (text) } } } }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::{Measured, zoomed};
-
-    /// What the page brings of a curve has its extreme values and its last step, whatever the series.
-    #[test]
-    fn a_thinned_curve_keeps_its_extremes() {
-        for n in [0, 1, 2, 599, 600, 601, 5_000, 123_457] {
-            let value = |i: usize| match i % 97 {
-                13 => f64::NAN,
-                _ => ((i * 7_919) % 10_007) as f64,
-            };
-            let points: Vec<Measured> =
-                (0..n).map(|i| Measured { step: i as i64, value: value(i), at: None }).collect();
-            let series = zoomed(&points, None, None, BUCKETS);
-            let (steps, values) = match (series.exact, series.buckets) {
-                (Some(exact), _) => (exact.steps, exact.values),
-                (None, Some(buckets)) => {
-                    (buckets.to, [buckets.min, buckets.max].concat().into_iter().flatten().collect())
-                }
-                (None, None) => panic!("a series is exact or in buckets"),
-            };
-            assert!(steps.len() <= BUCKETS && steps.is_sorted(), "{n}: {}", steps.len());
-            let extremes = |values: &mut dyn Iterator<Item = f64>| {
-                values
-                    .filter(|value| !value.is_nan())
-                    .fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)))
-            };
-            let all = extremes(&mut points.iter().map(|point| point.value));
-            assert_eq!(extremes(&mut values.iter().copied()), all);
-            assert_eq!(steps.last().copied(), points.last().map(|point| point.step));
-        }
-    }
 }
