@@ -105,6 +105,7 @@ async fn follow(app: Arc<App>) {
             for run in app.reader.look_if_due(app.changes.has_listeners()).unwrap_or_default() {
                 app.changes.publish(&run);
             }
+            app.models.rest();
         };
         let _ = tokio::task::spawn_blocking(look).await;
     }

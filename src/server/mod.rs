@@ -12,6 +12,7 @@ mod connection;
 mod fault;
 mod guard;
 mod http;
+mod lent;
 mod mlflow;
 mod page;
 mod reader;
@@ -28,6 +29,8 @@ use std::sync::Arc;
 use api::Changes;
 use fault::Fault;
 use guard::Guard;
+pub use lent::{Lent, Model, Unanswered};
+use lent::Models;
 use reader::Reader;
 use writer::Writer;
 
@@ -49,6 +52,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Seconds without a word from its client after which a run is lost.
     pub lost_after_secs: f64,
+    /// What the program around it can do; without it no model can be asked.
+    pub lent: Option<Arc<dyn Lent>>,
 }
 
 impl Options {
@@ -90,6 +95,7 @@ pub struct App {
     reader: Arc<Reader>,
     writer: Writer,
     changes: Arc<Changes>,
+    models: Models,
 }
 
 impl App {
@@ -112,6 +118,7 @@ impl App {
             writer: Writer::start(store, options.lost_after_secs, written)?,
             reader,
             changes,
+            models: Models::new(options.lent.clone()),
         })
     }
 

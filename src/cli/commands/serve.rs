@@ -1,6 +1,9 @@
 //! `ablate serve`: the store for clients that log to it and programs that read it.
 
+mod lent;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -42,6 +45,7 @@ pub fn serve(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         root_path: arguments.root_path.clone(),
         hosts: arguments.allow_hosts.clone(),
         lost_after_secs: arguments.lost_after * 60.0,
+        lent: Some(Arc::new(lent::Surroundings(context.clone()))),
     };
     options.check().map_err(CliError::request)?;
     let store = if arguments.read_only { context.existing_store()? } else { context.store()? };

@@ -2,6 +2,7 @@
 //! print with `--json`, and the series of a run at any zoom, and tells what changes.
 
 mod changes;
+pub mod models;
 mod openapi;
 mod runs;
 mod series;
@@ -55,6 +56,18 @@ pub const ROUTES: &[Route] = &[
         series::csv,
         "every point of a metric as CSV: step, value, and the time where the client said one",
         &[("metric", "the metric")],
+    ),
+    Route::asked(
+        "/api/v1/runs/{id}/fill-mask",
+        models::fill_mask,
+        "what a pretrained model expects behind each mask, as `ablate fill-mask --json` has it",
+        &[("text", "a text with [MASK] where the model is to guess"), ("k", "guesses for each mask, 1 to 100; 5 where it is missing")],
+    ),
+    Route::asked(
+        "/api/v1/runs/{id}/predict",
+        models::predict,
+        "what a fine-tuned model says about a text, as `ablate predict --json` has it",
+        &[("text", "the text"), ("pair", "the second text, where the run was trained on pairs")],
     ),
     Route::asked(
         "/api/v1/compare",

@@ -1,22 +1,24 @@
 //! Everything about one run: its curves, its settings, where it comes from and what became of it.
 
+pub mod ask;
 mod curves;
-
-use std::collections::BTreeMap;
+pub mod difference;
+mod ends;
+pub mod files;
+mod lineage;
+mod metrics;
 
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{View, encoded, experiment as address_of, moment, problem, state, typed};
+use super::{View, experiment as address_of, moment, problem, state, typed};
 use crate::clock;
 use crate::report::{format, spelling};
 use crate::server::App;
-use crate::server::artifacts::{self, ArtifactPath};
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
-use crate::store::{Dependent, Overview, RunState, StoredRun, Stretch, Subject};
+use crate::store::{Overview, RunState, StoredRun, Subject};
 use crate::types::answers::Detail;
-use crate::types::{MetricName, RunId};
 
 /// Lines of the log's end that are shown.
 const LOG_LINES: usize = 200;
@@ -28,16 +30,17 @@ pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
     let id = app.run_id(&request.names[0])?;
     let Overview { run, series } = app.store().overview(&id)?;
     let summaries = series.summaries();
-    let dependents = app.reader.ask(|index| index.dependents(&id))?;
     let last_step = summaries.values().map(|summary| summary.last.step).max();
     let body = html! {
         (head(app, &run, last_step))
         (curves::curves(&run, &series, &summaries, request.is_refresh)?)
-        div id="metrics" data-live { (metrics(&summaries)) }
+        div id="metrics" data-live { (metrics::metrics(app, &run, &summaries)) }
+        (ask::asking(app, &run))
         div id="settings" data-live { (settings(&run)) }
-        div id="lineage" data-live { (lineage(app, &run, &dependents)) }
+        div id="lineage" data-live { (lineage::lineage(app, &run)?) }
         div id="facts" data-live { (facts(&run)) }
-        (files(app, &run))
+        (difference::asking(app, &run)?)
+        div id="files" data-live { (files::files(app, &run)) }
         (log(&run))
         (provenance(&run))
     };
@@ -90,33 +93,6 @@ fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
     }
 }
 
-fn metrics(rows: &BTreeMap<&MetricName, Stretch>) -> Markup {
-    html! {
-        @if !rows.is_empty() {
-            section {
-                h2 { "Metrics" }
-                div.scroll tabindex="0" role="region" aria-label="Metrics" {
-                    table {
-                        thead { tr { th scope="col" { "metric" } @for name in ["last", "min", "max", "points", "step"] { th.number scope="col" { (name) } } } }
-                        tbody {
-                            @for (name, all) in rows {
-                                tr {
-                                    th scope="row" { (typed(name.as_str())) }
-                                    td.number { (format::metric(Some(all.last.value))) }
-                                    td.number { (format::metric(all.min)) }
-                                    td.number { (format::metric(all.max)) }
-                                    td.number { (format::thousands(all.points as u64)) }
-                                    td.number { (all.last.step) }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
 fn settings(run: &StoredRun) -> Markup {
     html! {
         section {
@@ -139,23 +115,6 @@ fn pairs(rows: impl Iterator<Item = (String, String)>) -> Markup {
     html! { table.pairs { tbody { @for (key, value) in rows { tr { th scope="row" { (typed(&key)) } td { (typed(&value)) } } } } } }
 }
 
-/// The runs that this one stands on, and those that stand on it.
-fn lineage(app: &App, run: &StoredRun, dependents: &[Dependent]) -> Markup {
-    let link = |id: &RunId| html! { a.id href={ (app.root_path) "/runs/" (id) } { (id) } };
-    let before: Vec<_> = run.lineage.edges().collect();
-    html! {
-        @if !before.is_empty() || !dependents.is_empty() {
-            section {
-                h2 { "Lineage" }
-                ul {
-                    @for (role, id) in &before { li { "this run " (role.name().replace('_', " ")) " " (link(id)) } }
-                    @for Dependent { run: id, role } in dependents { li { (link(id)) " " (role.name().replace('_', " ")) " this run" } }
-                }
-            }
-        }
-    }
-}
-
 fn facts(run: &StoredRun) -> Markup {
     let facts = &run.history.facts;
     let text = |name: &str, value: &Value| match value {
@@ -166,31 +125,6 @@ fn facts(run: &StoredRun) -> Markup {
     html! {
         @if !facts.is_empty() {
             section { details { summary { h2 { "Facts" } } (pairs(facts.iter().map(|(name, value)| (name.clone(), text(name, value))))) } }
-        }
-    }
-}
-
-/// The artifacts, as files to keep.
-fn files(app: &App, run: &StoredRun) -> Markup {
-    let top = ArtifactPath::parse("").and_then(|path| artifacts::list(run.dir.path(), &path)).unwrap_or_default();
-    html! {
-        @if !top.is_empty() {
-            section {
-                h2 { "Artifacts" }
-                ul {
-                    @for entry in &top {
-                        li {
-                            @match entry.bytes {
-                                Some(bytes) => {
-                                    a href={ (app.root_path) "/get-artifact?run_id=" (run.id) "&path=" (encoded(&entry.name)) } download { (typed(&entry.name)) }
-                                    " " span.quiet { (format::si(bytes as f64)) "B" }
-                                },
-                                None => { (typed(&entry.name)) "/" },
-                            }
-                        }
-                    }
-                }
-            }
         }
     }
 }

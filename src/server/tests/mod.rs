@@ -45,6 +45,7 @@ pub fn options() -> Options {
         root_path: String::new(),
         hosts: Vec::new(),
         lost_after_secs: 3600.0,
+        lent: None,
     }
 }
 
