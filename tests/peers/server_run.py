@@ -143,6 +143,7 @@ def curves(server, context, checks):
 
 def many(server, browser, points):
     run = server.run()
+    address = f"{server.at}/runs/{run}"
     each = 100_000
     start = time.monotonic()
     for at in range(0, points, each):
@@ -152,35 +153,39 @@ def many(server, browser, points):
         )
         server.post("runs/log-batch", f'{{"run_id":"{run}","metrics":[{metrics}]}}'.encode())
     print(f"{points:,} points logged in {time.monotonic() - start:.0f} s")
-    address = f"{server.at}/runs/{run}"
     start = time.monotonic()
     urllib.request.urlopen(address).read()
     print(f"first look at the log, by whoever comes first: {time.monotonic() - start:.2f} s")
-    opened, zoomed, tokens = [], [], []
+    opened, zoomed, over = [], [], []
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, bypass_csp=True)
+    # When the last chart was drawn, by the page's own clock, which starts where its address was opened.
+    context.add_init_script("""
+        new MutationObserver(seen => { if (seen.some(one => one.attributeName === 'aria-label')) window.drawn = performance.now(); })
+            .observe(document, { subtree: true, attributes: true, attributeFilter: ['aria-label'] });
+    """)
     for _ in range(7):
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto("about:blank")
-        start = time.monotonic()
-        page.goto(address, wait_until="commit")
-        page.wait_for_selector(".panel canvas[aria-label]", state="attached")
-        opened.append(time.monotonic() - start)
+        page = context.new_page()
+        page.goto(address)
+        page.wait_for_function("window.drawn")
         page.wait_for_timeout(300)
+        opened.append(page.evaluate("window.drawn"))
         for key in ("+", "+", "+", "ArrowRight"):
-            page.locator(".chart").first.focus()
-            with page.expect_response(lambda response: "/series?" in response.url) as answer:
-                start = time.monotonic()
-                page.keyboard.press(key)
-            answer.value.finished()
-            page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-            zoomed.append(time.monotonic() - start)
-        with page.expect_response(lambda response: "x=time" in response.url) as answer:
-            start = time.monotonic()
-            page.select_option("[data-over]", "elapsed")
-        answer.value.finished()
-        tokens.append(time.monotonic() - start)
+            zoomed.append(page.evaluate("""async key => {
+                const asked = performance.getEntriesByType('resource').length, from = performance.now();
+                document.querySelector('.chart').dispatchEvent(new KeyboardEvent('keydown', { key }));
+                const series = () => performance.getEntriesByType('resource').slice(asked).find(one => one.name.includes('/series?'));
+                while (!(series() && window.drawn > series().responseEnd)) await new Promise(done => setTimeout(done, 2));
+                return window.drawn - from;
+            }""", key))
+        over.append(page.evaluate("""async () => {
+            const select = document.querySelector('[data-over]'), from = performance.now();
+            select.value = 'elapsed'; select.onchange();
+            while (window.drawn < from) await new Promise(done => setTimeout(done, 2));
+            return window.drawn - from;
+        }"""))
         page.close()
-    for what, times in (("opened", opened), ("zoomed", zoomed), ("over time", tokens)):
-        print(f"{what}: median {1000 * statistics.median(times):.0f} ms, worst {1000 * max(times):.0f} ms")
+    for what, times in (("opened", opened), ("zoomed", zoomed), ("over time", over)):
+        print(f"{what}: median {statistics.median(times):.0f} ms, worst {max(times):.0f} ms")
 
 
 def main():

@@ -68,6 +68,11 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
+/// Whether a file is a part of the script that others of it import.
+fn is_imported(name: &str) -> bool {
+    name.ends_with(".js") && !["page.js", "report.js", "uPlot.js"].contains(&name)
+}
+
 /// What the addresses of [`ASSETS`] begin with: another program's files are other addresses, whatever its version is called, and
 /// those that a script imports from beside itself with it.
 static OF_THIS_PROGRAM: LazyLock<String> = LazyLock::new(|| {
@@ -129,6 +134,10 @@ impl View<'_> {
                     link rel="stylesheet" href=(asset("page.css"));
                     script src=(asset("uPlot.js")) defer {}
                     script type="module" src=(asset("page.js")) {}
+                    // What it imports is fetched with it, and not one after another when it was read.
+                    @for (name, ..) in ASSETS.iter().filter(|(name, ..)| is_imported(name)) {
+                        link rel="modulepreload" href=(asset(name));
+                    }
                 }
                 body data-root=(root) data-read-only[app.guard.is_read_only] {
                     a.skip href="#main" { "Skip to the content" }

@@ -32,7 +32,7 @@ pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
     let summaries = series.summaries();
     let last_step = summaries.values().map(|summary| summary.last.step).max();
     let body = html! {
-        (head(app, &run, last_step))
+        (head(app, &run, last_step)?)
         (curves::curves(&run, &series, &summaries, request.is_refresh)?)
         div id="metrics" data-live { (metrics::metrics(app, &run, &summaries)) }
         (ask::asking(app, &run))
@@ -48,14 +48,15 @@ pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
     Ok(View { title, place: "Runs", body }.reply(app))
 }
 
-fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
+fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Result<Markup, Fault> {
     let now = clock::now();
     let history = &run.history;
     let experiment = match &run.subject {
         Subject::Logged(logged) => logged.experiment.clone(),
         Subject::Planned(_) => run.provenance.pointer("/experiment/name").and_then(Value::as_str).map(str::to_owned),
     };
-    html! {
+    let reproductions = lineage::reproductions(app, run)?;
+    Ok(html! {
         p.kind {
             "Run" @if let Some(name) = &experiment { " of " a href=(address_of(app, name)) { (typed(name)) } }
         }
@@ -75,6 +76,7 @@ fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
                 Subject::Planned(_) => { dt { "train it again" } dd { code.copy { "ablate reproduce " (run.id) } } },
                 Subject::Logged(logged) => { dt { "logged by" } dd { (typed(&logged.by)) } },
             }
+            @if !reproductions.is_empty() { dt { "trained again" } dd { @for one in &reproductions { div { (one) } } } }
         }
         div.labels id="labels" data-live {
             span.tags { @for tag in &run.labels.tags { span.tag data-tag=(tag) { (typed(tag)) } " " } }
@@ -90,7 +92,7 @@ fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
             textarea id="note" rows="2" dir="auto" readonly { (run.labels.note.as_deref().unwrap_or_default()) }
             button type="button" data-do="note" hidden { "Save" }
         }
-    }
+    })
 }
 
 fn settings(run: &StoredRun) -> Markup {

@@ -5,6 +5,7 @@ mod clients;
 mod deviations;
 mod noise;
 mod pages;
+mod run_page;
 mod security;
 mod sockets;
 

@@ -49,7 +49,8 @@ pub fn answer(app: &App, request: Request) -> Result<Reply, Fault> {
         Kind::Text => Question::Predict { text, pair: None },
         Kind::Pair => Question::Predict { text, pair: second },
     };
-    let said = (!text.is_empty()).then(|| app.models.ask(&run, question));
+    // A view that is kept up keeps its answer.
+    let said = (!text.is_empty() && !request.is_refresh).then(|| app.models.ask(&run, question));
     let body = html! {
         p.kind { "Run " a.id href={ (app.root_path) "/runs/" (run.id) } { (run.id) } }
         h1 { "Ask " (run.labels.name.as_deref().map_or_else(|| html! { (run.id) }, typed)) }

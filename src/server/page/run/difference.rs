@@ -93,8 +93,8 @@ fn page(app: &App, first: &RunId, second: &RunId) -> Result<Reply, Fault> {
     let outcome = outcome.and_then(|(run, again)| Some((run, again, super::ends::outcome(run, again)?)));
     let settings = found.settings.iter().map(|d| (d.key.as_str(), spelled(&d.first), spelled(&d.second), None));
     let metrics = found.metrics.iter().map(|d| {
-        let delta = d.delta.map_or_else(|| "\u{2013}".to_owned(), |delta| format!("{delta:+.4}"));
-        (d.metric.as_str(), format::metric(d.first), format::metric(d.second), Some(delta))
+        let [first, second] = [d.first, d.second].map(|value| spelled(&value.map(|value| format::metric(Some(value)))));
+        (d.metric.as_str(), first, second, Some(d.delta.map_or_else(|| "\u{2013}".to_owned(), signed)))
     });
     let provenance = found.provenance.iter().map(|d| (d.key.as_str(), d.first.clone(), d.second.clone(), None));
     let body = html! {
@@ -120,6 +120,15 @@ fn named(app: &App, run: &StoredRun) -> Markup {
 
 fn spelled(value: &Option<String>) -> String {
     value.clone().unwrap_or_else(|| "\u{2013}".to_owned())
+}
+
+/// How far one value is from another; what is not nothing is never shown as 0.
+fn signed(delta: f64) -> String {
+    match delta {
+        0.0 => "0".to_owned(),
+        _ if delta.abs() < 5e-5 => format!("{delta:+.1e}"),
+        _ => format!("{delta:+.4}"),
+    }
 }
 
 /// A key, what each of the two has, and how far the second is from the first.

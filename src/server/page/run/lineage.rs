@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use maud::{Markup, html};
 
 use super::super::typed;
+use super::ends::outcome;
 use crate::server::App;
 use crate::server::fault::Fault;
 use crate::store::{Dependent, Index, Role, RunState, StoreError, StoredRun};
@@ -159,7 +160,7 @@ pub fn lineage(app: &App, run: &StoredRun) -> Result<Markup, Fault> {
                 @if family.is_cut { p.quiet { "More runs than are drawn: their own pages go on." } }
                 ul {
                     @for (role, id) in &before { li { "this run " (in_words(*role)) " " (link(id)) } }
-                    @for (role, id) in &after { li { (link(id)) " " (in_words(*role)) " this run" (verdict(app, run, *role, id)) } }
+                    @for (role, id) in &after { li { (link(id)) " " (in_words(*role)) " this run" } }
                 }
             }
         }
@@ -170,13 +171,18 @@ fn in_words(role: Role) -> String {
     role.name().replace('_', " ")
 }
 
-/// Of a run that executed this one again: whether it came out the same, by what both recorded at their ends.
-fn verdict(app: &App, run: &StoredRun, role: Role, again: &RunId) -> Markup {
-    let verdict = match role {
-        Role::Reproduces => app.store().overview(again).ok().and_then(|again| super::ends::outcome(run, &again.run)),
-        _ => None,
-    };
-    html! { @if let Some(verdict) = verdict { ": " (verdict) } }
+/// The runs that executed this one again, and whether each came out the same.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn reproductions(app: &App, run: &StoredRun) -> Result<Vec<Markup>, Fault> {
+    let dependents = app.reader.ask(|index| index.dependents(&run.id))?.into_iter();
+    let again = dependents.filter(|dependent| dependent.role == Role::Reproduces).take(MOST);
+    let said = again.filter_map(|Dependent { run: again, .. }| {
+        let outcome = outcome(run, &app.store().overview(&again).ok()?.run)?;
+        Some(html! { a.id href={ (app.root_path) "/runs/" (run.id) "/diff/" (again) } { (again) } " " (outcome) })
+    });
+    Ok(said.collect())
 }
 
 fn picture(app: &App, run: &StoredRun, family: &Family) -> Markup {

@@ -151,7 +151,7 @@ function start() {
       if (!found || number !== asked) return;
       Object.entries(found).forEach(([name, series]) => { known.get(name).near = points(series); });
       drawn.filter(({ curves }) => curves.some(({ name }) => name in found)).forEach(fill);
-    }, 100);
+    }, 60);
   };
 
   // Arrow keys move along, plus and minus zoom, 0 shows all.
