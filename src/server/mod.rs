@@ -29,8 +29,8 @@ use std::sync::Arc;
 use api::Changes;
 use fault::Fault;
 use guard::Guard;
-pub use lent::{Lent, Model, Unanswered};
 use lent::Models;
+pub use lent::{Lent, Model, Unanswered};
 use reader::Reader;
 use writer::Writer;
 

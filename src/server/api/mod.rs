@@ -48,7 +48,10 @@ pub const ROUTES: &[Route] = &[
             ("from", "the first step of the range"),
             ("to", "the last step of the range"),
             ("points", "points or buckets at most, 1 to 100000; 1000 where it is missing"),
-            ("x", "what they are laid over beside steps: a metric, as in `train/tokens`, or `time`, the points' own in milliseconds since 1970"),
+            (
+                "x",
+                "what they are laid over beside steps: a metric, as in `train/tokens`, or `time`, the points' own in milliseconds since 1970",
+            ),
         ],
     ),
     Route::asked(
@@ -61,7 +64,10 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/runs/{id}/fill-mask",
         models::fill_mask,
         "what a pretrained model expects behind each mask, as `ablate fill-mask --json` has it",
-        &[("text", "a text with [MASK] where the model is to guess"), ("k", "guesses for each mask, 1 to 100; 5 where it is missing")],
+        &[
+            ("text", "a text with [MASK] where the model is to guess"),
+            ("k", "guesses for each mask, 1 to 100; 5 where it is missing"),
+        ],
     ),
     Route::asked(
         "/api/v1/runs/{id}/predict",

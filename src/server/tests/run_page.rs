@@ -51,7 +51,8 @@ fn series_lie_over_what_their_steps_say() {
     let bench = Bench::new();
     let run = logged(&bench);
     let series = |query: &str| {
-        bench.ask(&Method::GET, &format!("/api/v1/runs/{run}/series?metric=loss&{query}"), "").json()["series"]["loss"].clone()
+        bench.ask(&Method::GET, &format!("/api/v1/runs/{run}/series?metric=loss&{query}"), "").json()["series"]["loss"]
+            .clone()
     };
     assert_eq!(series("from=4&to=6&x=tokens")["exact"]["x"], json!([256.0, null, 384.0]));
     assert_eq!(series("from=4&to=6&x=time")["exact"]["x"], json!([5_040, 5_050, 5_060]));
@@ -60,7 +61,8 @@ fn series_lie_over_what_their_steps_say() {
     let (from, places) = (buckets["from"].as_array().unwrap(), buckets["x_from"].as_array().unwrap());
     assert!(from.iter().zip(places).all(|(step, x)| x.as_i64() == step.as_i64().map(|step| 5_000 + 10 * step)));
     assert_eq!((buckets["to"][9].clone(), buckets["x_to"][9].clone()), (json!(2_999), json!(34_990)));
-    let asked = |query: &str| bench.ask(&Method::GET, &format!("/api/v1/runs/{run}/series?{query}"), "").status.as_u16();
+    let asked =
+        |query: &str| bench.ask(&Method::GET, &format!("/api/v1/runs/{run}/series?{query}"), "").status.as_u16();
     assert_eq!([asked("x=none"), asked("metric=none&x=time")], [404, 404]);
 }
 
@@ -73,7 +75,10 @@ fn each_point_is_a_line() {
     let text = answer.text();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3_001);
-    assert_eq!([lines[0], lines[1], lines[8]], ["step,value,time", "0,0,1970-01-01T00:00:05.000Z", "7,NaN,1970-01-01T00:00:05.070Z"]);
+    assert_eq!(
+        [lines[0], lines[1], lines[8]],
+        ["step,value,time", "0,0,1970-01-01T00:00:05.000Z", "7,NaN,1970-01-01T00:00:05.070Z"]
+    );
     assert_eq!(lines[3_000], "2999,2999,1970-01-01T00:00:34.990Z");
     for query in ["", "?metric=none"] {
         let status = bench.ask(&Method::GET, &format!("/api/v1/runs/{run}/series.csv{query}"), "").status;
@@ -101,7 +106,8 @@ fn a_page_that_is_kept_up_carries_no_curves() {
 fn kin_near_and_far_are_drawn_and_linked() {
     let bench = Bench::new();
     let first = finished(&bench, 1, "w", &Lineage::default());
-    let lineage = Lineage { starts_from: Some(first.clone()), uses_tokenizer_of: Some(first.clone()), ..Lineage::default() };
+    let lineage =
+        Lineage { starts_from: Some(first.clone()), uses_tokenizer_of: Some(first.clone()), ..Lineage::default() };
     let second = finished(&bench, 2, "w", &lineage);
     let third = finished(&bench, 3, "w", &Lineage { starts_from: Some(second.clone()), ..Lineage::default() });
     let again = finished(&bench, 2, "w", &Lineage { reproduces: Some(second.clone()), ..lineage.clone() });
@@ -131,7 +137,11 @@ fn what_differs_from_another_run_is_told() {
     let bench = Bench::new();
     let [first, second] = [1, 2].map(|seed| finished(&bench, seed, "w", &Lineage::default()));
     bench.ask(&Method::POST, "/api/v1/labels", json!({ "runs": [second.as_str()], "name": "the <other>" }).to_string());
-    for path in [format!("/runs/{first}/diff/{second}"), format!("/runs/{first}/diff?with=the+%3Cother%3E"), format!("/runs/{first}/diff?with={second}")] {
+    for path in [
+        format!("/runs/{first}/diff/{second}"),
+        format!("/runs/{first}/diff?with=the+%3Cother%3E"),
+        format!("/runs/{first}/diff?with={second}"),
+    ] {
         let html = view(&bench, &path);
         assert!(html.contains("seed") && html.contains("train/loss") && html.contains("the &lt;other&gt;"), "{html}");
         assert!(!html.contains("mask_ratio"), "what they have in common is left out");
@@ -217,12 +227,12 @@ fn files_are_looked_into_and_run_nothing() {
     let long = "long ".repeat(20_000);
     for (name, content) in [
         ("sub/deep/page.html", &b"<script>alert(1)</script>"[..]),
-        ("sub/a%20b.json", b"{\"a\": 1}"),
-        ("plot.png", b"\x89PNG\r\n\x1a\n"),
-        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"),
-        ("fake.png", b"<script>alert(1)</script>"),
+        ("sub/a%20b.json", &b"{\"a\": 1}"[..]),
+        ("plot.png", &b"\x89PNG\r\n\x1a\n"[..]),
+        ("drawing.svg", &b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"[..]),
+        ("fake.png", &b"<script>alert(1)</script>"[..]),
         ("long.txt", long.as_bytes()),
-        ("data.bin", b"\x00\xff"),
+        ("data.bin", &b"\x00\xff"[..]),
     ] {
         assert_eq!(bench.ask(&Method::PUT, &format!("{base}/{name}"), content.to_vec()).status.as_u16(), 200, "{name}");
     }
@@ -231,7 +241,10 @@ fn files_are_looked_into_and_run_nothing() {
     let at = |path: &str| view(&bench, &format!("/runs/{run}/artifacts/{path}"));
     assert!(at("").contains("plot.png") && at("sub/").contains(&format!("/runs/{run}/artifacts/sub/a%20b.json")));
     let html = at("sub/deep/page.html");
-    assert!(html.contains("&lt;script&gt;alert(1)") && html.contains(&format!("href=\"/runs/{run}/artifacts/sub/deep\"")), "{html}");
+    assert!(
+        html.contains("&lt;script&gt;alert(1)") && html.contains(&format!("href=\"/runs/{run}/artifacts/sub/deep\"")),
+        "{html}"
+    );
     let cut = at("long.txt");
     assert!(cut.contains("first 64 KiB") && cut.len() < 80_000);
     assert!(at("data.bin").contains("Nothing to be shown"));
@@ -239,7 +252,10 @@ fn files_are_looked_into_and_run_nothing() {
     for (name, kind) in [("plot.png", "image/png"), ("drawing.svg", "image/svg+xml")] {
         assert!(at(name).contains(&format!("src=\"/runs/{run}/picture/{name}\"")));
         let headers = picture(name).headers;
-        assert_eq!((&headers["content-type"], &headers["x-content-type-options"]), (&kind.parse().unwrap(), &"nosniff".parse().unwrap()));
+        assert_eq!(
+            (&headers["content-type"], &headers["x-content-type-options"]),
+            (&kind.parse().unwrap(), &"nosniff".parse().unwrap())
+        );
         assert!(headers["content-security-policy"].to_str().unwrap().contains("sandbox"));
     }
     for name in ["fake.png", "long.txt", "sub", "none.png", "..%2f..%2fmeta"] {

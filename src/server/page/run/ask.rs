@@ -42,7 +42,8 @@ pub fn asking(app: &App, run: &StoredRun) -> Markup {
 /// The page of an answer.
 pub fn answer(app: &App, request: Request) -> Result<Reply, Fault> {
     let run = app.store().overview(&app.run_id(&request.names[0])?)?.run;
-    let kind = kind(app, &run).ok_or_else(|| Fault::invalid(format!("run {} has no model that can be asked here", run.id)))?;
+    let kind =
+        kind(app, &run).ok_or_else(|| Fault::invalid(format!("run {} has no model that can be asked here", run.id)))?;
     let (text, second, top) = (request.asked("text").unwrap_or_default(), pair(&request), top(&request)?);
     let question = match kind {
         Kind::Masks => Question::FillMask { text, top },

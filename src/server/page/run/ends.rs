@@ -20,7 +20,10 @@ pub fn outcome(run: &StoredRun, again: &StoredRun) -> Option<Markup> {
     Some(match &different[..] {
         [] => html! { span.same { "identical" } ", the digest chain and the final weights" },
         all => {
-            let words = all.join(" and ").replace("final_chain", "the digest chain").replace("final_weights", "the final weights");
+            let words = all
+                .join(" and ")
+                .replace("final_chain", "the digest chain")
+                .replace("final_weights", "the final weights");
             html! { span.differs { "different" } " in " (words) }
         }
     })

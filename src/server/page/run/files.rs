@@ -46,7 +46,8 @@ pub fn page(app: &App, request: Request) -> Result<Reply, Fault> {
         folder if !folder.is_empty() || text.is_empty() => entries(app, &id, &format!("{text}/"), &folder),
         _ => look(app, &id, &path, artifacts::open(run.path(), &path)?)?,
     };
-    let above: Vec<(&str, &str)> = text.match_indices('/').map(|(at, _)| &text[..at]).map(|it| (it, last(it))).collect();
+    let above: Vec<(&str, &str)> =
+        text.match_indices('/').map(|(at, _)| &text[..at]).map(|it| (it, last(it))).collect();
     let body = html! {
         p.kind {
             "Run " a.id href={ (app.root_path) "/runs/" (id) } { (id) }
@@ -156,7 +157,9 @@ fn kind(name: &str, content: &[u8]) -> Kind {
     // The end of what was read may be in the middle of a letter.
     let text = match std::str::from_utf8(content) {
         Ok(text) => text,
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&content[..error.valid_up_to()]).unwrap_or_default(),
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&content[..error.valid_up_to()]).unwrap_or_default()
+        }
         Err(_) => return Kind::Other,
     };
     let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}');
@@ -215,16 +218,16 @@ mod tests {
         let text = |text: &str| Kind::Text(text.to_owned());
         for (name, content, expected) in [
             ("a.html", &b"\x89PNG\r\n\x1a\nrest"[..], Kind::Picture("image/png")),
-            ("a.txt", b"\xff\xd8\xff\xe0", Kind::Picture("image/jpeg")),
-            ("a", b"GIF89a", Kind::Picture("image/gif")),
-            ("a", b"RIFF\x00\x00\x00\x00WEBPVP8 ", Kind::Picture("image/webp")),
-            ("a.SVG", b"<?xml?><svg onload='x'/>", Kind::Picture("image/svg+xml")),
-            ("a.png", b"<html><svg>", text("<html><svg>")),
+            ("a.txt", &b"\xff\xd8\xff\xe0"[..], Kind::Picture("image/jpeg")),
+            ("a", &b"GIF89a"[..], Kind::Picture("image/gif")),
+            ("a", &b"RIFF\x00\x00\x00\x00WEBPVP8 "[..], Kind::Picture("image/webp")),
+            ("a.SVG", &b"<?xml?><svg onload='x'/>"[..], Kind::Picture("image/svg+xml")),
+            ("a.png", &b"<html><svg>"[..], text("<html><svg>")),
             ("a.json", "{\"한\": 1}\n".as_bytes(), text("{\"한\": 1}\n")),
             ("cut", &"한국".as_bytes()[..5], text("한")),
-            ("a.bin", b"\x00\x01", Kind::Other),
-            ("latin", b"caf\xe9 au lait", Kind::Other),
-            ("a.svg", b"\x00<svg", Kind::Other),
+            ("a.bin", &b"\x00\x01"[..], Kind::Other),
+            ("latin", &b"caf\xe9 au lait"[..], Kind::Other),
+            ("a.svg", &b"\x00<svg"[..], Kind::Other),
         ] {
             assert_eq!(kind(name, content), expected, "{name}");
         }

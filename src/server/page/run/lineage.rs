@@ -126,6 +126,18 @@ impl Family {
         }
     }
 
+    /// Where the words of a line stand: at the end that it has to itself, and else in its middle.
+    fn label(&self, edge: &Edge, from: (i32, i32), to: (i32, i32)) -> (i32, i32, &'static str) {
+        let is_alone =
+            |end: fn(&Edge) -> &RunId| self.edges.iter().filter(|other| end(other) == end(edge)).count() == 1;
+        let (left, right) = (from.0 + BOX.0, to.0);
+        match (is_alone(|edge| &edge.run), is_alone(|edge| &edge.other)) {
+            (true, false) => (right - 8, to.1 + BOX.1 / 2 - 4, "end"),
+            (false, true) => (left + 8, from.1 + BOX.1 / 2 - 4, "start"),
+            _ => ((left + right) / 2, (from.1 + to.1 + BOX.1) / 2 + 4, "middle"),
+        }
+    }
+
     /// Where each run is drawn, and how large the picture is.
     fn places(&self) -> (BTreeMap<&RunId, (i32, i32)>, (i32, i32)) {
         let mut generations = BTreeMap::<i32, Vec<&RunId>>::new();
@@ -199,10 +211,10 @@ fn picture(app: &App, run: &StoredRun, family: &Family) -> Markup {
             }
             @for edge in &family.edges {
                 @if let (Some(from), Some(to)) = (places.get(&edge.other), places.get(&edge.run)) {
-                    @let (x, y) = ((from.0 + BOX.0 + to.0) / 2, (from.1 + to.1 + BOX.1) / 2);
-                    @let first = y + 4 - 7 * (edge.roles.len() as i32 - 1);
+                    @let (x, y, anchor) = family.label(edge, *from, *to);
+                    @let first = y - 7 * (edge.roles.len() as i32 - 1);
                     @for (at, role) in (0..).zip(&edge.roles) {
-                        text.role x=(x) y=(first + 14 * at) text-anchor="middle" { (in_words(*role)) }
+                        text.role x=(x) y=(first + 14 * at) text-anchor=(anchor) { (in_words(*role)) }
                     }
                 }
             }
@@ -257,7 +269,8 @@ mod tests {
 
     fn family(edges: &[(usize, usize)]) -> Family {
         let members = edges.iter().flat_map(|(run, other)| [id(*run), id(*other)]);
-        let edge = |(run, other): &(usize, usize)| Edge { run: id(*run), other: id(*other), roles: vec![Role::StartsFrom] };
+        let edge =
+            |(run, other): &(usize, usize)| Edge { run: id(*run), other: id(*other), roles: vec![Role::StartsFrom] };
         Family {
             runs: members.map(|id| (id, Member::default())).collect(),
             edges: edges.iter().map(edge).collect(),

@@ -30,7 +30,20 @@ function start() {
     const [unit, name] = Math.abs(secs) < 120 ? [1, "s"] : Math.abs(secs) < 7200 ? [60, "min"] : Math.abs(secs) < 172800 ? [3600, "h"] : [86400, "d"];
     return `${+(secs / unit).toPrecision(4)} ${name}`;
   };
-  const clock = secs => secs === null || secs === undefined ? "\u2013" : new Date(secs * 1000).toLocaleString();
+  // Hours and minutes, below the first of a day its date; of days there are dates alone.
+  const two = value => String(value).padStart(2, "0");
+  const day = date => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  const times = (_, ticks, __, ___, apart) => {
+    let before = "";
+    return ticks.map(tick => {
+      const date = new Date(tick * 1000), its = day(date), isNew = its !== before;
+      before = its;
+      if (apart >= 86400) return its;
+      const time = `${two(date.getHours())}:${two(date.getMinutes())}${apart < 60 ? ":" + two(date.getSeconds()) : ""}`;
+      return isNew ? time + "\n" + its : time;
+    });
+  };
+  const clock = secs => secs === null || secs === undefined ? "\u2013" : `${day(new Date(secs * 1000))} ${new Date(secs * 1000).toTimeString().slice(0, 8)}`;
 
   // What the curves lie over: what the interface is asked for, how that becomes a place on the axis, and how it is said.
   const axes = {
@@ -39,7 +52,7 @@ function start() {
       asks: "time", scale: ms => (ms - (brought.started || 0)) / 1000, said: duration,
       axis: { space: 70, values: (_, ticks) => ticks.map(duration), incrs: [0.001, 0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 432000, 864000] },
     },
-    clock: { asks: "time", scale: ms => ms / 1000, said: clock, axis: { space: 70 } },
+    clock: { asks: "time", scale: ms => ms / 1000, said: clock, axis: { space: 90, values: times } },
   };
   const laid = () => axes[view.x] || { asks: view.x, scale: value => value, said: plain, axis: { space: 70, values: (_, ticks) => ticks.map(short) } };
   const isZoomed = () => view.from !== null;
@@ -86,7 +99,7 @@ function start() {
       const chart = make("div", { class: "chart", tabindex: "0", role: "group", "aria-label": `${name}. ${KEYS}`, title: KEYS });
       const box = make("div", { class: "panel" }, make("h3", {}, name), chart, make("p", { class: "odd", hidden: true }), make("p", { class: "bare quiet", hidden: true }));
       panels.append(box);
-      const series = [{ label: view.x === "step" ? "step" : view.x, value: (_, x) => said(x) }];
+      const series = [{ label: over ? over.selectedOptions[0].text : "steps", value: (_, x) => said(x) }];
       const value = (_, v) => number(v);
       curves.forEach(({ name, floors }, i) => {
         const hue = HUES[i % HUES.length][+isDark()], few = known.get(name).steps.length < 40;
