@@ -61,9 +61,11 @@ def main():
         try:
             experiment = server.post("/api/2.0/mlflow/experiments/create", {"name": EVIL})["experiment_id"]
             runs = [server.run(experiment, lr, seed) for lr in (0.1, 0.2) for seed in (1, 2)]
+            address = f"{server.at}/api/2.0/mlflow-artifacts/artifacts/{experiment}/{runs[0]}/artifacts/a.txt"
+            urllib.request.urlopen(urllib.request.Request(address, EVIL.encode(), method="PUT"))
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             views = [
-                "/", f"/runs/{runs[0]}", "/experiments", "/experiments/" + urllib.parse.quote(EVIL, safe=""),
+                "/", f"/runs/{runs[0]}", f"/runs/{runs[0]}/diff/{runs[2]}", f"/runs/{runs[0]}/artifacts/", f"/runs/{runs[0]}/artifacts/a.txt", "/experiments", "/experiments/" + urllib.parse.quote(EVIL, safe=""),
                 "/compare?q=state=finished", "/?q=lr%20%3E",
             ]
             for view in views:

@@ -31,7 +31,8 @@ pub const ROUTES: &[Route] = &[
     page("/runs/{id}/", run::run, "the same, as reports link to it"),
     page("/runs/{id}/diff", run::difference::with, "what differs between a run and the one that is named"),
     page("/runs/{id}/diff/{other}", run::difference::of_two, "what differs between two runs"),
-    page("/runs/{id}/ask", run::ask::answer, "what the model of a run answers"),
+    // A model works for its answer: not for a page from elsewhere that leads here.
+    Route::get("/runs/{id}/ask", run::ask::answer, "what the model of a run answers"),
     page("/runs/{id}/artifacts/{path*}", run::files::page, "a folder of artifacts, or a look at one"),
     Route::get("/runs/{id}/picture/{path*}", run::files::picture, "a picture among the artifacts"),
     page("/experiments", experiments::list, "all experiments"),

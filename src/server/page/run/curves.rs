@@ -1,6 +1,6 @@
 //! The curves of a run: what the script draws them from.
 //!
-//! A page brings each curve as it is seen from afar. What is looked at closely, and what was measured since, the script asks of
+//! A page brings its first curves, each as it is seen from afar. What is looked at closely, and what was measured since, the script asks of
 //! `/api/v1/runs/ID/series`; a view that is only kept up is told how long each series is and no more.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,9 @@ use crate::types::MetricName;
 
 /// Points or buckets of a curve that the page brings with it.
 const BUCKETS: usize = 600;
+
+/// Panels that are there at first; more are drawn when somebody wants to see them.
+const PANELS: usize = 24;
 
 /// Last words of metrics that rise with the steps, so that others can be laid over them.
 const RISING: [&str; 6] = ["tokens", "num_input_tokens_seen", "samples", "examples", "epoch", "epochs"];
@@ -37,10 +40,7 @@ pub fn curves(
         };
         let its = floors.iter().filter(|floor| floor.metric == **name && floor.value.is_finite());
         let its: Vec<Value> = its.map(|floor| json!([floor.label, floor.value])).collect();
-        let mut curve = json!({ "name": text, "floors": its, "points": all.points, "last": all.last.step });
-        if !is_refresh {
-            curve["series"] = spelled::value(&book.zoomed(text, None, None, BUCKETS)?);
-        }
+        let curve = json!({ "name": text, "floors": its, "points": all.points, "last": all.last.step });
         panels.entry(panel.to_owned()).or_default().push(curve);
     }
     let mut panels: Vec<(String, Vec<Value>)> = panels.into_iter().collect();
@@ -57,6 +57,11 @@ pub fn curves(
         };
         (place, name.clone())
     });
+    let brought = if is_refresh { 0 } else { PANELS };
+    for curve in panels.iter_mut().take(brought).flat_map(|(_, curves)| curves) {
+        let found = book.zoomed(curve["name"].as_str().unwrap_or_default(), None, None, BUCKETS)?;
+        curve["series"] = spelled::value(&found);
+    }
     let panels: Vec<Value> =
         panels.into_iter().map(|(name, curves)| json!({ "name": name, "curves": curves })).collect();
     let started = run.history.started_at().map(|at| at.unix_millis());
@@ -74,7 +79,7 @@ pub fn curves(
             }
             div.panels {}
         }
-        (data("curves", &json!({ "panels": panels, "started": started })))
+        (data("curves", &json!({ "panels": panels, "at_first": PANELS, "started": started })))
     })
 }
 

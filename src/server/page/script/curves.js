@@ -6,8 +6,8 @@ import { isDark } from "./theme.js";
 import { readView, view, writeView } from "./view.js";
 
 const HUES = [["#00619a", "#4aa8e0"], ["#a83f00", "#f2843c"], ["#2e7d32", "#7bc67e"], ["#7b3fa0", "#c79ae0"], ["#8a6d00", "#d8b73c"]];
-// Points of a curve from afar, those of a part that is looked at, those from which on a curve is thinned again, and panels at first.
-const AFAR = 600, NEAR = 1000, LONG = 2400, PANELS = 24;
+// Points of a curve from afar, those of a part that is looked at, and those from which on a curve is thinned again.
+const AFAR = 600, NEAR = 1000, LONG = 2400;
 const KEYS = "Arrow keys move along, plus and minus zoom, 0 shows the whole run";
 
 const place = one(".curves"), brought = read("curves");
@@ -16,7 +16,7 @@ if (place && brought && window.uPlot) start();
 function start() {
   const panels = one(".panels", place), over = one("[data-over]", place), reset = one("[data-whole]", place);
   const smooth = one("[data-smooth]", place), log = one("[data-log]", place), range = one("[data-range]", place);
-  // What is known of each metric, by name; `near` is the part of it that is looked at.
+  // What is known of each metric that is shown, by name; `near` is the part of it that is looked at.
   const known = new Map();
   let layout = [], drawn = [], many = false;
 
@@ -95,7 +95,7 @@ function start() {
     drawn.forEach(({ plot }) => plot.destroy()); drawn = [];
     panels.replaceChildren();
     const [text, line] = [colour("--muted"), colour("--line")], { said, axis } = laid();
-    for (const { name, curves } of many ? layout : layout.slice(0, PANELS)) {
+    for (const { name, curves } of shown(layout)) {
       const chart = make("div", { class: "chart", tabindex: "0", role: "group", "aria-label": `${name}. ${KEYS}`, title: KEYS });
       const box = make("div", { class: "panel" }, make("h3", {}, name), chart, make("p", { class: "odd", hidden: true }), make("p", { class: "bare quiet", hidden: true }));
       panels.append(box);
@@ -123,9 +123,14 @@ function start() {
       if (isZoomed()) plot.setScale("x", { min: view.from, max: view.to });
       tell(panel);
     }
-    if (!many && layout.length > PANELS) {
-      panels.append(make("button", { type: "button", onclick: () => { many = true; draw(); } }, `${layout.length - PANELS} more`));
-    }
+    const rest = layout.length - shown(layout).length;
+    if (rest) panels.append(make("button", { type: "button", onclick: more }, `${rest} more`));
+  };
+
+  const shown = panels => many ? panels : panels.slice(0, brought.at_first);
+  const more = async () => {
+    const names = layout.flatMap(({ curves }) => curves).map(({ name }) => name).filter(name => !known.has(name));
+    if (await readWhole(names)) { many = true; draw(); lookCloser(); }
   };
 
   const chosen = plot => {
@@ -203,7 +208,7 @@ function start() {
   // What was measured since: only that is asked for, unless it does not follow on what is known.
   const catchUp = async now => {
     const anew = [], since = new Map();
-    for (const { name, points, last } of now.panels.flatMap(({ curves }) => curves)) {
+    for (const { name, points, last } of shown(now.panels).flatMap(({ curves }) => curves)) {
       const curve = known.get(name);
       if (!curve || curve.steps.length > LONG) anew.push(name);
       else if (curve.count !== points || curve.last !== last) since.set(curve.last, [...since.get(curve.last) || [], name]);
@@ -219,8 +224,9 @@ function start() {
     const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
     const named = panels => panels.map(({ name, curves }) => [name, curves.map(({ name, floors }) => [name, floors])]);
     const isSame = same(named(layout), named(now.panels));
-    layout = now.panels.filter(({ curves }) => curves.every(({ name }) => known.has(name)));
-    if (isSame) { const moved = new Set([...anew, ...[...since.values()].flat()]); drawn.filter(({ curves }) => curves.some(({ name }) => moved.has(name))).forEach(fill); } else draw();
+    layout = now.panels;
+    const moved = new Set([...anew, ...[...since.values()].flat()]);
+    if (isSame) drawn.filter(({ curves }) => curves.some(({ name }) => moved.has(name))).forEach(fill); else draw();
     if (since.size || anew.length) lookCloser();
   };
   let busy = false, next = null;
@@ -269,7 +275,7 @@ function start() {
   addEventListener("hashchange", adopt);
 
   layout = brought.panels;
-  layout.forEach(({ curves }) => curves.forEach(({ name, series }) => known.set(name, whole(series))));
+  shown(layout).forEach(({ curves }) => curves.forEach(({ name, series }) => known.set(name, whole(series))));
   place.hidden = !layout.length;
   adopt();
 }
