@@ -202,8 +202,8 @@ fn a_model_is_loaded_once_and_answers() {
         ("predict?text=x", "pretrained"),
         (&long, "at most 10000 characters"),
     ] {
-        let (status, text) = ask(query).fault();
-        assert!(status == 400 && text.contains(said), "{status} {text}");
+        let answer = ask(query);
+        assert!(answer.status.as_u16() == 400 && answer.text().contains(said), "{}", answer.text());
     }
     assert_eq!(loaded.load(Ordering::Relaxed), 1);
     // Of more runs than are kept the one asked last goes on.
