@@ -13,6 +13,7 @@ mod execution;
 mod fault;
 mod guard;
 mod http;
+mod lent;
 mod mlflow;
 mod page;
 mod reader;
@@ -31,6 +32,8 @@ pub use execution::Executor;
 use api::Changes;
 use fault::Fault;
 use guard::Guard;
+use lent::Models;
+pub use lent::{Lent, Model, Unanswered};
 use reader::Reader;
 use writer::Writer;
 
@@ -54,6 +57,8 @@ pub struct Options {
     pub lost_after_secs: f64,
     /// What sets sweeps going that are asked for in a page; none where nothing may be executed.
     pub executor: Option<Arc<dyn Executor>>,
+    /// What the program around it can do; without it no model can be asked.
+    pub lent: Option<Arc<dyn Lent>>,
 }
 
 impl Options {
@@ -104,6 +109,7 @@ pub struct App {
     answers: page::Answers,
     /// Curves in rows of the table of runs, as they were drawn.
     sparks: page::Sparks,
+    models: Models,
 }
 
 impl App {
@@ -130,6 +136,7 @@ impl App {
             executor: options.executor.clone(),
             answers: page::Answers::default(),
             sparks: page::Sparks::default(),
+            models: Models::new(options.lent.clone()),
         })
     }
 

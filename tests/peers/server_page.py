@@ -264,6 +264,8 @@ def main():
         try:
             experiment = server.post("/api/2.0/mlflow/experiments/create", {"name": EVIL})["experiment_id"]
             runs = [server.run(experiment, lr, seed) for lr in (0.1, 0.2) for seed in (1, 2)]
+            address = f"{server.at}/api/2.0/mlflow-artifacts/artifacts/{experiment}/{runs[0]}/artifacts/a.txt"
+            urllib.request.urlopen(urllib.request.Request(address, EVIL.encode(), method="PUT"))
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             walk_by_keyboard(browser, server, wrong)
             columns_and_views(browser, server, wrong)
@@ -272,7 +274,8 @@ def main():
             trained = server.get("/api/v1/runs?query=experiment%20%3D%20units&limit=1")["runs"][0]["id"]
             evil = urllib.parse.quote(EVIL, safe="")
             views = [
-                "/", f"/runs/{runs[0]}", f"/runs/{trained}", "/experiments", "/experiments/" + evil, "/experiments/units",
+                "/", f"/runs/{runs[0]}", f"/runs/{trained}", f"/runs/{runs[0]}/diff/{runs[2]}", f"/runs/{runs[0]}/artifacts/",
+                f"/runs/{runs[0]}/artifacts/a.txt", f"/runs/{trained}/ask?text=" + urllib.parse.quote("서울 [MASK]"), "/experiments", "/experiments/" + evil, "/experiments/units",
                 "/compare?q=state=finished%20lr%20%3E%200.05", "/?q=lr%20%3E", "/?group=lr,seed", "/?columns=~train/loss,state,lr,name", "/experiments/none",
             ]
             look_at_every_view(browser, server, views, wrong)

@@ -1,5 +1,7 @@
 //! `ablate serve`: the store for clients that log to it and programs that read it.
 
+mod lent;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -48,6 +50,7 @@ pub fn serve(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         hosts: arguments.allow_hosts.clone(),
         lost_after_secs: arguments.lost_after * 60.0,
         executor: arguments.execute.then(|| commands(context)).transpose()?,
+        lent: Some(Arc::new(lent::Surroundings(context.clone()))),
     };
     options.check().map_err(CliError::request)?;
     let store = if arguments.read_only { context.existing_store()? } else { context.store()? };

@@ -51,7 +51,11 @@ fn operation(route: &Route) -> Value {
     let in_query = route.asks.iter().map(
         |(name, about)| json!({ "name": name, "in": "query", "description": about, "schema": { "type": "string" } }),
     );
-    let kind = if route.pattern.ends_with("/changes") { "text/event-stream" } else { "application/json" };
+    let kind = match route.pattern.rsplit(['/', '.']).next() {
+        Some("changes") => "text/event-stream",
+        Some("csv") => "text/csv",
+        _ => "application/json",
+    };
     let fault = json!({ "$ref": "#/components/schemas/Fault" });
     let mut operation = json!({
         "summary": route.about,

@@ -6,6 +6,7 @@ mod deviations;
 mod execution;
 mod noise;
 mod pages;
+mod run_page;
 mod security;
 mod sockets;
 mod tables;
@@ -48,6 +49,7 @@ pub fn options() -> Options {
         hosts: Vec::new(),
         lost_after_secs: 3600.0,
         executor: None,
+        lent: None,
     }
 }
 
