@@ -152,7 +152,13 @@ def walk_by_keyboard(browser, server, wrong):
     if page.get_attribute("#q", "aria-activedescendant") is None:
         wrong("words of a query are not offered")
     page.keyboard.press("Escape")
-    page.keyboard.press("Backspace")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("state = fin")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    if page.input_value("#q") != "state = finished ":
+        wrong("a value is not completed", page.input_value("#q"))
+    page.keyboard.type("and ")
     page.keyboard.type("lr > 0.05")
     with page.expect_navigation():
         page.keyboard.press("Enter")

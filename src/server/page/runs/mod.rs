@@ -6,7 +6,7 @@ mod groups;
 mod sparks;
 mod usual;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 use serde_json::json;
@@ -37,6 +37,8 @@ struct Found {
     axes: Vec<String>,
     /// Every name that a query may use, for who types one.
     names: BTreeSet<String>,
+    /// What they have of some of them.
+    values: BTreeMap<String, BTreeSet<String>>,
 }
 
 enum Shown {
@@ -101,7 +103,8 @@ fn find(app: &App, asked: &Asked) -> Result<Found, Fault> {
         let usual = if is_grouped { usual::metrics } else { usual::columns };
         let columns = if asked.columns.is_empty() { usual(&runs) } else { asked.columns.clone() };
         let plain: Vec<String> = columns.iter().map(|name| name.trim_start_matches(CURVE).to_owned()).collect();
-        let (metrics, axes, names) = (usual::all_metrics(&runs), usual::axes(&runs), usual::names(&runs));
+        let (metrics, axes) = (usual::all_metrics(&runs), usual::axes(&runs));
+        let (names, values) = (usual::names(&runs), usual::values(&runs));
         let shown = match is_grouped {
             true => Shown::Groups(Groups::of(index, asked, &plain)?),
             false => {
@@ -110,7 +113,7 @@ fn find(app: &App, asked: &Asked) -> Result<Found, Fault> {
                 Shown::Rows(Rows { runs, cells, start: page.start, has_more: page.has_more })
             }
         };
-        Ok::<_, StoreError>(Found { shown, columns, metrics, axes, names })
+        Ok::<_, StoreError>(Found { shown, columns, metrics, axes, names, values })
     })
 }
 
@@ -167,6 +170,7 @@ fn grouping(asked: &Asked, axes: &[String]) -> Markup {
 fn for_script(found: &Found) -> Markup {
     html! {
         (data("names", &json!(found.names)))
+        (data("values", &json!(found.values)))
         (data("table", &json!({ "columns": found.columns, "metrics": found.metrics })))
     }
 }

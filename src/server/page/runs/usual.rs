@@ -1,7 +1,7 @@
 //! What is shown of runs where nobody says: the columns that tell most, the settings in which they differ, and every name that
 //! a query may use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::CURVE;
 use crate::analysis::find_axes;
@@ -11,6 +11,9 @@ use crate::store::Facts;
 const MOST_AXES: usize = 8;
 const MOST_METRICS: usize = 4;
 const MOST_CURVES: usize = 2;
+
+/// Values of a name that are offered to who types a query, at most.
+const MOST_VALUES: usize = 30;
 
 /// A guest's seed and that of a run which was trained here are two settings.
 const SEEDS: [&str; 3] = ["seed", "train.seed", "finetune.train.seed"];
@@ -91,4 +94,29 @@ pub fn names(runs: &[Facts]) -> BTreeSet<String> {
         ["id", "state", "experiment", "name", "tag", "note", "started", "ended", "took", "steps_done", "parameters"];
     let settings = runs.iter().flat_map(|run| run.settings.keys().cloned());
     words.map(str::to_owned).into_iter().chain(settings).chain(all_metrics(runs)).collect()
+}
+
+/// What these runs have of states, tags, experiments and settings, as a query writes it; of what has very many values nothing.
+pub fn values(runs: &[Facts]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut values = BTreeMap::<String, BTreeSet<String>>::new();
+    let mut put = |name: &str, value: &str| drop(values.entry(name.to_owned()).or_default().insert(written(value)));
+    for run in runs {
+        put("state", run.row.state.name());
+        run.row.experiments.iter().for_each(|group| put("experiment", &group.name));
+        run.row.labels.tags.iter().for_each(|tag| put("tag", tag));
+        run.row.labels.name.iter().for_each(|name| put("name", name));
+        run.settings.iter().for_each(|(key, value)| put(key, value));
+    }
+    values.retain(|_, values| values.len() <= MOST_VALUES);
+    values
+}
+
+/// A value as a query takes it: in quotes, where it is not one plain word.
+fn written(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.-+/".contains(c);
+    match value {
+        _ if !value.is_empty() && value.chars().all(is_plain) => value.to_owned(),
+        _ if value.contains('"') => format!("'{value}'"),
+        _ => format!("\"{value}\""),
+    }
 }

@@ -1,16 +1,27 @@
-// Words of a query, of columns and of groups: the names that these runs have, while one is typed.
+// Words of a query, of columns and of groups: the names that these runs have, and behind `=` the values of one, while they are typed.
 import { all, make, one, read } from "./document.js";
 
-const complete = (input, pattern, after) => {
+// What is being typed, and what it may become.
+const offered = (text, options) => ({ text, options: text ? options.filter(option => option.includes(text) && option !== text).slice(0, 40) : [] });
+const nameAt = pattern => before => offered(pattern.exec(before)[0], read("names") || []);
+const valueAt = before => {
+  const [, name, text] = /([\w./-]+)\s*(?:!?=|:|\bin\s*\()\s*("?[^\s"(),]*)$/.exec(before) || [];
+  if (name === undefined) return null;
+  const known = Object.entries(read("values") || {}).find(([key]) => key === name || key.endsWith("." + name));
+  const options = (known ? known[1] : []).filter(option => option.includes(text) && option !== text);
+  return { text, options: options.slice(0, 40) };
+};
+
+const complete = (input, offers, after) => {
   const id = "hints-" + input.id;
   const hints = make("ul", { class: "hints", id, role: "listbox", hidden: true });
   input.after(hints);
   input.setAttribute("role", "combobox"); input.setAttribute("aria-controls", id); input.setAttribute("aria-expanded", "false");
   let at = -1;
-  const word = () => pattern.exec(input.value.slice(0, input.selectionStart))[0];
+  const offer = () => offers(input.value.slice(0, input.selectionStart));
   const close = () => { hints.hidden = true; at = -1; input.setAttribute("aria-expanded", "false"); input.removeAttribute("aria-activedescendant"); };
   const take = name => {
-    const end = input.selectionStart, start = end - word().length;
+    const end = input.selectionStart, start = end - offer().text.length;
     input.setRangeText(name + after, start, end, "end"); close(); input.focus();
   };
   const mark = () => all("li", hints).forEach((item, i) => {
@@ -18,8 +29,7 @@ const complete = (input, pattern, after) => {
     if (i === at) { item.scrollIntoView({ block: "nearest" }); input.setAttribute("aria-activedescendant", item.id); }
   });
   input.addEventListener("input", () => {
-    const typed = word();
-    const found = typed ? (read("names") || []).filter(name => name.includes(typed) && name !== typed).slice(0, 40) : [];
+    const found = offer().options;
     hints.replaceChildren(...found.map((name, i) => make("li", {
       role: "option", id: `${id}-${i}`, "aria-selected": "false",
       onmousedown: event => { event.preventDefault(); take(name); },
@@ -40,9 +50,10 @@ const complete = (input, pattern, after) => {
 
 const query = one("#q");
 if (query) {
-  complete(query, /[\w./-]*$/, " ");
+  const name = nameAt(/[\w./-]*$/);
+  complete(query, before => valueAt(before) || name(before), " ");
   document.addEventListener("keydown", event => {
     if (event.key === "/" && !/INPUT|TEXTAREA|SELECT/.test(document.activeElement.tagName)) { event.preventDefault(); query.focus(); }
   });
 }
-all("[data-names]").forEach(input => complete(input, /[^,~-]*$/, ""));
+all("[data-names]").forEach(input => complete(input, nameAt(/[^,~-]*$/), ""));
