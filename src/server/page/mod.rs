@@ -180,8 +180,6 @@ fn quoted(text: &str) -> Option<String> {
 fn named(name: &str) -> Option<String> {
     const WORDS: [&str; 9] = ["and", "or", "not", "in", "like", "ilike", "is", "exists", "descends"];
     let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
-    // A step that is asked for is no part of the name.
-    let is_plain = is_plain || name.contains(".at(");
     if is_plain && !WORDS.contains(&name.to_ascii_lowercase().as_str()) { Some(name.to_owned()) } else { quoted(name) }
 }
 
