@@ -76,6 +76,7 @@ def columns_and_views(browser, server):
     page.focus("th[data-column=lr] a")
     page.keyboard.press("Delete")
     expect("seed,state", "Delete")
+    page.click(".search summary")
     page.fill("#which", "train")
     page.check("#chooser input[value='~train/loss']")
     expect("seed,state,~train/loss", "a box that is ticked")
@@ -96,6 +97,31 @@ def columns_and_views(browser, server):
     page.wait_for_selector(".undo", state="detached", timeout=3000)
     if not before or tagged():
         problems.append(("undo", before, tagged()))
+    page.close()
+    return problems
+
+
+def ranges(browser, server):
+    """A range of a comparison leaves out what is outside of it, the address keeps it, and its files can be had."""
+    page, problems = browser.new_page(viewport={"width": 1280, "height": 900}), []
+    page.goto(server.at + "/compare?q=state=finished")
+    cut = lambda: page.locator("#runs tr.cut").count()
+    for _ in range(2):
+        page.fill(".ranges input[data-axis=lr][data-end=high] >> nth=0", "0.15")
+        if cut() != 2 or "1 of 2 cells" not in page.inner_text(".ranges output"):
+            problems.append(("a range", cut(), page.inner_text(".ranges output")))
+        page.reload()
+        page.wait_for_timeout(300)
+        if cut() != 2:
+            problems.append(("a range in the address", page.url))
+        page.click(".ranges .clear")
+        if cut() or "range=" in page.url:
+            problems.append(("no range", page.url))
+    page.click(".exports summary")
+    with page.expect_download() as download:
+        page.click(".exports a[href*='cells.csv']")
+    if download.value.suggested_filename != "cells.csv":
+        problems.append(("a table", download.value.suggested_filename))
     page.close()
     return problems
 
@@ -141,7 +167,7 @@ def main():
             table.wait_for_selector(f'tr[data-run="{run}"]', timeout=5000)
             if "2 of the values" not in page.inner_text(".panel"):
                 problems.append("values that are not finite are not told")
-            problems += columns_and_views(browser, server)
+            problems += columns_and_views(browser, server) + ranges(browser, server)
             browser.close()
         finally:
             server.process.kill()
