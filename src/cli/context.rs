@@ -20,7 +20,7 @@ use crate::store::{Index, RunQuery, RunRow, RunState, Store, StoreError, StoredR
 use crate::types::ContentHash;
 
 /// The surroundings of a command.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     pub printer: Printer,
     pub runs: PathBuf,
@@ -200,8 +200,14 @@ impl Context {
 
     /// The model that a run pretrained.
     pub fn pretrained(&self, run: &StoredRun, which: Which) -> Result<Trained, CliError> {
+        Self::check_pretrained(run)?;
+        self.trained(run, which)
+    }
+
+    /// Whether a run has a head for masked tokens.
+    pub fn check_pretrained(run: &StoredRun) -> Result<(), CliError> {
         match &run.planned()?.stage {
-            StageSpec::Pretrain(_) | StageSpec::Import(_) => self.trained(run, which),
+            StageSpec::Pretrain(_) | StageSpec::Import(_) => Ok(()),
             StageSpec::Finetune(_) => Err(CliError::request(format!(
                 "run {} was fine-tuned and has no head for masked tokens; use the pretraining run that it starts from, or \
                  `ablate predict {} FILE`",

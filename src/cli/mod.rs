@@ -8,6 +8,7 @@ mod columns;
 mod commands;
 mod context;
 mod error;
+mod execution;
 mod printer;
 mod progress;
 mod table;

@@ -7,6 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::printer::{Printer, Stream, Style};
 use crate::clock::Stopwatch;
 use crate::report::format;
+use crate::report::sweep::remaining_secs;
 use crate::runner::execute::{SweepEvent, Task, TaskOutcome};
 use crate::runner::progress::Progress;
 
@@ -209,12 +210,8 @@ impl<'a> SweepProgress<'a> {
 
     /// Time left at the speed so far, counted in work, not in runs.
     fn eta(&self) -> String {
-        let done = self.work_done();
-        if done <= 0.0 {
-            return String::new();
-        }
-        let left = self.stopwatch.elapsed_secs() * (self.all_work - done).max(0.0) / done;
-        format!("ETA {}", format::duration(left))
+        let left = remaining_secs(self.stopwatch.elapsed_secs(), self.work_done(), self.all_work);
+        left.map(|left| format!("ETA {}", format::duration(left))).unwrap_or_default()
     }
 
     fn line(&self, style: Style, verb: &str, text: &str) {

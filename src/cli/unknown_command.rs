@@ -8,12 +8,13 @@ use super::error::visible;
 use crate::suggest::nearest;
 
 /// What other programs call our commands.
-const ALSO: [(&str, &str); 17] = [
+const ALSO: [(&str, &str); 18] = [
     ("train", "run"),
     ("fit", "run"),
-    ("resume", "run"),
+    ("continue", "resume"),
+    ("kill", "stop"),
+    ("cancel", "stop"),
     ("ls", "list"),
-    ("status", "list"),
     ("info", "show"),
     ("describe", "show"),
     ("report", "compare"),

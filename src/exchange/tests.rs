@@ -105,7 +105,7 @@ fn strays(store: &Store) -> Vec<String> {
     let names = fs::read_dir(store.root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names
         .filter(|name| name.parse::<RunId>().is_err() && !name.starts_with("index.sqlite"))
-        .filter(|name| ![".claims", ".changes"].contains(&name.as_str()))
+        .filter(|name| ![".claims", ".changes", ".sweeps"].contains(&name.as_str()))
         .collect()
 }
 

@@ -19,7 +19,10 @@ pub fn find_run(store: &Store, name: &str, now: Timestamp) -> Result<StoredRun, 
 pub fn find_id(store: &Store, name: &str, now: Timestamp) -> Result<RunId, StoreError> {
     if name != "latest" {
         return match store.resolve(name) {
-            Err(unknown @ StoreError::UnknownRun { .. }) => find_named(store, name, now)?.ok_or(unknown),
+            Err(unknown @ StoreError::UnknownRun { .. }) => {
+                let mut index = Index::open_at_times(store, now, &mut |_, _| {})?;
+                find_named(&mut index, name)?.ok_or(unknown)
+            }
             found => found,
         };
     }
@@ -32,9 +35,11 @@ pub fn find_id(store: &Store, name: &str, now: Timestamp) -> Result<RunId, Store
 }
 
 /// The run that people gave this name; an id goes before a name.
-fn find_named(store: &Store, name: &str, now: Timestamp) -> Result<Option<RunId>, StoreError> {
-    let mut named =
-        Index::open_at_times(store, now, &mut |_, _| {})?.query(&RunQuery::of_name(name).from_trash(Trash::With))?;
+///
+/// # Errors
+/// When several have it.
+pub fn find_named(index: &mut Index, name: &str) -> Result<Option<RunId>, StoreError> {
+    let mut named = index.query(&RunQuery::of_name(name).from_trash(Trash::With))?;
     match (named.len(), named.pop()) {
         (0 | 1, only) => Ok(only.map(|run| run.id)),
         (_, last) => {

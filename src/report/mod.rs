@@ -2,7 +2,7 @@
 //!
 //! [`comparison`] joins a plan or a query with the store; [`answer`] says in sentences what it came to; [`drawing`] writes
 //! its figures and its [`page`], [`tables`] and [`captions`] what a paper takes beside them, and [`kept`] keeps what was
-//! drawn before; [`listing`], [`record`], [`difference`], [`planned`] and [`explanation`] are the answers of the commands
+//! drawn before; [`listing`], [`record`], [`difference`], [`planned`], [`explanation`] and [`sweep`] are the answers of the commands
 //! that look, [`archived`] the page of an archive, [`find`] is how runs are named, [`estimate`] how long they will take, and [`json`] how numbers are spelled that
 //! JSON has none for. Nothing here knows a terminal or a
 //! clock. Field names are stable: fields are added, and none changes its meaning.
@@ -26,6 +26,7 @@ pub mod page;
 pub mod planned;
 pub mod record;
 pub mod spelling;
+pub mod sweep;
 pub mod tables;
 mod wanted;
 

@@ -2,6 +2,7 @@
 //! is resumed, and one that fails never stops the others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::continuation::{self, Trajectories};
@@ -15,13 +16,16 @@ use super::worker::NO_ROOM;
 use crate::clock;
 use crate::plan::{self, RunSpec, TokenizerKind, inputs_among, predecessors};
 use crate::store::{
-    Event, Group, Index, Lineage, NewRun, Origin, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store, StoreError,
-    Subject, nearest_to_finished,
+    Event, Group, Index, Lineage, NewRun, OpenSweep, Origin, RunDir, RunQuery, RunRow, RunState, SpecClaim, Store,
+    StoreError, Subject, nearest_to_finished,
 };
 use crate::types::{RunId, SpecHash};
 
 /// How often waiting looks up: for a stop request, and for runs that other processes execute.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Of so many ticks one looks for what was asked of the sweep in the store.
+const TICKS_A_LOOK: u64 = 5;
 
 /// A specification to execute, and why.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ pub struct Options {
     pub halving: Option<Halving>,
     /// What the person typed.
     pub command: Vec<String>,
+    /// The sweep as it was announced, by which it can be asked to stop.
+    pub sweep: Option<Arc<OpenSweep>>,
 }
 
 /// What became of a task.
@@ -145,6 +151,7 @@ pub fn execute(
         paused: BTreeMap::new(),
         trajectories: Trajectories::default(),
         outcomes: BTreeMap::new(),
+        ticks: 0,
         watch,
     };
     sweep.run();
@@ -167,6 +174,7 @@ struct Sweep<'a> {
     paused: BTreeMap<usize, RunId>,
     trajectories: Trajectories,
     outcomes: BTreeMap<usize, TaskOutcome>,
+    ticks: u64,
     watch: &'a mut dyn FnMut(SweepEvent),
 }
 
@@ -198,6 +206,7 @@ impl Sweep<'_> {
     fn run(&mut self) {
         let mut told_waiting = vec![false; self.tasks.len()];
         loop {
+            self.hear();
             if self.stop.is_requested() {
                 self.queue.close();
                 self.workers.iter().for_each(|worker| self.launcher.stop(worker.handle));
@@ -223,6 +232,20 @@ impl Sweep<'_> {
                 return;
             }
             self.listen();
+        }
+    }
+
+    /// What somebody asked of the sweep in the store: to stop, or to stop some of its runs.
+    fn hear(&mut self) {
+        let is_time = self.ticks.is_multiple_of(TICKS_A_LOOK);
+        self.ticks += 1;
+        let Some(sweep) = self.options.sweep.as_ref().filter(|_| is_time) else { return };
+        let requests = sweep.requests();
+        if requests.all {
+            self.stop.request();
+        }
+        for worker in self.workers.iter().filter(|worker| requests.runs.contains(worker.run.id())) {
+            self.launcher.stop(worker.handle);
         }
     }
 

@@ -5,6 +5,7 @@
 //! `Recorder` to the store. [`continuation`] lets a run resume where a shorter one ends; [`queue`] says what may be executed
 //! when, and `halving` which cells are worth their last steps. [`upkeep`] keeps a store in order.
 
+pub mod announcement;
 pub mod bench;
 pub mod continuation;
 pub mod corpora;

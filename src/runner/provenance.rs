@@ -151,7 +151,7 @@ impl Machine {
     /// This machine, for a run that computes with `threads` threads on `device`.
     pub fn this(threads: usize, device: &str) -> Self {
         Self {
-            host: first_line(Path::new("/proc/sys/kernel/hostname")).unwrap_or_else(|| "unknown".into()),
+            host: host(),
             os: os(),
             cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.into()),
             cores: cores(),
@@ -160,6 +160,11 @@ impl Machine {
             isa: device::kernel_isa().into(),
         }
     }
+}
+
+/// The name of this machine.
+pub fn host() -> String {
+    first_line(Path::new("/proc/sys/kernel/hostname")).unwrap_or_else(|| "unknown".into())
 }
 
 impl Provenance {

@@ -53,6 +53,7 @@ const MOST_HANDLERS: usize = 64;
 const FOLLOW: Duration = Duration::from_millis(500);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const PART: HeaderName = HeaderName::from_static("x-ablate-part");
 
 /// Serves until the process ends.
 pub fn run(store: Store, options: &Options, ready: impl FnOnce(SocketAddr)) -> Result<(), ServeError> {
@@ -104,6 +105,7 @@ async fn follow(app: Arc<App>) {
             for run in app.reader.look_if_due(app.changes.has_listeners()).unwrap_or_default() {
                 app.changes.publish(&run);
             }
+            app.models.rest();
         };
         let _ = tokio::task::spawn_blocking(look).await;
     }
@@ -163,6 +165,7 @@ where
         body: body_of(route, patience, body).await?,
         user_agent: text(USER_AGENT).unwrap_or_default(),
         last_event_id: text(LAST_EVENT_ID),
+        is_refresh: head.headers.contains_key(PART),
         is_local: peer.ip().is_loopback(),
     };
     match route.handler {

@@ -11,6 +11,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap
 use hyper::http::request::Parts;
 use hyper::{Method, http};
 
+use super::execution::not_executing;
 use super::fault::{Code, Fault};
 use super::routes::{Access, Route, Takes};
 use super::wire::shown;
@@ -34,6 +35,8 @@ pub struct Guard {
     pub hosts: Vec<String>,
     pub token: Option<String>,
     pub is_read_only: bool,
+    /// Whether programs may be started and stopped.
+    pub executes: bool,
 }
 
 impl Guard {
@@ -53,11 +56,14 @@ impl Guard {
             self.check_token(&head.headers)?;
         }
         let (route, names) = route?;
-        if access == Access::Write && self.is_read_only {
+        if matches!(access, Access::Write | Access::Execute) && self.is_read_only {
             return Err(Fault::denied("this server only shows runs: it was started with --read-only"));
         }
         if route.takes == Takes::Json {
             check_json(&head.headers)?;
+        }
+        if access == Access::Execute && !self.executes {
+            return Err(not_executing());
         }
         if route.takes != Takes::Pieces && content_length(&head.headers) > LARGEST_BODY {
             return Err(too_large());

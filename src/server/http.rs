@@ -24,6 +24,8 @@ pub struct Request {
     pub user_agent: String,
     /// The last event that a client of the stream of changes saw.
     pub last_event_id: Option<String>,
+    /// Whether a view asks for what changed of it, and has the rest.
+    pub is_refresh: bool,
     /// Whether who asks is on this machine, so that it can open files of the store itself.
     pub is_local: bool,
 }

@@ -9,9 +9,11 @@
 mod api;
 mod artifacts;
 mod connection;
+mod execution;
 mod fault;
 mod guard;
 mod http;
+mod lent;
 mod mlflow;
 mod page;
 mod reader;
@@ -25,9 +27,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub use execution::Executor;
+
 use api::Changes;
 use fault::Fault;
 use guard::Guard;
+use lent::Models;
+pub use lent::{Lent, Model, Unanswered};
 use reader::Reader;
 use writer::Writer;
 
@@ -49,17 +55,23 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Seconds without a word from its client after which a run is lost.
     pub lost_after_secs: f64,
+    /// What sets sweeps going that are asked for in a page; none where nothing may be executed.
+    pub executor: Option<Arc<dyn Executor>>,
+    /// What the program around it can do; without it no model can be asked.
+    pub lent: Option<Arc<dyn Lent>>,
 }
 
 impl Options {
     /// Whether a server may be started so.
     ///
     /// # Errors
-    /// When it would listen beyond this machine without a token, or with one that is easily guessed.
+    /// When it would listen beyond this machine without a token, or with one that is easily guessed; or would execute where nothing
+    /// may be changed.
     pub fn check(&self) -> Result<(), ServeError> {
         match &self.token {
             None if !self.address.ip().is_loopback() => Err(ServeError::NoToken),
             Some(token) if token.len() < 8 || token.contains(char::is_whitespace) => Err(ServeError::WeakToken),
+            _ if self.is_read_only && self.executor.is_some() => Err(ServeError::ReadOnlyExecutes),
             _ => Ok(()),
         }
     }
@@ -76,6 +88,9 @@ pub enum ServeError {
     #[error("a token has 8 characters at least, without spaces")]
     WeakToken,
 
+    #[error("--read-only and --execute exclude each other: who executes changes runs")]
+    ReadOnlyExecutes,
+
     #[error("cannot listen on {address}: {source}")]
     Bind { address: SocketAddr, source: io::Error },
 
@@ -90,8 +105,11 @@ pub struct App {
     reader: Arc<Reader>,
     writer: Writer,
     changes: Arc<Changes>,
+    executor: Option<Arc<dyn Executor>>,
+    answers: page::Answers,
     /// Curves in rows of the table of runs, as they were drawn.
     sparks: page::Sparks,
+    models: Models,
 }
 
 impl App {
@@ -109,12 +127,16 @@ impl App {
                 hosts: options.hosts.clone(),
                 token: options.token.clone(),
                 is_read_only: options.is_read_only,
+                executes: options.executor.is_some(),
             },
             root_path: options.root_path.trim_end_matches('/').to_owned(),
             writer: Writer::start(store, options.lost_after_secs, written)?,
             reader,
             changes,
+            executor: options.executor.clone(),
+            answers: page::Answers::default(),
             sparks: page::Sparks::default(),
+            models: Models::new(options.lent.clone()),
         })
     }
 

@@ -49,6 +49,8 @@ pub enum Access {
     Read,
     /// Changes something: not in a server that only shows.
     Write,
+    /// Starts or stops programs: only in a server that was told to.
+    Execute,
     /// A page, which may be opened from elsewhere.
     Page,
 }
@@ -180,7 +182,11 @@ mod tests {
         let mut seen = BTreeSet::new();
         for route in all() {
             assert!(seen.insert((route.method.to_string(), route.pattern)), "{} is there twice", route.pattern);
-            assert!(route.method != Method::GET || route.access != Access::Write, "{} changes by GET", route.pattern);
+            assert!(
+                route.method != Method::GET || !matches!(route.access, Access::Write | Access::Execute),
+                "{} changes by GET",
+                route.pattern
+            );
             assert!(route.method == Method::GET || route.takes != Takes::Nothing || route.method == Method::DELETE);
             assert!(!route.about.is_empty() && route.pattern.starts_with('/'), "{}", route.pattern);
             let example = route.pattern.replace('{', "").replace("*}", "").replace('}', "");

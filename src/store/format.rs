@@ -16,7 +16,7 @@ pub struct Format {
 }
 
 /// All versions, the oldest of each file first.
-pub const FORMATS: [Format; 12] = [
+pub const FORMATS: [Format; 13] = [
     Format {
         file: "events.log",
         version: 1,
@@ -68,6 +68,12 @@ pub const FORMATS: [Format; 12] = [
         reader: "store::Store::experiment_book",
     },
     Format {
+        file: ".sweeps/ID/sweep.json",
+        version: SWEEP,
+        change: "what a sweep executes, who, and by which command",
+        reader: "store::Store::sweeps",
+    },
+    Format {
         file: "views.json",
         version: VIEWS,
         change: "views of runs that people saved",
@@ -87,6 +93,7 @@ pub const PARAMS: u32 = 1;
 pub const LABELS: u32 = 1;
 pub const INDEX: u32 = 5;
 pub const EXPERIMENTS: u32 = 1;
+pub const SWEEP: u32 = 1;
 pub const VIEWS: u32 = 1;
 pub const DIGEST: u32 = 1;
 
@@ -102,6 +109,7 @@ mod tests {
             ("labels.json", LABELS),
             ("index.sqlite", INDEX),
             ("experiments.json", EXPERIMENTS),
+            (".sweeps/ID/sweep.json", SWEEP),
             ("views.json", VIEWS),
             ("cache/digests", DIGEST),
         ] {

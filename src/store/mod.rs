@@ -29,6 +29,7 @@ mod run_dir;
 mod series;
 mod spec_text;
 mod subject;
+mod sweeps;
 mod task_floor;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -60,6 +61,7 @@ pub use query::{ExperimentFilter, RunQuery, Trash};
 pub use run_dir::{NewRun, RunDir};
 pub use series::{Buckets, Points, Series, SeriesBook, Stretch, zoomed};
 pub use subject::{Logged, Subject};
+pub use sweeps::{OpenSweep, StopRequests, StoredSweep, SweepRecord, SweepTask, folder as sweeps_folder};
 pub use task_floor::{FLOORS_FACT, TaskFloor};
 pub use views::{SavedView, ViewBook};
 

@@ -27,6 +27,7 @@ mod recipes;
 mod serving;
 mod sharing;
 mod stages;
+mod stopping;
 mod store_keeping;
 mod support;
 mod tidy;

@@ -11,14 +11,18 @@ use serde_json::{Value, json};
 use crate::support::Workbench;
 
 /// A server, killed when dropped.
-struct Server {
+pub struct Server {
     process: Child,
-    address: String,
+    pub address: String,
 }
 
 impl Server {
     fn start(workbench: &Workbench, port: &str) -> Self {
-        let mut command = workbench.command(&["serve", "--port", port]);
+        Self::with(workbench, &["serve", "--port", port])
+    }
+
+    pub fn with(workbench: &Workbench, words: &[&str]) -> Self {
+        let mut command = workbench.command(words);
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         BufReader::new(process.stderr.take().unwrap()).read_line(&mut said).unwrap();
@@ -39,7 +43,7 @@ impl Drop for Server {
 }
 
 /// What a server answers; `None` when it is not there, or dies before the end.
-fn ask(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+pub fn ask(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
     let mut stream = TcpStream::connect(address).ok()?;
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\

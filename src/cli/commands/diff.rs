@@ -11,6 +11,7 @@ use crate::report::difference::{Difference, ProvenanceDifference};
 use crate::report::find::find_id;
 use crate::report::format;
 use crate::runner::reproduce::provenance_differences;
+use crate::store::StoredRun;
 
 /// What `ablate diff` takes.
 #[derive(Debug, clap::Args)]
@@ -30,16 +31,19 @@ pub fn diff(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let find = |name: &str| read(&store, &find_id(&store, name, clock::now())?);
     let (first, second) = (find(&arguments.first)?, find(&arguments.second)?);
-    let provenance = provenance_differences(&first.0, &second.0).unwrap_or_default().into_iter();
-    let provenance =
-        provenance.map(|d| ProvenanceDifference { key: d.key, first: d.original, second: d.reproduced }).collect();
-    let difference = Difference::of(&first, &second, provenance);
+    let difference = Difference::of(&first, &second, provenance(&first.0, &second.0));
     if arguments.json.wanted {
         context.printer.json(&difference);
     } else {
         print(context, &difference);
     }
     Ok(())
+}
+
+/// What differs in the provenance of two runs.
+pub fn provenance(first: &StoredRun, second: &StoredRun) -> Vec<ProvenanceDifference> {
+    let found = provenance_differences(first, second).unwrap_or_default().into_iter();
+    found.map(|d| ProvenanceDifference { key: d.key, first: d.original, second: d.reproduced }).collect()
 }
 
 fn print(context: &Context, difference: &Difference) {

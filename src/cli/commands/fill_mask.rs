@@ -8,7 +8,9 @@ use crate::cli::error::CliError;
 use crate::cli::table::{Align, table};
 use crate::clock;
 use crate::report::find::find_run;
+use crate::runner::trained::Trained;
 use crate::trainer::pretraining::fill_mask::{Filled, Guess, fill_mask};
+use crate::types::RunId;
 
 /// What `ablate fill-mask` takes.
 #[derive(Debug, clap::Args)]
@@ -34,18 +36,9 @@ pub fn fill_mask_of(context: &Context, arguments: &Arguments) -> Result<(), CliE
     let run = find_run(&store, &arguments.run, clock::now())?;
     let trained = context.pretrained(&run, arguments.checkpoint.which())?;
     let top = usize::from(arguments.top);
-    let filled = fill_mask(&trained.spec, &trained.weights, &trained.tokenizer, &arguments.text, top)
-        .map_err(CliError::request)?;
+    let filled = ask(&trained, &arguments.text, top)?;
     if arguments.json.wanted {
-        context.printer.json(&json!({
-            "format": "ablate-fill-mask-1",
-            "run": run.id,
-            "step": trained.step,
-            "text": arguments.text,
-            "ids": filled.ids,
-            "masks": masks(&filled),
-            "nsp_logits": filled.nsp_logits,
-        }));
+        context.printer.json(&as_json(&run.id, &trained, &arguments.text, &filled));
         return Ok(());
     }
     for mask in &filled.masks {
@@ -59,6 +52,24 @@ pub fn fill_mask_of(context: &Context, arguments: &Arguments) -> Result<(), CliE
         context.printer.data(table(&columns, rows));
     }
     Ok(())
+}
+
+/// What a model expects behind the masks of a text.
+pub fn ask(trained: &Trained, text: &str, top: usize) -> Result<Filled, CliError> {
+    fill_mask(&trained.spec, &trained.weights, &trained.tokenizer, text, top).map_err(CliError::request)
+}
+
+/// The answer for programs.
+pub fn as_json(run: &RunId, trained: &Trained, text: &str, filled: &Filled) -> serde_json::Value {
+    json!({
+        "format": "ablate-fill-mask-1",
+        "run": run,
+        "step": trained.step,
+        "text": text,
+        "ids": filled.ids,
+        "masks": masks(filled),
+        "nsp_logits": filled.nsp_logits,
+    })
 }
 
 fn masks(filled: &Filled) -> Vec<serde_json::Value> {

@@ -29,10 +29,13 @@ mod reindex;
 mod rename;
 mod reproduce;
 mod restore;
+mod resume;
 mod run;
 #[cfg(unix)]
 mod serve;
 mod show;
+mod status;
+mod stop;
 mod tag;
 mod tokenizer;
 mod verify;
@@ -63,6 +66,12 @@ pub enum Command {
     Plan(plan::Arguments),
     /// Train what is missing of an experiment and draw the comparison
     Run(run::Arguments),
+    /// How far the sweeps are that are running
+    Status(status::Arguments),
+    /// Ask a running sweep, or one of its runs, for a checkpoint and an orderly end
+    Stop(stop::Arguments),
+    /// Go on with runs that were interrupted, by their stored specifications
+    Resume(resume::Arguments),
     /// List runs
     List(list::Arguments),
     /// Show everything about a run
@@ -136,6 +145,9 @@ impl Command {
             Self::Demo(arguments) => demo::demo(context, arguments),
             Self::Plan(arguments) => plan::plan(context, arguments),
             Self::Run(arguments) => run::run(context, arguments),
+            Self::Status(arguments) => status::status(context, arguments),
+            Self::Stop(arguments) => stop::stop(context, arguments),
+            Self::Resume(arguments) => resume::resume(context, arguments),
             Self::List(arguments) => list::list(context, arguments),
             Self::Show(arguments) => show::show(context, arguments),
             Self::Diff(arguments) => diff::diff(context, arguments),

@@ -11,9 +11,12 @@ use crate::cli::error::CliError;
 use crate::clock;
 use crate::plan::TaskSpec;
 use crate::report::find::find_run;
+use crate::runner::trained::Trained;
+use crate::store::StoredRun;
 use crate::trainer::fine_tuning::labelled::TextExample;
 use crate::trainer::fine_tuning::prediction::predict_texts;
 use crate::trainer::fine_tuning::tasks::{Entity, Said};
+use crate::types::RunId;
 
 /// What `ablate predict` takes.
 #[derive(Debug, clap::Args)]
@@ -34,26 +37,46 @@ pub struct Arguments {
 pub fn predict(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let run = find_run(&store, &arguments.run, clock::now())?;
-    let Some(stage) = run.planned()?.task() else {
-        let text = format!("run {} was pretrained, for no task; `ablate fill-mask {} TEXT` asks it", run.id, run.id);
-        return Err(CliError::request(text));
-    };
+    let stage = task_of(&run)?;
     let trained = context.trained(&run, arguments.checkpoint.which())?;
     let texts = texts(&arguments.file, stage)?;
-    let said = predict_texts(&trained.spec, &trained.weights, &trained.tokenizer, &texts);
+    let said = ask(&trained, &texts);
     if arguments.json.wanted {
-        let lines = texts.iter().zip(&said).map(|(text, said)| as_json(text, said));
-        context.printer.json(&json!({
-            "format": "ablate-predict-1",
-            "run": run.id,
-            "step": trained.step,
-            "labels": stage.labels,
-            "predictions": lines.collect::<Vec<_>>(),
-        }));
+        context.printer.json(&as_json(&run.id, &trained, stage, &texts, &said));
         return Ok(());
     }
     texts.iter().zip(&said).for_each(|(text, said)| context.printer.data(line(text, said)));
     Ok(())
+}
+
+/// The task that a run was trained for.
+pub fn task_of(run: &StoredRun) -> Result<&TaskSpec, CliError> {
+    run.planned()?.task().ok_or_else(|| {
+        let text = format!("run {} was pretrained, for no task; `ablate fill-mask {} TEXT` asks it", run.id, run.id);
+        CliError::request(text)
+    })
+}
+
+/// What a model says about texts.
+pub fn ask(trained: &Trained, texts: &[TextExample]) -> Vec<Said> {
+    predict_texts(&trained.spec, &trained.weights, &trained.tokenizer, texts)
+}
+
+/// The answers for programs.
+pub fn as_json(
+    run: &RunId,
+    trained: &Trained,
+    stage: &TaskSpec,
+    texts: &[TextExample],
+    said: &[Said],
+) -> serde_json::Value {
+    json!({
+        "format": "ablate-predict-1",
+        "run": run,
+        "step": trained.step,
+        "labels": stage.labels,
+        "predictions": texts.iter().zip(said).map(|(text, said)| one_as_json(text, said)).collect::<Vec<_>>(),
+    })
 }
 
 /// The texts of a file (`-`: of standard input): the text column of a TSV with a header or the text field of JSON lines,
@@ -95,7 +118,8 @@ fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty())
 }
 
-fn example(line: usize, text: &str, pair: Option<&str>) -> TextExample {
+/// A text, or a pair of them, to be asked about.
+pub fn example(line: usize, text: &str, pair: Option<&str>) -> TextExample {
     TextExample { text: text.to_owned(), pair: pair.map(str::to_owned), label: String::new(), line }
 }
 
@@ -146,7 +170,7 @@ fn line(text: &TextExample, said: &Said) -> String {
     }
 }
 
-fn as_json(text: &TextExample, said: &Said) -> serde_json::Value {
+fn one_as_json(text: &TextExample, said: &Said) -> serde_json::Value {
     match said {
         Said::Class { label, probabilities } => {
             json!({ "line": text.line, "text": text.text, "label": label, "probabilities": probabilities })

@@ -12,8 +12,10 @@ use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
 use crate::experiment::Experiment;
 use crate::report::comparison::forewarning;
-use crate::runner::execute::{Options, TaskOutcome, execute};
-use crate::runner::launch::LocalProcesses;
+use crate::runner::announcement::{announce, conclude};
+use crate::runner::data_sources::DataSources;
+use crate::runner::execute::{Options, Task, TaskOutcome, execute};
+use crate::runner::launch::{Launcher, LocalProcesses};
 use crate::runner::provenance::cores;
 use crate::runner::stop::Stop;
 use crate::runner::sweep::{self, PreparedCorpus};
@@ -103,42 +105,64 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         sharing: !arguments.no_sharing,
         halving: if arguments.no_halving { None } else { sweep::halving(&loaded.plan, &tasks) },
         command: context.command.clone(),
+        sweep: None,
     };
     // What is damaged of the sweep is trained again: that is said before, not after.
     context.say_unreadable(&Index::open(&sources.store)?);
     let stop = Stop::on_signals();
-    let mut progress = SweepProgress::new(&context.printer, &tasks, sweep::costs(&tasks));
-    let (slots, threads) = (arguments.jobs.count(tasks.len()), arguments.threads.map(usize::from));
-    let mut launcher = LocalProcesses::new(&sources, slots, threads);
-    let outcomes = execute(&sources, &tasks, &options, &mut launcher, &stop, &mut |event| progress.watch(&event));
-    progress.finish();
-    let outcomes = outcomes?;
-    let counts = Counts::of(&outcomes);
-    context.printer.status(counts.style(), "Done", counts.in_words());
-    if counts.interrupted > 0 {
-        let reason = |outcome: &TaskOutcome| match outcome {
-            TaskOutcome::Interrupted(run) => sources.store.load(run).ok()?.history.reason().map(str::to_owned),
-            _ => None,
-        };
-        let reasons = outcomes.iter().filter_map(reason).collect::<Vec<_>>();
-        if let Some(reason) = reasons.iter().find(|reason| reason.ends_with(NO_ROOM)) {
-            return Err(CliError::work(reason));
-        }
-        let text = "interrupted; the same command resumes from the last checkpoints";
-        if stop.is_requested() {
-            return Err(CliError::Interrupted(text.to_owned()));
-        }
-        return Err(CliError::work(match reasons.first() {
-            Some(reason) => format!("{reason}: {text}"),
-            None => text.to_owned(),
-        }));
-    }
+    let (jobs, threads) = (arguments.jobs, arguments.threads);
+    let counts = sweep_through(context, &sources, &tasks, options, (Some(name), jobs, threads), &stop)?;
     // Drawing has no step to stop at: from here on the first signal ends the program.
     stop.request();
     let print = Print::asked(arguments.tables, false);
     let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), print };
     draw(context, (&loaded, &arguments.experiment), &sources.store, &drawing)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
+}
+
+/// Executes tasks of an experiment, or of runs that were named one by one, and tells a person and the store how that goes.
+///
+/// # Errors
+/// When not all came to an end.
+pub fn sweep_through(
+    context: &Context,
+    sources: &DataSources,
+    tasks: &[Task],
+    options: Options,
+    (experiment, jobs, threads): (Option<&str>, Jobs, Option<u16>),
+    stop: &Stop,
+) -> Result<Counts, CliError> {
+    let costs = sweep::costs(tasks);
+    let mut progress = SweepProgress::new(&context.printer, tasks, costs.clone());
+    let mut launcher = LocalProcesses::new(sources, jobs.count(tasks.len()), threads.map(usize::from));
+    let workers = (launcher.slots(), launcher.threads());
+    let announced = announce(&sources.store, experiment, tasks, &costs, &context.command, workers)?;
+    let options = Options { sweep: Some(announced.clone()), ..options };
+    let outcomes = execute(sources, tasks, &options, &mut launcher, stop, &mut |event| progress.watch(&event));
+    progress.finish();
+    let outcomes = outcomes?;
+    conclude(&announced, tasks, &outcomes)?;
+    let counts = Counts::of(&outcomes);
+    context.printer.status(counts.style(), "Done", counts.in_words());
+    if counts.interrupted == 0 {
+        return Ok(counts);
+    }
+    let reason = |outcome: &TaskOutcome| match outcome {
+        TaskOutcome::Interrupted(run) => sources.store.load(run).ok()?.history.reason().map(str::to_owned),
+        _ => None,
+    };
+    let reasons = outcomes.iter().filter_map(reason).collect::<Vec<_>>();
+    if let Some(reason) = reasons.iter().find(|reason| reason.ends_with(NO_ROOM)) {
+        return Err(CliError::work(reason));
+    }
+    let text = "interrupted; the same command resumes from the last checkpoints";
+    if stop.is_requested() {
+        return Err(CliError::Interrupted(text.to_owned()));
+    }
+    Err(CliError::work(match reasons.first() {
+        Some(reason) => format!("{reason}: {text}"),
+        None => text.to_owned(),
+    }))
 }
 
 fn say_prepared(context: &Context, corpus: &PreparedCorpus) {
@@ -154,12 +178,13 @@ fn say_prepared(context: &Context, corpus: &PreparedCorpus) {
     );
 }
 
-#[derive(Default)]
-struct Counts {
+/// What became of tasks, counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
     finished: usize,
     reused: usize,
     stopped: usize,
-    failed: usize,
+    pub failed: usize,
     interrupted: usize,
 }
 

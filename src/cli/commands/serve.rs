@@ -1,11 +1,15 @@
 //! `ablate serve`: the store for clients that log to it and programs that read it.
 
+mod lent;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::cli::execution::Commands;
 use crate::cli::printer::Style;
-use crate::server::{self, Options, ServeError};
+use crate::server::{self, Executor, Options, ServeError};
 
 /// What `ablate serve` takes.
 #[derive(Debug, clap::Args)]
@@ -19,6 +23,9 @@ pub struct Arguments {
     /// Show runs and change nothing
     #[arg(long)]
     pub read_only: bool,
+    /// Let the page stop, resume and retry runs: it starts this program again, which goes on when the server ends
+    #[arg(long)]
+    pub execute: bool,
     /// What everybody must know who asks; better in the environment, where other users do not see it
     #[arg(long, value_name = "TOKEN", env = "ABLATE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
@@ -42,6 +49,8 @@ pub fn serve(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
         root_path: arguments.root_path.clone(),
         hosts: arguments.allow_hosts.clone(),
         lost_after_secs: arguments.lost_after * 60.0,
+        executor: arguments.execute.then(|| commands(context)).transpose()?,
+        lent: Some(Arc::new(lent::Surroundings(context.clone()))),
     };
     options.check().map_err(CliError::request)?;
     let store = if arguments.read_only { context.existing_store()? } else { context.store()? };
@@ -56,8 +65,15 @@ pub fn serve(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     };
     server::serve(store, &options, ready).map_err(|error| match error {
         ServeError::Io(_) => CliError::work(error),
-        ServeError::NoToken | ServeError::WeakToken | ServeError::Bind { .. } => CliError::request(error),
+        ServeError::NoToken | ServeError::WeakToken | ServeError::ReadOnlyExecutes | ServeError::Bind { .. } => {
+            CliError::request(error)
+        }
     })
+}
+
+fn commands(context: &Context) -> Result<Arc<dyn Executor>, CliError> {
+    let commands = Commands::new(&context.runs, &context.data_root).map_err(CliError::work)?;
+    Ok(Arc::new(commands))
 }
 
 fn minutes(text: &str) -> Result<f64, String> {

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::runner::launch::fake::{Act, FakeLauncher, perform};
-use crate::runner::{sweep, testing};
+use crate::runner::{announcement, sweep, testing};
 
 const SEEDS: &str = "[sweep.replicates]\nseeds = 3\n";
 
@@ -157,6 +157,39 @@ fn a_stop_reaches_who_works_and_begins_nothing_more() {
     let resumed = bench.execute(&mut FakeLauncher::new(1, |_, _| Act::Trains(2.0)));
     assert_eq!(resumed.outcomes, ["reused", "finished", "finished"]);
     assert!(resumed.told.contains(&"1 starts from 1".to_owned()), "{:?}", resumed.told);
+}
+
+/// From another terminal, by the store alone: runs of a sweep are stopped, or all that is left of it.
+#[test]
+fn a_sweep_hears_a_request_in_the_store() {
+    for all in [false, true] {
+        let bench = Bench::new("[sweep.replicates]\nseeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]\n");
+        let store = &bench.sources.store;
+        let announced = announcement::announce(store, Some("test"), &bench.tasks, &[1.0; 12], &[], (2, 1)).unwrap();
+        let sweep = store.sweeps().unwrap().remove(0);
+        assert!(sweep.is_alive && bench.tasks.iter().all(|task| sweep.executes(task.hash)));
+        let options = Options { sweep: Some(announced.clone()), ..Options::default() };
+        let bench = Bench { options, ..bench };
+        let store = &bench.sources.store;
+        let ask = |run: Option<&RunId>| store.ask_to_stop(&sweep.record.id, run).unwrap();
+        let mut launcher = FakeLauncher::new(2, |_, _| Act::Trains(2.0));
+        launcher.at_look = Box::new(|look| match look {
+            // The two that are at work, of which one ends before the request is seen.
+            4 if !all => {
+                let waits = |run: &RunId| store.load(run).unwrap().state == RunState::Planned;
+                store.run_ids().unwrap().iter().filter(|run| waits(run)).for_each(|run| ask(Some(run)));
+            }
+            4 => ask(None),
+            _ => {}
+        });
+        let stop = Stop::default();
+        let came = bench.execute_until(&mut launcher, &stop);
+        let count = |outcome: &str| came.outcomes.iter().filter(|came| *came == outcome).count();
+        let counts = (count("finished"), count("interrupted"), count("not started"));
+        assert_eq!((counts, stop.is_requested()), (if all { (5, 1, 6) } else { (11, 1, 0) }, all));
+        announcement::conclude(&announced, &bench.tasks, &[]).unwrap();
+        assert!(store.sweeps().unwrap().iter().all(|sweep| !sweep.is_alive && sweep.record.ended_at.is_some()));
+    }
 }
 
 /// Another process has the claim of a task: its end is awaited, whatever it is, and that is said once.

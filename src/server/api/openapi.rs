@@ -51,7 +51,11 @@ fn operation(route: &Route) -> Value {
     let in_query = route.asks.iter().map(
         |(name, about)| json!({ "name": name, "in": "query", "description": about, "schema": { "type": "string" } }),
     );
-    let kind = if route.pattern.ends_with("/changes") { "text/event-stream" } else { "application/json" };
+    let kind = match route.pattern.rsplit(['/', '.']).next() {
+        Some("changes") => "text/event-stream",
+        Some("csv") => "text/csv",
+        _ => "application/json",
+    };
     let fault = json!({ "$ref": "#/components/schemas/Fault" });
     let id = route.pattern.trim_start_matches(OURS).replace(['{', '}'], "").replace('/', "_");
     // Of several lines of an address the first is called by it alone.
@@ -65,6 +69,7 @@ fn operation(route: &Route) -> Value {
             Access::Open => "open",
             Access::Read | Access::Page => "read",
             Access::Write => "write",
+            Access::Execute => "execute",
         },
         "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
         "responses": {

@@ -1,6 +1,5 @@
-//! Runs, one or many, and what they measured.
+//! Runs, one or many, and what they say together.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -15,7 +14,7 @@ use crate::report::comparison::{self, document};
 use crate::report::json::value;
 use crate::report::listing::Listing;
 use crate::report::record::RunRecord;
-use crate::store::{Facts, Index, Overview, RunQuery, RunVersion, Series, StoreError};
+use crate::store::{Facts, Index, Overview, RunQuery, RunVersion, StoreError};
 use crate::types::RunId;
 use crate::types::metrics;
 
@@ -70,32 +69,6 @@ pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
     let mut answer = value(&record);
     answer["series"] = Value::Object(lengths);
     Ok(Reply::json(&answer))
-}
-
-/// Series of a run, at a zoom.
-pub fn series(app: &App, request: Request) -> Result<Reply, Fault> {
-    let run = app.run_id(&request.names[0])?;
-    let [from, to, points] = ["from", "to", "points"].map(|key| wire::count(key, request.asked(key)));
-    let (from, to) = (from?, to?);
-    let most = match points?.map(usize::try_from) {
-        None => 1_000,
-        Some(Ok(most)) if (1..=100_000).contains(&most) => most,
-        Some(_) => return Err(Fault::invalid("'points' is a number from 1 to 100000")),
-    };
-    let wanted = request.asked_all("metric");
-    let book = app.reader.series(&run)?;
-    let wanted: Vec<String> = match wanted.is_empty() {
-        true => book.summaries().into_keys().map(ToString::to_string).collect(),
-        false => wanted.iter().map(ToString::to_string).collect(),
-    };
-    let mut found: BTreeMap<&str, Series> = BTreeMap::new();
-    for name in &wanted {
-        let Some(series) = book.zoomed(name, from, to, most)? else {
-            return Err(Fault::missing(format!("run {run} has no metric '{}'", shown(name))));
-        };
-        found.insert(name, series);
-    }
-    Ok(Reply::json(&json!({ "format": "ablate-series-1", "run": run, "series": value(&found) })))
 }
 
 /// The comparison of the runs that a query finds.

@@ -4,22 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
-use super::compare::compared;
-use super::{View, encoded, experiment, problem, short, state, typed};
-use crate::analysis::{Comparison, summarize};
-use crate::report::answer::Answer;
+use super::cells::Cells;
+use super::{View, encoded, experiment, problem, state, sweep, typed};
+use crate::clock;
+use crate::report::format;
 use crate::report::listing::{ListedRun, Listing};
-use crate::report::page::sentences;
-use crate::report::{format, spelling};
 use crate::server::App;
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
 use crate::store::{RunQuery, RunState, StoreError};
-use crate::types::MetricName;
-use crate::types::metrics::Goal;
+use crate::types::{ContentHash, MetricName};
 
-/// Shades of a grid, the best first.
-const SHADES: usize = 5;
+/// Runs up to which an answer comes with the page; of more, so many are looked at for their metrics.
+const AT_ONCE: usize = 1_000;
+const SAMPLE: usize = 100;
 
 /// The names of all experiments.
 pub fn list(app: &App, _: Request) -> Result<Reply, Fault> {
@@ -38,30 +36,72 @@ pub fn list(app: &App, _: Request) -> Result<Reply, Fault> {
 
 /// One experiment.
 pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
-    let name = &request.names[0];
+    let (name, now) = (&request.names[0], clock::now());
     let text = named(name);
     let query = RunQuery::default().within_experiments(&[name]).called(&text);
-    let runs = app.reader.ask(|index| {
-        let rows = index.query(&query)?;
-        Ok::<_, StoreError>(Listing::of(index.facts(rows)?, &query).runs)
-    })?;
-    if runs.is_empty() {
+    let may_wait = request.asked("answer") == Some("now");
+    let Found { states, versions, runs } = find(app, &query, may_wait)?;
+    let sweep = sweep::newest(app, name, now)?;
+    if runs.is_empty() && sweep.is_none() {
         return Err(Fault::missing("no experiment has this name"));
     }
     let metric = request.asked("metric").filter(|metric| !metric.is_empty());
-    let compared = compared(app, &query, metric);
-    let decides = compared.as_ref().ok().map(|comparison| comparison.metric.clone());
-    let decides = decides.or_else(|| runs.iter().find_map(|run| run.metric.clone()));
+    let is_whole = runs.len() == states.len();
+    let answered = is_whole.then(|| app.answers.of(app, (&query, &text), versions, metric));
+    let decides = answered.as_ref().and_then(|answered| answered.decides.clone());
+    let asked = metric.and_then(|metric| metric.parse::<MetricName>().ok());
+    let decides = decides.or(asked).or_else(|| runs.iter().find_map(|run| run.metric.clone()));
+    let waiting = sweep.as_ref().map(|sweep| &sweep.waiting[..]).unwrap_or_default();
+    let shown = if is_whole { &runs[..] } else { &[] };
+    let cells = Cells::new(shown, waiting, decides.as_ref(), answered.as_ref().map(|answered| &answered.axes));
+    let sides = (request.asked("x"), request.asked("y"));
     let body = html! {
         p.kind { "Experiment" }
         h1 { (typed(name)) }
-        (progress(&runs))
+        div id="progress" data-live { (progress(&states, shown, sweep.is_none())) }
+        div id="sweep" data-live { @if let Some(sweep) = &sweep { (sweep::shown(app, sweep, now)) } }
         (choice(&runs, decides.as_ref()))
-        (answer(app, &text, &compared))
-        (grid(app, &runs, decides.as_ref(), compared.as_ref().ok()))
+        div id="answer" data-live {
+            @match &answered { Some(answered) => (answered.html), None => (later(&experiment(app, name), &request, states.len())) }
+        }
+        div id="map" data-live { @if is_whole { (cells.map(app, sides, &experiment(app, name))) } }
+        div id="grid" data-live { @if is_whole { (cells.table(app)) } }
         p { a href={ (app.root_path) "/?q=" (encoded(&text)) } { "Its runs as a table" } }
     };
     Ok(View { title: name, place: "Experiments", body }.reply(app))
+}
+
+/// What is known of an experiment's runs.
+struct Found {
+    states: Vec<RunState>,
+    /// What changes when one of them does.
+    versions: ContentHash,
+    /// All of them; or of very many, where nobody may wait, some.
+    runs: Vec<ListedRun>,
+}
+
+fn find(app: &App, query: &RunQuery, may_wait: bool) -> Result<Found, Fault> {
+    app.reader.ask(|index| {
+        let all = index.page(query, None, usize::MAX)?.runs;
+        let states = all.iter().map(|(_, version)| version.state).collect();
+        let versions = ContentHash::of(format!("{all:?}").as_bytes());
+        let taken = if may_wait || all.len() <= AT_ONCE { all.len() } else { SAMPLE };
+        let facts = all[..taken].iter().filter_map(|(id, version)| index.facts_of(id, version).transpose());
+        let facts = facts.collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(Found { states, versions, runs: Listing::of(facts, query).runs })
+    })
+}
+
+/// In place of an answer that takes a while: where it is. The script goes there by itself.
+fn later(address: &str, request: &Request, runs: usize) -> Markup {
+    let asked = ["metric", "x", "y"].into_iter().filter_map(|key| Some((key, request.asked(key)?)));
+    let asked: String = asked.map(|(key, value)| format!("&{key}={}", encoded(value))).collect();
+    html! {
+        p.quiet data-later {
+            "The comparison of " (format::thousands(runs as u64)) " runs takes a moment: "
+            a href={ (address) "?answer=now" (asked) } { "the answer and the cells" }
+        }
+    }
 }
 
 /// A query that finds an experiment by its name. Quotes cannot be quoted in both kinds of them: then any letter stands for one.
@@ -73,17 +113,17 @@ fn named(name: &str) -> String {
     }
 }
 
-/// How many runs are in which state, and what failed.
-fn progress(runs: &[ListedRun]) -> Markup {
+/// How many runs are in which state, and what failed unless the sweep says so.
+fn progress(states: &[RunState], runs: &[ListedRun], tells_reasons: bool) -> Markup {
     let mut counts = BTreeMap::<&str, (RunState, usize)>::new();
-    for run in runs {
-        counts.entry(run.state.name()).or_insert((run.state, 0)).1 += 1;
+    for state in states {
+        counts.entry(state.name()).or_insert((*state, 0)).1 += 1;
     }
     let failed = runs.iter().filter(|run| run.state == RunState::Failed);
-    let reasons: BTreeSet<&str> = failed.filter_map(|run| run.reason.as_deref()).collect();
+    let reasons: BTreeSet<&str> = failed.filter(|_| tells_reasons).filter_map(|run| run.reason.as_deref()).collect();
     let worked: f64 = runs.iter().filter_map(|run| run.worked_secs).sum();
     html! {
-        p.progress id="progress" data-live {
+        p.progress {
             @for (of_state, count) in counts.values() { span { (count) " " (state(*of_state)) } " " }
             @if worked > 0.0 { span.quiet { (format::duration(worked)) " of work" } }
         }
@@ -105,110 +145,4 @@ fn choice(runs: &[ListedRun], decides: Option<&MetricName>) -> Markup {
             }
         }
     }
-}
-
-fn answer(app: &App, query: &str, compared: &Result<Comparison, String>) -> Markup {
-    let comparison = match compared {
-        Ok(comparison) => comparison,
-        Err(why) => return html! { p.quiet { "No comparison: " (why) } },
-    };
-    let answer = Answer::of(comparison, &summarize(comparison));
-    let report =
-        format!("{}/compare?q={}&metric={}", app.root_path, encoded(query), encoded(comparison.metric.as_str()));
-    html! {
-        section.answer id="answer" data-live aria-label="Answer" {
-            (sentences(&answer))
-            p { a href=(report) { "Figures, tables and every effect" } }
-        }
-    }
-}
-
-/// A cell of the sweep with its runs.
-struct Cell<'r> {
-    axes: Vec<(String, String)>,
-    runs: Vec<&'r ListedRun>,
-    mean: Option<f64>,
-}
-
-/// The cells, the best first, and of each run its state and its value.
-fn grid(app: &App, runs: &[ListedRun], decides: Option<&MetricName>, comparison: Option<&Comparison>) -> Markup {
-    let value = |run: &ListedRun| run.metrics.get(decides?).copied();
-    // The axes of a sweep are in its plan; those of other runs are the settings in which they differ.
-    let found = comparison.into_iter().flat_map(|comparison| &comparison.runs);
-    let found: BTreeMap<_, _> = found.filter_map(|run| Some((run.id.as_ref()?, &run.axes))).collect();
-    let planned =
-        |run: &ListedRun| run.axes.iter().map(|(key, value)| (key.clone(), spelling::axis_value(value))).collect();
-    let is_planned = runs.iter().any(|run| !run.axes.is_empty());
-    let mut cells = BTreeMap::<Vec<(String, String)>, Vec<&ListedRun>>::new();
-    for run in runs.iter().filter(|run| run.reproduces.is_none()) {
-        let axes = if is_planned { planned(run) } else { found.get(&run.id).copied().cloned().unwrap_or_default() };
-        cells.entry(axes).or_default().push(run);
-    }
-    let mut cells: Vec<Cell<'_>> = cells
-        .into_iter()
-        .map(|(axes, mut runs)| {
-            runs.sort_by_key(|run| (run.replicate, run.seed, run.id.clone()));
-            let finished: Vec<f64> =
-                runs.iter().filter(|run| run.state == RunState::Finished).filter_map(|run| value(run)).collect();
-            let mean = (!finished.is_empty()).then(|| finished.iter().sum::<f64>() / finished.len() as f64);
-            Cell { axes, runs, mean }
-        })
-        .collect();
-    let sign = match decides.map(|metric| Goal::usual(metric.as_str())) {
-        Some(Goal::Maximize) => -1.0,
-        _ => 1.0,
-    };
-    let order = |cell: &Cell<'_>| cell.mean.map_or(f64::INFINITY, |mean| sign * mean);
-    cells.sort_by(|a, b| order(a).total_cmp(&order(b)).then_with(|| a.axes.cmp(&b.axes)));
-    let ranked = cells.iter().filter(|cell| cell.mean.is_some()).count();
-    let shade = |place: usize| (place < ranked).then(|| format!("shade{}", place * SHADES / ranked.max(1)));
-    let keys: Vec<&String> = cells
-        .iter()
-        .flat_map(|cell| cell.axes.iter().map(|(key, _)| key))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    html! {
-        h2 { "Cells" }
-        div.scroll tabindex="0" role="region" aria-label="Cells" {
-            table.grid id="grid" data-live {
-                thead {
-                    tr {
-                        @for key in &keys { th scope="col" title=(key) { (short(key)) } }
-                        th.number scope="col" { @match decides { Some(metric) => { "mean " (metric) }, None => "mean" } }
-                        th scope="col" { "runs" }
-                    }
-                }
-                tbody {
-                    @for (place, cell) in cells.iter().enumerate() {
-                        tr class=[shade(place)] {
-                            @for key in &keys {
-                                td { @match cell.axes.iter().find(|(known, _)| known == *key) {
-                                    Some((_, value)) => (typed(value)), None => span.none { "\u{2013}" },
-                                } }
-                            }
-                            td.number.mean { (format::metric(cell.mean)) }
-                            td.squares {
-                                @for run in &cell.runs {
-                                    a class={ "square " (run.state.name()) } href={ (app.root_path) "/runs/" (run.id) } title=(about(run, value(run))) {
-                                        (value(run).map_or_else(|| run.state.name().to_owned(), |value| format::metric(Some(value))))
-                                    }
-                                    " "
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn about(run: &ListedRun, value: Option<f64>) -> String {
-    let steps = match run.total_steps {
-        Some(total) => format!("{} of {total} steps", run.steps_done),
-        None => format!("{} steps", run.steps_done),
-    };
-    let seed = run.seed.map(|seed| format!(", seed {seed}")).unwrap_or_default();
-    format!("{} {}: {}, {steps}{seed}", run.id, run.state.name(), format::metric(value))
 }

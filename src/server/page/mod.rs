@@ -4,14 +4,20 @@
 //! draws curves, keeps a view up with the runs, and sends what people say about them ([`labels`]). Style, script and the one
 //! vendored library are inside of the program; nothing is asked of anybody else, and the policy in the answer's head sees to it.
 
+mod answers;
+mod cells;
 mod compare;
 mod experiments;
 mod labels;
+mod log;
 mod run;
 mod runs;
+mod sweep;
 mod views;
 
 use std::sync::LazyLock;
+
+pub use answers::Answers;
 
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue};
 use hyper::{Method, StatusCode};
@@ -32,6 +38,12 @@ pub const ROUTES: &[Route] = &[
     page("/", runs::runs, "the runs that a query finds"),
     page("/runs/{id}", run::run, "everything about a run"),
     page("/runs/{id}/", run::run, "the same, as reports link to it"),
+    page("/runs/{id}/diff", run::difference::with, "what differs between a run and the one that is named"),
+    page("/runs/{id}/diff/{other}", run::difference::of_two, "what differs between two runs"),
+    // A model works for its answer: not for a page from elsewhere that leads here.
+    Route::get("/runs/{id}/ask", run::ask::answer, "what the model of a run answers"),
+    page("/runs/{id}/artifacts/{path*}", run::files::page, "a folder of artifacts, or a look at one"),
+    Route::get("/runs/{id}/picture/{path*}", run::files::picture, "a picture among the artifacts"),
     page("/experiments", experiments::list, "all experiments"),
     page("/experiments/{name}", experiments::one, "the cells of a sweep, and its answer"),
     page("/compare", compare::compare, "the report of any runs"),
@@ -61,16 +73,24 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("choice.js", JAVASCRIPT, include_bytes!("script/choice.js")),
     ("columns.js", JAVASCRIPT, include_bytes!("script/columns.js")),
     ("curves.js", JAVASCRIPT, include_bytes!("script/curves.js")),
+    ("execution.js", JAVASCRIPT, include_bytes!("script/execution.js")),
     ("document.js", JAVASCRIPT, include_bytes!("script/document.js")),
     ("labels.js", JAVASCRIPT, include_bytes!("script/labels.js")),
     ("live.js", JAVASCRIPT, include_bytes!("script/live.js")),
+    ("series.js", JAVASCRIPT, include_bytes!("script/series.js")),
     ("theme.js", JAVASCRIPT, include_bytes!("script/theme.js")),
     ("views.js", JAVASCRIPT, include_bytes!("script/views.js")),
+    ("view.js", JAVASCRIPT, include_bytes!("script/view.js")),
     ("words.js", JAVASCRIPT, include_bytes!("script/words.js")),
 ];
 
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Whether a file is a part of the script that others of it import.
+fn is_imported(name: &str) -> bool {
+    name.ends_with(".js") && !["page.js", "report.js", "uPlot.js"].contains(&name)
+}
 
 /// What the addresses of [`ASSETS`] begin with: another program's files are other addresses, whatever its version is called, and
 /// those that a script imports from beside itself with it.
@@ -133,8 +153,12 @@ impl View<'_> {
                     link rel="stylesheet" href=(asset("page.css"));
                     script src=(asset("uPlot.js")) defer {}
                     script type="module" src=(asset("page.js")) {}
+                    // What it imports is fetched with it, and not one after another when it was read.
+                    @for (name, ..) in ASSETS.iter().filter(|(name, ..)| is_imported(name)) {
+                        link rel="modulepreload" href=(asset(name));
+                    }
                 }
-                body data-root=(root) data-read-only[app.guard.is_read_only] {
+                body data-root=(root) data-read-only[app.guard.is_read_only] data-executes[app.guard.executes] {
                     a.skip href="#main" { "Skip to the content" }
                     header.bar {
                         a.brand href={ (root) "/" } { "ablate" }

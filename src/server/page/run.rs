@@ -1,60 +1,60 @@
 //! Everything about one run: its curves, its settings, where it comes from and what became of it.
 
-use std::collections::BTreeMap;
+pub mod ask;
+mod curves;
+pub mod difference;
+mod ends;
+pub mod files;
+mod lineage;
+mod metrics;
 
 use maud::{Markup, html};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{View, data, encoded, experiment as address_of, moment, problem, state, typed};
+use super::{View, experiment as address_of, log, moment, problem, state, sweep, typed};
 use crate::clock;
-use crate::report::comparison::floors_of;
-use crate::report::{format, json as spelled, spelling};
+use crate::report::{format, spelling};
 use crate::server::App;
-use crate::server::artifacts::{self, ArtifactPath};
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
-use crate::store::{Dependent, Overview, RunState, SeriesBook, StoreError, StoredRun, Stretch, Subject};
+use crate::store::{Overview, RunState, StoredRun, Subject};
 use crate::types::answers::Detail;
-use crate::types::{MetricName, RunId};
-
-/// Points or buckets of a curve that the page brings with it.
-const BUCKETS: usize = 600;
 
 /// Lines of the log's end that are shown.
 const LOG_LINES: usize = 200;
-/// Bytes of it that are read for them, at most.
-const LOG_BYTES: u64 = 64 << 10;
 
 /// The page of a run.
 pub fn run(app: &App, request: Request) -> Result<Reply, Fault> {
     let id = app.run_id(&request.names[0])?;
     let Overview { run, series } = app.store().overview(&id)?;
     let summaries = series.summaries();
-    let dependents = app.reader.ask(|index| index.dependents(&id))?;
     let last_step = summaries.values().map(|summary| summary.last.step).max();
     let body = html! {
-        (head(app, &run, last_step))
-        (curves(&run, &series)?)
-        div id="metrics" data-live { (metrics(&summaries)) }
+        (head(app, &run, last_step)?)
+        (curves::curves(&run, &series, &summaries, request.is_refresh)?)
+        div id="metrics" data-live { (metrics::metrics(app, &run, &summaries)) }
+        (ask::asking(app, &run))
         div id="settings" data-live { (settings(&run)) }
-        div id="lineage" data-live { (lineage(app, &run, &dependents)) }
+        div id="lineage" data-live { (lineage::lineage(app, &run)?) }
         div id="facts" data-live { (facts(&run)) }
-        (files(app, &run))
-        (log(&run))
+        (difference::asking(app, &run)?)
+        div id="files" data-live { (files::files(app, &run)) }
+        (last_words(&run))
         (provenance(&run))
     };
     let title = run.labels.name.as_deref().unwrap_or(id.as_str());
     Ok(View { title, place: "Runs", body }.reply(app))
 }
 
-fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
+fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Result<Markup, Fault> {
     let now = clock::now();
     let history = &run.history;
     let experiment = match &run.subject {
         Subject::Logged(logged) => logged.experiment.clone(),
         Subject::Planned(_) => run.provenance.pointer("/experiment/name").and_then(Value::as_str).map(str::to_owned),
     };
-    html! {
+    let reproductions = lineage::reproductions(app, run)?;
+    Ok(html! {
         p.kind {
             "Run" @if let Some(name) = &experiment { " of " a href=(address_of(app, name)) { (typed(name)) } }
         }
@@ -74,6 +74,7 @@ fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
                 Subject::Planned(_) => { dt { "train it again" } dd { code.copy { "ablate reproduce " (run.id) } } },
                 Subject::Logged(logged) => { dt { "logged by" } dd { (typed(&logged.by)) } },
             }
+            @if !reproductions.is_empty() { dt { "trained again" } dd { @for one in &reproductions { div { (one) } } } }
         }
         div.labels id="labels" data-live {
             span.tags { @for tag in &run.labels.tags { span.tag data-tag=(tag) { (typed(tag)) } " " } }
@@ -83,85 +84,14 @@ fn head(app: &App, run: &StoredRun, last_step: Option<i64>) -> Markup {
                 @if run.labels.is_trashed() { button type="button" data-do="restore" { "Restore" } }
                 @else { button type="button" data-do="trash" { "Delete" } }
             }
+            @if matches!(run.subject, Subject::Planned(_)) { (sweep::run_buttons(Some(run.state))) }
         }
         form.note {
             label for="note" { "Note" }
             textarea id="note" rows="2" dir="auto" readonly { (run.labels.note.as_deref().unwrap_or_default()) }
             button type="button" data-do="note" hidden { "Save" }
         }
-    }
-}
-
-/// Curves, a panel for all metrics of one name: `train/loss` and `valid/loss` are one.
-fn curves(run: &StoredRun, book: &SeriesBook) -> Result<Markup, StoreError> {
-    let floors = floors_of(run);
-    let mut panels = BTreeMap::<String, Vec<Value>>::new();
-    for name in book.summaries().into_keys() {
-        let text = name.as_str();
-        let panel = match text.split_once('/') {
-            Some(("train" | "valid" | "test" | "eval" | "val", rest)) => rest,
-            _ => text,
-        };
-        let its = floors.iter().filter(|floor| floor.metric == *name && floor.value.is_finite());
-        let its: Vec<Value> = its.map(|floor| json!([floor.label, floor.value])).collect();
-        let series = spelled::value(&book.zoomed(text, None, None, BUCKETS)?);
-        let curve = json!({ "name": text, "series": series, "floors": its });
-        panels.entry(panel.to_owned()).or_default().push(curve);
-    }
-    let mut panels: Vec<(String, Vec<Value>)> = panels.into_iter().collect();
-    // What decides first, then losses, and how it was done last.
-    let decides = run.provenance.pointer("/experiment/metric").and_then(Value::as_str).unwrap_or_default();
-    panels.sort_by_key(|(name, _)| {
-        let place = match name.as_str() {
-            _ if decides.ends_with(&format!("/{name}")) || decides == name => 0,
-            "loss" => 1,
-            _ if name.contains("loss") => 2,
-            "lr" | "grad_norm" | "tokens" | "real_token_share" => 4,
-            _ if name.starts_with("time/") || name.starts_with("system/") => 5,
-            _ => 3,
-        };
-        (place, name.clone())
-    });
-    let panels: Vec<Value> =
-        panels.into_iter().map(|(name, curves)| json!({ "name": name, "curves": curves })).collect();
-    Ok(html! {
-        section.curves aria-label="Curves" hidden {
-            h2 { "Curves" }
-            div.switches {
-                label { "Smooth " input type="range" min="0" max="0.98" step="0.02" value="0" data-smooth; }
-                label.check { input type="checkbox" data-log; " logarithmic" }
-            }
-            div.panels {}
-        }
-        (data("curves", &Value::Array(panels)))
     })
-}
-
-fn metrics(rows: &BTreeMap<&MetricName, Stretch>) -> Markup {
-    html! {
-        @if !rows.is_empty() {
-            section {
-                h2 { "Metrics" }
-                div.scroll tabindex="0" role="region" aria-label="Metrics" {
-                    table {
-                        thead { tr { th scope="col" { "metric" } @for name in ["last", "min", "max", "points", "step"] { th.number scope="col" { (name) } } } }
-                        tbody {
-                            @for (name, all) in rows {
-                                tr {
-                                    th scope="row" { (typed(name.as_str())) }
-                                    td.number { (format::metric(Some(all.last.value))) }
-                                    td.number { (format::metric(all.min)) }
-                                    td.number { (format::metric(all.max)) }
-                                    td.number { (format::thousands(all.points as u64)) }
-                                    td.number { (all.last.step) }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 fn settings(run: &StoredRun) -> Markup {
@@ -186,23 +116,6 @@ fn pairs(rows: impl Iterator<Item = (String, String)>) -> Markup {
     html! { table.pairs { tbody { @for (key, value) in rows { tr { th scope="row" { (typed(&key)) } td { (typed(&value)) } } } } } }
 }
 
-/// The runs that this one stands on, and those that stand on it.
-fn lineage(app: &App, run: &StoredRun, dependents: &[Dependent]) -> Markup {
-    let link = |id: &RunId| html! { a.id href={ (app.root_path) "/runs/" (id) } { (id) } };
-    let before: Vec<_> = run.lineage.edges().collect();
-    html! {
-        @if !before.is_empty() || !dependents.is_empty() {
-            section {
-                h2 { "Lineage" }
-                ul {
-                    @for (role, id) in &before { li { "this run " (role.name().replace('_', " ")) " " (link(id)) } }
-                    @for Dependent { run: id, role } in dependents { li { (link(id)) " " (role.name().replace('_', " ")) " this run" } }
-                }
-            }
-        }
-    }
-}
-
 fn facts(run: &StoredRun) -> Markup {
     let facts = &run.history.facts;
     let text = |name: &str, value: &Value| match value {
@@ -217,92 +130,16 @@ fn facts(run: &StoredRun) -> Markup {
     }
 }
 
-/// The artifacts, as files to keep.
-fn files(app: &App, run: &StoredRun) -> Markup {
-    let top = ArtifactPath::parse("").and_then(|path| artifacts::list(run.dir.path(), &path)).unwrap_or_default();
-    html! {
-        @if !top.is_empty() {
-            section {
-                h2 { "Artifacts" }
-                ul {
-                    @for entry in &top {
-                        li {
-                            @match entry.bytes {
-                                Some(bytes) => {
-                                    a href={ (app.root_path) "/get-artifact?run_id=" (run.id) "&path=" (encoded(&entry.name)) } download { (typed(&entry.name)) }
-                                    " " span.quiet { (format::si(bytes as f64)) "B" }
-                                },
-                                None => { (typed(&entry.name)) "/" },
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// The end of what the worker said.
-fn log(run: &StoredRun) -> Markup {
-    let text = end_of(&run.dir.text_log_path()).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    let shown = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+fn last_words(run: &StoredRun) -> Markup {
     html! {
-        @if !shown.trim().is_empty() {
+        @if let Some(shown) = log::end_of(&run.dir, LOG_LINES) {
             section { details open[run.state == RunState::Failed] { summary { h2 { "Log" } } pre tabindex="0" { (shown) } } }
         }
     }
 }
 
-/// The last bytes of a file, as text.
-fn end_of(path: &std::path::Path) -> std::io::Result<String> {
-    use std::io::{Read, Seek, SeekFrom};
-
-    let mut file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES)))?;
-    let mut bytes = Vec::new();
-    file.take(LOG_BYTES).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 fn provenance(run: &StoredRun) -> Markup {
     let text = serde_json::to_string_pretty(&run.provenance).unwrap_or_default();
     html! { section { details { summary { h2 { "Provenance" } } pre tabindex="0" { (text) } } } }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::{Measured, zoomed};
-
-    /// What the page brings of a curve has its extreme values and its last step, whatever the series.
-    #[test]
-    fn a_thinned_curve_keeps_its_extremes() {
-        for n in [0, 1, 2, 599, 600, 601, 5_000, 123_457] {
-            let value = |i: usize| match i % 97 {
-                13 => f64::NAN,
-                _ => ((i * 7_919) % 10_007) as f64,
-            };
-            let points: Vec<Measured> =
-                (0..n).map(|i| Measured { step: i as i64, value: value(i), at: None }).collect();
-            let series = zoomed(&points, None, None, BUCKETS);
-            let (steps, values) = match (series.exact, series.buckets) {
-                (Some(exact), _) => (exact.steps, exact.values),
-                (None, Some(buckets)) => {
-                    (buckets.to, [buckets.min, buckets.max].concat().into_iter().flatten().collect())
-                }
-                (None, None) => panic!("a series is exact or in buckets"),
-            };
-            assert!(steps.len() <= BUCKETS && steps.is_sorted(), "{n}: {}", steps.len());
-            let extremes = |values: &mut dyn Iterator<Item = f64>| {
-                values
-                    .filter(|value| !value.is_nan())
-                    .fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)))
-            };
-            let all = extremes(&mut points.iter().map(|point| point.value));
-            assert_eq!(extremes(&mut values.iter().copied()), all);
-            assert_eq!(steps.last().copied(), points.last().map(|point| point.step));
-        }
-    }
 }

@@ -3,8 +3,10 @@
 mod api;
 mod clients;
 mod deviations;
+mod execution;
 mod noise;
 mod pages;
+mod run_page;
 mod security;
 mod sockets;
 mod tables;
@@ -46,6 +48,8 @@ pub fn options() -> Options {
         root_path: String::new(),
         hosts: Vec::new(),
         lost_after_secs: 3600.0,
+        executor: None,
+        lent: None,
     }
 }
 

@@ -111,3 +111,105 @@ fn bytes_that_are_no_request_are_answered_calmly() {
     });
     checked.unwrap();
 }
+
+/// A sound body of every route that takes JSON, about a run and an experiment.
+fn sound_bodies(run: &str) -> Vec<(&'static str, Value)> {
+    let tags = json!([{ "key": "team", "value": "ml" }, { "key": "mlflow.note.content", "value": "한국어" }]);
+    let dataset = json!({ "tags": [{ "key": "mlflow.data.context", "value": "train" }],
+        "dataset": { "name": "petitions", "digest": "ab12", "source_type": "local", "source": "{\"uri\": \"x\"}", "schema": "{}" } });
+    let metric = json!({ "key": "train/loss", "value": 0.5, "timestamp": 1_700_000_000_000_i64, "step": 7 });
+    let infinite = json!({ "key": "val_loss", "value": "Infinity", "timestamp": "1700000000000", "step": "-3" });
+    let search = json!({ "experiment_ids": ["0"], "filter": "metrics.\"train/loss\" < 1.5 and params.lr = '0.1' and tags.team LIKE 'm%'",
+        "run_view_type": "ACTIVE_ONLY", "max_results": 10, "order_by": ["metrics.`train/loss` DESC", "attributes.start_time"] });
+    let mlflow = [
+        ("experiments/create", json!({ "name": "another", "tags": tags })),
+        (
+            "experiments/search",
+            json!({ "filter": "name LIKE 'a%'", "max_results": 5, "order_by": ["name DESC"], "view_type": "ALL" }),
+        ),
+        ("experiments/update", json!({ "experiment_id": "1", "new_name": "units" })),
+        ("experiments/delete", json!({ "experiment_id": "1" })),
+        ("experiments/restore", json!({ "experiment_id": "1" })),
+        ("experiments/set-experiment-tag", json!({ "experiment_id": "0", "key": "a", "value": "b" })),
+        ("experiments/delete-experiment-tag", json!({ "experiment_id": "0", "key": "a" })),
+        (
+            "runs/create",
+            json!({ "experiment_id": "0", "start_time": 1_700_000_000_000_i64, "run_name": "first", "tags": tags }),
+        ),
+        ("runs/update", json!({ "run_id": run, "status": "FINISHED", "end_time": "1700000000001", "run_name": "x" })),
+        ("runs/delete", json!({ "run_id": run })),
+        ("runs/restore", json!({ "run_id": run })),
+        ("runs/set-tag", json!({ "run_id": run, "key": "team", "value": "nlp" })),
+        ("runs/delete-tag", json!({ "run_id": run, "key": "team" })),
+        ("runs/search", search),
+        ("runs/log-metric", json!({ "run_id": run, "key": "loss", "value": "NaN", "timestamp": 1, "step": 2 })),
+        ("runs/log-parameter", json!({ "run_id": run, "key": "lr", "value": "0.1" })),
+        (
+            "runs/log-batch",
+            json!({ "run_id": run, "metrics": [metric, infinite], "params": [{ "key": "seed", "value": "1" }], "tags": tags }),
+        ),
+        ("runs/log-inputs", json!({ "run_id": run, "datasets": [dataset] })),
+        ("runs/outputs", json!({ "run_id": run, "models": [] })),
+        ("logged-models/search", json!({ "experiment_ids": ["0"] })),
+        ("logged-models", json!({ "experiment_id": "0" })),
+    ];
+    let ours = [
+        (
+            "/api/v1/labels",
+            json!({ "runs": [run], "add": ["a"], "remove": ["b"], "name": "n", "note": "한국어", "trash": false }),
+        ),
+        ("/api/v1/views", json!({ "name": "mine", "address": "/?q=state%20%3D%20finished&columns=lr" })),
+        ("/api/v1/execution", json!({ "do": "resume", "runs": [run] })),
+    ];
+    let found = |(of, body): (&str, Value)| {
+        let route = routes::all().find(|route| {
+            let its = route.pattern.strip_prefix("/api/2.0/mlflow/").unwrap_or(route.pattern);
+            route.takes == Takes::Json && its == of
+        });
+        (route.unwrap_or_else(|| panic!("no route {of}")).pattern, body)
+    };
+    mlflow.into_iter().chain(ours).map(found).collect()
+}
+
+#[test]
+fn every_body_has_a_sound_one_to_be_spoilt() {
+    let known = sound_bodies("aaaaaaaa");
+    for route in routes::all().filter(|route| route.takes == Takes::Json) {
+        assert!(known.iter().any(|(pattern, _)| *pattern == route.pattern), "{}", route.pattern);
+    }
+}
+
+/// Bodies of every route, spoilt; now and then a sound one, so that there is something to speak of.
+#[test]
+#[ignore = "ten minutes"]
+fn fuzz_bodies() {
+    /// Requests to one server, before another one is asked: each run that they make stays.
+    const TO_ONE: usize = 5_000;
+
+    let (mut bench, mut asked) = (Bench::new(), 0);
+    let mut run = bench.run();
+    crate::fuzzing::fuzz("bodies", |luck| {
+        if asked == TO_ONE {
+            (bench, asked) = (Bench::new(), 0);
+            run = bench.run();
+        }
+        asked += 1;
+        let known = sound_bodies(&run);
+        let all: Vec<Vec<u8>> = known.iter().map(|(_, body)| body.to_string().into_bytes()).collect();
+        let at = luck.below(known.len());
+        let body = match luck.below(10) {
+            0 => all[at].clone(),
+            // Mostly of its own route, or of any.
+            1 => luck.spoilt(&all, &WORDS),
+            _ => luck.spoilt(&all[at..=at], &WORDS),
+        };
+        let answer = bench.ask(&Method::POST, known[at].0, body.clone());
+        let status = answer.status.as_u16();
+        assert!(is_calm(status), "{} {}: {}", known[at].0, String::from_utf8_lossy(&body), answer.text());
+        match status {
+            200..300 => "taken",
+            400..500 => "refused",
+            _ => "not kept",
+        }
+    });
+}

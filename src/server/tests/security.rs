@@ -192,7 +192,9 @@ fn a_server_that_only_shows_changes_nothing() {
     let bench = Bench::with(&Options { is_read_only: true, ..options() });
     for (route, answer) in every_route(&bench, &[HOST, JSON]) {
         match route.access {
-            Access::Write => assert_eq!(answer.fault(), (403, "PERMISSION_DENIED".into()), "{}", route.pattern),
+            Access::Write | Access::Execute => {
+                assert_eq!(answer.fault(), (403, "PERMISSION_DENIED".into()), "{}", route.pattern)
+            }
             _ => assert_ne!(answer.status.as_u16(), 403, "{}", route.pattern),
         }
     }

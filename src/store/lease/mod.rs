@@ -93,6 +93,12 @@ impl Lock {
         Self { claims, file, name: format!("run-{id}"), what: format!("run `{id}`") }
     }
 
+    /// The right to be the sweep of this name of the store at `root`.
+    pub fn of_sweep(root: &Path, id: &RunId, folder: &Path) -> Self {
+        let (claims, file) = (root.join(CLAIMS), folder.join("lease"));
+        Self { claims, file, name: format!("sweep-{id}"), what: format!("sweep `{id}`") }
+    }
+
     /// The right to do `what` in the store at `root`.
     pub fn of_store(root: &Path, name: &str, what: impl Into<String>) -> Self {
         let claims = root.join(CLAIMS);

@@ -194,6 +194,15 @@ impl Digest {
         Ok(Some(Series { buckets: Some(filling.finish()), ..series }))
     }
 
+    /// The points of the first chunk of a metric that has some at or after a step, from there on.
+    pub fn some_from(&self, metric: &str, from: i64) -> Result<Vec<Measured>, StoreError> {
+        let chunks = self.chunks_of(metric).unwrap_or_default();
+        let first = chunks.get(chunks.partition_point(|chunk| chunk.last_step() < from));
+        let mut points = first.map(|chunk| self.points_of(chunk)).transpose()?.unwrap_or_default();
+        points.retain(|point| point.step >= from);
+        Ok(points)
+    }
+
     /// Every point of a metric, a chunk at a time.
     pub fn all_points<'d>(&'d self, metric: &str) -> Box<dyn Iterator<Item = Result<Measured, StoreError>> + 'd> {
         let chunks = self.chunks_of(metric).unwrap_or_default();
@@ -586,6 +595,12 @@ mod tests {
             assert_eq!(format!("{:?}", zoomed.0), format!("{:?}", zoomed.1));
             let every = book.points(name.as_str()).collect::<Result<Vec<_>, _>>().unwrap();
             assert_eq!(format!("{every:?}"), format!("{points:?}"));
+            let steps: Vec<i64> = points.iter().flat_map(|point| [point.step, point.step.saturating_add(1)]).collect();
+            let found = book.at_each(name.as_str(), &steps).unwrap();
+            for (step, found) in steps.iter().zip(found) {
+                let point = points.binary_search_by_key(step, |point| point.step).ok().map(|at| points[at].value);
+                assert_eq!(format!("{found:?}"), format!("{point:?}"));
+            }
             for point in points.iter().take(3) {
                 let value = book.at(name.as_str(), point.step).unwrap().unwrap();
                 assert!(value.to_bits() == point.value.to_bits() || value.is_nan() && point.value.is_nan());

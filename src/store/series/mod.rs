@@ -149,6 +149,44 @@ impl SeriesBook {
         }
     }
 
+    /// Some points of a metric in order of step, from the first at or after a step on; none where there is no such point.
+    ///
+    /// # Errors
+    /// When the points cannot be read.
+    pub fn some_from(&self, metric: &str, from: i64) -> Result<Vec<Measured>, StoreError> {
+        /// As many as a chunk has.
+        const SOME: usize = 512;
+
+        match &self.0 {
+            Source::Whole(series) => {
+                let found = metric.parse::<MetricName>().ok().and_then(|metric| series.get(&metric));
+                let points = found.map(Vec::as_slice).unwrap_or_default();
+                let start = points.partition_point(|point| point.step < from);
+                Ok(points[start..].iter().take(SOME).copied().collect())
+            }
+            Source::Digest(digest) => match digest.some_from(metric, from) {
+                Err(StoreError::Io { .. }) => digest.anew()?.some_from(metric, from),
+                result => result,
+            },
+        }
+    }
+
+    /// The values of a metric at these steps, which rise; `None` at those at which nothing measured it.
+    ///
+    /// # Errors
+    /// When the points cannot be read.
+    pub fn at_each(&self, metric: &str, steps: &[i64]) -> Result<Vec<Option<f64>>, StoreError> {
+        let mut near = Vec::<Measured>::new();
+        let value = |&step| {
+            if near.last().is_none_or(|last| last.step < step) {
+                near = self.some_from(metric, step)?;
+            }
+            let found = near.binary_search_by_key(&step, |point| point.step);
+            Ok(found.ok().map(|at| near[at].value))
+        };
+        steps.iter().map(value).collect()
+    }
+
     /// The value of a metric at a step.
     ///
     /// # Errors
@@ -166,6 +204,20 @@ mod tests {
     use super::*;
 
     proptest! {
+        /// Looked up one after another, as in a map of all points.
+        #[test]
+        fn values_at_steps_are_those_of_the_points(
+            points in prop::collection::btree_map(0_i64..3_000, any::<f64>(), 0..2_000),
+            steps in prop::collection::btree_set(-5_i64..3_005, 0..200),
+        ) {
+            let all: Vec<Measured> = points.iter().map(|(&step, &value)| Measured { step, value, at: None }).collect();
+            let book = SeriesBook(Source::Whole(BTreeMap::from([("loss".parse().unwrap(), all)])));
+            let steps: Vec<i64> = steps.into_iter().collect();
+            let bits = |value: &f64| value.to_bits();
+            let found: Vec<_> = book.at_each("loss", &steps).unwrap().iter().map(|value| value.as_ref().map(bits)).collect();
+            prop_assert_eq!(found, steps.iter().map(|step| points.get(step).map(bits)).collect::<Vec<_>>());
+        }
+
         /// What is thinned is points that there are, in their order, the last among them.
         #[test]
         fn thinned_points_are_points(

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::super::history::Measured;
+use crate::types::Timestamp;
 
 /// A metric's values over a range of steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -27,6 +28,9 @@ pub struct Series {
 pub struct Points {
     pub steps: Vec<i64>,
     pub values: Vec<f64>,
+    /// When each was measured, where a guest says it.
+    #[serde(skip)]
+    pub at: Vec<Option<Timestamp>>,
 }
 
 /// Buckets by column: each holds the points from one step to another, and the next begins after it.
@@ -34,6 +38,11 @@ pub struct Points {
 pub struct Buckets {
     pub from: Vec<i64>,
     pub to: Vec<i64>,
+    /// When the first and the last point were measured, where a guest says it.
+    #[serde(skip)]
+    pub from_at: Vec<Option<Timestamp>>,
+    #[serde(skip)]
+    pub to_at: Vec<Option<Timestamp>>,
     pub first: Vec<f64>,
     pub last: Vec<f64>,
     /// The extrema of the values that are numbers, infinite ones included; `null` where none is.
@@ -70,7 +79,7 @@ pub fn zoomed(all: &[Measured], from: Option<i64>, to: Option<i64>, most: usize)
 impl Points {
     pub(super) fn of(points: &[Measured]) -> Self {
         let (steps, values) = points.iter().map(|point| (point.step, point.value)).unzip();
-        Self { steps, values }
+        Self { steps, values, at: points.iter().map(|point| point.at).collect() }
     }
 }
 
@@ -159,6 +168,8 @@ impl Filling {
         let buckets = &mut self.buckets;
         buckets.from.push(fold.first.step);
         buckets.to.push(fold.last.step);
+        buckets.from_at.push(fold.first.at);
+        buckets.to_at.push(fold.last.at);
         buckets.first.push(fold.first.value);
         buckets.last.push(fold.last.value);
         buckets.min.push(fold.min);

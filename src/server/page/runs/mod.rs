@@ -15,7 +15,7 @@ pub use sparks::Sparks;
 
 use self::asked::Asked;
 use self::groups::Groups;
-use super::{View, cell, data, experiment, problem, short, state, typed, views};
+use super::{View, cell, data, experiment, problem, short, state, sweep, typed, views};
 use crate::clock::{self, Stopwatch};
 use crate::server::App;
 use crate::server::fault::Fault;
@@ -210,6 +210,7 @@ fn table(app: &App, asked: &Asked, found: &Found, rows: &Rows) -> Markup {
                     @if asked.is_trash { button type="button" data-do="restore" { "Restore" } }
                     @else { button type="button" data-do="trash" { "Delete" } }
                 }
+                (sweep::run_buttons(None))
                 output.count { (first) " to " (last) @if rows.has_more { " of more" } }
             }
             div.scroll tabindex="0" role="region" aria-label="Runs" {

@@ -41,8 +41,8 @@ export const change = async (path, what) => {
   return said;
 };
 
-// A page of the server as a document of its own.
+// A page of the server as a document of its own, to be put in place of what is here: without what the view asks for itself.
 export const fetched = async address => {
-  const answer = await fetch(address, { headers: { accept: "text/html" } }).catch(() => null);
+  const answer = await fetch(address, { headers: { accept: "text/html", "x-ablate-part": "live" } }).catch(() => null);
   return answer && answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
 };

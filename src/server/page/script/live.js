@@ -31,8 +31,10 @@ const merge = (old, now) => {
   });
 };
 
+// Where this view is asked for: one whose answer takes a while comes without it first.
+let address = location.href;
 export const refresh = async () => {
-  const fresh = await fetched(location.href);
+  const fresh = await fetched(address);
   if (!fresh) return;
   const focus = focused();
   tell("stale");
@@ -67,6 +69,9 @@ if (window.EventSource) {
   });
   listen();
 }
+
+const late = one("[data-later] a");
+if (late) { address = late.href; refresh(); }
 
 // The next page, when its link comes into view.
 function follow() {

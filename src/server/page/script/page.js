@@ -4,6 +4,7 @@ import "./words.js";
 import "./choice.js";
 import "./columns.js";
 import "./labels.js";
+import "./execution.js";
 import "./curves.js";
 import "./live.js";
 import "./views.js";

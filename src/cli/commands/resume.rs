@@ -1,0 +1,68 @@
+//! `ablate resume`: goes on with runs that were interrupted, without the file that they were planned in.
+
+use crate::cli::commands::run::{Jobs, sweep_through};
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::printer::Style;
+use crate::report::format;
+use crate::runner::execute::{Options, Task};
+use crate::runner::stop::Stop;
+use crate::store::{RunRow, RunState, Trash};
+
+/// What `ablate resume` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Which runs, as `ablate list` takes it
+    #[arg(required = true, value_name = "QUERY")]
+    pub query: Vec<String>,
+    /// Runs at a time; `auto` takes as many as there are cores
+    #[arg(long, short, value_name = "N", default_value = "1")]
+    pub jobs: Jobs,
+    /// Threads a run; by default the cores are divided among the jobs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Execute runs again that failed
+    #[arg(long)]
+    pub retry: bool,
+}
+
+/// Executes runs from where they stand; fails when one does not come to its end.
+pub fn resume(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
+    let store = context.existing_store()?;
+    let (_, rows) = context.found(&store, &arguments.query, Trash::Without)?;
+    let (mut tasks, mut passed) = (Vec::new(), Vec::new());
+    for row in &rows {
+        match why_not(row, arguments.retry) {
+            Some(why) => passed.push(format!("{} {why}", row.id)),
+            None => {
+                let run = store.load(&row.id)?;
+                let (spec, label) = (run.planned()?.clone(), row.experiment().unwrap_or_default().to_owned());
+                tasks.push(Task { hash: spec.hash(), spec, label, experiment: None, reproduces: None });
+            }
+        }
+    }
+    if tasks.is_empty() {
+        return Err(CliError::request(format!("nothing to resume: {}", passed.join("; "))));
+    }
+    for text in passed {
+        context.printer.status(Style::Caution, "Passed over", text);
+    }
+    context.printer.status(Style::Good, "Resuming", format::plural(tasks.len(), "run"));
+    let options = Options { retry: arguments.retry, command: context.command.clone(), ..Options::default() };
+    let (sources, stop) = (context.sources()?, Stop::on_signals());
+    let how = (None, arguments.jobs, arguments.threads);
+    let counts = sweep_through(context, &sources, &tasks, options, how, &stop)?;
+    if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
+}
+
+/// Why a run is not resumed, if it is not.
+fn why_not(row: &RunRow, retry: bool) -> Option<&'static str> {
+    match row.state {
+        _ if row.spec_hash.is_none() => Some("was logged by another program"),
+        _ if row.reproduces.is_some() => Some("is a reproduction: `ablate reproduce` makes another"),
+        RunState::Finished => Some("is finished"),
+        RunState::Running => Some("is running"),
+        RunState::Failed if !retry => Some("failed; --retry executes it again"),
+        _ => None,
+    }
+}

@@ -1,0 +1,87 @@
+//! This program, started again by the server to execute what was asked for in a page.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::{self, Stopwatch};
+use crate::server::Executor;
+use crate::store;
+
+/// Seconds within which a command that cannot begin has said so.
+const PATIENCE_SECS: f64 = 2.0;
+
+/// Commands that outlive the server.
+#[derive(Debug)]
+pub struct Commands {
+    runs: PathBuf,
+    data: PathBuf,
+}
+
+impl Commands {
+    /// Commands on a store, whose corpora are looked up in `data`.
+    ///
+    /// # Errors
+    /// When the folder of this process cannot be found out.
+    pub fn new(runs: &Path, data: &Path) -> io::Result<Self> {
+        Ok(Self { runs: std::path::absolute(runs)?, data: std::path::absolute(data)? })
+    }
+
+    fn spawn(&self, arguments: &[String], folder: Option<&Path>, said: &Path) -> io::Result<Child> {
+        let output = fs::File::create(said)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        // What the command itself says goes before the surroundings.
+        command.args(arguments).env("ABLATE_RUNS", &self.runs).env("ABLATE_DATA", &self.data).env_remove("COLUMNS");
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        if let Some(folder) = folder {
+            command.current_dir(folder);
+        }
+        // In a group of its own, so that Ctrl-C at the server is not meant for it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn()
+    }
+}
+
+impl Executor for Commands {
+    fn start(&self, arguments: &[String], folder: Option<&Path>) -> Result<(), String> {
+        let failed = |error: io::Error| {
+            let place = folder.map(|folder| format!(" in {}", folder.display())).unwrap_or_default();
+            format!("cannot start `ablate {}`{place}: {error}", arguments.join(" "))
+        };
+        let words = store::sweeps_folder(&self.runs).join("said");
+        fs::create_dir_all(&words).map_err(failed)?;
+        let said = words.join(format!("{}.txt", clock::now().unix_millis()));
+        let mut child = self.spawn(arguments, folder, &said).map_err(failed)?;
+        let stopwatch = Stopwatch::start();
+        let ended = loop {
+            match child.try_wait().map_err(failed)? {
+                Some(status) => break Some(status),
+                None if stopwatch.elapsed_secs() > PATIENCE_SECS => break None,
+                None => thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        match ended {
+            Some(status) => come_to(status, &said).map_err(|text| format!("`ablate {}`: {text}", arguments.join(" "))),
+            None => {
+                // What it says is kept while it is at work, and where it failed.
+                thread::spawn(move || child.wait().map(|status| come_to(status, &said)));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What a command that has ended came to.
+fn come_to(status: ExitStatus, said: &Path) -> Result<(), String> {
+    if status.success() {
+        let _ = fs::remove_file(said);
+        return Ok(());
+    }
+    let text = fs::read_to_string(said).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    Err(format!("{status}\n{}", lines[lines.len().saturating_sub(12)..].join("\n")))
+}
