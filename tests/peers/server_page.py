@@ -238,6 +238,30 @@ def columns_and_views(browser, server, wrong):
     page.close()
 
 
+def ranges(browser, server, wrong):
+    """A range of a comparison leaves out what is outside of it, the address keeps it, and its files can be had."""
+    page = wrong.watch(browser.new_page(viewport={"width": 1280, "height": 900}))
+    page.goto(server.at + "/compare?q=state=finished%20lr%20%3E%200.05%20lr%20%3C%200.25")
+    cut = lambda: page.locator("#runs tr.cut").count()
+    for _ in range(2):
+        page.fill(".ranges input[data-axis=lr][data-end=high] >> nth=0", "0.15")
+        if cut() != 2 or "1 of 2 cells" not in page.inner_text(".ranges output"):
+            wrong("a range", cut(), page.inner_text(".ranges output"))
+        page.reload()
+        page.wait_for_timeout(300)
+        if cut() != 2:
+            wrong("a range in the address", page.url)
+        page.click(".ranges .clear")
+        if cut() or "range=" in page.url:
+            wrong("no range", page.url)
+    page.click(".exports summary")
+    with page.expect_download() as download:
+        page.click(".exports a[href*='cells.csv']")
+    if download.value.suggested_filename != "cells.csv":
+        wrong("a table", download.value.suggested_filename)
+    page.close()
+
+
 def obey(browser, server, program, folder, wrong):
     """A sweep is shown while it is at work, stopped from its page, and resumed from there."""
     pathlib.Path(folder, "units.toml").write_text(SWEEP.format(steps=300))
@@ -275,6 +299,7 @@ def main():
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             walk_by_keyboard(browser, server, wrong)
             columns_and_views(browser, server, wrong)
+            ranges(browser, server, wrong)
             follow_what_is_logged(browser, server, experiment, wrong)
             obey(browser, server, program, folder, wrong)
             trained = server.get("/api/v1/runs?query=experiment%20%3D%20units&limit=1")["runs"][0]["id"]

@@ -57,9 +57,14 @@ fn operation(route: &Route) -> Value {
         _ => "application/json",
     };
     let fault = json!({ "$ref": "#/components/schemas/Fault" });
+    let id = route.pattern.trim_start_matches(OURS).replace(['{', '}'], "").replace('/', "_");
+    // Of several lines of an address the first is called by it alone.
+    let is_first =
+        routes::all().find(|other| other.pattern == route.pattern).is_none_or(|first| first.method == route.method);
+    let id = if is_first { id } else { format!("{}_{id}", route.method.as_str().to_ascii_lowercase()) };
     let mut operation = json!({
         "summary": route.about,
-        "operationId": route.pattern.trim_start_matches(OURS).replace(['{', '}'], "").replace('/', "_"),
+        "operationId": id,
         "x-access": match route.access {
             Access::Open => "open",
             Access::Read | Access::Page => "read",

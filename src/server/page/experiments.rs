@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 
 use super::cells::Cells;
-use super::{View, encoded, experiment, problem, state, sweep, typed};
+use super::{View, encoded, equal, experiment, problem, state, sweep, typed};
 use crate::clock;
 use crate::report::format;
 use crate::report::listing::{ListedRun, Listing};
@@ -37,7 +37,7 @@ pub fn list(app: &App, _: Request) -> Result<Reply, Fault> {
 /// One experiment.
 pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
     let (name, now) = (&request.names[0], clock::now());
-    let text = named(name);
+    let text = equal("experiment", name);
     let query = RunQuery::default().within_experiments(&[name]).called(&text);
     let may_wait = request.asked("answer") == Some("now");
     let Found { states, versions, runs } = find(app, &query, may_wait)?;
@@ -101,15 +101,6 @@ fn later(address: &str, request: &Request, runs: usize) -> Markup {
             "The comparison of " (format::thousands(runs as u64)) " runs takes a moment: "
             a href={ (address) "?answer=now" (asked) } { "the answer and the cells" }
         }
-    }
-}
-
-/// A query that finds an experiment by its name. Quotes cannot be quoted in both kinds of them: then any letter stands for one.
-fn named(name: &str) -> String {
-    match (name.contains('"'), name.contains('\'')) {
-        (false, _) => format!("experiment = \"{name}\""),
-        (true, false) => format!("experiment = '{name}'"),
-        (true, true) => format!("experiment like \"{}\"", name.replace('"', "_")),
     }
 }
 

@@ -204,18 +204,15 @@ fn quoted(text: &str) -> Option<String> {
 fn named(name: &str) -> Option<String> {
     const WORDS: [&str; 9] = ["and", "or", "not", "in", "like", "ilike", "is", "exists", "descends"];
     let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
-    // A step that is asked for is no part of the name.
-    let is_plain = is_plain || name.contains(".at(");
     if is_plain && !WORDS.contains(&name.to_ascii_lowercase().as_str()) { Some(name.to_owned()) } else { quoted(name) }
 }
 
-/// The condition that a name has this text for its value. Where it cannot be quoted, any letter stands for a quote.
-fn equal(name: &str, text: &str) -> Option<String> {
-    let name = named(name)?;
-    Some(match quoted(text) {
+/// The condition that what `name` says in a query has this text for its value. Where it cannot be quoted, any letter stands for a quote.
+fn equal(name: &str, text: &str) -> String {
+    match quoted(text) {
         Some(text) => format!("{name} = {text}"),
         None => format!("{name} like \"{}\"", text.replace('"', "_")),
-    })
+    }
 }
 
 /// The address of an experiment. A browser takes `.` and `..` for folders: these are shown as the runs that they have.

@@ -68,36 +68,46 @@ fn select_columns<T>(
     columns: &str,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
-    let (rest, values) = from_runs(selection);
+    let Sql { text: rest, values } = from_runs(selection, in_order(selection));
     let mut statement = connection.prepare(&format!("SELECT {columns}, {STATE} AS state_now {rest}"))?;
     statement.query_map(params_from_iter(values), read)?.collect()
 }
 
-/// The statement that selects these columns of the runs of a selection, in its order, with their states at this moment; each column
-/// is called by its number.
+/// The statement that selects these columns of the runs of a selection, with their states at this moment; each column is called by
+/// its number. The order is that of the selection where it takes the first so many alone, and else that of all tables, by id: what
+/// stands side by side is read at half the cost.
 pub(super) fn selecting(selection: &Selection, columns: &[Sql]) -> (String, Vec<Value>) {
     let listed = columns.iter().enumerate().map(|(number, column)| format!("{} AS c{number}, ", column.text));
-    let (rest, values) = from_runs(selection);
+    let order = match selection.limit {
+        Some(_) => in_order(selection),
+        None => Sql { text: "ORDER BY id".to_owned(), values: Vec::new() },
+    };
+    let Sql { text: rest, values } = from_runs(selection, order);
     let first = columns.iter().flat_map(|column| column.values.clone());
     (format!("SELECT {}{STATE} AS state_now {rest}", listed.collect::<String>()), first.chain(values).collect())
 }
 
-/// What follows the columns of a statement that selects the runs of a selection, in its order.
-fn from_runs(selection: &Selection) -> (String, Vec<Value>) {
+/// What follows the columns of a statement that selects the runs of a selection.
+fn from_runs(selection: &Selection, order: Sql) -> Sql {
     let wanted = condition(&selection.tree);
     let trash = match selection.trash {
         Trash::Without => "trashed_ms IS NULL",
         Trash::Only => "trashed_ms IS NOT NULL",
         Trash::With => "TRUE",
     };
+    let text = format!("FROM runs WHERE {trash} AND {} {}", wanted.text, order.text);
+    Sql { text, values: wanted.values.into_iter().chain(order.values).collect() }
+}
+
+/// The order of a selection, and how many it takes.
+fn in_order(selection: &Selection) -> Sql {
     let keys: Vec<Sql> = selection.order.iter().map(|(field, is_reversed)| order(field, *is_reversed)).collect();
     let first: String = keys.iter().map(|key| key.text.as_str()).collect();
     let limit = selection.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-    let sql = format!(
-        "FROM runs WHERE {trash} AND {} ORDER BY {first}coalesce(started_ms, created_ms, 0) DESC, id LIMIT {limit}",
-        wanted.text,
-    );
-    (sql, wanted.values.into_iter().chain(keys.into_iter().flat_map(|key| key.values)).collect())
+    Sql {
+        text: format!("ORDER BY {first}coalesce(started_ms, created_ms, 0) DESC, id LIMIT {limit}"),
+        values: keys.into_iter().flat_map(|key| key.values).collect(),
+    }
 }
 
 /// The run that a row executes again.

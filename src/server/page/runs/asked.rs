@@ -147,6 +147,6 @@ mod tests {
         assert_eq!(narrowed(""), "lr = 1");
         assert_eq!(narrowed("a = 1 or b = 2"), "(a = 1 or b = 2) and lr = 1");
         assert_eq!(narrowed("a = 1 limit=5"), "a = 1 limit=5 and lr = 1");
-        assert_eq!(narrowed("trash=yes"), "trash=yes and lr = 1");
+        assert_eq!(narrowed("trash=yes"), "(trash=yes) and lr = 1");
     }
 }

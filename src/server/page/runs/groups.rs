@@ -171,10 +171,13 @@ impl Groups {
     }
 
     fn row(&self, asked: &Asked, words: &[Word], group: &Group) -> Markup {
-        let condition = |((name, word), text): ((&String, &Word), &Option<String>)| match (word, text) {
-            (Word::Missing, _) | (_, None) => Some(format!("{} is missing", named(name)?)),
-            (Word::Number(_), Some(text)) => Some(format!("{} = {text}", named(name)?)),
-            (Word::Text(_), Some(text)) => equal(name, text),
+        let condition = |((name, word), text): ((&String, &Word), &Option<String>)| {
+            let name = named(name)?;
+            Some(match (word, text) {
+                (Word::Missing, _) | (_, None) => format!("{name} is missing"),
+                (Word::Number(_), Some(text)) => format!("{name} = {text}"),
+                (Word::Text(_), Some(text)) => equal(&name, text),
+            })
         };
         let conditions: Option<Vec<String>> = asked.groups.iter().zip(words).zip(&group.texts).map(condition).collect();
         let runs = conditions.map(|conditions| asked.narrowed(&conditions.join(" and ")).address());

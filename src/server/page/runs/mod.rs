@@ -145,8 +145,13 @@ fn search(asked: &Asked) -> Markup {
 /// The settings by which runs can be grouped, each a link that adds it or takes it away.
 fn grouping(asked: &Asked, axes: &[String]) -> Markup {
     // Whoever typed a name may have typed its end.
-    let is_taken =
-        |axis: &String| asked.groups.iter().any(|group| group == axis || axis.ends_with(&format!(".{group}")));
+    let is_of = |group: &String, axis: &str| axis == group || axis.ends_with(&format!(".{group}"));
+    let is_taken = |axis: &String| {
+        asked
+            .groups
+            .iter()
+            .any(|group| is_of(group, axis) || axis.strip_suffix(".kind").is_some_and(|axis| is_of(group, axis)))
+    };
     let others: Vec<&String> = axes.iter().filter(|axis| !is_taken(axis)).collect();
     let without = |name: &String| asked.groups.iter().filter(|group| *group != name).cloned().collect::<Vec<_>>();
     let with = |name: &String| asked.groups.iter().chain([name]).cloned().collect::<Vec<_>>();
