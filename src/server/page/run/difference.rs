@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::super::{View, typed};
+use crate::clock;
 use crate::report::comparison::read;
 use crate::report::difference::Difference;
 use crate::report::find::find_named;
@@ -49,13 +50,11 @@ fn candidates(index: &Index, run: &StoredRun) -> Vec<(&'static str, RunId)> {
         run.lineage.reproduces.iter().map(|other| ("the run that it reproduces", other.clone())).collect();
     if let Some(experiment) = experiment {
         let of_experiment = |query: RunQuery| query.within_experiments(&[experiment]);
-        let baseline = run.provenance.pointer("/experiment/baseline").and_then(Value::as_object);
-        let baseline = baseline.filter(|cell| !cell.is_empty()).map(|cell| {
-            let settings: Vec<String> = cell.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-            settings.join(" and ")
+        // Of a baseline's runs that of the same repetition, which differs in nothing else.
+        let baseline = baseline(run).into_iter().find_map(|text| {
+            let query = RunQuery::parse(&text, clock::now()).ok()?;
+            first(of_experiment(query))
         });
-        let baseline = baseline.and_then(|text| RunQuery::parse(&text, crate::clock::now()).ok());
-        let baseline = baseline.and_then(|query| first(of_experiment(query)));
         found.extend(baseline.map(|(id, _)| ("the baseline of its experiment", id)));
         if let Some(metric) = run.provenance.pointer("/experiment/metric").and_then(Value::as_str) {
             let sign = if Goal::usual(metric) == Goal::Maximize { "-" } else { "" };
@@ -65,6 +64,16 @@ fn candidates(index: &Index, run: &StoredRun) -> Vec<(&'static str, RunId)> {
     }
     found.retain(|(_, other)| *other != run.id);
     found
+}
+
+/// Queries that find the baseline of a run's experiment, the closest first; none where it names none.
+fn baseline(run: &StoredRun) -> Vec<String> {
+    let experiment = &run.provenance["experiment"];
+    let Some(cell) = experiment["baseline"].as_object().filter(|cell| !cell.is_empty()) else { return Vec::new() };
+    let settings: Vec<String> = cell.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    let any = settings.join(" and ");
+    let same = experiment["replicate"].as_u64().map(|number| format!("{any} and experiment.replicate = {number}"));
+    same.into_iter().chain([any]).collect()
 }
 
 /// The page of what differs from the run that was named in a form.

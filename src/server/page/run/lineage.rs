@@ -20,9 +20,12 @@ const MOST: usize = 40;
 /// Characters of a name that have room in a box.
 const NAME: usize = 17;
 
-/// Sizes in a box's own units, which are pixels: a box, and from one to the next.
-const BOX: (i32, i32) = (150, 46);
-const PITCH: (i32, i32) = (290, 62);
+/// Pixels from the left and from the top.
+type Place = (i32, i32);
+
+/// How large a box is, and how far from one to the next.
+const BOX: Place = (150, 46);
+const PITCH: Place = (290, 62);
 
 /// A run and its kin.
 pub struct Family {
@@ -127,7 +130,7 @@ impl Family {
     }
 
     /// Where the words of a line stand: at the end that it has to itself, and else in its middle.
-    fn label(&self, edge: &Edge, from: (i32, i32), to: (i32, i32)) -> (i32, i32, &'static str) {
+    fn label(&self, edge: &Edge, from: Place, to: Place) -> (i32, i32, &'static str) {
         let is_alone =
             |end: fn(&Edge) -> &RunId| self.edges.iter().filter(|other| end(other) == end(edge)).count() == 1;
         let (left, right) = (from.0 + BOX.0, to.0);
@@ -139,7 +142,7 @@ impl Family {
     }
 
     /// Where each run is drawn, and how large the picture is.
-    fn places(&self) -> (BTreeMap<&RunId, (i32, i32)>, (i32, i32)) {
+    fn places(&self) -> (BTreeMap<&RunId, Place>, Place) {
         let mut generations = BTreeMap::<i32, Vec<&RunId>>::new();
         for (id, member) in &self.runs {
             generations.entry(member.generation).or_default().push(id);
@@ -223,7 +226,7 @@ fn picture(app: &App, run: &StoredRun, family: &Family) -> Markup {
     }
 }
 
-fn member(app: &App, id: &RunId, member: Option<&Member>, (x, y): (i32, i32), is_here: bool) -> Markup {
+fn member(app: &App, id: &RunId, member: Option<&Member>, (x, y): Place, is_here: bool) -> Markup {
     let known = member.and_then(|member| member.known.as_ref());
     let name = known.and_then(|(name, _)| name.as_deref());
     let state = known.map_or("not there any more", |(_, state)| state.name());

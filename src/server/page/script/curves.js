@@ -95,10 +95,15 @@ function start() {
     drawn.forEach(({ plot }) => plot.destroy()); drawn = [];
     panels.replaceChildren();
     const [text, line] = [colour("--muted"), colour("--line")], { said, axis } = laid();
-    for (const { name, curves } of shown(layout)) {
+    const made = shown(layout).map(({ name, curves }) => {
       const chart = make("div", { class: "chart", tabindex: "0", role: "group", "aria-label": `${name}. ${KEYS}`, title: KEYS });
       const box = make("div", { class: "panel" }, make("h3", {}, name), chart, make("p", { class: "odd", hidden: true }), make("p", { class: "bare quiet", hidden: true }));
-      panels.append(box);
+      return { name, curves, chart, box };
+    });
+    panels.append(...made.map(({ box }) => box));
+    // Asked once: the page is laid out anew for each question.
+    const width = made.length ? Math.max(240, made[0].chart.clientWidth) : 0;
+    for (const { name, curves, chart, box } of made) {
       const series = [{ label: over ? over.selectedOptions[0].text : "steps", value: (_, x) => said(x) }];
       const value = (_, v) => number(v);
       curves.forEach(({ name, floors }, i) => {
@@ -110,7 +115,7 @@ function start() {
       const look = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
       const isPositive = curves.every(({ name }) => known.get(name).values.every(value => typeof value !== "number" || value > 0));
       const plot = new uPlot({
-        width: Math.max(240, chart.clientWidth), height: 240, series,
+        width, height: 240, series,
         axes: [{ ...look, ...axis }, { ...look, size: 64, values: (_, ticks) => ticks.map(tick => tick === null ? "" : number(tick)) }],
         scales: { x: { time: view.x === "clock" }, y: { distr: view.log && isPositive ? 3 : 1 } },
         cursor: { sync: { key: "steps" }, drag: { setScale: false }, bind: { dblclick: () => () => { see(null, null); return null; } } },
@@ -270,7 +275,8 @@ function start() {
   addEventListener("resize", () => {
     if (innerWidth === width) return;
     width = innerWidth;
-    drawn.forEach(({ box, plot }) => plot.setSize({ width: Math.max(240, one(".chart", box).clientWidth), height: 240 }));
+    const wide = drawn.length ? Math.max(240, one(".chart", drawn[0].box).clientWidth) : 0;
+    drawn.forEach(({ plot }) => plot.setSize({ width: wide, height: 240 }));
   });
   addEventListener("hashchange", adopt);
 
