@@ -215,6 +215,7 @@ def columns_and_views(browser, server, wrong):
     page.focus("th[data-column=lr] a")
     page.keyboard.press("Delete")
     expect("seed,state", "Delete")
+    page.click(".search summary")
     page.fill("#which", "train")
     page.check("#chooser input[value='~train/loss']")
     expect("seed,state,~train/loss", "a box that is ticked")
