@@ -257,9 +257,9 @@ fn cell(cell: Option<&Cell>, now: Timestamp) -> Markup {
     }
 }
 
-/// Data for the script: no markup can end it.
+/// Data for the script: nothing in it is markup.
 fn data(id: &str, value: &serde_json::Value) -> Markup {
-    let text = value.to_string().replace('<', "\\u003c");
+    let text = value.to_string().replace('<', "\\u003c").replace('&', "\\u0026").replace('\'', "\\u0027");
     html! { script type="application/json" id=(id) { (PreEscaped(text)) } }
 }
 

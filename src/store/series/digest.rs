@@ -198,18 +198,16 @@ impl Digest {
     pub fn some_from(&self, metric: &str, from: i64) -> Result<Vec<Measured>, StoreError> {
         let chunks = self.chunks_of(metric).unwrap_or_default();
         let first = chunks.get(chunks.partition_point(|chunk| chunk.last_step() < from));
-        let mut points = first.map(|chunk| self.points_of(chunk)).transpose()?.unwrap_or_default();
-        points.retain(|point| point.step >= from);
-        Ok(points)
+        let points = first.map_or(Ok(Vec::new()), |chunk| self.points_of(chunk));
+        points.map(|points| points.into_iter().filter(|point| point.step >= from).collect())
     }
 
-    /// Every point of a metric, a chunk at a time.
+    /// Every point of a metric, a chunk at a time. Where that fails, who asks again reads them from the log.
     pub fn all_points<'d>(&'d self, metric: &str) -> Box<dyn Iterator<Item = Result<Measured, StoreError>> + 'd> {
         let chunks = self.chunks_of(metric).unwrap_or_default();
         Box::new(chunks.iter().flat_map(|chunk| match self.points_of(chunk) {
             Ok(points) => points.into_iter().map(Ok).collect(),
             Err(error) => {
-                // Who asks again reads them from the log.
                 let _ = fs::remove_file(Kept::of(&self.run).path());
                 vec![Err(error)]
             }

@@ -31,10 +31,16 @@ const merge = (old, now) => {
   });
 };
 
-// Where this view is asked for: one whose answer takes a while comes without it first.
-let address = location.href;
+// A view whose answer takes a while comes without it first, and then with it.
+const late = one("[data-later] a") !== null;
+const address = () => {
+  const at = new URL(location);
+  if (late) at.searchParams.set("answer", "now");
+  return at.href;
+};
+
 export const refresh = async () => {
-  const fresh = await fetched(address);
+  const fresh = await fetched(address());
   if (!fresh) return;
   const focus = focused();
   tell("stale");
@@ -70,8 +76,7 @@ if (window.EventSource) {
   listen();
 }
 
-const late = one("[data-later] a");
-if (late) { address = late.href; refresh(); }
+if (late) refresh();
 
 // The next page, when its link comes into view.
 function follow() {
