@@ -28,7 +28,10 @@ const HEIGHT: f64 = 22.0;
 
 /// What was drawn, by run and metric.
 #[derive(Default)]
-pub struct Sparks(Mutex<HashMap<(RunId, String), (RunVersion, Arc<str>)>>);
+pub struct Sparks(Mutex<HashMap<(RunId, String), Drawn>>);
+
+/// A drawing, and what its run was like then.
+type Drawn = (RunVersion, Arc<str>);
 
 impl Sparks {
     /// The curve of a metric of a run; nothing where the run has none. Of a run that cannot be read it is said why: the others are
@@ -160,7 +163,7 @@ mod tests {
         values[333] = 9.0;
         let band = drawn(&values, POINTS);
         assert!(band.contains("class=\"band\"") && band.contains(",1.0 "), "the peak is at the top: {band}");
-        assert_eq!(band.matches(|c| c == ',').count(), 2 + 3 * POINTS, "{band}");
+        assert_eq!(band.matches(',').count(), 2 + 3 * POINTS, "{band}");
         let gap = drawn(&[1.0, f64::NAN, 2.0, f64::INFINITY], 60);
         assert_eq!(gap.matches('M').count(), 2, "{gap}");
         let path = gap.split(" d=").nth(1).expect("a path");
