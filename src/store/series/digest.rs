@@ -194,12 +194,11 @@ impl Digest {
         Ok(Some(Series { buckets: Some(filling.finish()), ..series }))
     }
 
-    /// The points of the first chunk of a metric that has some at or after a step, from there on.
-    pub fn some_from(&self, metric: &str, from: i64) -> Result<Vec<Measured>, StoreError> {
+    /// The points of the first chunk of a metric that has some at or after a step.
+    pub fn chunk_from(&self, metric: &str, from: i64) -> Result<Vec<Measured>, StoreError> {
         let chunks = self.chunks_of(metric).unwrap_or_default();
         let first = chunks.get(chunks.partition_point(|chunk| chunk.last_step() < from));
-        let points = first.map_or(Ok(Vec::new()), |chunk| self.points_of(chunk));
-        points.map(|points| points.into_iter().filter(|point| point.step >= from).collect())
+        first.map_or_else(|| Ok(Vec::new()), |chunk| self.points_of(chunk))
     }
 
     /// Every point of a metric, a chunk at a time. Where that fails, who asks again reads them from the log.

@@ -164,10 +164,14 @@ impl SeriesBook {
                 let start = points.partition_point(|point| point.step < from);
                 Ok(points[start..].iter().take(SOME).copied().collect())
             }
-            Source::Digest(digest) => match digest.some_from(metric, from) {
-                Err(StoreError::Io { .. }) => digest.anew()?.some_from(metric, from),
-                result => result,
-            },
+            Source::Digest(digest) => {
+                let mut points = match digest.chunk_from(metric, from) {
+                    Err(StoreError::Io { .. }) => digest.anew()?.chunk_from(metric, from)?,
+                    result => result?,
+                };
+                points.retain(|point| point.step >= from);
+                Ok(points)
+            }
         }
     }
 
