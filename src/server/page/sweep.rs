@@ -62,13 +62,15 @@ fn state(sweep: &SweepStatus) -> Markup {
 }
 
 fn workers(app: &App, working: &[Working]) -> Markup {
+    let words: Vec<Option<String>> = working.iter().map(|run| said(app, &run.run, LINES_AT_WORK)).collect();
+    let is_any_said = words.iter().any(Option::is_some);
     html! {
         @if !working.is_empty() {
             div.scroll tabindex="0" role="region" aria-label="Workers" {
                 table {
-                    thead { tr { th scope="col" { "at work" } th scope="col" { "cell" } th scope="col" { "steps" } th.number scope="col" { "train loss" } th scope="col" { "its last words" } } }
+                    thead { tr { th scope="col" { "at work" } th scope="col" { "cell" } th scope="col" { "steps" } th.number scope="col" { "train loss" } @if is_any_said { th scope="col" { "its last words" } } } }
                     tbody {
-                        @for run in working {
+                        @for (run, words) in working.iter().zip(&words) {
                             tr {
                                 td { (link(app, &run.run)) }
                                 td { (typed(&run.label)) }
@@ -80,7 +82,7 @@ fn workers(app: &App, working: &[Working]) -> Markup {
                                     @if let Some(total) = run.total_steps { " of " (format::thousands(total)) }
                                 }
                                 td.number { (format::metric(run.loss)) }
-                                td.words { (said(app, &run.run, LINES_AT_WORK).unwrap_or_default()) }
+                                @if is_any_said { td.words { (words.as_deref().unwrap_or_default()) } }
                             }
                         }
                     }

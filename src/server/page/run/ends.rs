@@ -17,8 +17,12 @@ pub fn outcome(run: &StoredRun, again: &StoredRun) -> Option<Markup> {
     let pairs: Option<Vec<(&str, String, String)>> =
         ENDS.iter().map(|what| Some((*what, end(run, what)?, end(again, what)?))).collect();
     let different: Vec<&str> = pairs?.into_iter().filter(|(_, a, b)| a != b).map(|(what, ..)| what).collect();
+    let device = run.planned().ok().and_then(|spec| spec.training()).map(|training| training.train.device);
     Some(match &different[..] {
         [] => html! { span.same { "identical" } ", the digest chain and the final weights" },
+        _ if device.is_some_and(|device| !device.is_bitwise()) => html! {
+            "other bits, as this device may give; " code { "ablate reproduce" } " holds the losses against each other"
+        },
         all => {
             let words = all
                 .join(" and ")

@@ -99,7 +99,7 @@ pub fn names(runs: &[Facts]) -> BTreeSet<String> {
 /// What these runs have of states, tags, experiments and settings, as a query writes it; of what has very many values nothing.
 pub fn values(runs: &[Facts]) -> BTreeMap<String, BTreeSet<String>> {
     let mut values = BTreeMap::<String, BTreeSet<String>>::new();
-    let mut put = |name: &str, value: &str| drop(values.entry(name.to_owned()).or_default().insert(written(value)));
+    let mut put = |name: &str, value: &str| values.entry(name.to_owned()).or_default().extend([written(value)]);
     for run in runs {
         put("state", run.row.state.name());
         run.row.experiments.iter().for_each(|group| put("experiment", &group.name));
