@@ -4,21 +4,26 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crate::clock::{self, Stopwatch};
-use crate::server::Executor;
+use crate::server::{AtWork, Executor};
 use crate::store;
 
 /// Seconds within which a command that cannot begin has said so.
 const PATIENCE_SECS: f64 = 2.0;
+
+/// Commands whose words are kept, at most.
+const MOST_KEPT: usize = 20;
 
 /// Commands that outlive the server.
 #[derive(Debug)]
 pub struct Commands {
     runs: PathBuf,
     data: PathBuf,
+    started: AtomicU64,
 }
 
 impl Commands {
@@ -27,7 +32,7 @@ impl Commands {
     /// # Errors
     /// When the folder of this process cannot be found out.
     pub fn new(runs: &Path, data: &Path) -> io::Result<Self> {
-        Ok(Self { runs: std::path::absolute(runs)?, data: std::path::absolute(data)? })
+        Ok(Self { runs: std::path::absolute(runs)?, data: std::path::absolute(data)?, started: AtomicU64::new(0) })
     }
 
     fn spawn(&self, arguments: &[String], folder: Option<&Path>, said: &Path) -> io::Result<Child> {
@@ -47,14 +52,16 @@ impl Commands {
 }
 
 impl Executor for Commands {
-    fn start(&self, arguments: &[String], folder: Option<&Path>) -> Result<(), String> {
+    fn start(&self, arguments: &[String], folder: Option<&Path>) -> Result<AtWork, String> {
         let failed = |error: io::Error| {
             let place = folder.map(|folder| format!(" in {}", folder.display())).unwrap_or_default();
             format!("cannot start `ablate {}`{place}: {error}", arguments.join(" "))
         };
         let words = store::sweeps_folder(&self.runs).join("said");
         fs::create_dir_all(&words).map_err(failed)?;
-        let said = words.join(format!("{}.txt", clock::now().unix_millis()));
+        forget_old(&words);
+        let said =
+            words.join(format!("{}-{}.txt", clock::now().unix_millis(), self.started.fetch_add(1, Ordering::Relaxed)));
         let mut child = self.spawn(arguments, folder, &said).map_err(failed)?;
         let stopwatch = Stopwatch::start();
         let ended = loop {
@@ -65,14 +72,30 @@ impl Executor for Commands {
             }
         };
         match ended {
-            Some(status) => come_to(status, &said).map_err(|text| format!("`ablate {}`: {text}", arguments.join(" "))),
+            Some(status) => {
+                let came = come_to(status, &said).map_err(|text| format!("`ablate {}`: {text}", arguments.join(" ")));
+                came.map(|()| AtWork::default())
+            }
             None => {
+                let at_work = AtWork::new(AtomicBool::new(true));
+                let its = at_work.clone();
                 // What it says is kept while it is at work, and where it failed.
-                thread::spawn(move || child.wait().map(|status| come_to(status, &said)));
-                Ok(())
+                thread::spawn(move || {
+                    let _ = child.wait().map(|status| come_to(status, &said));
+                    its.store(false, Ordering::Relaxed);
+                });
+                Ok(at_work)
             }
         }
     }
+}
+
+/// Removes what was said long ago.
+fn forget_old(words: &Path) {
+    let mut old: Vec<PathBuf> = fs::read_dir(words).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    old.sort();
+    let many = old.len().saturating_sub(MOST_KEPT);
+    old[..many].iter().for_each(|path| drop(fs::remove_file(path)));
 }
 
 /// What a command that has ended came to.

@@ -29,6 +29,8 @@ pub struct SweepProgress<'a> {
     done_work: f64,
     all_work: f64,
     work: Vec<f64>,
+    /// Of each task the part that was done here, up to the rung at which it rests.
+    credited: Vec<f64>,
 }
 
 struct Bars {
@@ -38,7 +40,10 @@ struct Bars {
 
 struct Working {
     bar: Option<ProgressBar>,
+    /// The part of its steps that is done, and that which was before.
     share: f64,
+    share_before: f64,
+    step_before: u64,
     told_at: f64,
     valid: Option<f64>,
 }
@@ -53,7 +58,7 @@ impl<'a> SweepProgress<'a> {
             sweep.set_prefix("Sweep");
             Bars { all, sweep }
         });
-        let all_work = work.iter().sum();
+        let (all_work, credited) = (work.iter().sum(), vec![0.0; work.len()]);
         let (stopwatch, working) = (Stopwatch::start(), BTreeMap::new());
         Self {
             printer,
@@ -66,6 +71,7 @@ impl<'a> SweepProgress<'a> {
             done_work: 0.0,
             all_work,
             work,
+            credited,
         }
     }
 
@@ -88,8 +94,10 @@ impl<'a> SweepProgress<'a> {
                     bar.set_prefix(run.to_string());
                     bar
                 });
-                self.working
-                    .insert(*task, Working { bar, share: 0.0, told_at: self.stopwatch.elapsed_secs(), valid: None });
+                let step_before = from.map_or(0, |origin| origin.step.0);
+                let told_at = self.stopwatch.elapsed_secs();
+                let working = Working { bar, share: 0.0, share_before: 0.0, step_before, told_at, valid: None };
+                self.working.insert(*task, working);
             }
             SweepEvent::Progress { task, progress } => self.progress(*task, progress),
             SweepEvent::Waiting { task } => {
@@ -100,7 +108,9 @@ impl<'a> SweepProgress<'a> {
                 );
             }
             SweepEvent::AtRung { task, run, step, value } => {
-                self.rest(*task);
+                let part = self.rest(*task);
+                self.credited[*task] += part;
+                self.done_work += self.work[*task] * part;
                 let text = format!("{run}  {} at step {step}: {value:.4}", self.tasks[*task].label);
                 self.line(Style::Good, "Rung", &text);
             }
@@ -126,7 +136,13 @@ impl<'a> SweepProgress<'a> {
                 }
             }
             Progress::Step { step, steps, loss, tokens_per_s } => {
-                working.share = *step as f64 / (*steps).max(1) as f64;
+                let share = |step: u64| step as f64 / (*steps).max(1) as f64;
+                working.share = share(*step);
+                // What was done before this sweep is none of its work.
+                let before = share(working.step_before);
+                if std::mem::replace(&mut working.share_before, before) != before {
+                    self.all_work -= self.work[task] * (before - self.credited[task]).max(0.0);
+                }
                 let valid = working.valid.map(|valid| format!("  valid {valid:.3}")).unwrap_or_default();
                 let loss = loss.map_or_else(|| "nan".into(), |loss| format!("{loss:.3}"));
                 let message = format!("loss {loss}{valid}  {} tok/s  {label}", format::si(*tokens_per_s));
@@ -152,6 +168,7 @@ impl<'a> SweepProgress<'a> {
     }
 
     fn ended(&mut self, task: usize, outcome: &TaskOutcome) {
+        let before = self.working.get(&task).map_or(self.credited[task], |working| working.share_before);
         self.rest(task);
         let label = &self.tasks[task].label;
         match outcome {
@@ -180,19 +197,19 @@ impl<'a> SweepProgress<'a> {
             | TaskOutcome::FailedBefore { .. }
             | TaskOutcome::NotStarted
             | TaskOutcome::Broken { .. }
-            | TaskOutcome::Stopped { .. } => self.all_work -= self.work[task],
+            | TaskOutcome::Stopped { .. } => self.all_work -= self.work[task] * (1.0 - self.credited[task]),
             TaskOutcome::Finished(_) | TaskOutcome::Interrupted(_) | TaskOutcome::Failed { .. } => {
-                self.done_work += self.work[task]
+                self.done_work += self.work[task] * (1.0 - before)
             }
         }
         self.refresh();
     }
 
-    /// Nobody works on a task now.
-    fn rest(&mut self, task: usize) {
-        if let Some(Working { bar: Some(bar), .. }) = self.working.remove(&task) {
-            bar.finish_and_clear();
-        }
+    /// Nobody works on a task now; the part of it that was done since somebody began to.
+    fn rest(&mut self, task: usize) -> f64 {
+        let Some(working) = self.working.remove(&task) else { return 0.0 };
+        working.bar.iter().for_each(ProgressBar::finish_and_clear);
+        working.part()
     }
 
     fn refresh(&self) {
@@ -204,7 +221,7 @@ impl<'a> SweepProgress<'a> {
 
     /// The work of the runs that ended, and of the others as far as they are.
     fn work_done(&self) -> f64 {
-        let under_way: f64 = self.working.iter().map(|(&task, working)| self.work[task] * working.share).sum();
+        let under_way: f64 = self.working.iter().map(|(&task, working)| self.work[task] * working.part()).sum();
         self.done_work + under_way
     }
 
@@ -225,6 +242,13 @@ impl<'a> SweepProgress<'a> {
     }
 }
 
+impl Working {
+    /// The part that was done since it began.
+    fn part(&self) -> f64 {
+        (self.share - self.share_before).max(0.0)
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).expect("invariant: the templates above are valid");
     style.progress_chars("=> ")
@@ -235,6 +259,7 @@ mod tests {
     use super::*;
     use crate::cli::printer::Printer;
     use crate::runner::testing;
+    use crate::store::Origin;
 
     /// The share of the work that is done, and what is left of it, after events about three tasks that cost 1, 2 and 4.
     fn check(events: &[SweepEvent], done: f64, all: f64) {
@@ -257,6 +282,21 @@ mod tests {
         check(&[SweepEvent::Ended { task: 2, outcome: reused }], 0.0, 3.0);
         check(std::slice::from_ref(&started), 0.0, 7.0);
         check(&[started.clone(), half.clone()], 1.0, 7.0);
-        check(&[started, half, SweepEvent::Ended { task: 1, outcome: finished }], 2.0, 7.0);
+        check(&[started.clone(), half.clone(), SweepEvent::Ended { task: 1, outcome: finished }], 2.0, 7.0);
+        // Of a run that is resumed at a quarter, a quarter is neither done here nor to be done.
+        let origin = Origin { run: run.clone(), step: crate::types::Step(10) };
+        let resumed = SweepEvent::Started { task: 1, run: &run, from: Some(&origin) };
+        check(&[resumed.clone(), half.clone()], 0.5, 6.5);
+        check(&[resumed.clone(), half.clone(), SweepEvent::Ended { task: 1, outcome: finished }], 1.5, 6.5);
+        // What a run did up to its rung stays done.
+        let rung = SweepEvent::AtRung { task: 1, run: &run, step: 20, value: 1.0 };
+        let more = Progress::Step { step: 30, steps: 40, loss: Some(1.0), tokens_per_s: 1.0 };
+        let more = SweepEvent::Progress { task: 1, progress: &more };
+        let origin = Origin { run: run.clone(), step: crate::types::Step(20) };
+        let again = SweepEvent::Started { task: 1, run: &run, from: Some(&origin) };
+        let ended = SweepEvent::Ended { task: 1, outcome: finished };
+        check(&[started.clone(), half.clone(), rung.clone()], 1.0, 7.0);
+        check(&[started.clone(), half.clone(), rung.clone(), again.clone(), more.clone()], 1.5, 7.0);
+        check(&[started, half, rung, again, more, ended], 2.0, 7.0);
     }
 }

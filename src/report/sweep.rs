@@ -1,18 +1,20 @@
 //! How far a sweep is: which of its runs are done, who is at work, what failed, and when it will be over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::store::{Index, RunQuery, RunRow, RunState, StoreError, StoredSweep, SweepTask, nearest_to_finished};
+use crate::store::{Index, RunRow, RunState, StoreError, StoredSweep, SweepTask};
 use crate::types::{RunId, SpecHash, Timestamp};
 
 /// How far a sweep is.
 #[derive(Clone, Debug, Serialize)]
 pub struct SweepStatus {
     pub id: RunId,
+    /// None where runs were named one by one; then those of these experiments.
     pub experiment: Option<String>,
+    pub of_others: BTreeSet<String>,
     /// Whether its process is there; and whether it was asked to stop.
     pub is_running: bool,
     pub is_stopping: bool,
@@ -81,18 +83,9 @@ impl SweepStatus {
     /// # Errors
     /// When the index cannot be read.
     pub fn of(sweep: &StoredSweep, index: &mut Index, now: Timestamp) -> Result<Self, StoreError> {
-        let rows = match &sweep.record.experiment {
-            Some(name) => index.query(&RunQuery::default().within_experiments(&[name]))?,
-            None => {
-                let mut rows = Vec::new();
-                for task in &sweep.record.tasks {
-                    rows.extend(index.query(&RunQuery::of_spec(task.spec))?);
-                }
-                rows
-            }
-        };
-        let own: Vec<RunRow> = rows.into_iter().filter(|row| row.reproduces.is_none()).collect();
-        Ok(Self::from_rows(sweep, &nearest_to_finished(own), now))
+        let specs: Vec<SpecHash> = sweep.record.tasks.iter().map(|task| task.spec).collect();
+        let runs = index.of_specs(sweep.record.experiment.as_deref(), &specs)?;
+        Ok(Self::from_rows(sweep, &runs, now))
     }
 
     fn from_rows(sweep: &StoredSweep, runs: &BTreeMap<SpecHash, RunRow>, now: Timestamp) -> Self {
@@ -105,11 +98,13 @@ impl SweepStatus {
             let row = runs.get(&task.spec);
             let state = row.map_or(RunState::Planned, |row| row.state);
             *counts.of(state) += 1;
-            let part = task.work * share(row);
-            (done, all) = (done + part, all + task.work);
+            let share = row.map_or(0.0, RunRow::done);
+            (done, all) = (done + task.work * share, all + task.work);
             let is_before = row.and_then(|row| row.ended_at).is_some_and(|at| at < record.started_at);
             if !(is_before && matches!(state, RunState::Finished | RunState::Stopped | RunState::Failed)) {
-                (done_here, all_here) = (done_here + part, all_here + task.work);
+                let before = task.work * task.done_before;
+                (done_here, all_here) =
+                    (done_here + (task.work * share - before).max(0.0), all_here + task.work - before);
             }
             match (row, state) {
                 (Some(row), RunState::Running) => working.push(Working::of(task, row)),
@@ -130,6 +125,7 @@ impl SweepStatus {
         Self {
             id: record.id.clone(),
             experiment: record.experiment.clone(),
+            of_others: record.of_others.clone(),
             is_running: sweep.is_alive,
             is_stopping: sweep.is_alive && sweep.is_stopping,
             command: record.command.clone(),
@@ -146,6 +142,18 @@ impl SweepStatus {
             working,
             failed,
             waiting,
+        }
+    }
+
+    /// What is executed, in words.
+    pub fn name(&self) -> String {
+        match &self.experiment {
+            Some(name) => name.clone(),
+            None if self.of_others.is_empty() => "runs that were resumed".to_owned(),
+            None => {
+                let of: Vec<&str> = self.of_others.iter().map(String::as_str).collect();
+                format!("{}, its runs that were resumed", of.join(", "))
+            }
         }
     }
 
@@ -196,12 +204,75 @@ impl Working {
     }
 }
 
-/// The part of a run that is done. One that ended without its last step needs no more of them.
-fn share(row: Option<&RunRow>) -> f64 {
-    let Some(row) = row else { return 0.0 };
-    match (row.state, row.total_steps) {
-        (RunState::Finished | RunState::Failed | RunState::Stopped, _) => 1.0,
-        (_, Some(total)) if total > 0 => (row.steps_done.0 as f64 / total as f64).min(1.0),
-        _ => 0.0,
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::testing::{at, create, new_store, spec, state, step};
+    use crate::store::{OpenSweep, SweepRecord};
+
+    /// A sweep of three runs that cost the same, begun at 100 s: one was finished before, one was half done.
+    fn sweep(store: &crate::store::Store, done_before: [f64; 3]) -> OpenSweep {
+        let tasks = (1..=3).zip(done_before).map(|(seed, done_before)| SweepTask {
+            spec: spec(seed, 0.15).hash(),
+            label: format!("seed={seed}"),
+            axes: Map::new(),
+            work: 10.0,
+            done_before,
+            problem: (seed == 3).then(|| "no data".to_owned()),
+        });
+        let record = SweepRecord {
+            version: 0,
+            id: "aaaaaaaa".parse().unwrap(),
+            experiment: None,
+            of_others: ["grid".to_owned()].into(),
+            command: Vec::new(),
+            folder: "/".into(),
+            again: Vec::new(),
+            host: "here".to_owned(),
+            process: 1,
+            started_at: at(100_000),
+            ended_at: None,
+            slots: 1,
+            threads: 1,
+            tasks: tasks.collect(),
+        };
+        store.begin_sweep(record).unwrap()
+    }
+
+    #[test]
+    fn only_what_a_sweep_did_itself_says_how_fast_it_is() {
+        let (_folder, store) = new_store();
+        let run = |seed: u64| create(&store, &spec(seed, 0.15), &json!({}), at(0)).unwrap();
+        let finished = run(1);
+        let mut log = finished.open_log(&finished.acquire_lease().unwrap()).unwrap();
+        log.append(&state(RunState::Finished, 50_000)).unwrap();
+        let half = run(2);
+        let lease = half.acquire_lease().unwrap();
+        let mut log = half.open_log(&lease).unwrap();
+        log.append(&state(RunState::Running, 60_000)).unwrap();
+        let total = Index::open(&store).unwrap().of_specs(None, &[spec(2, 0.15).hash()]).unwrap();
+        let total = total.values().next().unwrap().total_steps.unwrap();
+        (1..=total * 3 / 4).for_each(|at| log.append(&step(at, 1.0)).unwrap());
+        let _open = sweep(&store, [1.0, 0.5, 0.0]);
+        let stored = store.sweeps().unwrap().remove(0);
+        let mut index = Index::open(&store).unwrap();
+        // It did a quarter of the second in 10 s, and a quarter of that and all of the third are left.
+        let status = SweepStatus::of(&stored, &mut index, at(110_000)).unwrap();
+        let part = (total * 3 / 4) as f64 / total as f64;
+        let done_here = 10.0 * (part - 0.5);
+        let expected = 10.0 * (15.0 - done_here) / done_here;
+        assert!(
+            (status.remaining_secs.unwrap() - expected).abs() < 1e-9,
+            "{:?}, not {expected}",
+            status.remaining_secs
+        );
+        assert!((status.done - (1.0 + part) / 3.0).abs() < 1e-12);
+        assert_eq!(status.counts.each().collect::<Vec<_>>(), [("finished", 1), ("running", 1), ("waiting", 1)]);
+        assert_eq!((status.working.len(), status.failed.len(), status.waiting.len()), (1, 1, 1));
+        assert_eq!((status.name().as_str(), status.is_unfinished()), ("grid, its runs that were resumed", true));
+        assert!(stored.is_of("grid") && !stored.is_of("other"));
+        assert_eq!((remaining_secs(5.0, 0.0, 3.0), remaining_secs(6.0, 2.0, 3.0)), (None, Some(3.0)));
     }
 }

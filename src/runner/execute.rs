@@ -251,6 +251,9 @@ impl Sweep<'_> {
 
     fn start(&mut self, segment: Segment, run: RunDir, claim: SpecClaim, from: Option<&Origin>) {
         let log = LogFollower::new(&run);
+        if let Some(sweep) = &self.options.sweep {
+            sweep.forget(run.id());
+        }
         match self.launcher.launch(&run, segment.until) {
             Ok(handle) => {
                 (self.watch)(SweepEvent::Started { task: segment.task, run: run.id(), from });

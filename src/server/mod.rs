@@ -20,6 +20,7 @@ mod reader;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod wire;
 mod writer;
 
@@ -27,7 +28,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub use execution::Executor;
+pub use execution::{AtWork, Executor};
 
 use api::Changes;
 use fault::Fault;
@@ -105,8 +106,10 @@ pub struct App {
     reader: Arc<Reader>,
     writer: Writer,
     changes: Arc<Changes>,
-    executor: Option<Arc<dyn Executor>>,
+    execution: Option<execution::Execution>,
     answers: page::Answers,
+    /// Comparisons, one after another.
+    comparisons: turns::Turns,
     /// Curves in rows of the table of runs, as they were drawn.
     sparks: page::Sparks,
     models: Models,
@@ -133,8 +136,9 @@ impl App {
             writer: Writer::start(store, options.lost_after_secs, written)?,
             reader,
             changes,
-            executor: options.executor.clone(),
+            execution: options.executor.clone().map(execution::Execution::new),
             answers: page::Answers::default(),
+            comparisons: turns::Turns::default(),
             sparks: page::Sparks::default(),
             models: Models::new(options.lent.clone()),
         })

@@ -33,9 +33,16 @@ pub struct SweepRecord {
     /// The experiment; none where runs were named one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment: Option<String>,
+    /// The experiments whose runs it executes, where it is not one experiment's own.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub of_others: BTreeSet<String>,
     /// What was typed, and in which folder.
     pub command: Vec<String>,
     pub folder: PathBuf,
+    /// The arguments of `ablate` that execute the sweep again, in one form: options with their values, `--`, the file. Empty where it has
+    /// no file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<String>,
     pub host: String,
     /// The number of its process there, for people.
     pub process: u32,
@@ -59,6 +66,9 @@ pub struct SweepTask {
     pub axes: Map<String, Value>,
     /// What it costs, in any unit that all tasks share.
     pub work: f64,
+    /// The part of it that was done when the sweep began, from 0 to 1.
+    #[serde(default)]
+    pub done_before: f64,
     /// Why it came to nothing, where its run does not say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -90,6 +100,11 @@ pub struct StopRequests {
 }
 
 impl OpenSweep {
+    /// Forgets that a run was to be stopped: that was meant for who executed it before.
+    pub fn forget(&self, run: &RunId) {
+        let _ = fs::remove_file(self.store.sweep_folder(&self.record.id).join(format!("{STOP}-{run}")));
+    }
+
     /// What it was asked for so far. A folder that cannot be read asks for nothing.
     pub fn requests(&self) -> StopRequests {
         self.store.sweep_requests(&self.record.id)
@@ -109,6 +124,11 @@ impl OpenSweep {
 }
 
 impl StoredSweep {
+    /// Whether it executes runs of this experiment.
+    pub fn is_of(&self, experiment: &str) -> bool {
+        self.record.experiment.as_deref() == Some(experiment) || self.record.of_others.contains(experiment)
+    }
+
     /// Whether this specification is one of those that it executes now.
     pub fn executes(&self, spec: SpecHash) -> bool {
         self.is_alive && self.record.tasks.iter().any(|task| task.spec == spec)
@@ -217,14 +237,17 @@ mod tests {
             label: format!("seed={seed}"),
             axes: Map::new(),
             work: 2.0,
+            done_before: 0.0,
             problem: None,
         };
         SweepRecord {
             version: 0,
             id: "aaaaaaaa".parse().unwrap(),
             experiment: Some(experiment.to_owned()),
+            of_others: BTreeSet::new(),
             command: ["ablate", "run", "x.toml"].map(str::to_owned).to_vec(),
             folder: "/somewhere".into(),
+            again: Vec::new(),
             host: "here".to_owned(),
             process: 7,
             started_at: at(millis),

@@ -99,6 +99,10 @@ fn the_page_stops_and_resumes_what_it_was_started_to_execute() {
         sweeps(&workbench).iter().all(|sweep| sweep["is_running"] == false).then_some(())
     });
     fs::remove_file(workbench.path("tiny.toml")).unwrap();
-    let (status, answer) = asked(&json!({ "do": "resume", "experiment": "tiny" }));
+    // It draws its report still, and is not begun twice.
+    let (status, answer) = wait_for("the end of its program", || {
+        let (status, answer) = asked(&json!({ "do": "resume", "experiment": "tiny" }));
+        (!answer["message"].as_str().unwrap_or_default().contains("at work still")).then_some((status, answer))
+    });
     assert!(status == 400 && answer["message"].as_str().unwrap().contains("tiny.toml"), "{answer}");
 }

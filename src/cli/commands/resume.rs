@@ -1,10 +1,13 @@
 //! `ablate resume`: goes on with runs that were interrupted, without the file that they were planned in.
 
-use crate::cli::commands::run::{Jobs, sweep_through};
+use std::collections::BTreeSet;
+
+use crate::cli::commands::run::{How, Jobs, sweep_through};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::report::format;
+use crate::runner::announcement::Announced;
 use crate::runner::execute::{Options, Task};
 use crate::runner::stop::Stop;
 use crate::store::{RunRow, RunState, Trash};
@@ -30,11 +33,12 @@ pub struct Arguments {
 pub fn resume(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let (_, rows) = context.found(&store, &arguments.query, Trash::Without)?;
-    let (mut tasks, mut passed) = (Vec::new(), Vec::new());
+    let (mut tasks, mut passed, mut experiments) = (Vec::new(), Vec::new(), BTreeSet::new());
     for row in &rows {
         match why_not(row, arguments.retry) {
             Some(why) => passed.push(format!("{} {why}", row.id)),
             None => {
+                experiments.extend(row.experiments.iter().map(|group| group.name.clone()));
                 let run = store.load(&row.id)?;
                 let (spec, label) = (run.planned()?.clone(), row.experiment().unwrap_or_default().to_owned());
                 tasks.push(Task { hash: spec.hash(), spec, label, experiment: None, reproduces: None });
@@ -50,8 +54,9 @@ pub fn resume(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
     context.printer.status(Style::Good, "Resuming", format::plural(tasks.len(), "run"));
     let options = Options { retry: arguments.retry, command: context.command.clone(), ..Options::default() };
     let (sources, stop) = (context.sources()?, Stop::on_signals());
-    let how = (None, arguments.jobs, arguments.threads);
-    let counts = sweep_through(context, &sources, &tasks, options, how, &stop)?;
+    let (jobs, threads) = (arguments.jobs, arguments.threads);
+    let how = How { announced: Announced::Runs(&experiments), again: Vec::new(), jobs, threads };
+    let counts = sweep_through(context, &sources, &tasks, options, &how, &stop)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
 }
 

@@ -1,5 +1,6 @@
 //! `ablate run`: trains what is missing of an experiment, then draws the comparison.
 
+use std::fmt;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,7 +13,7 @@ use crate::cli::printer::Style;
 use crate::cli::progress::SweepProgress;
 use crate::experiment::Experiment;
 use crate::report::comparison::forewarning;
-use crate::runner::announcement::{announce, conclude};
+use crate::runner::announcement::{Announced, announce, conclude};
 use crate::runner::data_sources::DataSources;
 use crate::runner::execute::{Options, Task, TaskOutcome, execute};
 use crate::runner::launch::{Launcher, LocalProcesses};
@@ -61,6 +62,24 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    /// The arguments that execute the same again, in the form that a record of a sweep has.
+    fn again(&self, context: &Context) -> Vec<String> {
+        let mut words = vec!["run".to_owned()];
+        let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
+        self.experiment.sets.iter().for_each(|set| option("--set", set.clone()));
+        option("--jobs", self.jobs.to_string());
+        if let Some(threads) = self.threads {
+            option("--threads", threads.to_string());
+        }
+        option("--data", context.data_root.display().to_string());
+        let flags = [("--no-sharing", self.no_sharing), ("--no-halving", self.no_halving)];
+        words.extend(flags.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name.to_owned()));
+        words.extend(["--".to_owned(), self.experiment.file.display().to_string()]);
+        words
+    }
+}
+
 /// How many runs are executed at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Jobs {
@@ -74,6 +93,15 @@ impl Jobs {
         match self {
             Self::Auto => cores().min(runs).max(1),
             Self::Count(count) => usize::from(count.get()),
+        }
+    }
+}
+
+impl fmt::Display for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Count(count) => count.fmt(f),
         }
     }
 }
@@ -111,13 +139,24 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     context.say_unreadable(&Index::open(&sources.store)?);
     let stop = Stop::on_signals();
     let (jobs, threads) = (arguments.jobs, arguments.threads);
-    let counts = sweep_through(context, &sources, &tasks, options, (Some(name), jobs, threads), &stop)?;
+    let how = How { announced: Announced::Experiment(name), again: arguments.again(context), jobs, threads };
+    let counts = sweep_through(context, &sources, &tasks, options, &how, &stop)?;
     // Drawing has no step to stop at: from here on the first signal ends the program.
     stop.request();
     let print = Print::asked(arguments.tables, false);
     let drawing = Drawing { out: arguments.out.as_deref(), font: arguments.font.as_deref(), print };
     draw(context, (&loaded, &arguments.experiment), &sources.store, &drawing)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
+}
+
+/// How tasks are executed, and as what.
+#[derive(Debug)]
+pub struct How<'a> {
+    pub announced: Announced<'a>,
+    /// The arguments that execute them again, where there is a file.
+    pub again: Vec<String>,
+    pub jobs: Jobs,
+    pub threads: Option<u16>,
 }
 
 /// Executes tasks of an experiment, or of runs that were named one by one, and tells a person and the store how that goes.
@@ -129,19 +168,20 @@ pub fn sweep_through(
     sources: &DataSources,
     tasks: &[Task],
     options: Options,
-    (experiment, jobs, threads): (Option<&str>, Jobs, Option<u16>),
+    how: &How<'_>,
     stop: &Stop,
 ) -> Result<Counts, CliError> {
+    let How { announced, again, jobs, threads } = how;
     let costs = sweep::costs(tasks);
     let mut progress = SweepProgress::new(&context.printer, tasks, costs.clone());
     let mut launcher = LocalProcesses::new(sources, jobs.count(tasks.len()), threads.map(usize::from));
     let workers = (launcher.slots(), launcher.threads());
-    let announced = announce(&sources.store, experiment, tasks, &costs, &context.command, workers)?;
-    let options = Options { sweep: Some(announced.clone()), ..options };
+    let sweep = announce(&sources.store, *announced, tasks, &costs, (&context.command, again), workers)?;
+    let options = Options { sweep: Some(sweep.clone()), ..options };
     let outcomes = execute(sources, tasks, &options, &mut launcher, stop, &mut |event| progress.watch(&event));
     progress.finish();
     let outcomes = outcomes?;
-    conclude(&announced, tasks, &outcomes)?;
+    conclude(&sweep, tasks, &outcomes)?;
     let counts = Counts::of(&outcomes);
     context.printer.status(counts.style(), "Done", counts.in_words());
     if counts.interrupted == 0 {

@@ -8,6 +8,7 @@ use crate::cli::error::CliError;
 use crate::clock;
 use crate::report::sweep::SweepStatus;
 use crate::report::{format, json};
+use crate::store::StoredSweep;
 
 /// What `ablate status` takes.
 #[derive(Debug, clap::Args)]
@@ -23,8 +24,8 @@ pub struct Arguments {
 pub fn status(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
     let (mut index, now) = (context.index(&store)?, clock::now());
-    let is_asked = |name: &Option<String>| arguments.experiment.is_none() || *name == arguments.experiment;
-    let sweeps = store.sweeps()?.into_iter().filter(|sweep| is_asked(&sweep.record.experiment));
+    let is_asked = |sweep: &StoredSweep| arguments.experiment.as_ref().is_none_or(|name| sweep.is_of(name));
+    let sweeps = store.sweeps()?.into_iter().filter(is_asked);
     let statuses = sweeps.map(|sweep| SweepStatus::of(&sweep, &mut index, now)).collect::<Result<Vec<_>, _>>()?;
     if arguments.json.wanted {
         context.printer.json(&json!({ "format": "ablate-sweeps-1", "sweeps": json::value(&statuses) }));
@@ -40,7 +41,7 @@ pub fn status(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
 }
 
 fn in_words(status: &SweepStatus, now: crate::types::Timestamp) -> String {
-    let name = status.experiment.as_deref().unwrap_or("runs resumed one by one");
+    let name = status.name();
     let state = match (status.is_running, status.is_stopping) {
         (true, true) => "stopping".to_owned(),
         (true, false) => format!("running on {} (process {})", status.host, status.process),
@@ -50,8 +51,11 @@ fn in_words(status: &SweepStatus, now: crate::types::Timestamp) -> String {
     let counts: Vec<String> = status.counts.each().map(|(state, count)| format!("{count} {state}")).collect();
     let left = status.remaining_secs.map(|secs| format!(", {} left", format::duration(secs))).unwrap_or_default();
     let begun = format::ago(now.secs_since(status.started_at));
-    let mut lines =
-        vec![format!("{name}: {state}, begun {begun}; {}; {:.0} % done{left}", counts.join(", "), 100.0 * status.done)];
+    let mut lines = vec![format!(
+        "{name}: {state}, begun {begun}; {}; {} % done{left}",
+        counts.join(", "),
+        (100.0 * status.done).floor()
+    )];
     for working in &status.working {
         let of = working.total_steps.map(|total| format!(" of {total}")).unwrap_or_default();
         let loss = working.loss.map(|loss| format!(", loss {loss:.3}")).unwrap_or_default();

@@ -24,11 +24,11 @@ pub fn stop(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     }
     let named: Vec<_> = match &arguments.what {
         None => alive.iter().collect(),
-        Some(name) => alive.iter().filter(|sweep| sweep.record.experiment.as_ref() == Some(name)).collect(),
+        Some(name) => alive.iter().filter(|sweep| sweep.is_of(name)).collect(),
     };
     for sweep in &named {
         store.ask_to_stop(&sweep.record.id, None)?;
-        let name = sweep.record.experiment.as_deref().unwrap_or("the runs that were resumed");
+        let name = sweep.record.experiment.as_deref().unwrap_or("what `ablate resume` began");
         let text = format!(
             "{name} (process {} on {}) was asked to; the same command resumes it",
             sweep.record.process, sweep.record.host

@@ -165,7 +165,10 @@ fn a_sweep_hears_a_request_in_the_store() {
     for all in [false, true] {
         let bench = Bench::new("[sweep.replicates]\nseeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]\n");
         let store = &bench.sources.store;
-        let announced = announcement::announce(store, Some("test"), &bench.tasks, &[1.0; 12], &[], (2, 1)).unwrap();
+        let announced = {
+            let of = announcement::Announced::Experiment("test");
+            announcement::announce(store, of, &bench.tasks, &[1.0; 12], (&[], &[]), (2, 1)).unwrap()
+        };
         let sweep = store.sweeps().unwrap().remove(0);
         assert!(sweep.is_alive && bench.tasks.iter().all(|task| sweep.executes(task.hash)));
         let options = Options { sweep: Some(announced.clone()), ..Options::default() };

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::App;
 use super::super::fault::Fault;
 use super::super::http::{Reply, Request};
+use super::super::page::check_cells;
 use super::super::wire::{self, shown};
 use crate::analysis::summarize;
 use crate::clock;
@@ -78,9 +79,11 @@ pub fn compare(app: &App, request: Request) -> Result<Reply, Fault> {
         None => metrics::deciding(None).metric_name(),
         Some(name) => name.parse().map_err(|_| Fault::invalid(format!("'{}' names no metric", shown(name))))?,
     };
+    let _turn = app.comparisons.take()?;
     let asked = app.reader.ask(|index| comparison::Asked::of(index, &query))?;
     let found = comparison::of_asked(&query, &metric, app.store(), asked);
     let mut comparison = found.map_err(|error| Fault::invalid(error.to_string()))?.comparison;
+    check_cells(&comparison).map_err(Fault::invalid)?;
     if let Some(name) = request.asked("metric") {
         comparison.goal = metrics::Goal::usual(name);
     }

@@ -11,6 +11,7 @@ use crate::analysis::{Comparison, summarize};
 use crate::report::answer::Answer;
 use crate::report::page::sentences;
 use crate::server::App;
+use crate::server::fault::Fault;
 use crate::store::RunQuery;
 use crate::types::{ContentHash, MetricName, RunId};
 
@@ -32,26 +33,30 @@ pub struct Answered {
 impl Answers {
     /// What the comparison of the runs that `query` finds says by `metric`, or by the one that decides; `versions` are what those runs are
     /// like now.
+    ///
+    /// # Errors
+    /// When many wait for comparisons.
     pub fn of(
         &self,
         app: &App,
         (query, text): (&RunQuery, &str),
         versions: ContentHash,
         metric: Option<&str>,
-    ) -> Arc<Answered> {
+    ) -> Result<Arc<Answered>, Fault> {
         let what = ContentHash::of(format!("{text}\n{metric:?}\n{versions}").as_bytes());
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = known.iter().position(|(key, _)| *key == what) {
             let found = known.remove(at);
             known.insert(0, found.clone());
-            return found.1;
+            return Ok(found.1);
         }
         drop(known);
+        let _turn = app.comparisons.take()?;
         let answered = Arc::new(Answered::new(app, text, &compared(app, query, metric)));
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(0, (what, answered.clone()));
         known.truncate(MOST);
-        answered
+        Ok(answered)
     }
 }
 

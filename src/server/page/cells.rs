@@ -116,7 +116,8 @@ impl<'r> Cells<'r> {
         // The best of the fields has the darkest shade, as in the table: their order is that of their first cells' goal.
         let means: BTreeMap<_, _> =
             fields.iter().map(|(place, cells)| (*place, mean(cells.iter().filter_map(|cell| cell.mean)))).collect();
-        let mut ranking: Vec<_> = means.iter().filter_map(|(place, mean)| Some((*place, (*mean)?))).collect();
+        let ranked = means.iter().filter_map(|(place, mean)| Some((*place, mean.filter(|mean| !mean.is_nan())?)));
+        let mut ranking: Vec<_> = ranked.collect();
         let is_larger_better = self.decides.is_some_and(|metric| Goal::usual(metric.as_str()) == Goal::Maximize);
         ranking.sort_by(|(_, a), (_, b)| if is_larger_better { b.total_cmp(a) } else { a.total_cmp(b) });
         let shades: BTreeMap<_, _> =

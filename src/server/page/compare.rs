@@ -1,5 +1,7 @@
 //! The report of any runs, drawn when it is asked for: what `ablate compare QUERY` writes, with links to the runs.
 
+use std::collections::BTreeSet;
+
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use maud::{Markup, html};
@@ -19,7 +21,10 @@ use crate::store::RunQuery;
 
 /// The report brings its style with it; its script is one of ours.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                      form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+                      connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Cells that are compared in a page, at most.
+const MOST_CELLS: usize = 600;
 
 /// What is asked of the comparison.
 struct Question {
@@ -48,6 +53,7 @@ impl Question {
 /// The report.
 pub fn compare(app: &App, request: Request) -> Result<Reply, Fault> {
     let question = Question::of(&request);
+    let _turn = app.comparisons.take()?;
     match question.comparison(app) {
         Err(text) => {
             let body = html! { h1 { "Nothing to compare" } (problem(&text)) p { a href={ (app.root_path) "/" } { "All runs" } } };
@@ -109,6 +115,7 @@ pub fn figure(app: &App, request: Request) -> Result<Reply, Fault> {
         Some((Format::Pdf, _)) => (Format::Pdf, "application/pdf"),
         None => return Err(Fault::missing("a figure is drawn as .svg, .png or .pdf")),
     };
+    let _turn = app.comparisons.take()?;
     let comparison = Question::of(&request).comparison(app).map_err(Fault::invalid)?;
     let bytes = Album::of(&comparison).figure(name, format).map_err(failed)?;
     Ok(file(kind, bytes.ok_or_else(|| Fault::missing("the report has no such figure"))?))
@@ -118,6 +125,7 @@ pub fn figure(app: &App, request: Request) -> Result<Reply, Fault> {
 pub fn table(app: &App, request: Request) -> Result<Reply, Fault> {
     let missing = || Fault::missing("the report has no such table");
     let name = request.names[0].strip_suffix(".csv").ok_or_else(missing)?;
+    let _turn = app.comparisons.take()?;
     let comparison = Question::of(&request).comparison(app).map_err(Fault::invalid)?;
     let tables = tables(&comparison);
     let table = tables.iter().find(|table| table.name == name).ok_or_else(missing)?;
@@ -146,6 +154,20 @@ fn read(query: &str) -> Result<RunQuery, String> {
     RunQuery::parse(query, clock::now()).map_err(|error| error.to_string())
 }
 
+/// Refuses what is too much to be compared while somebody waits: each cell is held against the others.
+///
+/// # Errors
+/// How many cells there are.
+pub fn check_cells(comparison: &Comparison) -> Result<(), String> {
+    let cells: BTreeSet<_> = comparison.runs.iter().map(|run| &run.axes).collect();
+    match cells.len() {
+        ..=MOST_CELLS => Ok(()),
+        many => Err(format!(
+            "these runs are {many} cells, and a page compares at most {MOST_CELLS}: narrow the query; `ablate compare` takes as many as there are"
+        )),
+    }
+}
+
 /// The comparison of what a query finds, or why there is none.
 pub fn compared(app: &App, query: &RunQuery, metric: Option<&str>) -> Result<Comparison, String> {
     let metric = metric.filter(|name| !name.is_empty());
@@ -166,6 +188,7 @@ pub fn compared(app: &App, query: &RunQuery, metric: Option<&str>) -> Result<Com
     };
     let Found { comparison, .. } =
         comparison::of_asked(query, &metric, app.store(), asked).map_err(|error| error.to_string())?;
+    check_cells(&comparison)?;
     let mut parts = comparison::parts(comparison);
     match (parts.pop(), parts.is_empty()) {
         (Some(only), true) => Ok(only.comparison),

@@ -47,7 +47,7 @@ pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
     }
     let metric = request.asked("metric").filter(|metric| !metric.is_empty());
     let is_whole = runs.len() == states.len();
-    let answered = is_whole.then(|| app.answers.of(app, (&query, &text), versions, metric));
+    let answered = is_whole.then(|| app.answers.of(app, (&query, &text), versions, metric)).transpose()?;
     let decides = answered.as_ref().and_then(|answered| answered.decides.clone());
     let asked = metric.and_then(|metric| metric.parse::<MetricName>().ok());
     let decides = decides.or(asked).or_else(|| runs.iter().find_map(|run| run.metric.clone()));
@@ -59,7 +59,7 @@ pub fn one(app: &App, request: Request) -> Result<Reply, Fault> {
         p.kind { "Experiment" }
         h1 { (typed(name)) }
         div id="progress" data-live { (progress(&states, shown, sweep.is_none())) }
-        div id="sweep" data-live { @if let Some(sweep) = &sweep { (sweep::shown(app, sweep, now)) } }
+        div id="sweep" data-live { @if let Some(sweep) = &sweep { (sweep::shown(app, name, sweep, now)) } }
         (choice(&runs, decides.as_ref()))
         div id="answer" data-live {
             @match &answered { Some(answered) => (answered.html), None => (later(&experiment(app, name), &request, states.len())) }

@@ -21,19 +21,20 @@ const MOST_ALIKE: usize = 50;
 /// How far the newest sweep of an experiment is, if the store knows of one.
 pub fn newest(app: &App, experiment: &str, now: Timestamp) -> Result<Option<SweepStatus>, Fault> {
     let sweeps = app.store().sweeps()?;
-    let is_its = |name: &Option<String>| name.as_deref() == Some(experiment);
-    let its = sweeps.iter().filter(|sweep| is_its(&sweep.record.experiment));
-    // One that is at work goes before one that was started later and is over.
+    // One that is at work goes before one that was started later; of those that are over, what resumed some of its runs tells of no more
+    // than they do themselves.
+    let its =
+        sweeps.iter().filter(|sweep| sweep.is_of(experiment) && (sweep.is_alive || sweep.record.experiment.is_some()));
     let Some(newest) = its.max_by_key(|sweep| (sweep.is_alive, sweep.record.started_at)) else { return Ok(None) };
     app.reader.ask(|index| Ok::<_, StoreError>(Some(SweepStatus::of(newest, index, now)?)))
 }
 
 /// The sweep for people.
-pub fn shown(app: &App, sweep: &SweepStatus, now: Timestamp) -> Markup {
+pub fn shown(app: &App, experiment: &str, sweep: &SweepStatus, now: Timestamp) -> Markup {
     let per_cent = (100.0 * sweep.done).floor();
     html! {
         section.sweep data-running[sweep.is_running] {
-            h2 { "Sweep " (state(sweep)) }
+            h2 { @if sweep.experiment.is_some() { "Sweep " } @else { "Resumed runs " } (state(sweep)) }
             p {
                 progress max="100" value=(per_cent) aria-label="done" {}
                 " " (per_cent) " % of the work"
@@ -46,7 +47,7 @@ pub fn shown(app: &App, sweep: &SweepStatus, now: Timestamp) -> Markup {
             }
             (workers(app, &sweep.working))
             (failures(app, &sweep.failed))
-            @if let Some(name) = &sweep.experiment { (buttons(name, sweep)) }
+            (buttons(experiment, sweep))
         }
     }
 }
@@ -136,7 +137,8 @@ fn buttons(experiment: &str, sweep: &SweepStatus) -> Markup {
         @if sweep.is_running {
             p.quiet { "To stop it: " code.copy { "ablate stop " (quoted(experiment)) } }
         } @else if sweep.is_unfinished() || !sweep.failed.is_empty() {
-            p.quiet { "To go on: " code.copy { "cd " (quoted(&sweep.folder)) " && " (sweep.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")) } }
+            @let retry = (!sweep.is_unfinished() && !sweep.command.iter().any(|word| word == "--retry")).then_some(" --retry");
+            p.quiet { "To go on: " code.copy { "cd " (quoted(&sweep.folder)) " && " (sweep.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")) (retry.unwrap_or_default()) } }
         }
     }
 }

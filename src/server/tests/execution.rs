@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{Answer, Bench, options};
-use crate::server::{Executor, Options, ServeError};
+use crate::server::{AtWork, Executor, Options, ServeError};
 use crate::store::{OpenSweep, Store, SweepRecord, SweepTask};
 use crate::types::Timestamp;
 
@@ -16,13 +16,13 @@ use crate::types::Timestamp;
 struct Remembers(Mutex<Vec<(Vec<String>, Option<String>)>>);
 
 impl Executor for Remembers {
-    fn start(&self, arguments: &[String], folder: Option<&Path>) -> Result<(), String> {
+    fn start(&self, arguments: &[String], folder: Option<&Path>) -> Result<AtWork, String> {
         if arguments.contains(&"broken.toml".to_owned()) {
             return Err("exit status: 2\nno such file".to_owned());
         }
         let folder = folder.map(|folder| folder.display().to_string());
         self.0.lock().unwrap().push((arguments.to_vec(), folder));
-        Ok(())
+        Ok(AtWork::default())
     }
 }
 
@@ -38,13 +38,23 @@ fn ask(bench: &Bench, body: &Value) -> Answer {
 
 fn sweep(store: &Store, name: &str, file: &str) -> OpenSweep {
     let spec = crate::store::testing::spec(1, 0.15).hash();
-    let task = SweepTask { spec, label: "seed=1".to_owned(), axes: Default::default(), work: 1.0, problem: None };
+    let task = SweepTask {
+        spec,
+        label: "seed=1".to_owned(),
+        axes: Default::default(),
+        work: 1.0,
+        done_before: 0.0,
+        problem: None,
+    };
     let command = ["ablate", "run", file, "--retry", "--jobs", "2"].map(str::to_owned).to_vec();
+    let again = ["run", "--jobs", "2", "--", file].map(str::to_owned).to_vec();
     let record = SweepRecord {
         version: 0,
         id: "aaaaaaaa".parse().unwrap(),
         experiment: Some(name.to_owned()),
+        of_others: Default::default(),
         command,
+        again,
         folder: "/where/it/was".into(),
         host: "here".to_owned(),
         process: 1,
@@ -87,7 +97,7 @@ fn a_sweep_is_stopped_and_set_going_again_by_its_own_command() {
     assert_eq!((said("resume").status.as_u16(), said("retry").status.as_u16()), (200, 200));
     let words = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let there = Some("/where/it/was".to_owned());
-    let expected = [(words("run x.toml --jobs 2"), there.clone()), (words("run x.toml --jobs 2 --retry"), there)];
+    let expected = [(words("run --jobs 2 -- x.toml"), there.clone()), (words("run --retry --jobs 2 -- x.toml"), there)];
     assert_eq!(*remembers.0.lock().unwrap(), expected);
     drop(sweep(bench.store(), "other", "broken.toml"));
     let answer = ask(&bench, &json!({ "do": "resume", "experiment": "other" }));

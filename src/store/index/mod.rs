@@ -29,8 +29,8 @@ use self::summary::Summary;
 use super::error::io_error;
 use super::query::{Aggregate, Check, Condition, Field, Known, Name, RunQuery, Test, Tree, name_of};
 use super::run_dir::{FileStamp, RunStamp};
-use super::{Role, RunDir, RunState, Store, StoreError};
-use crate::types::{RunId, Timestamp};
+use super::{Role, RunDir, RunState, Store, StoreError, nearest_to_finished};
+use crate::types::{RunId, SpecHash, Timestamp};
 
 /// Runs that are read and written as one.
 const AT_A_TIME: usize = 256;
@@ -148,6 +148,27 @@ impl Index {
             }
             result => result,
         }
+    }
+
+    /// Of each of these specifications the run that counts, of an experiment's own runs where one is named.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn of_specs(
+        &mut self,
+        experiment: Option<&str>,
+        specs: &[SpecHash],
+    ) -> Result<BTreeMap<SpecHash, RunRow>, StoreError> {
+        let mut rows = Vec::new();
+        match experiment {
+            Some(name) => rows = self.query(&RunQuery::default().within_experiments(&[name]))?,
+            None => {
+                for spec in specs {
+                    rows.extend(self.query(&RunQuery::of_spec(*spec))?);
+                }
+            }
+        }
+        Ok(nearest_to_finished(rows))
     }
 
     /// How many runs there are, with those in the trash.

@@ -80,6 +80,15 @@ impl RunRow {
         self.experiments.first().map_or(&NONE, |group| &group.axes)
     }
 
+    /// The part of its steps that is done, from 0 to 1. One that ended without its last needs no more of them.
+    pub fn done(&self) -> f64 {
+        match (self.state, self.total_steps) {
+            (RunState::Finished | RunState::Failed | RunState::Stopped, _) => 1.0,
+            (_, Some(total)) if total > 0 => (self.steps_done.0 as f64 / total as f64).min(1.0),
+            _ => 0.0,
+        }
+    }
+
     /// Seconds that workers were at it, once it is at rest.
     pub fn worked_secs(&self) -> Option<f64> {
         self.ended_at.map(|_| self.worked_ms as f64 / 1e3)

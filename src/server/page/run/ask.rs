@@ -71,7 +71,7 @@ pub fn answer(app: &App, request: Request) -> Result<Reply, Fault> {
 fn form(app: &App, run: &StoredRun, kind: Kind, text: &str, second: &str, top: usize) -> Markup {
     let label = match kind {
         Kind::Masks => "A text with [MASK] where the model is to guess",
-        Kind::Text => "A text to be labelled",
+        Kind::Text => "One text to be labelled",
         Kind::Pair => "The first text",
     };
     html! {

@@ -20,7 +20,7 @@ use crate::clock::{self, Stopwatch};
 use crate::server::App;
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
-use crate::store::{Cell, Facts, RunVersion, StoreError};
+use crate::store::{Cell, Facts, RunVersion, StoreError, Trash};
 
 /// Rows of a page.
 const ROWS: usize = 100;
@@ -56,7 +56,8 @@ struct Rows {
 
 /// The page of runs.
 pub fn runs(app: &App, request: Request) -> Result<Reply, Fault> {
-    let asked = Asked::of(|key| request.asked(key));
+    let mut asked = Asked::of(|key| request.asked(key));
+    asked.is_trash |= asked.runs().is_ok_and(|query| query.trash == Trash::Only);
     let found = match find(app, &asked) {
         Ok(found) => Ok(found),
         Err(fault) if fault.code.status().is_client_error() => Err(fault.message),
@@ -194,7 +195,7 @@ fn table(app: &App, asked: &Asked, found: &Found, rows: &Rows) -> Markup {
         let sort = name.trim_start_matches(CURVE);
         let text = if name.contains('/') { name } else { short(name) };
         html! {
-            th scope="col" class=[is_number.then_some("number")] aria-sort=[asked.direction(sort)] data-column=(name) draggable="true" {
+            th scope="col" class=[is_number.then_some("number")] aria-sort=[asked.direction(sort).filter(|_| !name.starts_with(CURVE))] data-column=(name) draggable="true" {
                 a href=(asked.sorted_by(sort).address()) title=(name) draggable="false" { (typed(text)) }
             }
         }

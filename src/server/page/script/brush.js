@@ -45,6 +45,9 @@ const passes = (cell, [name, range]) => {
 
 const form = make("form", { class: "ranges", "aria-label": "Ranges" });
 const said = make("output", {});
+// What is downloaded is drawn by the server, which knows nothing of ranges.
+const whole = make("p", { class: "quiet", hidden: "" }, "These files hold all cells, whatever the ranges.");
+one(".exports details")?.append(whole);
 const apply = () => {
   cells.forEach(cell => { cell.isIn = [...ranges].every(range => passes(cell, range)); });
   const left = cells.filter(cell => cell.isIn);
@@ -53,6 +56,7 @@ const apply = () => {
   }
   said.textContent = ranges.size ? `${left.length} of ${cells.length} cells are within; means stay those of all their runs` : "";
   one(".clear", form).hidden = !ranges.size;
+  whole.hidden = !ranges.size;
   show();
   const address = new URL(location);
   address.searchParams.delete("range");
@@ -198,3 +202,10 @@ if (cells.length > 1) {
   }
   apply();
 }
+
+// The theme that was chosen in the other views, and theirs that is chosen here.
+const dress = one("button.theme"), style = document.documentElement;
+const chosen = localStorage.getItem("theme");
+const isDark = () => style.dataset.theme ? style.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+if (dress && chosen && (chosen === "dark") !== isDark()) dress.click();
+dress?.addEventListener("click", () => localStorage.setItem("theme", isDark() ? "dark" : "light"));

@@ -63,7 +63,9 @@ function start() {
     const curve = known.get(name), { scale } = laid();
     const [xs, values] = rising(isZoomed() && curve.near || curve, scale), raw = numbers(values);
     const [first, last] = [xs[0], xs[xs.length - 1]];
-    const flat = value => !xs.length ? [[], []] : first === last ? [[first], [value]] : [[first, last], [value, value]];
+    // Of a single point the floor is drawn as wide as what it was measured over.
+    const from = first === last ? (view.x === "clock" ? first - 60 : Math.min(0, first - 1)) : first;
+    const flat = value => !xs.length ? [[], []] : [[from, last], [value, value]];
     return [[xs, raw], ...(view.smooth ? [[xs, smoothed(raw, view.smooth)]] : []), ...floors.map(([, value]) => flat(value))];
   }));
 
@@ -116,7 +118,7 @@ function start() {
       const isPositive = curves.every(({ name }) => known.get(name).values.every(value => typeof value !== "number" || value > 0));
       const plot = new uPlot({
         width, height: 240, series,
-        axes: [{ ...look, ...axis }, { ...look, size: 64, values: (_, ticks) => ticks.map(tick => tick === null ? "" : number(tick)) }],
+        axes: [{ ...look, ...axis }, { ...look, size: 64, values: (_, ticks) => ticks.map(tick => tick === null ? "" : Math.abs(tick) >= 1e4 ? short(tick) : number(tick)) }],
         scales: { x: { time: view.x === "clock" }, y: { distr: view.log && isPositive ? 3 : 1 } },
         cursor: { sync: { key: "steps" }, drag: { setScale: false }, bind: { dblclick: () => () => { see(null, null); return null; } } },
         hooks: { setSelect: [chosen] },

@@ -30,9 +30,13 @@ const tell = async (words, what) => {
 const act = async what => {
   const runs = picked();
   if (!runs.length) return alert("Choose runs first.");
+  // The way back is that of the last change, and of no other.
+  one(".undo")?.remove();
   if (what === "tag" || what === "untag") {
-    const tag = prompt(what === "tag" ? "Tag" : "Take away the tag");
-    if (tag) await tell(what === "tag" ? `Tagged \u201c${tag}\u201d` : `Took away \u201c${tag}\u201d`, { runs, [what === "tag" ? "add" : "remove"]: [tag] });
+    // As on the command line, a comma ends a tag.
+    const typed = prompt(what === "tag" ? "Tags, with commas between them" : "Take away the tags");
+    const tags = (typed || "").split(",").map(tag => tag.trim()).filter(Boolean), words = tags.join(", ");
+    if (tags.length) await tell(what === "tag" ? `Tagged \u201c${words}\u201d` : `Took away \u201c${words}\u201d`, { runs, [what === "tag" ? "add" : "remove"]: tags });
   } else if (what === "name") {
     const name = prompt("Name", (one("h1 .name") || { textContent: "" }).textContent);
     if (name !== null) await tell("Named", { runs, name });
