@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::{View, asset_address, encoded, html_reply, problem, views};
 use crate::analysis::Comparison;
@@ -12,7 +12,7 @@ use crate::clock;
 use crate::report::ReportError;
 use crate::report::comparison::{self, Asked, Found};
 use crate::report::drawing::{Album, Format};
-use crate::report::page::{Record, Served};
+use crate::report::page::{Record, SCRIPT, Served};
 use crate::report::tables::{csv, tables};
 use crate::server::App;
 use crate::server::fault::{Code, Fault};
@@ -89,6 +89,7 @@ fn downloads(app: &App, question: &Question, comparison: &Comparison, album: &Al
             details {
                 summary { "Download" }
                 ul {
+                    li { "the report: " a href=(question.address(app, "report.html")) { "HTML" } }
                     @for table in tables(comparison) {
                         li { (table.name) ": " a href=(question.address(app, &format!("tables/{}.csv", table.name))) { "CSV" } }
                     }
@@ -104,6 +105,18 @@ fn downloads(app: &App, question: &Question, comparison: &Comparison, album: &Al
             }
         }
     }
+}
+
+/// The report as one file, which needs no server.
+pub fn report(app: &App, request: Request) -> Result<Reply, Fault> {
+    let _turn = app.comparisons.take()?;
+    let comparison = Question::of(&request).comparison(app).map_err(Fault::invalid)?;
+    let mut record = Record { drawn_at: Some(clock::now()), ..Record::default() };
+    record.ask_runs(&comparison, app.store());
+    let script = html! { script { (PreEscaped(SCRIPT)) } };
+    let alone = Served { script: &script, home: "#", top: &html! {} };
+    let html = Album::of(&comparison).page(&record, &alone).map_err(failed)?;
+    Ok(file("text/html; charset=utf-8", html.into_bytes()))
 }
 
 /// A figure of the report: `NAME.svg`, `.png` or `.pdf`.

@@ -48,6 +48,7 @@ pub const ROUTES: &[Route] = &[
     page("/experiments", experiments::list, "all experiments"),
     page("/experiments/{name}", experiments::one, "the cells of a sweep, and its answer"),
     page("/compare", compare::compare, "the report of any runs"),
+    Route::get("/compare/report.html", compare::report, "that report as one file"),
     Route::get("/compare/figures/{file}", compare::figure, "a figure of that report, as SVG, PNG or PDF"),
     Route::get("/compare/tables/{file}", compare::table, "a table of that report, as CSV"),
     page("/assets/{version}/{file}", asset, "style, script and chart library"),

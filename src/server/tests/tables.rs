@@ -171,7 +171,8 @@ fn files_of_a_comparison_are_those_of_its_report() {
     let mut parts = comparison::parts(found_runs.comparison);
     draw(&parts.remove(0).comparison, &drawing).unwrap();
     assert!(found.len() > 5 && found.iter().any(|link| link.contains("tables/cells.csv")), "{found:?}");
-    for link in found {
+    // What the report as one file leaves out are links to the files beside it: below.
+    for link in found.into_iter().filter(|link| !link.contains("report.html")) {
         let answer = bench.ask(&Method::GET, &link, "");
         let path = link.strip_prefix("/compare/").unwrap().split('?').next().unwrap();
         let path = path.strip_prefix("figures/").unwrap_or(path).replace("%20", " ");
@@ -183,4 +184,11 @@ fn files_of_a_comparison_are_those_of_its_report() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{wrong}");
     }
     assert!(bench.ask(&Method::GET, "/compare/tables/cells.csv?q=lr%20%3E", "").status.is_client_error());
+    // The report as one file asks no server for anything.
+    let alone = bench.ask(&Method::GET, "/compare/report.html?q=state%20%3D%20finished", "");
+    let html = alone.text();
+    assert!(
+        html.contains("<script>") && html.contains("<svg") && !html.contains("/assets/") && !html.contains("href=\"/")
+    );
+    assert_eq!(alone.headers["content-disposition"], "attachment");
 }
