@@ -19,8 +19,11 @@ fn swept() -> Workbench {
 
 /// Every file of a store's runs by its path, but for leases.
 fn files(runs: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let folders =
-        fs::read_dir(runs).into_iter().flatten().flatten().filter(|entry| entry.path().join("events.log").exists());
+    // A folder that is being removed is no run: `.tmp-removed-ID`, which `gc` takes away.
+    let is_run = |entry: &fs::DirEntry| {
+        entry.path().join("events.log").exists() && !entry.file_name().to_string_lossy().starts_with('.')
+    };
+    let folders = fs::read_dir(runs).into_iter().flatten().flatten().filter(is_run);
     let below = |entry: fs::DirEntry| walkdir::WalkDir::new(entry.path()).into_iter().flatten();
     let files = folders.flat_map(below).filter(|entry| entry.file_type().is_file() && entry.file_name() != "lease");
     files.map(|entry| (entry.path().strip_prefix(runs).unwrap().to_owned(), fs::read(entry.path()).unwrap())).collect()
