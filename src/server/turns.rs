@@ -1,9 +1,15 @@
-//! Work that takes a core for seconds, one piece at a time: who asks for more waits, and of very many who wait the last are sent away.
+//! The bounds of comparisons, which take a core for seconds: one at a time, of so many cells; who asks for more waits, and of very many
+//! who wait the last are sent away.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fault::{Code, Fault};
+use crate::analysis::Comparison;
+
+/// Cells that are compared at most.
+const MOST_CELLS: usize = 600;
 
 /// Those who wait, at most.
 const MOST_WAITING: usize = 16;
@@ -31,6 +37,20 @@ impl Turns {
         let turn = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         Ok(turn)
+    }
+}
+
+/// Refuses what is too much to be compared while somebody waits: each cell is held against the others.
+///
+/// # Errors
+/// How many cells there are.
+pub fn check_cells(comparison: &Comparison) -> Result<(), String> {
+    let cells: BTreeSet<_> = comparison.runs.iter().map(|run| &run.axes).collect();
+    match cells.len() {
+        ..=MOST_CELLS => Ok(()),
+        many => Err(format!(
+            "these runs are {many} cells, and a page compares at most {MOST_CELLS}: narrow the query; `ablate compare` takes as many as there are"
+        )),
     }
 }
 

@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::lease::Lock;
-use super::{Store, format, write_atomic};
-use crate::durable;
+use super::{Store, book, format};
 use crate::types::{ContentHash, Timestamp};
 
 const FILE: &str = "experiments.json";
@@ -50,6 +49,12 @@ pub struct ExperimentEntry {
 struct BookFile {
     version: u32,
     experiments: Vec<ExperimentEntry>,
+}
+
+impl book::BookFile for BookFile {
+    fn version(&self) -> u32 {
+        self.version
+    }
 }
 
 impl ExperimentEntry {
@@ -112,17 +117,8 @@ impl Store {
     /// What is said about experiments.
     pub fn experiment_book(&self) -> Result<ExperimentBook, StoreError> {
         let path = self.root().join(FILE);
-        let bytes = match durable::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(ExperimentBook::default()),
-            Err(error) => return Err(StoreError::io("read", &path, error)),
-        };
-        let file: BookFile = serde_json::from_slice(&bytes)
-            .map_err(|error| StoreError::Unreadable { path: path.clone(), problem: error.to_string() })?;
-        if file.version > format::EXPERIMENTS {
-            return Err(StoreError::TooNew { path, version: file.version, newest: format::EXPERIMENTS });
-        }
-        Ok(ExperimentBook { entries: file.experiments })
+        let file = book::read::<BookFile>(&path, format::EXPERIMENTS)?;
+        Ok(file.map(|file| ExperimentBook { entries: file.experiments }).unwrap_or_default())
     }
 
     /// Changes what is said about experiments, whoever else does so meanwhile; durable when this returns.
@@ -135,14 +131,11 @@ impl Store {
     ) -> Result<T, E> {
         let _locked = Lock::of_store(self.root(), FILE, "the list of experiments").wait()?;
         let before = self.experiment_book()?;
-        let mut book = before.clone();
-        let result = change(&mut book)?;
-        if book != before {
-            let file = BookFile { version: format::EXPERIMENTS, experiments: book.entries };
-            write_atomic(&self.root().join(FILE), |writer| {
-                serde_json::to_writer_pretty(&mut *writer, &file)?;
-                writer.write_all(b"\n")
-            })?;
+        let mut changed = before.clone();
+        let result = change(&mut changed)?;
+        if changed != before {
+            let file = BookFile { version: format::EXPERIMENTS, experiments: changed.entries };
+            book::write(&self.root().join(FILE), &file)?;
         }
         Ok(result)
     }

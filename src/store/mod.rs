@@ -7,6 +7,7 @@
 //! time of day: times and events are handed in.
 
 mod atomic;
+mod book;
 mod changes;
 mod continuity;
 mod error;

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::error::{StoreError, io_error};
 use super::lease::{Held, Lock};
-use super::{Store, format, ids, write_atomic};
+use super::{Store, book, format, ids, write_atomic};
 use crate::durable;
 use crate::types::{RunId, SpecHash, Timestamp};
 
@@ -206,10 +206,7 @@ impl Store {
     }
 
     fn write_sweep(&self, record: &SweepRecord) -> Result<(), StoreError> {
-        write_atomic(&self.sweep_folder(&record.id).join(FILE), |writer| {
-            serde_json::to_writer_pretty(&mut *writer, record)?;
-            writer.write_all(b"\n")
-        })
+        book::write(&self.sweep_folder(&record.id).join(FILE), record)
     }
 
     fn sweep_folder(&self, id: &RunId) -> PathBuf {

@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::lease::Lock;
-use super::{Store, format, write_atomic};
-use crate::durable;
+use super::{Store, book, format};
 use crate::types::Timestamp;
 
 const FILE: &str = "views.json";
@@ -38,6 +37,12 @@ pub struct ViewBook {
 struct BookFile {
     version: u32,
     views: Vec<SavedView>,
+}
+
+impl book::BookFile for BookFile {
+    fn version(&self) -> u32 {
+        self.version
+    }
 }
 
 impl SavedView {
@@ -98,18 +103,10 @@ impl Store {
     /// When the file cannot be read, is not what this program writes, or is of a newer one.
     pub fn view_book(&self) -> Result<ViewBook, StoreError> {
         let path = self.root().join(FILE);
-        let bytes = match durable::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(ViewBook::default()),
-            Err(error) => return Err(StoreError::io("read", &path, error)),
-        };
-        let unreadable = |problem: String| StoreError::Unreadable { path: path.clone(), problem };
-        let file: BookFile = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-        if file.version > format::VIEWS {
-            return Err(StoreError::TooNew { path, version: file.version, newest: format::VIEWS });
-        }
+        let Some(file) = book::read::<BookFile>(&path, format::VIEWS)? else { return Ok(ViewBook::default()) };
         // Whoever wrote the file: what is in it becomes links of a page.
-        file.views.iter().try_for_each(SavedView::check).map_err(unreadable)?;
+        let checked = file.views.iter().try_for_each(SavedView::check);
+        checked.map_err(|problem| StoreError::Unreadable { path, problem })?;
         Ok(ViewBook { views: file.views })
     }
 
@@ -123,14 +120,10 @@ impl Store {
     ) -> Result<T, E> {
         let _locked = Lock::of_store(self.root(), FILE, "the list of views").wait()?;
         let before = self.view_book()?;
-        let mut book = before.clone();
-        let result = change(&mut book)?;
-        if book != before {
-            let file = BookFile { version: format::VIEWS, views: book.views };
-            write_atomic(&self.root().join(FILE), |writer| {
-                serde_json::to_writer_pretty(&mut *writer, &file)?;
-                writer.write_all(b"\n")
-            })?;
+        let mut changed = before.clone();
+        let result = change(&mut changed)?;
+        if changed != before {
+            book::write(&self.root().join(FILE), &BookFile { version: format::VIEWS, views: changed.views })?;
         }
         Ok(result)
     }

@@ -4,36 +4,24 @@ is asked of the server meanwhile, and how long a run of many points takes to ope
 
     python3 tests/peers/server_run.py target/release/ablate [CHROMIUM] [POINTS]
 
-Needs `pip install playwright` and a Chromium. With POINTS (10000000) a metric of as many is logged and its page is timed.
+Needs what `server_page.py` needs. With POINTS (10000000) a metric of as many is logged and its page is timed.
 """
 
 import json
 import math
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 
+import server_page
 from playwright.sync_api import sync_playwright
 
 MLFLOW = "/api/2.0/mlflow/"
 
 
-class Server:
-    def __init__(self, program, folder):
-        self.process = subprocess.Popen(
-            [program, "serve", "--port", "0", "--runs", folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for line in self.process.stdout:
-            found = re.search(r"http://[\d.:]+", line)
-            if found:
-                self.at = found.group()
-                return
-        raise SystemExit("the server did not start")
-
+class Server(server_page.Server):
     def post(self, path, value):
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
         request = urllib.request.Request(self.at + MLFLOW + path, body, {"content-type": "application/json"})

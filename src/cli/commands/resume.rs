@@ -29,6 +29,9 @@ pub struct Arguments {
     pub retry: bool,
 }
 
+/// Runs of which it is told why they are not resumed, where none is.
+const TOLD: usize = 5;
+
 /// Executes runs from where they stand; fails when one does not come to its end.
 pub fn resume(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     let store = context.existing_store()?;
@@ -46,7 +49,10 @@ pub fn resume(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
         }
     }
     if tasks.is_empty() {
-        return Err(CliError::request(format!("nothing to resume: {}", passed.join("; "))));
+        let more = passed.len().saturating_sub(TOLD);
+        passed.truncate(TOLD);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        return Err(CliError::request(format!("nothing to resume: {}{more}", passed.join("; "))));
     }
     for text in passed {
         context.printer.status(Style::Caution, "Passed over", text);

@@ -31,6 +31,9 @@ pub fn status(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
         context.printer.json(&json!({ "format": "ablate-sweeps-1", "sweeps": json::value(&statuses) }));
         return Ok(());
     }
+    if let Some(name) = arguments.experiment.as_ref().filter(|_| statuses.is_empty()) {
+        return Err(CliError::request(format!("nothing is known of a sweep of `{name}`; `ablate status` shows all")));
+    }
     if statuses.is_empty() {
         context.printer.data("no sweep is running, and none has left a record");
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::App;
 use super::super::fault::Fault;
 use super::super::http::{Reply, Request};
-use super::super::page::check_cells;
+use super::super::turns::check_cells;
 use super::super::wire::{self, shown};
 use crate::analysis::summarize;
 use crate::clock;

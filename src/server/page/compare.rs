@@ -1,7 +1,5 @@
 //! The report of any runs, drawn when it is asked for: what `ablate compare QUERY` writes, with links to the runs.
 
-use std::collections::BTreeSet;
-
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use maud::{Markup, PreEscaped, html};
@@ -17,14 +15,12 @@ use crate::report::tables::{csv, tables};
 use crate::server::App;
 use crate::server::fault::{Code, Fault};
 use crate::server::http::{Reply, Request};
+use crate::server::turns::check_cells;
 use crate::store::RunQuery;
 
 /// The report brings its style with it; its script is one of ours.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
-
-/// Cells that are compared in a page, at most.
-const MOST_CELLS: usize = 600;
 
 /// What is asked of the comparison.
 struct Question {
@@ -165,20 +161,6 @@ fn read(query: &str) -> Result<RunQuery, String> {
         return Err("choose two runs or more".to_owned());
     }
     RunQuery::parse(query, clock::now()).map_err(|error| error.to_string())
-}
-
-/// Refuses what is too much to be compared while somebody waits: each cell is held against the others.
-///
-/// # Errors
-/// How many cells there are.
-pub fn check_cells(comparison: &Comparison) -> Result<(), String> {
-    let cells: BTreeSet<_> = comparison.runs.iter().map(|run| &run.axes).collect();
-    match cells.len() {
-        ..=MOST_CELLS => Ok(()),
-        many => Err(format!(
-            "these runs are {many} cells, and a page compares at most {MOST_CELLS}: narrow the query; `ablate compare` takes as many as there are"
-        )),
-    }
 }
 
 /// The comparison of what a query finds, or why there is none.

@@ -18,7 +18,6 @@ mod views;
 use std::sync::LazyLock;
 
 pub use answers::Answers;
-pub use compare::check_cells;
 
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue};
 use hyper::{Method, StatusCode};

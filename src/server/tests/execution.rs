@@ -1,6 +1,7 @@
 //! Executing from a page: who may, what is started, and what is refused in words.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyper::Method;
@@ -8,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::{Answer, Bench, options};
 use crate::server::{AtWork, Executor, Options, ServeError};
-use crate::store::{OpenSweep, Store, SweepRecord, SweepTask};
+use crate::store::{OpenSweep, RunState, Store, SweepRecord, SweepTask};
 use crate::types::Timestamp;
 
-/// Starts nothing and remembers what it was asked for.
+/// Starts nothing and remembers what it was asked for; whether what it started stays at work.
 #[derive(Debug, Default)]
-struct Remembers(Mutex<Vec<(Vec<String>, Option<String>)>>);
+struct Remembers(Mutex<Vec<(Vec<String>, Option<String>)>>, AtomicBool);
 
 impl Executor for Remembers {
     fn start(&self, arguments: &[String], folder: Option<&Path>) -> Result<AtWork, String> {
@@ -22,7 +23,7 @@ impl Executor for Remembers {
         }
         let folder = folder.map(|folder| folder.display().to_string());
         self.0.lock().unwrap().push((arguments.to_vec(), folder));
-        Ok(AtWork::default())
+        Ok(AtWork::new(AtomicBool::new(self.1.load(Ordering::Relaxed))))
     }
 }
 
@@ -105,6 +106,28 @@ fn a_sweep_is_stopped_and_set_going_again_by_its_own_command() {
         (answer.status.as_u16(), answer.json()["message"].clone()),
         (400, json!("exit status: 2\nno such file"))
     );
+}
+
+/// Of two sweeps that have a run among theirs only one is at it, and both hear that it is to stop; what is started is not started twice.
+#[test]
+fn a_stop_reaches_every_sweep_of_a_run_and_a_start_is_one() {
+    let (bench, remembers) = executing();
+    let store = bench.store();
+    let spec = crate::store::testing::spec(1, 0.15);
+    let run = store.create_planned(&spec, &json!({}), Timestamp::from_unix_millis(0)).unwrap();
+    let lease = run.acquire_lease().unwrap();
+    let mut log = run.open_log(&lease).unwrap();
+    log.append(&crate::store::testing::state(RunState::Running, 1)).unwrap();
+    let sweeps = [sweep(store, "grid", "x.toml"), sweep(store, "again", "y.toml")];
+    let guest = bench.run();
+    assert_eq!(ask(&bench, &json!({ "do": "stop", "runs": [guest, run.id()] })).status.as_u16(), 200);
+    assert!(sweeps.iter().all(|sweep| sweep.requests().runs.contains(run.id())));
+    sweeps[0].forget(run.id());
+    assert!(sweeps[0].requests().runs.is_empty() && !sweeps[1].requests().runs.is_empty());
+    drop(sweeps);
+    remembers.1.store(true, Ordering::Relaxed);
+    let resume = || ask(&bench, &json!({ "do": "resume", "experiment": "grid" })).status.as_u16();
+    assert_eq!((resume(), resume(), remembers.0.lock().unwrap().len()), (200, 400, 1));
 }
 
 #[test]

@@ -213,3 +213,40 @@ fn only_views_may_be_opened_from_elsewhere() {
         assert_eq!(status == StatusCode::FORBIDDEN, route.access != Access::Page, "{}: {status}", route.pattern);
     }
 }
+
+#[test]
+fn a_query_for_the_trash_is_a_view_of_it() {
+    let (bench, runs) = bench();
+    let trash = json!({ "runs": [runs[0]], "trash": true });
+    assert_eq!(bench.ask(&Method::POST, "/api/v1/labels", trash.to_string()).status, StatusCode::OK);
+    for path in ["/?trash=1", "/?q=trash%20%3D%20yes"] {
+        let html = view(&bench, path);
+        assert!(html.contains(&runs[0]) && html.contains("Runs in the trash"), "{path}");
+        assert!(html.contains("data-do=\"restore\"") && !html.contains("data-do=\"trash\""), "{path}");
+    }
+}
+
+/// Of a metric that is better when larger, as of others: what is no number is not the best.
+#[test]
+fn a_field_without_a_number_has_no_shade() {
+    for metric in ["valid/accuracy", "valid/loss"] {
+        let bench = Bench::new();
+        for (a, b, seed) in [1, 2].into_iter().flat_map(|a| [(a, 1, 1), (a, 1, 2), (a, 2, 1), (a, 2, 2)]) {
+            let run = bench.run();
+            let value = if (a, b) == (2, 1) { json!("NaN") } else { json!(0.1 * f64::from(a + b)) };
+            let parameter = |key: &str, value: i32| json!({ "key": key, "value": value.to_string() });
+            bench.post(
+                "runs/log-batch",
+                &json!({ "run_id": run, "params": [parameter("a", a), parameter("b", b), parameter("seed", seed)],
+                    "metrics": [{ "key": metric, "value": value, "timestamp": 1, "step": 1 }] }),
+            );
+            bench.post("runs/update", &json!({ "run_id": run, "status": "FINISHED" }));
+        }
+        let html = view(&bench, &format!("/experiments/Default?metric={metric}"));
+        let map = html.split("aria-label=\"Map\"").nth(1).expect("a map");
+        let fields: Vec<&str> = map.split("<td").skip(1).take(4).collect();
+        let odd: Vec<&&str> = fields.iter().filter(|field| field.contains("NaN")).collect();
+        assert!(odd.len() == 1 && !odd[0].contains("shade"), "{metric}: {fields:?}");
+        assert_eq!(fields.iter().filter(|field| field.contains("shade")).count(), 3, "{metric}");
+    }
+}
