@@ -265,7 +265,8 @@ def ranges(browser, server, wrong):
 
 def obey(browser, server, program, folder, wrong):
     """A sweep is shown while it is at work, stopped from its page, and resumed from there."""
-    pathlib.Path(folder, "units.toml").write_text(SWEEP.format(steps=300))
+    # Long enough to be seen at work on any machine: the page learns of a resumed sweep some seconds after it began.
+    pathlib.Path(folder, "units.toml").write_text(SWEEP.format(steps=1500))
     sweep = subprocess.Popen([program, "run", "units.toml", "--runs", folder], cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     page = wrong.watch(browser.new_page(viewport={"width": 1280, "height": 900}))
     wait_until(page, "the sweep", lambda: any(s["working"] for s in server.get("/api/v1/sweeps")["sweeps"]), wrong)
@@ -280,7 +281,7 @@ def obey(browser, server, program, folder, wrong):
     page.click("[data-execute=resume][data-experiment]")
     page.wait_for_selector("[data-running]", timeout=15000)
     done = lambda: server.get("/api/v1/sweeps")["sweeps"][0]["counts"]["finished"] == 8
-    wait_until(page, "the end of the resumed sweep", done, wrong)
+    wait_until(page, "the end of the resumed sweep", done, wrong, 240)
     wait_until(page, "the answer", lambda: "What matters" in page.inner_text("#answer"), wrong, 20)
     if page.locator(".map td.mean a, .map td.mean").count() < 4:
         wrong("the map has not four fields")

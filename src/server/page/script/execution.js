@@ -20,7 +20,8 @@ const act = async button => {
   const done = await change("/api/v1/execution", what);
   button.disabled = false;
   tell(button, done ? WORDS[execute] : "");
-  if (done) setTimeout(refresh, 1500);
+  // What was set going prepares before it is seen at work.
+  if (done) [1000, 4000, 12000].forEach(later => setTimeout(refresh, later));
 };
 
 const enable = () => {
