@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::joint::spelled;
 use super::kept::Kept;
 use super::ped_anova::{Input, Leaning};
+use super::settings::spelled;
 use super::statistics::{decimals_for, mean};
 pub use crate::store::RunState;
 use crate::types::metrics::Basis;

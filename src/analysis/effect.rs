@@ -1,7 +1,7 @@
 //! An effect: a difference with its interval, a corrected p and a verdict in one word.
 
-use super::joint::{settings_of, spelled};
 use super::luck::Difference;
+use super::settings::{settings_of, spelled};
 use super::statistics::{Interval, decimals_for, decimals_for_mean};
 
 /// A difference is called by a word when its corrected p is below this.

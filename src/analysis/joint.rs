@@ -1,28 +1,11 @@
 //! Joint axes: settings that only ever change together are one axis, because no run can tell which of them is at work.
 //!
 //! A sweep that zips an optimizer with the rate that it learns well at has two keys and one contrast. The axis is called by
-//! both names, `optimizer+lr`, and its values are theirs with a space, `muon 0.008`; [`spelled`] takes them apart again for
-//! whoever reads a cell or types it into a query: `optimizer=muon lr=0.008`.
+//! both names, `optimizer+lr`, and its values are theirs with a space, `muon 0.008`; [`settings`](super::settings) takes them
+//! apart again.
 
 use super::comparison::{Axis, AxisKind, Comparison};
-
-/// Between names, which are keys and have none of their own.
-const OF_NAMES: char = '+';
-/// Between values.
-const OF_VALUES: char = ' ';
-
-/// Each name with its value; of an axis of one setting, the one pair.
-pub fn settings_of<'a>(name: &'a str, value: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let is_joint = name.contains(OF_NAMES) && name.split(OF_NAMES).count() == value.split(OF_VALUES).count();
-    let joint = is_joint.then(|| name.split(OF_NAMES).zip(value.split(OF_VALUES)));
-    let single = (!is_joint).then_some((name, value));
-    joint.into_iter().flatten().chain(single)
-}
-
-/// `optimizer=muon lr=0.008`; of an axis of one setting, `mask_ratio=0.3`.
-pub fn spelled(name: &str, value: &str) -> String {
-    settings_of(name, value).map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
-}
+use super::settings::{OF_NAMES, OF_VALUES};
 
 impl Axis {
     /// The settings that it stands for, each with a name: one, unless it is a joint axis.

@@ -13,6 +13,7 @@ mod printer;
 mod progress;
 mod table;
 mod unknown_command;
+mod visible;
 
 use std::process::ExitCode;
 

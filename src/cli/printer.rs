@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::{Colour, Global};
 use super::columns::{cut, wrapped};
-use super::error::{visible, visible_but_colours};
+use super::visible::{visible, visible_but_colours};
 use crate::report::json::Exact;
 
 /// Columns before the text of a status line.

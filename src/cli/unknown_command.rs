@@ -4,7 +4,7 @@ use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, Error};
 
 use super::commands::Arguments;
-use super::error::visible;
+use super::visible::visible;
 use crate::suggest::nearest;
 
 /// What other programs call our commands.

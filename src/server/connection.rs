@@ -26,7 +26,8 @@ use tokio::time::timeout;
 use super::fault::{Code, Fault};
 use super::guard::{self, LARGEST_BODY};
 use super::http::{Pieces, Reply, ReplyBody, Request, RequestBody};
-use super::routes::{self, Handler, Route, Takes};
+use super::route::{Handler, Route, Takes};
+use super::routes;
 use super::{App, Options, ServeError, page, wire, writer};
 use crate::store::Store;
 

@@ -13,7 +13,7 @@ use hyper::{Method, http};
 
 use super::execution::not_executing;
 use super::fault::{Code, Fault};
-use super::routes::{Access, Route, Takes};
+use super::route::{Access, Route, Takes};
 use super::wire::shown;
 use crate::types::ContentHash;
 

@@ -17,6 +17,7 @@ mod lent;
 mod mlflow;
 mod page;
 mod reader;
+mod route;
 mod routes;
 #[cfg(test)]
 mod tests;

@@ -67,10 +67,10 @@ pub enum StoreError {
     Held { what: String, path: PathBuf },
 
     #[error(
-        "another process took over {what} while this one was not heard of for {} seconds: nothing more of it is written (`{}`)",
-        super::lease::LOST_SECS, path.display()
+        "another process took over {what} while this one was not heard of for {silent_secs} seconds: nothing more of it is written (`{}`)",
+        path.display()
     )]
-    Displaced { what: String, path: PathBuf },
+    Displaced { what: String, silent_secs: f64, path: PathBuf },
 
     #[error("cannot read the query `{text}`: {}{}", mistake.message, helped(mistake))]
     Query { text: String, mistake: Box<Mistake> },

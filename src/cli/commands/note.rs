@@ -1,8 +1,9 @@
 //! `ablate note`: a remark about a run.
 
 use crate::cli::context::Context;
-use crate::cli::error::{CliError, visible};
+use crate::cli::error::CliError;
 use crate::cli::printer::Style;
+use crate::cli::visible::visible;
 use crate::clock;
 use crate::report::find::find_id;
 

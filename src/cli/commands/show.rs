@@ -2,9 +2,10 @@
 
 use crate::cli::args::Json;
 use crate::cli::context::Context;
-use crate::cli::error::{CliError, visible};
+use crate::cli::error::CliError;
 use crate::cli::printer::{Stream, Style};
 use crate::cli::table::{Align, table};
+use crate::cli::visible::visible;
 use crate::clock;
 use crate::plan;
 use crate::report::find::find_id;

@@ -32,7 +32,7 @@ pub fn verify(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
         context.printer.json(&verified);
     } else {
         let shown = verified.faults.iter().take(MOST);
-        shown.for_each(|fault| context.printer.lines(&crate::cli::error::visible(&fault.to_string())));
+        shown.for_each(|fault| context.printer.lines(&crate::cli::visible::visible(&fault.to_string())));
         if verified.faults.len() > MOST {
             context.printer.data(format!("and {} more; --json has all", verified.faults.len() - MOST));
         }

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use super::export_error::ExportError;
+use super::export_error::failed;
 use super::import::LINES_FACT;
 use super::key_files::{Forms, MetricFiles, Places};
 use super::line::{Form, USUAL};
@@ -24,20 +26,8 @@ use crate::exchange::copying::DEEPEST;
 use crate::exchange::findings::{Findings, shown};
 use crate::exchange::folder::{Folder, Kind, reason};
 use crate::exchange::yaml::Node;
-use crate::store::{
-    Event, ExperimentBook, ExperimentEntry, History, INPUTS_FACT, RunDir, RunRow, Store, StoreError, Subject,
-};
+use crate::store::{Event, ExperimentBook, ExperimentEntry, History, INPUTS_FACT, RunDir, RunRow, Store, Subject};
 use crate::types::{ContentHash, RunId, Timestamp};
-
-/// Why runs cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    #[error("cannot write `{}`: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
-
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// What was written.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -463,8 +453,4 @@ fn uri(path: &Path) -> String {
         }
     }
     uri
-}
-
-pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> ExportError + '_ {
-    move |source| ExportError::Io { path: path.to_owned(), source }
 }

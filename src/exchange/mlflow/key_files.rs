@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::export::{ExportError, failed};
+use super::export_error::{ExportError, failed};
 use super::line::{self, Form};
 use crate::exchange::findings::{Findings, shown};
 

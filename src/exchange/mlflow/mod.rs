@@ -7,6 +7,7 @@
 
 mod database;
 pub mod export;
+mod export_error;
 mod file_store;
 pub mod import;
 mod key_files;

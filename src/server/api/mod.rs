@@ -9,10 +9,11 @@ mod series;
 mod sweeps;
 
 pub use changes::Changes;
+pub use openapi::description;
 
 use super::fault::Fault;
 use super::http::{Reply, Request};
-use super::routes::{Access, Handler, Route, Takes};
+use super::route::{Access, Handler, Route, Takes};
 use super::{App, execution};
 use hyper::Method;
 
@@ -27,7 +28,6 @@ pub const ROUTES: &[Route] = &[
         about: "whether the server answers",
         asks: &[],
     },
-    Route::get("/api/v1/openapi.json", openapi::get, "this description"),
     Route::asked(
         "/api/v1/runs",
         runs::list,

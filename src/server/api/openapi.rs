@@ -3,25 +3,21 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::App;
-use super::super::fault::Fault;
-use super::super::http::{Reply, Request};
-use super::super::routes::{self, Access, Route, Takes};
+use super::super::route::{Access, Route, Takes};
 
 /// Where our own interface begins.
 const OURS: &str = "/api/v1/";
 
-/// The description.
-pub fn get(_: &App, _: Request) -> Result<Reply, Fault> {
-    Ok(Reply::json(&description()))
-}
-
-/// The description of every line under `/api/v1`.
-pub fn description() -> Value {
+/// The description of those of `routes` that lie under `/api/v1`.
+pub fn description(routes: impl Iterator<Item = &'static Route> + Clone) -> Value {
+    let routes = routes.filter(|route| route.pattern.starts_with(OURS));
     let mut paths = Map::new();
-    for route in routes::all().filter(|route| route.pattern.starts_with(OURS)) {
+    for route in routes.clone() {
+        // Of several lines of an address the first is called by it alone.
+        let first = routes.clone().find(|other| other.pattern == route.pattern);
+        let is_first = first.is_none_or(|first| first.method == route.method);
         let path = paths.entry(route.pattern.to_owned()).or_insert_with(|| json!({}));
-        path[route.method.as_str().to_ascii_lowercase()] = operation(route);
+        path[route.method.as_str().to_ascii_lowercase()] = operation(route, is_first);
     }
     json!({
         "openapi": "3.1.0",
@@ -44,7 +40,7 @@ pub fn description() -> Value {
     })
 }
 
-fn operation(route: &Route) -> Value {
+fn operation(route: &Route, is_first: bool) -> Value {
     let in_path = route.pattern.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path =
         in_path.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
@@ -58,9 +54,6 @@ fn operation(route: &Route) -> Value {
     };
     let fault = json!({ "$ref": "#/components/schemas/Fault" });
     let id = route.pattern.trim_start_matches(OURS).replace(['{', '}'], "").replace('/', "_");
-    // Of several lines of an address the first is called by it alone.
-    let is_first =
-        routes::all().find(|other| other.pattern == route.pattern).is_none_or(|first| first.method == route.method);
     let id = if is_first { id } else { format!("{}_{id}", route.method.as_str().to_ascii_lowercase()) };
     let mut operation = json!({
         "summary": route.about,
@@ -88,11 +81,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::server::routes;
 
     /// The description and the table speak of the same.
     #[test]
     fn the_description_is_of_the_table() {
-        let description = description();
+        let description = description(routes::all());
         let described = description["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
             methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
         });

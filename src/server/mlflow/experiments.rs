@@ -1,33 +1,19 @@
 //! Experiments, which clients know by ids and the store by the names that runs give them.
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::known::{all, of_id, runs_of, trash_of};
 use super::{App, runs};
 use crate::clock;
 use crate::server::fault::{Code, Fault};
 use crate::server::http::{Reply, Request};
 use crate::server::wire::{self, Int, KeyValue, required, shown};
-use crate::store::{ExperimentBook, ExperimentEntry, ExperimentFilter, Group, RunQuery, Trash};
-use crate::types::{RunId, Timestamp};
+use crate::store::{ExperimentBook, ExperimentEntry, ExperimentFilter, Group, Trash};
+use crate::types::Timestamp;
 
 /// Experiments of one answer at most.
 const MOST: usize = 50_000;
-
-/// All experiments: those that somebody made, and those that runs name.
-pub fn all(app: &App) -> Result<Vec<ExperimentEntry>, Fault> {
-    let named = app.reader.ask(|index| index.experiments())?;
-    let book = app.store().experiment_book()?;
-    Ok(book.all(named.iter().map(String::as_str)))
-}
-
-/// The experiment of an id.
-pub fn of_id(app: &App, id: &str) -> Result<ExperimentEntry, Fault> {
-    let found = all(app)?.into_iter().find(|experiment| experiment.id == id);
-    found.ok_or_else(|| Fault::missing(format!("no experiment has the id '{}'", shown(id))))
-}
 
 #[derive(Deserialize)]
 struct Create {
@@ -154,18 +140,6 @@ fn bad_token() -> Fault {
     Fault::invalid("invalid page token: it is the 'next_page_token' of the page before")
 }
 
-/// Which experiments or runs a view is of.
-pub fn trash_of(view_type: &str) -> Result<Trash, Fault> {
-    match view_type {
-        "" | "ACTIVE_ONLY" | "1" => Ok(Trash::Without),
-        "DELETED_ONLY" | "2" => Ok(Trash::Only),
-        "ALL" | "3" => Ok(Trash::With),
-        other => {
-            Err(Fault::invalid(format!("'{}' is no view; they are ACTIVE_ONLY, DELETED_ONLY and ALL", shown(other))))
-        }
-    }
-}
-
 #[derive(Deserialize)]
 struct Change {
     experiment_id: Option<String>,
@@ -286,22 +260,6 @@ pub fn delete_tag(app: &App, request: Request) -> Result<Reply, Fault> {
         entry.tags.remove(key).map(drop).ok_or_else(missing)
     })?;
     Ok(Reply::empty())
-}
-
-/// The runs of an experiment: those whose first experiment it is.
-fn runs_of(app: &App, experiment: &ExperimentEntry, trash: Trash) -> Result<Vec<RunId>, Fault> {
-    let names: BTreeSet<&str> = names_of(experiment).into_iter().collect();
-    let asked: Vec<&str> = names.iter().copied().collect();
-    let query = RunQuery::default().within_experiments(&asked).from_trash(trash);
-    let rows = app.reader.ask(|index| index.query(&query))?;
-    let is_its_own = |row: &crate::store::RunRow| names.contains(row.experiment().unwrap_or_default());
-    Ok(rows.into_iter().filter(is_its_own).map(|row| row.id).collect())
-}
-
-/// The names by which the runs of an experiment are found; the empty one is that of runs without any.
-pub fn names_of(experiment: &ExperimentEntry) -> Vec<&str> {
-    let is_default = experiment.id == ExperimentEntry::DEFAULT_ID;
-    experiment.names().chain(is_default.then_some("")).collect()
 }
 
 fn check_tags(tags: &[KeyValue]) -> Result<(), Fault> {

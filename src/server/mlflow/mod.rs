@@ -7,12 +7,13 @@ mod artifacts;
 mod batch;
 mod experiments;
 mod history;
+mod known;
 mod run_json;
 pub mod runs;
 mod search;
 
 use super::http::{Reply, Request};
-use super::routes::{Access, Handler, Route, Takes};
+use super::route::{Access, Handler, Route, Takes};
 use super::{App, fault};
 use fault::{Code, Fault};
 use hyper::Method;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{App, experiments, run_json};
+use super::{App, known, run_json};
 use crate::clock;
 use crate::exchange::mlflow::words::{self, NAME_TAG, NOTE_TAG, is_of};
 use crate::server::fault::Fault;
@@ -27,7 +27,7 @@ struct Create {
 pub fn create(app: &App, request: Request) -> Result<Reply, Fault> {
     let sent: Create = wire::read(&request)?;
     let id = sent.experiment_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(ExperimentEntry::DEFAULT_ID);
-    let experiment = experiments::of_id(app, id)?;
+    let experiment = known::of_id(app, id)?;
     if experiment.trashed_at.is_some() {
         return Err(Fault::invalid(format!("the experiment {id} must be in the 'active' state: it is in the trash")));
     }

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{App, experiments, run_json};
+use super::{App, known, run_json};
 use crate::clock;
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, Request};
@@ -37,13 +37,13 @@ struct Search {
 pub fn search(app: &App, request: Request) -> Result<Reply, Fault> {
     let sent: Search = wire::read(&request)?;
     let most = wire::max_results(sent.max_results.map(|Int(count)| count), USUAL, MOST)?;
-    let trash = experiments::trash_of(&sent.run_view_type)?;
+    let trash = known::trash_of(&sent.run_view_type)?;
     if sent.order_by.len() > MOST_KEYS {
         return Err(Fault::invalid(format!("runs are sorted by at most {MOST_KEYS} keys")));
     }
-    let known = experiments::all(app)?;
+    let known = known::all(app)?;
     let wanted = known.iter().filter(|experiment| sent.experiment_ids.contains(&experiment.id));
-    let names: Vec<&str> = wanted.flat_map(experiments::names_of).collect();
+    let names: Vec<&str> = wanted.flat_map(known::names_of).collect();
     if names.is_empty() {
         return Ok(Reply::empty());
     }

@@ -28,7 +28,7 @@ pub use runs::Sparks;
 use super::App;
 use super::fault::Fault;
 use super::http::{Reply, Request};
-use super::routes::{Access, Handler, Route, Takes, Waiting};
+use super::route::{Access, Handler, Route, Takes, Waiting};
 use crate::report::format;
 use crate::store::{Cell, RunState};
 use crate::types::{ContentHasher, Timestamp};

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Bench;
-use crate::server::routes::{self, Takes};
+use crate::server::route::Takes;
+use crate::server::routes;
 
 /// The words that requests are made of.
 const WORDS: [&str; 32] = [

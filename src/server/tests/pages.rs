@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Answer, Bench, options};
 use crate::server::Options;
-use crate::server::routes::{self, Access};
+use crate::server::route::Access;
+use crate::server::routes;
 
 pub const EVIL: &str = "<script>alert(1)</script>\"'&한글";
 

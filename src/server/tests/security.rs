@@ -8,13 +8,14 @@ use serde_json::json;
 
 use super::{Answer, Bench, options};
 use crate::server::guard::LARGEST_BODY;
-use crate::server::routes::{self, Access, Takes};
+use crate::server::route::{Access, Takes};
+use crate::server::routes;
 use crate::server::{Options, ServeError, serve};
 use crate::store::Store;
 
 /// A request to every route there is, and what the guard says.
-fn every_route(bench: &Bench, headers: &[(&str, &str)]) -> Vec<(&'static routes::Route, Answer)> {
-    let sent = |route: &'static routes::Route| {
+fn every_route(bench: &Bench, headers: &[(&str, &str)]) -> Vec<(&'static crate::server::route::Route, Answer)> {
+    let sent = |route: &'static crate::server::route::Route| {
         let path = route.pattern.replace("{path*}", "0/x/artifacts/y").replace(['{', '}'], "");
         (route, bench.send(&route.method, &path, headers, "{}"))
     };

@@ -129,7 +129,8 @@ impl Pulse {
 
     /// Gives a sign of life.
     fn beat(&self, state: &mut State) -> Result<(), StoreError> {
-        let displaced = || StoreError::Displaced { what: self.what.clone(), path: self.place.clone() };
+        let displaced =
+            || StoreError::Displaced { what: self.what.clone(), silent_secs: LOST_SECS, path: self.place.clone() };
         if state.is_lost {
             return Err(displaced());
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::resolve::Values;
 use super::tree::Kind;
 
 /// Keys by themselves and by their last part.
@@ -29,7 +28,7 @@ pub fn prefixed(text: &str) -> (&str, Option<Kind>) {
 
 /// The keys that a name means: itself, or those that end in it; and both where it has no dot, so that a guest's `lr` takes
 /// nothing from `optimizer.lr`; `schedule` means `schedule.kind`, as tables have it.
-pub fn named(known: &BTreeMap<String, Values>, text: &str) -> Vec<String> {
+pub fn named<V>(known: &BTreeMap<String, V>, text: &str) -> Vec<String> {
     let ends = |key: &str| key.strip_suffix(text).is_some_and(|rest| rest.ends_with('.'));
     let own = known.contains_key(text).then(|| text.to_owned());
     if let Some(own) = own.clone().filter(|own| own.contains('.')) {
