@@ -150,12 +150,4 @@ mod tests {
         join_axes(&mut drawn, &[["lr", "dropout"].map(str::to_owned).to_vec()]);
         assert_eq!(drawn.axes.len(), 3);
     }
-
-    #[test]
-    fn a_single_setting_is_itself() {
-        assert_eq!(spelled("mask_ratio", "0.3"), "mask_ratio=0.3");
-        assert_eq!(spelled("path", "a b"), "path=a b");
-        assert_eq!(spelled("optimizer+lr", "muon 0.008"), "optimizer=muon lr=0.008");
-        assert_eq!(spelled("a+b", "c"), "a+b=c");
-    }
 }

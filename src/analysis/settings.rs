@@ -18,3 +18,16 @@ pub fn settings_of<'a>(name: &'a str, value: &'a str) -> impl Iterator<Item = (&
 pub fn spelled(name: &str, value: &str) -> String {
     settings_of(name, value).map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_setting_is_itself() {
+        assert_eq!(spelled("mask_ratio", "0.3"), "mask_ratio=0.3");
+        assert_eq!(spelled("path", "a b"), "path=a b");
+        assert_eq!(spelled("optimizer+lr", "muon 0.008"), "optimizer=muon lr=0.008");
+        assert_eq!(spelled("a+b", "c"), "a+b=c");
+    }
+}

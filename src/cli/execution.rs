@@ -108,3 +108,34 @@ fn come_to(status: ExitStatus, said: &Path) -> Result<(), String> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     Err(format!("{status}\n{}", lines[lines.len().saturating_sub(12)..].join("\n")))
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_was_said_last_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..MOST_KEPT + 3).map(|i| format!("{:04}-0.txt", 1_000 + i)).collect();
+        names.iter().for_each(|name| fs::write(folder.path().join(name), "x").unwrap());
+        forget_old(folder.path());
+        let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut left: Vec<String> = left.collect();
+        left.sort();
+        assert_eq!(left, names[3..]);
+    }
+
+    #[test]
+    fn a_failed_command_is_told_by_its_last_words_and_one_that_did_well_leaves_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = folder.path().join("said.txt");
+        fs::write(&said, (0..30).map(|i| format!("line {i}\n\n")).collect::<String>()).unwrap();
+        let text = come_to(ExitStatus::from_raw(2 << 8), &said).unwrap_err();
+        assert!(text.starts_with("exit status: 2\nline 18\n") && text.ends_with("line 29"), "{text}");
+        assert!(said.exists());
+        come_to(ExitStatus::from_raw(0), &said).unwrap();
+        assert!(!said.exists());
+    }
+}

@@ -76,3 +76,48 @@ pub fn conclude(sweep: &OpenSweep, tasks: &[Task], outcomes: &[TaskOutcome]) -> 
     });
     sweep.end(&problems.collect::<BTreeMap<SpecHash, String>>(), clock::now())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::testing;
+
+    #[test]
+    fn what_is_announced_is_in_the_store_until_it_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = testing::sources(folder.path()).store;
+        let tasks = testing::tasks("[sweep.grid]\n\"optimizer.lr\" = [1e-3, 2e-3]\n");
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let (command, again) = (words("ablate run x.toml"), words("run -- x.toml"));
+        let of = Announced::Experiment("test");
+        let open = announce(&store, of, &tasks, &[1.0, 3.0], (&command, &again), (2, 1)).unwrap();
+
+        let stored = store.sweeps().unwrap().remove(0);
+        assert!(stored.is_alive && stored.is_of("test") && tasks.iter().all(|task| stored.executes(task.hash)));
+        let record = &stored.record;
+        assert_eq!((record.process, record.slots, record.threads), (std::process::id(), 2, 1));
+        assert_eq!((&record.command, &record.again), (&command, &again));
+        let told = |task: &SweepTask| (task.work, task.done_before, task.axes["optimizer.lr"].as_f64());
+        assert_eq!(record.tasks.iter().map(told).collect::<Vec<_>>(), [(1.0, 0.0, Some(1e-3)), (3.0, 0.0, Some(2e-3))]);
+
+        let run = RunId::from_random_bytes([1; 5]);
+        let outcomes = [TaskOutcome::Finished(run), TaskOutcome::Broken { reason: "no corpus".to_owned() }];
+        conclude(&open, &tasks, &outcomes).unwrap();
+        drop(open);
+        let stored = store.sweeps().unwrap().remove(0);
+        assert!(!stored.is_alive && stored.record.ended_at.is_some());
+        let problems: Vec<_> = stored.record.tasks.iter().map(|task| task.problem.as_deref()).collect();
+        assert_eq!(problems, [None, Some("no corpus")]);
+    }
+
+    #[test]
+    fn runs_that_were_named_one_by_one_are_of_their_experiments() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = testing::sources(folder.path()).store;
+        let experiments = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        let of = Announced::Runs(&experiments);
+        let _open = announce(&store, of, &testing::tasks(""), &[1.0], (&[], &[]), (1, 1)).unwrap();
+        let stored = store.sweeps().unwrap().remove(0);
+        assert!(stored.record.experiment.is_none() && stored.is_of("a") && stored.is_of("b") && !stored.is_of("c"));
+    }
+}

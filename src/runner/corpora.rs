@@ -101,3 +101,57 @@ fn with_files<T, E: From<CorpusError>>(
         _ => done,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::runner::testing;
+
+    fn corpus(name: &str) -> CorpusRef {
+        CorpusRef { name: name.to_owned(), demo: None, format: None, text_field: "text".to_owned() }
+    }
+
+    #[test]
+    fn a_corpus_is_what_its_bytes_are_wherever_they_lie() {
+        let folder = tempfile::tempdir().unwrap();
+        let search = testing::sources(folder.path()).search;
+        let text = "하나 둘\n셋 넷\n\n다섯 여섯\n";
+        for place in ["data", "elsewhere"] {
+            fs::create_dir_all(folder.path().join(place)).unwrap();
+            fs::write(folder.path().join(place).join("docs.txt"), text).unwrap();
+        }
+        let under_the_root = look_up(&corpus("docs.txt"), &search).unwrap();
+        let beside = SearchPath { experiment_dir: Some(folder.path().join("elsewhere")), ..search.clone() };
+        let beside = look_up(&corpus("docs.txt"), &beside).unwrap();
+        assert_eq!((under_the_root.hash, under_the_root.bytes), (beside.hash, text.len() as u64));
+        fs::write(folder.path().join("data/docs.txt"), format!("{text}\n일곱\n")).unwrap();
+        assert_ne!(look_up(&corpus("docs.txt"), &search).unwrap().hash, beside.hash);
+        let missing = look_up(&corpus("none.txt"), &search).unwrap_err().to_string();
+        assert!(missing.contains("none.txt"), "{missing}");
+    }
+
+    /// What was prepared once needs its files no more; what was not is told by the name of the file.
+    #[test]
+    fn a_corpus_that_is_gone_is_in_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = testing::sources(folder.path());
+        let mut spec = testing::tasks("[tokenizer]\nvocab_size = 100\nmin_frequency = 1\n").remove(0).spec;
+        let path = folder.path().join("data/docs.txt");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let document = |i: usize| format!("the dog {i} sleeps\nthe cat {i} runs\n\n");
+        fs::write(&path, (0..60).map(document).collect::<String>()).unwrap();
+        let facts = look_up(&corpus("docs.txt"), &sources.search).unwrap();
+        let crate::plan::StageSpec::Pretrain(stage) = &mut spec.stage else { panic!("it is pretrained") };
+        (stage.data.corpus, stage.data.corpus_hash) = ("docs.txt".to_owned(), facts.hash);
+        (stage.data.format, stage.data.demo) = (facts.format, None);
+
+        let first = prepare(&spec, &sources).unwrap().tokenizer.hash();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(prepare(&spec, &sources).unwrap().tokenizer.hash(), first);
+        spec.tokenizer.vocab_size = 90;
+        let error = prepare(&spec, &sources).err().expect("nobody has learnt this one").to_string();
+        assert!(error.contains("docs.txt"), "{error}");
+    }
+}

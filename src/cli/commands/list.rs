@@ -207,3 +207,41 @@ fn cell(row: &ListedRun, is_narrow: bool) -> String {
     };
     if row.axes.is_empty() { "-".to_owned() } else { row.axes.iter().map(part).collect::<Vec<_>>().join(" ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{asked, at, store_of_samples};
+
+    #[test]
+    fn a_cell_is_called_by_the_ends_of_its_keys() {
+        let (_folder, store) = store_of_samples();
+        let mut index = Index::open(&store).unwrap();
+        index.catch_up().unwrap();
+        let (query, rows) = (asked(""), index.query(&asked("")).unwrap());
+        let mut run = Listing::of_rows(&index, rows, &query).unwrap().runs.remove(0);
+        run.axes = serde_json::from_str(r#"{"schedule.kind":"cosine","optimizer.lr":0.001,"note":"a"}"#).unwrap();
+        assert_eq!(cell(&run, false), "schedule=cosine lr=0.001 note=a");
+        assert_eq!(cell(&run, true), "cosine 0.001 a");
+        run.axes.clear();
+        assert_eq!(cell(&run, false), "-");
+    }
+
+    /// Without a choice of columns a table has what every run has, the axes, and every metric of any run, once each.
+    #[test]
+    fn the_columns_of_all_runs() {
+        let (_folder, store) = store_of_samples();
+        let mut index = Index::open(&store).unwrap();
+        index.catch_up().unwrap();
+        let rows = index.query(&asked("")).unwrap();
+        let facts = index.facts(rows).unwrap();
+        let names = columns_of_all(&facts);
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        assert_eq!(names[0], "id");
+        assert!(
+            ["train/loss", "accuracy", "valid/mlm_loss"].iter().all(|metric| names.iter().any(|name| name == metric))
+        );
+        assert!(index.columns(&names, &facts).unwrap().iter().all(|row| row.len() == names.len()));
+        assert_eq!(shown(None, at(0)), "-");
+    }
+}

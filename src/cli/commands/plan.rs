@@ -131,8 +131,7 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
     let Loaded { experiment, plan, .. } = loaded;
     let runs = plan.runs();
     let seeds = experiment.replicates.len();
-    let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-    let mut text = format!("{} x {}", plan.tally, plural(seeds, "seed"));
+    let mut text = format!("{} x {}", plan.tally, format::plural(seeds, "seed"));
     let stages = if plan.cells.iter().flat_map(|cell| &cell.runs).any(|run| !run.inputs.is_empty()) {
         ", each after its pretraining"
     } else {
@@ -145,7 +144,7 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
     }
     let finished = existing.count(&runs, RunState::Finished);
     let failed = existing.count(&runs, RunState::Failed);
-    text.push_str(&format!(" = {}; {finished} finished", plural(runs.len(), "run")));
+    text.push_str(&format!(" = {}; {finished} finished", format::plural(runs.len(), "run")));
     if failed > 0 {
         text.push_str(&format!(", {failed} failed (`--retry` executes them again)"));
     }
@@ -163,7 +162,7 @@ fn arithmetic(loaded: &Loaded, existing: &Existing) -> String {
     match predictions.iter().map(|p| p.basis).max() {
         None => text.push_str("; how long that takes is not known before the first run is finished"),
         Some(Basis::LikeRuns(_)) => {
-            text.push_str(&format!(", about {secs} one after another (from {})", plural(runs, "like run")));
+            text.push_str(&format!(", about {secs} one after another (from {})", format::plural(runs, "like run")));
         }
         Some(Basis::Tried) => {
             text.push_str(&format!(", about {secs} one after another (from steps that were tried just now)"));
@@ -190,4 +189,21 @@ fn sharing(savings: Savings) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shared_is_told_and_why_the_rest_is_not() {
+        assert_eq!(sharing(Savings::default()), "");
+        let text = sharing(Savings { runs: 2, steps: 12_000, apart: 0 });
+        assert_eq!(text, ", 2 of them resume where shorter ones end: sharing -12,000 steps");
+        let text = sharing(Savings { runs: 0, steps: 0, apart: 3 });
+        assert!(
+            text.starts_with(", 3 cannot resume from a shorter one (their schedule depends on their length"),
+            "{text}"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::printer::{Stream, Style};
+use crate::cli::printer::{Printer, Stream, Style};
 use crate::cli::progress::SweepProgress;
 use crate::clock;
 use crate::report::find::find_run;
@@ -74,14 +74,13 @@ pub fn reproduce(context: &Context, arguments: &Arguments) -> Result<(), CliErro
             "provenance": differences,
         }));
     } else {
-        context.printer.data(in_words(context, &original.id.to_string(), &again.id.to_string(), &verdict));
+        context.printer.data(in_words(&context.printer, &original.id.to_string(), &again.id.to_string(), &verdict));
         context.printer.data(provenance_in_words(&basis, differences.as_deref()));
     }
     if verdict.is_reproduced() { Ok(()) } else { Err(CliError::Said) }
 }
 
-fn in_words(context: &Context, original: &str, again: &str, verdict: &Verdict) -> String {
-    let printer = &context.printer;
+fn in_words(printer: &Printer, original: &str, again: &str, verdict: &Verdict) -> String {
     let value =
         |value: &Option<f64>| value.map_or_else(|| "nothing".into(), |v| format!("{v} (bits {:016x})", v.to_bits()));
     match verdict {
@@ -122,4 +121,42 @@ fn provenance_in_words(basis: &str, differences: Option<&[ProvenanceDifference]>
     }
     let lines = differences.iter().map(|d| format!("  {}: {} -> {}", d.key, d.original, d.reproduced));
     format!("the verdict rests on {basis}; what differs in the provenance:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Step;
+
+    #[test]
+    fn each_verdict_says_what_it_rests_on() {
+        let said = |verdict: &Verdict| in_words(&Printer::silent(), "aaaaaaaa", "bbbbbbbb", verdict);
+        let (chain, weights) = ("c".repeat(64), "w".repeat(64));
+        insta::assert_snapshot!(said(&Verdict::Identical { steps: Step(20), compared_values: 156, chain, weights }), @"identical: bbbbbbbb is aaaaaaaa, bit for bit: 156 recorded values over 20 steps, the digest chain (cccccccccccc) and the final weights (wwwwwwwwwwww)");
+        let close = Verdict::WithinTolerance { steps: Step(20), compared_values: 8, tolerance: 0.01, largest: 3.2e-6 };
+        insta::assert_snapshot!(said(&close), @"reproduced: bbbbbbbb is aaaaaaaa within 1 %: 8 losses over 20 steps, the largest difference 3.2e-6 of the value");
+        let metric = "train/loss".parse().unwrap();
+        let apart = Verdict::Different { step: Step(3), metric, original: Some(1.5), reproduced: None };
+        insta::assert_snapshot!(said(&apart), @"different: bbbbbbbb leaves aaaaaaaa at step 3: train/loss is nothing, not 1.5 (bits 3ff8000000000000)");
+        let end = Verdict::DifferentEnd { what: "final_weights".into(), original: "a".into(), reproduced: "b".into() };
+        insta::assert_snapshot!(said(&end), @"different: every recorded value of bbbbbbbb is that of aaaaaaaa, but final_weights is b, not a");
+    }
+
+    #[test]
+    fn what_differs_in_the_provenance_is_listed() {
+        let difference = |key: &str| ProvenanceDifference {
+            key: key.to_owned(),
+            original: "1".to_owned(),
+            reproduced: "2".to_owned(),
+        };
+        assert_eq!(
+            provenance_in_words("bitwise", Some(&[])),
+            "the verdict rests on bits; program and machine are the same"
+        );
+        assert_eq!(
+            provenance_in_words("bitwise", Some(&[difference("threads")])),
+            "the verdict rests on bits; what differs in the provenance:\n  threads: 1 -> 2"
+        );
+        assert!(provenance_in_words("x", None).ends_with("cannot be read"));
+    }
 }

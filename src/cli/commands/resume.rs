@@ -77,3 +77,49 @@ fn why_not(row: &RunRow, retry: bool) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Index;
+    use crate::store::testing::{asked, at, create, new_store, spec, state};
+
+    /// A run of our own in a state is resumed if there is something to go on with, and else it is said why not.
+    #[test]
+    fn what_cannot_go_on_says_why() {
+        let (_folder, store) = new_store();
+        let states =
+            [RunState::Planned, RunState::Finished, RunState::Failed, RunState::Interrupted, RunState::Stopped];
+        for (seed, last) in (1..).zip(states) {
+            let run = create(&store, &spec(seed, 0.15), &serde_json::json!({}), at(0)).unwrap();
+            let mut log = run.open_log(&run.acquire_lease().unwrap()).unwrap();
+            if last != RunState::Planned {
+                log.append(&state(RunState::Running, 1)).unwrap();
+                log.append(&state(last, 2)).unwrap();
+            }
+        }
+        let mut index = Index::open(&store).unwrap();
+        index.catch_up().unwrap();
+        let rows = index.query(&asked("")).unwrap();
+        let told = |row: &RunRow| (row.state, why_not(row, false), why_not(row, true));
+        let mut found: Vec<_> = rows.iter().map(told).collect();
+        found.sort_by_key(|(state, ..)| states.iter().position(|known| known == state));
+        let failed = Some("failed; --retry executes it again");
+        assert_eq!(
+            found,
+            [
+                (RunState::Planned, None, None),
+                (RunState::Finished, Some("is finished"), Some("is finished")),
+                (RunState::Failed, failed, None),
+                (RunState::Interrupted, None, None),
+                (RunState::Stopped, None, None),
+            ]
+        );
+        let (guest, copy) = (
+            RunRow { spec_hash: None, ..rows[0].clone() },
+            RunRow { reproduces: Some(rows[1].id.clone()), ..rows[0].clone() },
+        );
+        assert_eq!(why_not(&guest, true), Some("was logged by another program"));
+        assert!(why_not(&copy, true).is_some_and(|why| why.starts_with("is a reproduction")));
+    }
+}

@@ -73,3 +73,58 @@ fn in_words(status: &SweepStatus, now: crate::types::Timestamp) -> String {
     }
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sweep::{Counts, Failure, Working};
+    use crate::types::Timestamp;
+
+    #[test]
+    fn a_sweep_is_told_from_its_head_to_what_goes_on_with_it() {
+        let at = Timestamp::from_unix_millis;
+        let mut status = SweepStatus {
+            id: "aaaaaaaa".parse().unwrap(),
+            experiment: Some("grid".to_owned()),
+            of_others: [].into(),
+            is_running: true,
+            is_stopping: false,
+            command: ["ablate", "run", "grid.toml"].map(str::to_owned).to_vec(),
+            folder: "/work".to_owned(),
+            host: "here".to_owned(),
+            process: 7,
+            started_at: at(0),
+            ended_at: None,
+            slots: 2,
+            threads: 1,
+            counts: Counts { finished: 1, running: 1, failed: 1, waiting: 2, ..Counts::default() },
+            done: 0.4999,
+            remaining_secs: Some(90.0),
+            working: vec![Working {
+                run: "7h2kq9xw".parse().unwrap(),
+                label: "lr=0.1".to_owned(),
+                steps_done: 5,
+                total_steps: Some(20),
+                loss: Some(2.0),
+            }],
+            failed: vec![Failure { run: None, label: "lr=9".to_owned(), reason: "the loss is NaN".to_owned() }],
+            waiting: Vec::new(),
+        };
+        insta::assert_snapshot!(in_words(&status, at(60_000)), @r"
+        grid: running on here (process 7), begun 1 min ago; 1 finished, 1 running, 1 failed, 2 waiting; 49 % done, 1 min 30 s left
+          7h2kq9xw  lr=0.1: step 5 of 20, loss 2.000
+          failed: lr=9: the loss is NaN
+        ");
+        status.is_stopping = true;
+        assert!(in_words(&status, at(60_000)).starts_with("grid: stopping, "));
+        (status.is_running, status.is_stopping, status.remaining_secs) = (false, false, None);
+        (status.working, status.failed) = (Vec::new(), Vec::new());
+        let text = in_words(&status, at(60_000));
+        assert!(
+            text.starts_with("grid: not finished, ") && text.ends_with("cd /work && ablate run grid.toml"),
+            "{text}"
+        );
+        status.counts = Counts { finished: 3, ..Counts::default() };
+        assert!(in_words(&status, at(60_000)).starts_with("grid: over, begun 1 min ago; 3 finished; "));
+    }
+}

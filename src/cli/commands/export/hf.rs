@@ -85,7 +85,13 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
         let last = run.history.series(&metric.metric_name()).last()?;
         Some(format!("| {} | {:.4} |\n", metric.name(), last.value))
     };
-    let of_pretraining = [&metrics::VALID_MLM_LOSS, &metrics::MASKED_ACCURACY, &metrics::NSP_ACCURACY];
+    let of_pretraining = [
+        &metrics::MLM_LOSS_MASK,
+        &metrics::ACCURACY_MASK,
+        &metrics::VALID_MLM_LOSS,
+        &metrics::MASKED_ACCURACY,
+        &metrics::NSP_ACCURACY,
+    ];
     let shown = spec.task().map_or(of_pretraining.to_vec(), |task| task.task.metrics().collect());
     let metrics: String = shown.into_iter().filter_map(last).collect();
     let (meaning, corpus, hash) = match &spec.stage {
