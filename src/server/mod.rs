@@ -16,6 +16,7 @@ mod http;
 mod lent;
 mod mlflow;
 mod page;
+mod pieces;
 mod reader;
 mod route;
 mod routes;

@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::ExperimentFile;
-use crate::cli::commands::run::{self, Jobs};
+use crate::cli::args::Jobs;
+use crate::cli::commands::run;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::cli::commands::run::{How, Jobs, sweep_through};
+use crate::cli::args::Workers;
+use crate::cli::commands::run::{How, sweep_through};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::printer::Style;
@@ -18,12 +19,8 @@ pub struct Arguments {
     /// Which runs, as `ablate list` takes it
     #[arg(required = true, value_name = "QUERY")]
     pub query: Vec<String>,
-    /// Runs at a time; `auto` takes as many as there are cores
-    #[arg(long, short, value_name = "N", default_value = "1")]
-    pub jobs: Jobs,
-    /// Threads a run; by default the cores are divided among the jobs
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub workers: Workers,
     /// Execute runs again that failed
     #[arg(long)]
     pub retry: bool,
@@ -60,8 +57,7 @@ pub fn resume(context: &Context, arguments: &Arguments) -> Result<(), CliError> 
     context.printer.status(Style::Good, "Resuming", format::plural(tasks.len(), "run"));
     let options = Options { retry: arguments.retry, command: context.command.clone(), ..Options::default() };
     let (sources, stop) = (context.sources()?, Stop::on_signals());
-    let (jobs, threads) = (arguments.jobs, arguments.threads);
-    let how = How { announced: Announced::Runs(&experiments), again: Vec::new(), jobs, threads };
+    let how = How { announced: Announced::Runs(&experiments), again: Vec::new(), workers: arguments.workers };
     let counts = sweep_through(context, &sources, &tasks, options, &how, &stop)?;
     if counts.failed > 0 { Err(CliError::Said) } else { Ok(()) }
 }

@@ -1,11 +1,8 @@
 //! `ablate run`: trains what is missing of an experiment, then draws the comparison.
 
-use std::fmt;
-use std::num::NonZeroU16;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use crate::cli::args::ExperimentFile;
+use crate::cli::args::{ExperimentFile, Jobs, Workers};
 use crate::cli::commands::compare::{Drawing, Print, draw};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -17,7 +14,6 @@ use crate::runner::announcement::{Announced, announce, conclude};
 use crate::runner::data_sources::DataSources;
 use crate::runner::execute::{Options, Task, TaskOutcome, execute};
 use crate::runner::launch::{Launcher, LocalProcesses};
-use crate::runner::provenance::cores;
 use crate::runner::stop::Stop;
 use crate::runner::sweep::{self, PreparedCorpus};
 use crate::runner::worker::NO_ROOM;
@@ -28,12 +24,8 @@ use crate::store::Index;
 pub struct Arguments {
     #[command(flatten)]
     pub experiment: ExperimentFile,
-    /// Runs at a time; `auto` takes as many as there are cores, each with a thread of its own, which wastes least
-    #[arg(long, short, value_name = "N", default_value = "1")]
-    pub jobs: Jobs,
-    /// Threads a run; by default the cores are divided among the jobs
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub workers: Workers,
     /// Execute runs again that failed
     #[arg(long)]
     pub retry: bool,
@@ -57,8 +49,8 @@ pub struct Arguments {
 impl Arguments {
     /// So many runs of a file at a time, and nothing else out of the ordinary.
     pub fn of(experiment: ExperimentFile, jobs: Jobs) -> Self {
-        let (threads, out, font) = (None, None, None);
-        Self { experiment, jobs, threads, retry: false, no_sharing: false, no_halving: false, out, tables: false, font }
+        let (workers, out, font) = (Workers { jobs, threads: None }, None, None);
+        Self { experiment, workers, retry: false, no_sharing: false, no_halving: false, out, tables: false, font }
     }
 }
 
@@ -68,8 +60,8 @@ impl Arguments {
         let mut words = vec!["run".to_owned()];
         let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
         self.experiment.sets.iter().for_each(|set| option("--set", set.clone()));
-        option("--jobs", self.jobs.to_string());
-        if let Some(threads) = self.threads {
+        option("--jobs", self.workers.jobs.to_string());
+        if let Some(threads) = self.workers.threads {
             option("--threads", threads.to_string());
         }
         option("--data", context.data_root.display().to_string());
@@ -77,44 +69,6 @@ impl Arguments {
         words.extend(flags.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name.to_owned()));
         words.extend(["--".to_owned(), self.experiment.file.display().to_string()]);
         words
-    }
-}
-
-/// How many runs are executed at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Jobs {
-    Auto,
-    Count(NonZeroU16),
-}
-
-impl Jobs {
-    /// Runs at a time for so many runs in all.
-    pub fn count(self, runs: usize) -> usize {
-        match self {
-            Self::Auto => cores().min(runs).max(1),
-            Self::Count(count) => usize::from(count.get()),
-        }
-    }
-}
-
-impl fmt::Display for Jobs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Count(count) => count.fmt(f),
-        }
-    }
-}
-
-impl FromStr for Jobs {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse() {
-            _ if text == "auto" => Ok(Self::Auto),
-            Ok(count) => Ok(Self::Count(count)),
-            Err(_) => Err("a number from 1 to 65535, or `auto`".to_owned()),
-        }
     }
 }
 
@@ -138,8 +92,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CliError> {
     // What is damaged of the sweep is trained again: that is said before, not after.
     context.say_unreadable(&Index::open(&sources.store)?);
     let stop = Stop::on_signals();
-    let (jobs, threads) = (arguments.jobs, arguments.threads);
-    let how = How { announced: Announced::Experiment(name), again: arguments.again(context), jobs, threads };
+    let (announced, again) = (Announced::Experiment(name), arguments.again(context));
+    let how = How { announced, again, workers: arguments.workers };
     let counts = sweep_through(context, &sources, &tasks, options, &how, &stop)?;
     // Drawing has no step to stop at: from here on the first signal ends the program.
     stop.request();
@@ -155,8 +109,7 @@ pub struct How<'a> {
     pub announced: Announced<'a>,
     /// The arguments that execute them again, where there is a file.
     pub again: Vec<String>,
-    pub jobs: Jobs,
-    pub threads: Option<u16>,
+    pub workers: Workers,
 }
 
 /// Executes tasks of an experiment, or of runs that were named one by one, and tells a person and the store how that goes.
@@ -171,10 +124,10 @@ pub fn sweep_through(
     how: &How<'_>,
     stop: &Stop,
 ) -> Result<Counts, CliError> {
-    let How { announced, again, jobs, threads } = how;
+    let How { announced, again, workers } = how;
     let costs = sweep::costs(tasks);
     let mut progress = SweepProgress::new(&context.printer, tasks, costs.clone());
-    let mut launcher = LocalProcesses::new(sources, jobs.count(tasks.len()), threads.map(usize::from));
+    let mut launcher = LocalProcesses::new(sources, workers.jobs.count(tasks.len()), workers.threads.map(usize::from));
     let workers = (launcher.slots(), launcher.threads());
     let sweep = announce(&sources.store, *announced, tasks, &costs, (&context.command, again), workers)?;
     let options = Options { sweep: Some(sweep.clone()), ..options };
@@ -301,15 +254,5 @@ mod tests {
         assert_eq!((counts.style(), Counts::of(&outcomes[..3]).style()), (Style::Bad, Style::Good));
         assert_eq!(Counts::of(&outcomes[7..]).style(), Style::Caution);
         assert_eq!(Counts::of(&outcomes[..3]).in_words(), "2 trained, 1 reused");
-    }
-
-    #[test]
-    fn jobs_are_a_number_or_as_many_as_cores() {
-        assert_eq!("3".parse::<Jobs>().unwrap().count(100), 3);
-        assert_eq!("auto".parse::<Jobs>().unwrap().count(usize::MAX), cores());
-        assert_eq!("auto".parse::<Jobs>().unwrap().count(0), 1);
-        for wrong in ["0", "-1", "many", "70000", ""] {
-            assert_eq!(wrong.parse::<Jobs>().unwrap_err(), "a number from 1 to 65535, or `auto`");
-        }
     }
 }

@@ -11,11 +11,11 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::super::App;
 use super::super::fault::Fault;
 use super::super::http::{Reply, ReplyBody, Request};
+use super::super::pieces::pieces;
 use super::super::wire::{self, required, shown};
 use crate::report::json::value;
 use crate::store::{Measured, Series, SeriesBook, StoreError};
@@ -114,38 +114,13 @@ pub fn csv(app: &App, request: Request) -> Result<Reply, Fault> {
     let attachment = HeaderValue::from_str(&format!("attachment; filename=\"{file}\""));
     let attachment = attachment.unwrap_or(HeaderValue::from_static("attachment"));
     let reply = Reply::new(StatusCode::OK, "text/csv; charset=utf-8", Bytes::new());
-    let body = ReplyBody::Pieces { receiver: pieces(book, metric, has_times), length: None };
-    Ok(Reply { body, ..reply.with(CONTENT_DISPOSITION, attachment) })
-}
-
-/// The lines, a piece at a time, as fast as somebody takes them; no thread waits for who does not.
-fn pieces(book: SeriesBook, metric: String, has_times: bool) -> mpsc::Receiver<io::Result<Bytes>> {
-    let (sender, receiver) = mpsc::channel(2);
-    tokio::spawn(async move {
-        let head = if has_times { "step,value,time\n" } else { "step,value\n" };
-        let (mut book, mut from, mut text) = (book, Some(i64::MIN), head.to_owned());
-        while let Some(start) = from {
-            let asked = metric.clone();
-            let read = tokio::task::spawn_blocking(move || {
-                let found = lines(&book, &asked, start, has_times).map_err(io::Error::other)?;
-                Ok((book, found))
-            });
-            let piece = match read.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-                Ok((same, (next, lines))) => {
-                    (book, from) = (same, next);
-                    Ok(Bytes::from(std::mem::take(&mut text) + &lines))
-                }
-                Err(error) => {
-                    let _ = sender.send(Err(error)).await; // The connection ends with it.
-                    return;
-                }
-            };
-            if sender.send(piece).await.is_err() {
-                return;
-            }
-        }
+    let head = if has_times { "step,value,time\n" } else { "step,value\n" };
+    let receiver = pieces((book, Some(i64::MIN), head.to_owned()), move |(book, from, text)| {
+        let Some(start) = from else { return Ok(None) };
+        let (next, lines) = lines(&book, &metric, start, has_times).map_err(io::Error::other)?;
+        Ok(Some(((book, next, String::new()), Bytes::from(text + &lines))))
     });
-    receiver
+    Ok(Reply { body: ReplyBody::Pieces { receiver, length: None }, ..reply.with(CONTENT_DISPOSITION, attachment) })
 }
 
 /// Lines from a step on, and the step at which to go on.

@@ -1,13 +1,11 @@
 //! Artifacts, as clients address them: `EXPERIMENT/RUN/artifacts/PATH` of the server that they log to.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::App;
 use super::run_json::artifact_uri;
@@ -15,6 +13,7 @@ use super::runs::{active, asked_run};
 use crate::server::artifacts::{self, ArtifactPath, Entry};
 use crate::server::fault::Fault;
 use crate::server::http::{Reply, ReplyBody, Request, RequestBody};
+use crate::server::pieces::pieces;
 use crate::server::wire::{required, shown};
 use crate::store::{ExperimentEntry, StoreError, Subject};
 use crate::types::RunId;
@@ -118,37 +117,13 @@ fn file(app: &App, run: &RunId, path: &ArtifactPath) -> Result<Reply, Fault> {
     let (file, bytes) = artifacts::open(app.store().run(run)?.path(), path)?;
     let reply = Reply::new(StatusCode::OK, "application/octet-stream", Bytes::new());
     let reply = reply.with(CONTENT_DISPOSITION, attachment(path.name().unwrap_or("artifact")));
-    Ok(Reply { body: ReplyBody::Pieces { receiver: pieces(file, bytes), length: Some(bytes) }, ..reply })
-}
-
-/// A file piece by piece, as fast as somebody takes them; no thread waits for who does not.
-fn pieces(mut file: File, bytes: u64) -> mpsc::Receiver<io::Result<Bytes>> {
-    let (sender, receiver) = mpsc::channel(2);
-    tokio::spawn(async move {
-        let mut rest = bytes;
-        while rest > 0 {
-            let length = usize::try_from(rest).unwrap_or(CHUNK).min(CHUNK);
-            let read = tokio::task::spawn_blocking(move || {
-                let mut chunk = vec![0; length];
-                file.read_exact(&mut chunk).map(|()| (file, chunk))
-            });
-            let piece = match read.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-                Ok((same, chunk)) => {
-                    file = same;
-                    rest -= chunk.len() as u64;
-                    Ok(Bytes::from(chunk))
-                }
-                Err(error) => {
-                    let _ = sender.send(Err(error)).await; // The connection ends with it.
-                    return;
-                }
-            };
-            if sender.send(piece).await.is_err() {
-                return;
-            }
-        }
+    let receiver = pieces((file, bytes), |(mut file, rest)| {
+        let mut chunk = vec![0; usize::try_from(rest).unwrap_or(CHUNK).min(CHUNK)];
+        file.read_exact(&mut chunk)?;
+        let left = rest - chunk.len() as u64;
+        Ok((rest > 0).then(|| ((file, left), Bytes::from(chunk))))
     });
-    receiver
+    Ok(Reply { body: ReplyBody::Pieces { receiver, length: Some(bytes) }, ..reply })
 }
 
 /// The header that makes a browser keep a file: letters that it cannot hold are percent-encoded.
