@@ -287,6 +287,7 @@ const MODEL: &[Key] = &[
     later("model.global_attn_every_n_layers", Integer { min: 0, max: 1024 }, "0", "Of layers with a window, every so many sees the whole sequence, the first among them; 0: none"),
     later("model.mlm_bias_init", one_of(&["zeros", "unigram"]), "'zeros'", "Whether the bias of the MLM projection starts at 0, or at the logarithm of how often each token occurs in the train text"),
     later("model.norm_type", one_of(&["layer_norm", "rms_norm"]), "'layer_norm'", "What normalises: LayerNorm, or its root mean square without mean and offset"),
+    later("model.first_attention_norm", Bool, "true", "Whether the first attention reads a normalised input, as those of all other layers do; false, for norm_position pre alone, is ModernBERT's"),
     later("model.is_gated_act", Bool, "false", "Whether the activation of the feed-forward sublayer gates a second projection (GLU)"),
 ];
 

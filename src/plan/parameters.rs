@@ -88,7 +88,9 @@ fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
         list.linear(&name(&format!("attention.self.{projection}")), a, d);
     }
     list.linear(&name("attention.output.dense"), d, a);
-    list.norm(&name("attention.output.LayerNorm"), &spec.model);
+    if spec.model.has_attention_norm(layer) {
+        list.norm(&name("attention.output.LayerNorm"), &spec.model);
+    }
     list.linear(&name("intermediate.dense"), w, d);
     list.linear(&name("output.dense"), d, f);
     list.norm(&name("output.LayerNorm"), &spec.model);
@@ -215,6 +217,7 @@ mod tests {
         let base = total("");
         assert_eq!(total("model.tie_word_embeddings = false") - base, v * d);
         assert_eq!(total("model.norm_position = \"pre\"") - base, 2 * d);
+        assert_eq!(total("model.norm_position = \"pre\"\nmodel.first_attention_norm = false"), base);
         assert_eq!(base - total("model.position_embedding_type = \"sinusoidal\""), p * d);
         assert_eq!(base - total("model.embedding_layer_norm = false"), 2 * d);
         assert_eq!(base - total("model.mlm_head_bias = false"), v);

@@ -29,6 +29,7 @@ defaults! {
     mlm_bias_init: BiasInit = "model.mlm_bias_init";
     is_gated_act: bool = "model.is_gated_act";
     norm_type: NormType = "model.norm_type";
+    first_attention_norm: bool = "model.first_attention_norm";
     packing: Packing = "objective.packing";
     whole_word: bool = "objective.whole_word";
     mask_dice: MaskDice = "objective.mask_dice";

@@ -147,6 +147,9 @@ pub struct ModelSpec {
     /// What normalises, wherever something does.
     #[serde(default = "later::norm_type")]
     pub norm_type: NormType,
+    /// Whether the attention of the first layer has a normalisation before it (pre-LN).
+    #[serde(default = "later::first_attention_norm")]
+    pub first_attention_norm: bool,
 }
 
 impl ModelSpec {
@@ -155,6 +158,11 @@ impl ModelSpec {
         let every = self.global_attn_every_n_layers;
         let is_global = self.local_attention == 0 || (every > 0 && l.is_multiple_of(every));
         (!is_global).then_some(self.local_attention / 2)
+    }
+
+    /// Whether the attention of layer `l` normalises.
+    pub fn has_attention_norm(&self, l: usize) -> bool {
+        l > 0 || self.first_attention_norm
     }
 
     /// What the first projection of the feed-forward sublayer gives.

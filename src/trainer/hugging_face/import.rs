@@ -256,6 +256,7 @@ impl<'p> Config<'p> {
             mlm_bias_init: later::mlm_bias_init(),
             is_gated_act: later::is_gated_act(),
             norm_type: later::norm_type(),
+            first_attention_norm: later::first_attention_norm(),
         })
     }
 }

@@ -21,7 +21,7 @@ use super::shards::{BatchShards, SHARDS, parallel, sum_in_order, together, weigh
 use crate::trainer::sequences::Sequences;
 
 /// The sublayer. Inputs: x `[R, D]`; weight `[H K, D]` and bias `[H K]` of query, key and value; weight `[D, H K]` and
-/// bias `[D]` of the output; LayerNorm gain and offset `[D]`.
+/// bias `[D]` of the output; LayerNorm gain and offset `[D]`, where it normalises.
 #[derive(Debug)]
 pub struct Attention {
     pub sequences: Arc<Sequences>,
@@ -65,14 +65,14 @@ impl Kernel for Attention {
     fn forward(&self, inputs: &[&[f32]]) -> (Buffer, Saved) {
         let (rows, d, w) = (self.sequences.rows(), self.hidden, self.width());
         let (norm, shards) = (self.norm(inputs), BatchShards::new(&self.sequences));
-        let entered_width = if self.residual.is_pre() { d } else { 0 };
+        let (entered_width, kept) = (if self.residual.is_pre() { d } else { 0 }, self.residual.kept_width(d));
         let mut saved = Saved {
             entered: Buffer::new(rows * entered_width),
             weights: concatenate([inputs[1], inputs[3], inputs[5]]),
             projected: Buffer::new(rows * 3 * w),
             probabilities: Buffer::new(self.heads * self.sequences.scores()[self.sequences.len()]),
             context: Buffer::new(rows * w),
-            normal: Buffer::new(rows * d),
+            normal: Buffer::new(rows * kept),
             inverse: Buffer::new(rows),
         };
         let biases = concatenate([inputs[2], inputs[4], inputs[6]]);
@@ -85,7 +85,7 @@ impl Kernel for Attention {
             shards.rows.split_mut(&mut saved.projected, 3 * w),
             shards.scores.split_mut(&mut saved.probabilities, self.heads),
             shards.rows.split_mut(&mut saved.context, w),
-            shards.rows.split_mut(&mut saved.normal, d),
+            shards.rows.split_mut(&mut saved.normal, kept),
             shards.rows.split_mut(&mut saved.inverse, 1),
             shards.rows.split_mut(&mut output, d),
         );
@@ -124,7 +124,7 @@ impl Kernel for Attention {
         let tasks = together!(
             shards.sequences.ranges(),
             shards.rows.split(output, d),
-            shards.rows.split(&saved.normal, d),
+            shards.rows.split(&saved.normal, self.residual.kept_width(d)),
             shards.rows.split(&saved.inverse, 1),
             shards.scores.split(&saved.probabilities, self.heads),
             shards.rows.split(&saved.projected, 3 * w),
@@ -172,19 +172,11 @@ impl Kernel for Attention {
         let bias = |i: usize| Buffer::copy_of(&biases[i * w..(i + 1) * w]);
         let total = |part: fn(&VectorGradients) -> &Vec<f32>| sum_in_order(sums.iter().map(|sums| part(&sums.0)));
         let [query, key, value, out] = gradients;
-        vec![
-            dx,
-            query,
-            bias(0),
-            key,
-            bias(1),
-            value,
-            bias(2),
-            out,
-            total(|sums| &sums.bias),
-            total(|sums| &sums.gain),
-            total(|sums| &sums.offset),
-        ]
+        let mut gradients = vec![dx, query, bias(0), key, bias(1), value, bias(2), out, total(|sums| &sums.bias)];
+        if self.residual.position.is_some() {
+            gradients.extend([total(|sums| &sums.gain), total(|sums| &sums.offset)]);
+        }
+        gradients
     }
 }
 
@@ -195,7 +187,8 @@ impl Attention {
     }
 
     fn norm<'a>(&self, inputs: &[&'a [f32]]) -> Norm<'a> {
-        Norm { gain: inputs[9], offset: inputs[10], how: self.residual.norm }
+        let [gain, offset] = if self.residual.position.is_some() { [inputs[9], inputs[10]] } else { [&[][..]; 2] };
+        Norm { gain, offset, how: self.residual.norm }
     }
 
     /// Turns the queries and keys of some sequences, or their gradients back.

@@ -6,7 +6,7 @@
 //! Flex; `None` where the kernel does not know a variant. Both draw the same dropout and agree to rounding.
 //!
 //! Each sublayer f is framed as `LayerNorm(x + Dropout(f(x)))` (post-LN, as in BERT) or as `x + Dropout(f(LayerNorm(x)))`
-//! (pre-LN, as in GPT-2).
+//! (pre-LN, as in GPT-2); the first of a pre-LN encoder may go without its norm (ModernBERT).
 //!
 //! Shapes: R rows (tokens of the batch), B sequences, S places of the longest, D hidden, H heads, K head width, V vocabulary,
 //! M masked rows, C classes.
@@ -111,7 +111,7 @@ impl Attention {
 
     fn composed(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
         let padding = pass.padding(&hidden.device());
-        framed(hidden, &self.layer_norm, sites::attention(l), pass, |x| {
+        framed(hidden, self.layer_norm.as_ref(), sites::attention(l), pass, |x| {
             let [b, s] = padding.shape();
             let (h, k) = (pass.model.num_attention_heads, pass.model.attention_head_size);
             // [R, H K] -> [B, S, H K] -> [B, H, S, K]
@@ -138,13 +138,13 @@ impl Attention {
             rotary: pass.rotary().cloned(),
             reach: pass.model.reach(l),
             probabilities: pass.mask(pass.model.attention_probs_dropout_prob, sites::probabilities(l)),
-            residual: pass.residual(sites::attention(l)),
+            residual: pass.residual(sites::attention(l), self.layer_norm.is_some()),
         };
         let mut inputs = vec![hidden.clone().into_dispatch()];
         for projection in [&self.query, &self.key, &self.value, &self.output] {
             inputs.extend(projection.values()?);
         }
-        inputs.extend(self.layer_norm.values());
+        inputs.extend(self.layer_norm.iter().flat_map(LayerNorm::values));
         Some(kernels::apply(kernel, inputs, pass.between()))
     }
 }
@@ -160,7 +160,7 @@ impl FeedForward {
     }
 
     fn composed(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
-        framed(hidden, &self.layer_norm, sites::feed_forward(l), pass, |x| {
+        framed(hidden, Some(&self.layer_norm), sites::feed_forward(l), pass, |x| {
             let inner = dense(x, &self.intermediate);
             let inner = if pass.model.is_gated_act {
                 let [active, gate] = inner.chunk(2, 1).try_into().expect("invariant: two halves");
@@ -179,7 +179,7 @@ impl FeedForward {
             intermediate: pass.model.intermediate_size,
             activation: pass.model.hidden_act,
             is_gated: pass.model.is_gated_act,
-            residual: pass.residual(sites::feed_forward(l)),
+            residual: pass.residual(sites::feed_forward(l), true),
         };
         let mut inputs = vec![hidden.clone().into_dispatch()];
         inputs.extend(self.intermediate.values()?);
@@ -267,19 +267,20 @@ impl BertForPreTraining {
     }
 }
 
-/// A sublayer: `function` with dropout (at `site`), the residual sum and the layer normalisation around it.
+/// A sublayer: `function` with dropout (at `site`), the residual sum and the layer normalisation, if there is one, around it.
 fn framed(
     hidden: Tensor<2>,
-    norm: &LayerNorm,
+    norm: Option<&LayerNorm>,
     site: usize,
     pass: &ForwardPass,
     function: impl FnOnce(Tensor<2>) -> Tensor<2>,
 ) -> Tensor<2> {
     let eps = pass.model.layer_norm_eps;
     let branch = |x: Tensor<2>| pass.dropout(function(x), pass.model.hidden_dropout_prob, site);
-    match pass.model.norm_position {
-        NormPosition::Post => layer_norm(hidden.clone() + branch(hidden), norm, eps),
-        NormPosition::Pre => hidden.clone() + branch(layer_norm(hidden, norm, eps)),
+    match (pass.model.norm_position, norm) {
+        (NormPosition::Post, Some(norm)) => layer_norm(hidden.clone() + branch(hidden), norm, eps),
+        (NormPosition::Pre, Some(norm)) => hidden.clone() + branch(layer_norm(hidden, norm, eps)),
+        (_, None) => hidden.clone() + branch(hidden),
     }
 }
 

@@ -51,7 +51,7 @@ impl Layer {
                 key: dense("attention.key", heads, d),
                 value: dense("attention.value", heads, d),
                 output: dense("attention.output", d, heads),
-                layer_norm: init.layer_norm(d),
+                layer_norm: model.has_attention_norm(l).then(|| init.layer_norm(d)),
             },
             feed_forward: FeedForward {
                 intermediate: dense("intermediate", model.inner_size(), d),

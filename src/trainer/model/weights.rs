@@ -49,7 +49,8 @@ pub struct Attention {
     pub key: Dense,
     pub value: Dense,
     pub output: Dense,
-    pub layer_norm: LayerNorm,
+    /// Absent in a first layer whose input is taken as it is.
+    pub layer_norm: Option<LayerNorm>,
 }
 
 /// The weights of one feed-forward sublayer: `[F, D]` and `[D, F]`.

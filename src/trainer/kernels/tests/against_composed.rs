@@ -127,6 +127,10 @@ fn kernels_agree_with_composed_operations() {
         model.norm_position = NormPosition::Pre;
     });
     agree(|model| {
+        model.norm_position = NormPosition::Pre;
+        model.first_attention_norm = false;
+    });
+    agree(|model| {
         model.local_attention = 2;
         model.is_gated_act = true;
     });

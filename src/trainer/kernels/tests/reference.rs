@@ -25,7 +25,7 @@ impl Factors {
 /// What the frame of a sublayer is told.
 #[derive(Clone, Copy)]
 pub struct Frame {
-    pub position: NormPosition,
+    pub position: Option<NormPosition>,
     pub norm_type: NormType,
     pub eps: f64,
     pub factors: Factors,
@@ -63,14 +63,15 @@ pub fn activate(x: f64, function: Activation) -> f64 {
     }
 }
 
-/// A sublayer: its function in the frame of dropout, residual sum and LayerNorm.
+/// A sublayer: its function in the frame of dropout, residual sum and LayerNorm, if there is one.
 pub fn framed(x: &[f64], gain: &[f64], offset: &[f64], frame: Frame, f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
     let sum = |branch: Vec<f64>| -> Vec<f64> {
         branch.iter().enumerate().map(|(i, b)| x[i] + b * frame.factors.of(i)).collect()
     };
     match frame.position {
-        NormPosition::Post => normalised(&sum(f(x)), gain, offset, frame.norm_type, frame.eps),
-        NormPosition::Pre => sum(f(&normalised(x, gain, offset, frame.norm_type, frame.eps))),
+        Some(NormPosition::Post) => normalised(&sum(f(x)), gain, offset, frame.norm_type, frame.eps),
+        Some(NormPosition::Pre) => sum(f(&normalised(x, gain, offset, frame.norm_type, frame.eps))),
+        None => sum(f(x)),
     }
 }
 

@@ -65,6 +65,7 @@ pub fn tiny_spec() -> RunSpec {
         mlm_bias_init: BiasInit::Zeros,
         is_gated_act: false,
         norm_type: NormType::LayerNorm,
+        first_attention_norm: true,
     };
     let objective = ObjectiveSpec {
         packing: Packing::FullSentences,
@@ -152,6 +153,7 @@ fn variants() -> Vec<(&'static str, RunSpec)> {
             s.model.is_gated_act = true;
             s.model.local_attention = 4;
             s.model.global_attn_every_n_layers = 2;
+            s.model.first_attention_norm = false;
         }),
         variant("RMSNorm, pre-LN", |s| {
             s.model.norm_type = NormType::RmsNorm;

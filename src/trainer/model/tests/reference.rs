@@ -191,6 +191,7 @@ impl<'a> Reference<'a> {
         let add =
             |a: &Rows, b: Rows| a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect();
         match self.spec.model.norm_position {
+            _ if !self.weights.contains_key(&format!("{norm}.weight")) => add(&x, self.drop(function(&x), p, site)),
             NormPosition::Post => self.norm(&add(&x, self.drop(function(&x), p, site)), norm),
             NormPosition::Pre => add(&x, self.drop(function(&self.norm(&x, norm)), p, site)),
         }
