@@ -81,6 +81,7 @@ fn text_it_takes(tokenizer: &TokenizerSpec) -> String {
 fn model_card(run: &StoredRun, trained: &Trained) -> String {
     let spec = &trained.spec;
     let class = architecture(spec);
+    let (family, name) = if class.starts_with("Modern") { ("modernbert", "ModernBERT") } else { ("bert", "BERT") };
     let last = |metric: &Metric| {
         let last = run.history.series(&metric.metric_name()).last()?;
         Some(format!("| {} | {:.4} |\n", metric.name(), last.value))
@@ -112,7 +113,7 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
     let floor = run.history.facts.get(metrics::UNIGRAM_ENTROPY.fact).and_then(serde_json::Value::as_f64);
     let floor = floor.map(|floor| format!("| unigram entropy: the floor of the loss without context | {floor:.4} |\n"));
     format!(
-        "---\nlibrary_name: transformers\ntags: [bert, {tag}]\n---\n\n# A small BERT\n\nTrained by `ablate` in run \
+        "---\nlibrary_name: transformers\ntags: [{family}, {tag}]\n---\n\n# A small {name}\n\nTrained by `ablate` in run \
          `{id}` on `{corpus}` (content hash `{hash}`), step {step}.\n\n```python\nfrom transformers import AutoTokenizer, \
          {class}\n\ntokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\nmodel = \
          {class}.from_pretrained(\"FOLDER\")\n```\n\n| of the last evaluation, held-out documents | |\n|---|---|\n{metrics}{floor}\n\
