@@ -431,7 +431,7 @@ fn a_modern_bert_goes_out_and_comes_back() {
     assert_eq!(masks(&original), masks(&id));
     let model = workbench.json(&format!("show {id} --json"), "ablate-run-1")["spec"]["model"].clone();
     let said = ["local_attention", "global_attn_every_n_layers", "first_attention_norm"].map(|key| model[key].clone());
-    assert_eq!(said, [8.into(), 0.into(), false.into()], "{model}");
+    assert_eq!(said, [Value::from(8), Value::from(0), Value::from(false)], "{model}");
     workbench.stdout(run);
     let refused = workbench.run("export latest --format hf --out other");
     assert!(
