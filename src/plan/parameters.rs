@@ -3,6 +3,8 @@
 //! Names are those of Hugging Face's `BertForPreTraining`, weights of linear layers are `[out, in]` as there. What BERT
 //! does not have is named in its manner: `bert.encoder.norm`, the last LayerNorm of a pre-LN encoder.
 //!
+//! The vectors of distances are `transformers` 4's `distance_embedding`.
+//!
 //! Legend: D hidden, A heads x head size, F feed-forward, V vocabulary, P positions.
 
 use super::run_spec::{
@@ -86,6 +88,9 @@ fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
     let name = |part: &str| format!("bert.encoder.layer.{layer}.{part}");
     for projection in ["query", "key", "value"] {
         list.linear(&name(&format!("attention.self.{projection}")), a, d);
+    }
+    if let Some(rows) = spec.model.distances() {
+        list.add(name("attention.self.distance_embedding.weight"), vec![rows, spec.model.attention_head_size]);
     }
     list.linear(&name("attention.output.dense"), d, a);
     if spec.model.has_attention_norm(layer) {
@@ -219,6 +224,9 @@ mod tests {
         assert_eq!(total("model.norm_position = \"pre\"") - base, 2 * d);
         assert_eq!(total("model.norm_position = \"pre\"\nmodel.first_attention_norm = false"), base);
         assert_eq!(base - total("model.position_embedding_type = \"sinusoidal\""), p * d);
+        // Two layers of heads of 64.
+        let relative = "model.position_embedding_type = \"relative_key\"";
+        assert_eq!(total(relative) + p * d - base, 2 * (2 * p - 1) * 64);
         assert_eq!(base - total("model.embedding_layer_norm = false"), 2 * d);
         assert_eq!(base - total("model.mlm_head_bias = false"), v);
         assert_eq!(base - total("model.mlm_head_transform = false"), d * d + d + 2 * d);

@@ -104,6 +104,7 @@ pub fn import(folder: &Path) -> Result<Imported, ImportError> {
                 weights.push(Parameter { name, shape: expected, values });
                 continue;
             }
+            let expected = place.as_ref().map_or(expected.clone(), |place| place.shape(&expected));
             let name = place.map_or(name, |place| place.name);
             return Err(ImportError::Missing { path: weights_path, name, expected });
         };
@@ -129,10 +130,11 @@ fn read(path: &Path, hint: &'static str) -> Result<Vec<u8>, ImportError> {
     })
 }
 
-/// Tensors that `transformers` writes beside the ones that they repeat.
+/// Tensors that `transformers` writes beside the ones that they repeat, or does not read.
 fn is_copy(name: &str, model: &ModelSpec) -> bool {
     let is_decoder = matches!(name, "cls.predictions.decoder.weight" | "decoder.weight") && model.tie_word_embeddings;
-    is_decoder || name == "cls.predictions.decoder.bias" || name == "bert.embeddings.position_ids"
+    let is_unread = name == "bert.embeddings.position_embeddings.weight" && model.distances().is_some();
+    is_decoder || is_unread || name == "cls.predictions.decoder.bias" || name == "bert.embeddings.position_ids"
 }
 
 /// The architectures that are taken in.
@@ -277,12 +279,14 @@ impl<'p> Config<'p> {
     }
 
     fn bert(&self) -> Result<ModelSpec, ImportError> {
-        let positions = self.text("position_embedding_type", "absolute");
-        if positions != "absolute" {
-            return Err(
-                self.problem(format!("`position_embedding_type` is `{positions}`; `absolute` is what there is"))
-            );
-        }
+        let positions = match self.text("position_embedding_type", "absolute") {
+            "absolute" => PositionEmbedding::Absolute,
+            "relative_key" => PositionEmbedding::RelativeKey,
+            other => {
+                let problem = format!("`position_embedding_type` is `{other}`; absolute and relative_key are there");
+                return Err(self.problem(problem));
+            }
+        };
         let hidden_act = self.activation("hidden_act")?;
         let segments = self.integer("type_vocab_size")?;
         if segments != 2 {
@@ -303,7 +307,7 @@ impl<'p> Config<'p> {
             attention_probs_dropout_prob: self.number("attention_probs_dropout_prob", 0.1),
             initializer_range: self.number("initializer_range", 0.02),
             layer_norm_eps: self.number("layer_norm_eps", 1e-12),
-            position_embedding_type: PositionEmbedding::Absolute,
+            position_embedding_type: positions,
             norm_position: NormPosition::Post,
             embedding_layer_norm: true,
             tie_word_embeddings: self.flag("tie_word_embeddings", true),

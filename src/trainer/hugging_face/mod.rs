@@ -143,7 +143,7 @@ fn config(spec: &RunSpec) -> Value {
         "num_attention_heads": model.num_attention_heads,
         "num_hidden_layers": spec.encoder_layers(),
         "pad_token_id": 0,
-        "position_embedding_type": "absolute",
+        "position_embedding_type": if model.distances().is_some() { "relative_key" } else { "absolute" },
         "tie_word_embeddings": model.tie_word_embeddings,
         "torch_dtype": "float32",
         "type_vocab_size": model.type_vocab_size,
@@ -190,6 +190,11 @@ fn tensors(spec: &RunSpec, weights: &[Parameter]) -> Vec<Parameter> {
         let (positions, width) = (model.max_position_embeddings, model.hidden_size);
         let table = sinusoidal_table(positions, width);
         add("bert.embeddings.position_embeddings.weight", vec![positions, width], table);
+    }
+    // Its BERT has a table of positions also where it does not read it.
+    if model.distances().is_some() {
+        let (positions, width) = (model.max_position_embeddings, model.hidden_size);
+        add("bert.embeddings.position_embeddings.weight", vec![positions, width], vec![0.0; positions * width]);
     }
     if spec.task().is_none() {
         add("cls.predictions.bias", vec![vocab], vec![0.0; vocab]);
@@ -247,6 +252,10 @@ mod tests {
         assert!(whole.iter().any(|(name, shape)| name == "cls.predictions.decoder.bias" && shape == &[50]));
         let without_pairs = written(|spec| spec.objective_mut().nsp = Nsp::Off);
         assert_eq!(whole.len() - without_pairs.len(), 4, "pooler and classifier");
+        let relative = written(|spec| spec.model.position_embedding_type = PositionEmbedding::RelativeKey);
+        let distances: Vec<_> = relative.into_iter().filter(|tensor| !whole.contains(tensor)).collect();
+        let name = |l| format!("bert.encoder.layer.{l}.attention.self.distance_embedding.weight");
+        assert_eq!(distances, [0, 1].map(|l| (name(l), vec![63, 4])));
     }
 
     /// The configuration says what the model was last trained with: `transformers` goes on from there.

@@ -50,7 +50,7 @@ impl Embeddings {
                 let words = self.word_embeddings.weight.val();
                 let [s, d] = [tokens.sequences.longest(), words.dims()[1]];
                 let table = match pass.model.position_embedding_type {
-                    PositionEmbedding::Rotary => vec![0.0; s * d],
+                    PositionEmbedding::Rotary | PositionEmbedding::RelativeKey => vec![0.0; s * d],
                     PositionEmbedding::Absolute | PositionEmbedding::Sinusoidal => sinusoidal_table(s, d),
                 };
                 Tensor::<1>::from_floats(table.as_slice(), &words.device()).reshape([s, d])
@@ -100,7 +100,8 @@ impl Embeddings {
 
 impl Attention {
     /// Multi-head self-attention of layer `l` (Vaswani et al. 2017) in its frame: `[R, D]` to `[R, D]`. Positions may turn
-    /// queries and keys (Su et al. 2021), and a token may see its neighbours alone (Beltagy et al. 2020).
+    /// queries and keys (Su et al. 2021), or keys may have a vector for their distance (Shaw et al. 2018), and a token may see
+    /// its neighbours alone (Beltagy et al. 2020).
     fn forward(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
         match pass.compute {
             Compute::Kernels => self.fused(&hidden, l, pass),
@@ -121,7 +122,12 @@ impl Attention {
             let turned = |x: Tensor<4>| pass.rotary().map_or(x.clone(), |rotary| turned(x, rotary));
             let (query, key) = (turned(query), turned(key));
             // [B, H, S, S]
-            let scores = padding.mask(query.matmul(key.transpose()) / (k as f64).sqrt());
+            let scores = query.clone().matmul(key.transpose());
+            let scores = match &self.distance {
+                Some(table) => scores + terms_of_distances(query, table.weight.val()),
+                None => scores,
+            };
+            let scores = padding.mask(scores / (k as f64).sqrt());
             let scores = padding.within(scores, pass.model.reach(l));
             let probabilities = pass.dropout_of_probabilities(activation::softmax(scores, 3), padding, l);
             let context = probabilities.matmul(value).swap_dims(1, 2).reshape([b, s, h * k]);
@@ -136,6 +142,7 @@ impl Attention {
             heads: pass.model.num_attention_heads,
             head_width: pass.model.attention_head_size,
             rotary: pass.rotary().cloned(),
+            is_relative: self.distance.is_some(),
             reach: pass.model.reach(l),
             probabilities: pass.mask(pass.model.attention_probs_dropout_prob, sites::probabilities(l)),
             residual: pass.residual(sites::attention(l), self.layer_norm.is_some()),
@@ -145,6 +152,7 @@ impl Attention {
             inputs.extend(projection.values()?);
         }
         inputs.extend(self.layer_norm.iter().flat_map(LayerNorm::values));
+        inputs.extend(self.distance.iter().map(|table| value(&table.weight)));
         Some(kernels::apply(kernel, inputs, pass.between()))
     }
 }
@@ -323,6 +331,18 @@ fn turned(x: Tensor<4>, rotary: &Rotary) -> Tensor<4> {
     let [a, b] = x.chunk(2, 3).try_into().expect("invariant: two halves");
     let first = a.clone() * cosines.clone() - b.clone() * sines.clone();
     Tensor::cat(vec![first, b * cosines + a * sines], 3)
+}
+
+/// The product of each query with the vector of its distance to each key, which the rows of `table` are in order, from the
+/// largest one behind: `[B, H, S, K]` and `[2 P - 1, K]` to `[B, H, S, S]`.
+fn terms_of_distances(query: Tensor<4>, table: Tensor<2>) -> Tensor<4> {
+    let [b, h, s, k] = query.dims();
+    let zero = table.dims()[0] / 2;
+    let distances: Vec<i32> = (0..s * s).map(|i| (zero + i / s - i % s) as i32).collect();
+    // [S, S, K], a row for each query.
+    let vectors = table.select(0, int_tensor(&distances, &query.device())).reshape([s, s, k]);
+    let terms = query.swap_dims(0, 2).reshape([s, h * b, k]).matmul(vectors.transpose());
+    terms.reshape([s, h, b, s]).swap_dims(0, 2)
 }
 
 /// The activation function, element by element.

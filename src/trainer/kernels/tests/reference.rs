@@ -89,21 +89,25 @@ pub fn turned(x: &[f64], positions: &[u32], [h, k]: [usize; 2], theta: f64) -> V
     out
 }
 
-/// The context of multi-head attention, H heads of width K, where a token sees `reach` others to each side: `[R, H K]`.
+/// The context of multi-head attention, H heads of width K, where a token sees `reach` others to each side, and keys have the
+/// vectors of their distances added, `[2 P - 1, K]`: `[R, H K]`.
 pub fn context(
     [query, key, value]: [&[f64]; 3],
     [h, k]: [usize; 2],
     sequences: &Sequences,
-    reach: Option<usize>,
+    (reach, distances): (Option<usize>, Option<&[f64]>),
     factors: Factors,
 ) -> Vec<f64> {
     let w = h * k;
+    let zero = distances.map_or(0, |table| table.len() / k / 2);
+    let of_distance = |i: usize, j: usize, c: usize| distances.map_or(0.0, |table| table[(zero + i - j) * k + c]);
     let mut out = vec![0.0; sequences.rows() * w];
     for (sequence, head) in (0..sequences.len()).flat_map(|sequence| (0..h).map(move |head| (sequence, head))) {
         let length = sequences.length(sequence);
         let at = |token: usize, j: usize| (sequences.starts()[sequence] + token) * w + head * k + j;
         for i in 0..length {
-            let score = |j: usize| (0..k).map(|c| query[at(i, c)] * key[at(j, c)]).sum::<f64>() / (k as f64).sqrt();
+            let product = |j: usize, c: usize| query[at(i, c)] * (key[at(j, c)] + of_distance(i, j, c));
+            let score = |j: usize| (0..k).map(|c| product(j, c)).sum::<f64>() / (k as f64).sqrt();
             let sees = |j: usize| reach.is_none_or(|reach| i.abs_diff(j) <= reach);
             let exponentials: Vec<f64> = (0..length).map(|j| if sees(j) { score(j).exp() } else { 0.0 }).collect();
             let total: f64 = exponentials.iter().sum();
