@@ -275,7 +275,7 @@ const MODEL: &[Key] = &[
     key("model.attention_probs_dropout_prob", Float(DROPOUT), "0.1", "Dropout on attention probabilities"),
     key("model.initializer_range", Float(ANY), "0.02", "Standard deviation of the initial weights"),
     key("model.layer_norm_eps", Float(ANY), "1e-12", "Added to the variance in LayerNorm"),
-    key("model.position_embedding_type", one_of(&["absolute", "sinusoidal", "rotary"]), "'absolute'", "Learned positions, sines and cosines, or queries and keys turned by their position (RoFormer)"),
+    key("model.position_embedding_type", one_of(&["absolute", "sinusoidal", "rotary", "relative_key"]), "'absolute'", "Learned positions, sines and cosines, queries and keys turned by their position (RoFormer), or a learned vector for each distance of query and key (Shaw et al. 2018)"),
     key("model.norm_position", one_of(&["post", "pre"]), "'post'", "LayerNorm after each residual sum (BERT), or before each sublayer"),
     key("model.embedding_layer_norm", Bool, "true", "Whether the embeddings are normalised"),
     key("model.tie_word_embeddings", Bool, "true", "Whether the MLM head projects onto the word embeddings"),
@@ -287,6 +287,7 @@ const MODEL: &[Key] = &[
     later("model.global_attn_every_n_layers", Integer { min: 0, max: 1024 }, "0", "Of layers with a window, every so many sees the whole sequence, the first among them; 0: none"),
     later("model.mlm_bias_init", one_of(&["zeros", "unigram"]), "'zeros'", "Whether the bias of the MLM projection starts at 0, or at the logarithm of how often each token occurs in the train text"),
     later("model.norm_type", one_of(&["layer_norm", "rms_norm"]), "'layer_norm'", "What normalises: LayerNorm, or its root mean square without mean and offset"),
+    later("model.first_attention_norm", Bool, "true", "Whether the first attention reads a normalised input, as those of all other layers do; false, for norm_position pre alone, is ModernBERT's"),
     later("model.is_gated_act", Bool, "false", "Whether the activation of the feed-forward sublayer gates a second projection (GLU)"),
 ];
 

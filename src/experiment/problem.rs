@@ -262,6 +262,11 @@ problems! {
         "The first half of a head is turned together with its second half.",
         "model.position_embedding_type = \"rotary\"\nmodel.attention_head_size = 5" =>
         "model.position_embedding_type = \"rotary\"\nmodel.attention_head_size = 6";
+    NO_NORM_TO_LEAVE_OUT = "no-norm-to-leave-out":
+        "The norm before the first attention is to be left out, and the model normalises after its sublayers.",
+        "A residual sum that is not normalised would not be BERT's layer, and it is none of ModernBERT's.",
+        "model.first_attention_norm = false" =>
+        "model.first_attention_norm = false\nmodel.norm_position = \"pre\"";
     SEQUENCE_TOO_LONG = "sequence-too-long":
         "Sequences are longer than the model has positions for.",
         "The tokens beyond have no embedding of their place.",

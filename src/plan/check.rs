@@ -84,6 +84,7 @@ type StageLaw = fn(&Settings<'_>, &str) -> Option<Diagnostic>;
 const LAWS: &[Law] = &[
     heads_divide_width,
     turned_heads_are_even,
+    only_inputs_go_without_norm,
     shares_of_the_selected,
     demo_has_a_format,
     words_are_drawn_once,
@@ -141,6 +142,18 @@ fn turned_heads_are_even(cell: &Settings<'_>) -> Option<Diagnostic> {
         None => &["model.hidden_size", "model.num_attention_heads", "model.position_embedding_type"],
     };
     Some(blame(cell, &problem::ODD_HEADS, message, keys).help("give heads of an even width"))
+}
+
+fn only_inputs_go_without_norm(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let keys = ["model.first_attention_norm", "model.norm_position"];
+    if cell.get(keys[0])?.value != Value::Bool(false) || cell.text(keys[1])? != "post" {
+        return None;
+    }
+    let message = "`model.first_attention_norm` false leaves out a norm before a sublayer, and `model.norm_position` post has none there";
+    Some(
+        blame(cell, &problem::NO_NORM_TO_LEAVE_OUT, message.to_owned(), &keys)
+            .help("take it out, or take `norm_position = \"pre\"`"),
+    )
 }
 
 fn sequences_have_positions(cell: &Settings<'_>, stage: &str) -> Option<Diagnostic> {

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! layers x (8 T D A + 4 T^2 A + 4 T D F)     projections, scores and mixing, feed-forward (6 T D F with a gate)
+//! + layers x 2 T (2 T - 1) A                 queries and distances, where positions are relative
 //! + 2 M D V (+ 2 M D D with the transform)   the MLM head, on the M masked rows only
 //! + 2 D D + 4 D                              pooler and classifier, with NSP
 //! + 2 D D + 2 D C                            pooler and classifier of C classes, in place of these heads
@@ -74,7 +75,8 @@ fn encoder_flops(spec: &RunSpec, seq_len: usize) -> f64 {
     let (t, d) = (seq_len as f64, model.hidden_size as f64);
     let a = (model.num_attention_heads * model.attention_head_size) as f64;
     let (f, inner) = (model.intermediate_size as f64, model.inner_size() as f64);
-    let layer = 8.0 * t * d * a + 4.0 * t * t * a + 2.0 * t * d * (f + inner);
+    let distances = if model.distances().is_some() { 2.0 * t * (2.0 * t - 1.0) * a } else { 0.0 };
+    let layer = 8.0 * t * d * a + 4.0 * t * t * a + distances + 2.0 * t * d * (f + inner);
     spec.encoder_layers() as f64 * layer
 }
 
@@ -108,7 +110,7 @@ mod tests {
 
     use super::*;
     use crate::plan::parameters::parameters;
-    use crate::plan::run_spec::Nsp;
+    use crate::plan::run_spec::{Nsp, PositionEmbedding};
     use crate::plan::tests::spec;
 
     /// The same count from the list of parameters: every matrix is multiplied with so many rows.
@@ -120,6 +122,7 @@ mod tests {
         let mut sum = 0;
         for (name, shape) in parameters(spec) {
             let rows = match shape[..] {
+                [_, _] if name.ends_with("distance_embedding.weight") => 0,
                 [_, _] if name.starts_with("bert.encoder") => t,
                 [_, _] if name.starts_with("cls.predictions") => masked,
                 [_, _] if name == "bert.embeddings.word_embeddings.weight" && model.tie_word_embeddings => masked,
@@ -130,7 +133,10 @@ mod tests {
         }
         // For each layer and head: scores are T x A_h times A_h x T, the mixing is T x T times T x A_h.
         let scores_and_mixing = 2 * (2 * t * t * model.attention_head_size) * model.num_attention_heads;
-        (sum + model.num_hidden_layers * scores_and_mixing) as f64
+        // Each query meets a vector for every distance to a token of the sequence, before it and after.
+        let distances = if model.position_embedding_type == PositionEmbedding::RelativeKey { t + t - 1 } else { 0 };
+        let terms = 2 * (t * distances * model.attention_head_size) * model.num_attention_heads;
+        (sum + model.num_hidden_layers * (scores_and_mixing + terms)) as f64
     }
 
     proptest! {
@@ -140,14 +146,14 @@ mod tests {
         fn the_closed_form_counts_every_matrix(
             layers in 1usize..5, heads in 1usize..5, width in 1usize..9, feed_forward in 1usize..100,
             length in 8usize..300, ratio in 0.01f64..0.9, is_tied: bool, has_transform: bool, has_pair: bool,
-            is_gated: bool,
+            is_gated: bool, is_relative: bool,
         ) {
             let rest = format!(
                 "[model]\nhidden_size = {}\nnum_hidden_layers = {layers}\nnum_attention_heads = {heads}\n\
                  attention_head_size = {}\nintermediate_size = {feed_forward}\ntie_word_embeddings = {is_tied}\n\
-                 mlm_head_transform = {has_transform}\nis_gated_act = {is_gated}\n[objective]\nmask_ratio = {ratio}\nnsp = \"{}\"\n\
+                 mlm_head_transform = {has_transform}\nis_gated_act = {is_gated}\nposition_embedding_type = \"{}\"\n[objective]\nmask_ratio = {ratio}\nnsp = \"{}\"\n\
                  [train]\nseq_len = {length}\n",
-                heads * width, width + 1, if has_pair { "random" } else { "off" },
+                heads * width, width + 1, if is_relative { "relative_key" } else { "absolute" }, if has_pair { "random" } else { "off" },
             );
             let spec = spec(&rest);
             prop_assert_eq!(forward_flops(&spec, length), flops_by_matrix(&spec));

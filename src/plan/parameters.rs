@@ -3,6 +3,8 @@
 //! Names are those of Hugging Face's `BertForPreTraining`, weights of linear layers are `[out, in]` as there. What BERT
 //! does not have is named in its manner: `bert.encoder.norm`, the last LayerNorm of a pre-LN encoder.
 //!
+//! The vectors of distances are `transformers` 4's `distance_embedding`.
+//!
 //! Legend: D hidden, A heads x head size, F feed-forward, V vocabulary, P positions.
 
 use super::run_spec::{
@@ -87,8 +89,13 @@ fn encoder_layer(spec: &RunSpec, layer: usize, list: &mut List) {
     for projection in ["query", "key", "value"] {
         list.linear(&name(&format!("attention.self.{projection}")), a, d);
     }
+    if let Some(rows) = spec.model.distances() {
+        list.add(name("attention.self.distance_embedding.weight"), vec![rows, spec.model.attention_head_size]);
+    }
     list.linear(&name("attention.output.dense"), d, a);
-    list.norm(&name("attention.output.LayerNorm"), &spec.model);
+    if spec.model.has_attention_norm(layer) {
+        list.norm(&name("attention.output.LayerNorm"), &spec.model);
+    }
     list.linear(&name("intermediate.dense"), w, d);
     list.linear(&name("output.dense"), d, f);
     list.norm(&name("output.LayerNorm"), &spec.model);
@@ -215,7 +222,11 @@ mod tests {
         let base = total("");
         assert_eq!(total("model.tie_word_embeddings = false") - base, v * d);
         assert_eq!(total("model.norm_position = \"pre\"") - base, 2 * d);
+        assert_eq!(total("model.norm_position = \"pre\"\nmodel.first_attention_norm = false"), base);
         assert_eq!(base - total("model.position_embedding_type = \"sinusoidal\""), p * d);
+        // Two layers of heads of 64.
+        let relative = "model.position_embedding_type = \"relative_key\"";
+        assert_eq!(total(relative) + p * d - base, 2 * (2 * p - 1) * 64);
         assert_eq!(base - total("model.embedding_layer_norm = false"), 2 * d);
         assert_eq!(base - total("model.mlm_head_bias = false"), v);
         assert_eq!(base - total("model.mlm_head_transform = false"), d * d + d + 2 * d);

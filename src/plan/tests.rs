@@ -313,7 +313,12 @@ fn a_specification_as_a_file_plans_the_same_run() {
         &["objective.masking={ copies = 10 }", "schedule.kind=cosine"],
         &["train.epochs=2", "schedule.warmup_steps=5"],
         &["optimizer.kind=muon", "optimizer.clip_norm=off"],
-        &["model.preset=modern-tiny", "model.local_attention=8", "objective.mask_ratio=0.3"],
+        &[
+            "model.preset=modern-tiny",
+            "model.local_attention=8",
+            "model.first_attention_norm=false",
+            "objective.mask_ratio=0.3",
+        ],
         &["tokenizer.kind=bpe", "tokenizer.vocab_size=3000", "data.demo_documents=77", "data.demo_seed=3"],
         &[
             "train.seed=9007199254740991",

@@ -40,7 +40,7 @@ pub struct ImportedRun {
 /// Takes the model folder `folder` into `store`; one that is there already is not taken in twice.
 ///
 /// # Errors
-/// When the folder holds no BERT, or the store cannot be written.
+/// When the folder holds no BERT and no ModernBERT, or the store cannot be written.
 pub fn import_model(store: &Store, folder: &Path, command: &[String]) -> Result<ImportedRun, ImportModelError> {
     let imported = import(folder)?;
     let (hash, parameters) = (imported.spec.hash(), parameter_count(&imported.spec).total());

@@ -415,6 +415,34 @@ fn a_model_from_elsewhere_is_taken_in_and_fine_tuned() {
     refused(&|folder| edit(folder, "tokenizer.json", "[SEP]", "[END]"), "it has no [SEP]");
 }
 
+/// A model of ModernBERT's kind goes out under its names and comes back as the same function; one that differs is refused by what
+/// it differs in.
+#[test]
+fn a_modern_bert_goes_out_and_comes_back() {
+    let workbench = Workbench::tiny("");
+    let run = "run tiny.toml --set train.steps=3 --set model.preset=modern-nano";
+    workbench.stdout(&format!("{run} --set model.first_attention_norm=false"));
+    let original = workbench.only_run()["id"].as_str().unwrap().to_owned();
+    let exported = workbench.json("export latest --format hf --out out --json", "ablate-export-1");
+    assert_eq!(exported["architecture"], "ModernBertForMaskedLM");
+    let id = workbench.stdout("import hf out").trim().to_owned();
+    let masks =
+        |run: &str| workbench.json(&format!("fill-mask {run} [MASK] --json"), "ablate-fill-mask-1")["masks"].clone();
+    assert_eq!(masks(&original), masks(&id));
+    let model = workbench.json(&format!("show {id} --json"), "ablate-run-1")["spec"]["model"].clone();
+    let said = ["local_attention", "global_attn_every_n_layers", "first_attention_norm"].map(|key| model[key].clone());
+    assert_eq!(said, [Value::from(8), Value::from(0), Value::from(false)], "{model}");
+    workbench.stdout(run);
+    let refused = workbench.run("export latest --format hf --out other");
+    assert!(
+        refused.code == Some(2) && refused.stderr.contains("`model.first_attention_norm` = true"),
+        "{}",
+        refused.stderr
+    );
+    let unfit = workbench.run("plan tiny.toml --set model.first_attention_norm=false");
+    assert!(unfit.code == Some(2) && unfit.stderr.contains("no-norm-to-leave-out"), "{}", unfit.stderr);
+}
+
 /// A decoder of its own goes out and comes back, and is not taken for a copy of the embeddings.
 #[test]
 fn an_untied_decoder_comes_back() {

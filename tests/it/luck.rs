@@ -34,6 +34,7 @@ const BASE: [(&str, &str); 7] = [
 
 const PAIRS: &[(&str, &str)] = &[("objective.nsp", "'random'")];
 const ROTARY: &[(&str, &str)] = &[("model.position_embedding_type", "'rotary'")];
+const PRE: &[(&str, &str)] = &[("model.norm_position", "'pre'")];
 const WINDOW: &[(&str, &str)] = &[("model.local_attention", "8")];
 const MUON: &[(&str, &str)] = &[("optimizer.kind", "'muon'")];
 const WORDS: &[(&str, &str)] = &[("objective.whole_word", "true")];
@@ -81,6 +82,7 @@ const CHANGES: &[Change] = &[
     ("model.mlm_bias_init", "'unigram'", &[]),
     ("model.is_gated_act", "true", &[]),
     ("model.norm_type", "'rms_norm'", &[]),
+    ("model.first_attention_norm", "false", PRE),
     ("objective.mask_ratio", "0.3", &[]),
     ("objective.mask_token_prob", "0.5", &[]),
     ("objective.random_token_prob", "0.2", &[]),

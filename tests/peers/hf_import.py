@@ -1,9 +1,10 @@
-"""Whether a BERT of `transformers` computes in `ablate` what it computes there, after `ablate import`.
+"""Whether a BERT or a ModernBERT of `transformers` computes in `ablate` what it computes there, after `ablate import`.
 
     python tests/peers/hf_import.py ABLATE FOLDER [TEXT...]
 
 FOLDER is a folder with config.json, model.safetensors and tokenizer.json of a model with a head for masked tokens; without
-one there, a small model with random weights is made in it. ABLATE is the program; it makes a store in the current folder.
+one there, a small model with random weights is made in it: a ModernBERT where the folder's name has `modern` in it, with biases
+or, as in the published ones, without (`bare`), and a BERT with relative positions where it has `relative` (version 4). ABLATE is the program; it makes a store in the current folder.
 Exits with 1 where an id differs, or a logit by more than 1e-4.
 """
 
@@ -31,11 +32,21 @@ def make(folder):
     special = {f"{name}_token": f"[{name.upper()}]" for name in ["pad", "unk", "cls", "sep", "mask"]}
     transformers.PreTrainedTokenizerFast(tokenizer_object=inner, **special).save_pretrained(folder)
     torch.manual_seed(0)
-    config = transformers.BertConfig(
+    shape = dict(
         vocab_size=len(entries) + 3, hidden_size=48, num_hidden_layers=3, num_attention_heads=4, intermediate_size=80,
-        max_position_embeddings=64, hidden_act="gelu_new",
+        max_position_embeddings=64,
     )
-    model = transformers.BertForPreTraining(config)
+    name = os.path.basename(os.path.normpath(folder))
+    if "modern" in name:
+        keys = [] if "bare" in name else ["attention_bias", "mlp_bias", "norm_bias", "classifier_bias"]
+        config = transformers.ModernBertConfig(
+            **shape, **{key: True for key in keys}, local_attention=4, global_attn_every_n_layers=2, global_rope_theta=500.0,
+            local_rope_theta=500.0, pad_token_id=0, bos_token_id=3, eos_token_id=4, cls_token_id=3, sep_token_id=4,
+        )
+        model = transformers.ModernBertForMaskedLM(config)
+    else:
+        positions = {"position_embedding_type": "relative_key"} if "relative" in name else {}
+        model = transformers.BertForPreTraining(transformers.BertConfig(**shape, **positions, hidden_act="gelu_new"))
     for parameter in model.parameters():
         parameter.data.normal_(0, 0.1) if parameter.dim() > 1 else parameter.data.add_(0.05 * torch.randn_like(parameter))
     model.save_pretrained(folder)
@@ -59,7 +70,8 @@ def main(program, folder, texts):
             wrong = True
             continue
         with torch.no_grad():
-            output = model(input_ids=inputs["input_ids"], token_type_ids=torch.zeros_like(inputs["input_ids"]))
+            segments = {"token_type_ids": torch.zeros_like(inputs["input_ids"])} if model.config.model_type == "bert" else {}
+            output = model(input_ids=inputs["input_ids"], **segments)
         logits = output.prediction_logits if hasattr(output, "prediction_logits") else output.logits
         for mask in ours["masks"]:
             row = logits[0, mask["position"]]

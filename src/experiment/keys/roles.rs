@@ -6,7 +6,7 @@ use crate::types::metrics::Basis;
 /// Keys of a section that re-draws luck which share it all the same: their values meet the same draws. A dropout
 /// probability is another threshold for the same uniform numbers, the initial range another factor of the same normal
 /// ones, and what starts as a constant (biases, normalisations) draws nothing.
-const SHARING: [&str; 18] = [
+const SHARING: [&str; 19] = [
     "model.hidden_act",
     "model.hidden_dropout_prob",
     "model.attention_probs_dropout_prob",
@@ -14,6 +14,7 @@ const SHARING: [&str; 18] = [
     "model.layer_norm_eps",
     "model.norm_position",
     "model.norm_type",
+    "model.first_attention_norm",
     "model.embedding_layer_norm",
     "model.mlm_head_bias",
     "model.nsp_head_bias",

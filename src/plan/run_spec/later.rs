@@ -48,4 +48,5 @@ defaults! {
     layer_lr_decay = "finetune.layer_lr_decay";
     load_best_model_at_end = "finetune.load_best_model_at_end";
     label_smoothing_factor = "finetune.label_smoothing_factor";
+    first_attention_norm = "model.first_attention_norm";
 }

@@ -147,6 +147,9 @@ pub struct ModelSpec {
     /// What normalises, wherever something does.
     #[serde(default = "later::norm_type")]
     pub norm_type: NormType,
+    /// Whether the attention of the first layer has a normalisation before it (pre-LN).
+    #[serde(default = "later::first_attention_norm")]
+    pub first_attention_norm: bool,
 }
 
 impl ModelSpec {
@@ -155,6 +158,17 @@ impl ModelSpec {
         let every = self.global_attn_every_n_layers;
         let is_global = self.local_attention == 0 || (every > 0 && l.is_multiple_of(every));
         (!is_global).then_some(self.local_attention / 2)
+    }
+
+    /// How many distances from query to key have a vector, where positions are relative: each way, and none.
+    pub fn distances(&self) -> Option<usize> {
+        let is_relative = self.position_embedding_type == PositionEmbedding::RelativeKey;
+        is_relative.then(|| 2 * self.max_position_embeddings - 1)
+    }
+
+    /// Whether the attention of layer `l` normalises.
+    pub fn has_attention_norm(&self, l: usize) -> bool {
+        l > 0 || self.first_attention_norm
     }
 
     /// What the first projection of the feed-forward sublayer gives.
@@ -210,6 +224,8 @@ pub enum PositionEmbedding {
     Sinusoidal,
     /// Queries and keys turned by their position (Su et al. 2021).
     Rotary,
+    /// A learned vector a distance of query and key, added to the key (Shaw et al. 2018; Hugging Face's name).
+    RelativeKey,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

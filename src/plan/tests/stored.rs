@@ -126,6 +126,7 @@ fn the_stored_file_reads_like_an_experiment() {
     mlm_bias_init = "zeros"
     is_gated_act = false
     norm_type = "layer_norm"
+    first_attention_norm = true
 
     [objective]
     mask_ratio = 0.15
@@ -279,17 +280,17 @@ fn what_is_no_specification_says_why() {
     let refused = |text: &str| RunSpec::from_toml(text).expect_err("no specification").to_string();
     insta::assert_snapshot!(refused(&text.replace("schema = 2", "schema = 3")), @"the specification has schema 3, and this program reads up to 2: use a newer one");
     insta::assert_snapshot!(refused(&text.replace("mask_ratio", "mask_ration")), @r#"
-    not a run specification: TOML parse error at line 51, column 1
+    not a run specification: TOML parse error at line 52, column 1
        |
-    51 | [objective]
+    52 | [objective]
        | ^^^^^^^^^^^
     missing field `mask_ratio`
     "#);
     insta::assert_snapshot!(refused(&text.replace("lowercase = false", "lowercase = false\nuppercase = true")), @"the specification has the unknown key `tokenizer.uppercase`: did you mean `tokenizer.lowercase`?");
     insta::assert_snapshot!(refused(&text.replace("kind = \"adamw\"", "kind = \"sgd\"")), @r#"
-    not a run specification: TOML parse error at line 69, column 8
+    not a run specification: TOML parse error at line 70, column 8
        |
-    69 | kind = "sgd"
+    70 | kind = "sgd"
        |        ^^^^^
     unknown variant `sgd`, expected one of `adamw`, `adam`, `lamb`, `muon`
     "#);

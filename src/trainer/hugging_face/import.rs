@@ -1,16 +1,17 @@
-//! Import from Hugging Face's `transformers`: a folder with `config.json`, `model.safetensors` and `tokenizer.json` of a BERT
-//! becomes a specification, weights under our names, and a tokenizer.
+//! Import from Hugging Face's `transformers`: a folder with `config.json`, `model.safetensors` and `tokenizer.json` of a BERT or
+//! of a [ModernBERT](modern_bert) becomes a specification, weights under our names, and a tokenizer.
 //!
 //! Names of older checkpoints are understood (`LayerNorm.gamma`, a body without the prefix `bert.`), and half precision is
 //! widened. What is missing, misshapen or no BERT is refused by the name of the tensor or of the setting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::Value;
 
+use super::modern_bert::{self, Place};
 use crate::plan::{
     Activation, Architecture, ImportSpec, ModelSpec, NormPosition, PositionEmbedding, RunSpec, StageSpec,
     TokenizerSpec, later,
@@ -54,7 +55,7 @@ pub enum ImportError {
 /// Reads a model folder.
 ///
 /// # Errors
-/// When a file is missing or is none of its kind, or the model is no BERT of this program.
+/// When a file is missing or is none of its kind, or the model is no BERT and no ModernBERT of this program.
 pub fn import(folder: &Path) -> Result<Imported, ImportError> {
     let config_path = folder.join("config.json");
     let config_bytes = read(&config_path, "; a folder that `save_pretrained` wrote has one")?;
@@ -66,10 +67,14 @@ pub fn import(folder: &Path) -> Result<Imported, ImportError> {
     let tokenizer = Tokenizer::import(&tokenizer_path, &read(&tokenizer_path, hint)?)?;
     let tensors = SafeTensors::deserialize(&weight_bytes)
         .map_err(|error| ImportError::Safetensors { path: weights_path.clone(), problem: error.to_string() })?;
-    let names = our_names(&tensors);
-    let has = |name: &str| names.contains_key(name);
     let config = Config::read(&config_path, &config_bytes)?;
-    let mut model = config.model()?;
+    let kind = config.kind()?;
+    let names = kind.names(&tensors);
+    let has = |name: &str| kind.place(name).is_some_and(|place| names.contains_key(&place.name));
+    let mut model = match kind {
+        Kind::Bert => config.bert()?,
+        Kind::ModernBert => modern_bert::model(&config)?,
+    };
     model.mlm_head_transform = has("cls.predictions.transform.dense.weight");
     model.mlm_head_bias = has("cls.predictions.bias");
     let vocab_size = config.integer("vocab_size")?;
@@ -89,20 +94,31 @@ pub fn import(folder: &Path) -> Result<Imported, ImportError> {
         folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
     let stage = StageSpec::Import(ImportSpec { folder: name, hash, nsp_head: has_pairs });
     let spec = RunSpec::new(TokenizerSpec::imported(vocab_size), model, stage, BTreeMap::new());
-    let mut weights = Vec::new();
+    let (mut weights, mut used) = (Vec::new(), BTreeSet::new());
     for Parameter { name, shape: expected, .. } in BertForPreTraining::new(&spec, &Device::flex()).parameters() {
-        let Some(theirs) = names.get(&name) else {
+        let place = kind.place(&name);
+        let source = place.as_ref().and_then(|place| Some((names.get(&place.name)?, place)));
+        let Some((theirs, place)) = source else {
+            if kind == Kind::ModernBert && modern_bert::leaves_out(&config, &name) {
+                let values = vec![0.0; expected.iter().product()];
+                weights.push(Parameter { name, shape: expected, values });
+                continue;
+            }
+            let expected = place.as_ref().map_or(expected.clone(), |place| place.shape(&expected));
+            let name = place.map_or(name, |place| place.name);
             return Err(ImportError::Missing { path: weights_path, name, expected });
         };
-        weights.push(parameter(&weights_path, &tensors, theirs, name, Some(&expected))?);
+        used.insert(place.name.clone());
+        let its = parameter(&weights_path, &tensors, theirs, name, Some(&place.shape(&expected)))?;
+        weights.push(place.part(its));
     }
     for name in ["bert.pooler.dense.weight", "bert.pooler.dense.bias"] {
         if let Some(theirs) = names.get(name).filter(|_| !has_pairs) {
             weights.push(parameter(&weights_path, &tensors, theirs, name.to_owned(), None)?);
+            used.insert(name.to_owned());
         }
     }
-    let is_used = |name: &String| weights.iter().any(|weight| weight.name == *name);
-    let ignored = names.keys().filter(|name| !is_used(name) && !is_copy(name, &spec.model)).cloned().collect();
+    let ignored = names.keys().filter(|name| !used.contains(*name) && !is_copy(name, &spec.model)).cloned().collect();
     let missing_head = !spec.model.mlm_head_transform;
     Ok(Imported { spec, weights, tokenizer, ignored, missing_head })
 }
@@ -114,22 +130,44 @@ fn read(path: &Path, hint: &'static str) -> Result<Vec<u8>, ImportError> {
     })
 }
 
-/// Tensors that `transformers` writes beside the ones that they repeat.
+/// Tensors that `transformers` writes beside the ones that they repeat, or does not read.
 fn is_copy(name: &str, model: &ModelSpec) -> bool {
-    let is_decoder = name == "cls.predictions.decoder.weight" && model.tie_word_embeddings;
-    is_decoder || name == "cls.predictions.decoder.bias" || name == "bert.embeddings.position_ids"
+    let is_decoder = matches!(name, "cls.predictions.decoder.weight" | "decoder.weight") && model.tie_word_embeddings;
+    let is_unread = name == "bert.embeddings.position_embeddings.weight" && model.distances().is_some();
+    is_decoder || is_unread || name == "cls.predictions.decoder.bias" || name == "bert.embeddings.position_ids"
 }
 
-/// Their name of each of our tensors.
-fn our_names(tensors: &SafeTensors) -> BTreeMap<String, String> {
-    let theirs = tensors.names();
-    let has_prefix = theirs.iter().any(|name| name.starts_with("bert."));
-    let ours = |name: &str| {
-        let name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias");
-        let is_head = name.starts_with("cls.") || name.starts_with("classifier.");
-        if has_prefix || is_head { name } else { format!("bert.{name}") }
-    };
-    theirs.iter().map(|name| (ours(name), (*name).to_owned())).collect()
+/// The architectures that are taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Bert,
+    ModernBert,
+}
+
+impl Kind {
+    /// The name in the file of each of its tensors, by the name that it has in a model with a head for masked tokens.
+    fn names(self, tensors: &SafeTensors) -> BTreeMap<String, String> {
+        let theirs = tensors.names();
+        let (prefix, heads) = match self {
+            Self::Bert => ("bert.", ["cls.", "classifier."]),
+            Self::ModernBert => ("model.", ["head.", "decoder."]),
+        };
+        let has_prefix = theirs.iter().any(|name| name.starts_with(prefix));
+        let usual = |name: &str| {
+            let name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias");
+            let is_head = heads.iter().any(|head| name.starts_with(head));
+            if has_prefix || is_head { name } else { format!("{prefix}{name}") }
+        };
+        theirs.iter().map(|name| (usual(name), (*name).to_owned())).collect()
+    }
+
+    /// Where it has what our parameter of this name holds, if it has something of the kind.
+    fn place(self, ours: &str) -> Option<Place> {
+        match self {
+            Self::Bert => Some(Place { name: ours.to_owned(), third: None }),
+            Self::ModernBert => modern_bert::place(ours),
+        }
+    }
 }
 
 fn parameter(
@@ -169,13 +207,13 @@ fn from_half(bits: u16) -> f32 {
 }
 
 /// `config.json`.
-struct Config<'p> {
+pub(super) struct Config<'p> {
     path: &'p Path,
     fields: serde_json::Map<String, Value>,
 }
 
 impl<'p> Config<'p> {
-    fn read(path: &'p Path, bytes: &[u8]) -> Result<Self, ImportError> {
+    pub(super) fn read(path: &'p Path, bytes: &[u8]) -> Result<Self, ImportError> {
         let fields = serde_json::from_slice(bytes).map_err(|error| ImportError::Config {
             path: path.to_owned(),
             problem: format!("no JSON object: {error}"),
@@ -183,52 +221,78 @@ impl<'p> Config<'p> {
         Ok(Self { path, fields })
     }
 
-    fn problem(&self, problem: String) -> ImportError {
+    pub(super) fn problem(&self, problem: String) -> ImportError {
         ImportError::Config { path: self.path.to_owned(), problem }
     }
 
-    fn integer(&self, key: &str) -> Result<usize, ImportError> {
+    pub(super) fn value(&self, key: &str) -> Option<&Value> {
+        self.fields.get(key)
+    }
+
+    pub(super) fn integer(&self, key: &str) -> Result<usize, ImportError> {
         let value = self.fields.get(key).and_then(Value::as_u64).filter(|&value| value > 0);
         value
             .map(|value| value as usize)
             .ok_or_else(|| self.problem(format!("`{key}` is missing or no number above 0")))
     }
 
-    fn number(&self, key: &str, default: f64) -> f64 {
+    pub(super) fn number(&self, key: &str, default: f64) -> f64 {
         self.fields.get(key).and_then(Value::as_f64).unwrap_or(default)
+    }
+
+    pub(super) fn flag(&self, key: &str, default: bool) -> bool {
+        self.fields.get(key).and_then(Value::as_bool).unwrap_or(default)
     }
 
     fn text(&self, key: &str, default: &'static str) -> &str {
         self.fields.get(key).and_then(Value::as_str).unwrap_or(default)
     }
 
-    fn model(&self) -> Result<ModelSpec, ImportError> {
-        let kind = self.text("model_type", "bert");
-        if kind != "bert" {
-            return Err(self.problem(format!("`model_type` is `{kind}`, and BERTs (`bert`) are imported")));
+    fn kind(&self) -> Result<Kind, ImportError> {
+        match self.text("model_type", "bert") {
+            "bert" => Ok(Kind::Bert),
+            modern_bert::MODEL_TYPE => Ok(Kind::ModernBert),
+            kind => Err(self.problem(format!(
+                "`model_type` is `{kind}`, and BERTs (`bert`) and ModernBERTs (`{}`) are imported",
+                modern_bert::MODEL_TYPE
+            ))),
         }
-        let positions = self.text("position_embedding_type", "absolute");
-        if positions != "absolute" {
-            return Err(
-                self.problem(format!("`position_embedding_type` is `{positions}`; `absolute` is what there is"))
-            );
+    }
+
+    /// The activation function under `key`, GELU where nothing is said.
+    pub(super) fn activation(&self, key: &str) -> Result<Activation, ImportError> {
+        match self.text(key, "gelu") {
+            "gelu" => Ok(Activation::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluNew),
+            "relu" => Ok(Activation::Relu),
+            other => Err(self.problem(format!("`{key}` is `{other}`; gelu, gelu_new and relu are there"))),
         }
-        let hidden_act = match self.text("hidden_act", "gelu") {
-            "gelu" => Activation::Gelu,
-            "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluNew,
-            "relu" => Activation::Relu,
-            other => return Err(self.problem(format!("`hidden_act` is `{other}`; gelu, gelu_new and relu are there"))),
+    }
+
+    /// The width of the model, and its heads, which share it.
+    pub(super) fn width_and_heads(&self) -> Result<(usize, usize), ImportError> {
+        let (width, heads) = (self.integer("hidden_size")?, self.integer("num_attention_heads")?);
+        if width.is_multiple_of(heads) {
+            return Ok((width, heads));
+        }
+        Err(self.problem(format!("`hidden_size` {width} is not divisible by `num_attention_heads` {heads}")))
+    }
+
+    fn bert(&self) -> Result<ModelSpec, ImportError> {
+        let positions = match self.text("position_embedding_type", "absolute") {
+            "absolute" => PositionEmbedding::Absolute,
+            "relative_key" => PositionEmbedding::RelativeKey,
+            other => {
+                let problem = format!("`position_embedding_type` is `{other}`; absolute and relative_key are there");
+                return Err(self.problem(problem));
+            }
         };
+        let hidden_act = self.activation("hidden_act")?;
         let segments = self.integer("type_vocab_size")?;
         if segments != 2 {
             return Err(self.problem(format!("`type_vocab_size` is {segments}, and BERT has 2 segments")));
         }
-        let (width, heads) = (self.integer("hidden_size")?, self.integer("num_attention_heads")?);
-        if !width.is_multiple_of(heads) {
-            return Err(
-                self.problem(format!("`hidden_size` {width} is not divisible by `num_attention_heads` {heads}"))
-            );
-        }
+        let (width, heads) = self.width_and_heads()?;
         Ok(ModelSpec {
             architecture: Architecture::Bert,
             hidden_size: width,
@@ -243,10 +307,10 @@ impl<'p> Config<'p> {
             attention_probs_dropout_prob: self.number("attention_probs_dropout_prob", 0.1),
             initializer_range: self.number("initializer_range", 0.02),
             layer_norm_eps: self.number("layer_norm_eps", 1e-12),
-            position_embedding_type: PositionEmbedding::Absolute,
+            position_embedding_type: positions,
             norm_position: NormPosition::Post,
             embedding_layer_norm: true,
-            tie_word_embeddings: self.fields.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(true),
+            tie_word_embeddings: self.flag("tie_word_embeddings", true),
             mlm_head_transform: true,
             mlm_head_bias: true,
             nsp_head_bias: true,
@@ -256,6 +320,7 @@ impl<'p> Config<'p> {
             mlm_bias_init: later::mlm_bias_init(),
             is_gated_act: later::is_gated_act(),
             norm_type: later::norm_type(),
+            first_attention_norm: later::first_attention_norm(),
         })
     }
 }

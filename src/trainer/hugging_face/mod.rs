@@ -1,10 +1,11 @@
 //! From and to Hugging Face's `transformers`. [`import`] is the one way; the other is here: the files of a model folder that `from_pretrained` loads with equal logits.
 //!
-//! Names and shapes of the weights are those of `transformers` already. What a model lacks that BERT has is written out
-//! where a value makes it the same function (a bias of zeros, the table of sinusoidal positions); a model that BERT cannot
-//! be is refused, with what keeps it from being one.
+//! A model is exported as BERT, whose names and shapes its weights have already, or as [`modern_bert`]. What it lacks that these
+//! have is written out where a value makes it the same function (a bias of zeros, the table of sinusoidal positions); a model
+//! that they cannot be is refused, with what keeps it from being one.
 
 pub mod import;
+mod modern_bert;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
@@ -12,13 +13,15 @@ use serde_json::{Map, Value, json};
 use super::model::parameters::Parameter;
 use super::model::sinusoidal_table;
 use super::tokenizer::Tokenizer;
-use crate::plan::{Activation, Answers, HeadKind, NormPosition, NormType, Pooling, PositionEmbedding, RunSpec};
+use crate::plan::{
+    Activation, Answers, HeadKind, ModelSpec, NormPosition, NormType, Pooling, PositionEmbedding, RunSpec,
+};
 
-/// Why a model is none of `transformers`' BERTs.
+/// Why a model is none of `transformers`' BERTs and ModernBERTs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
-    #[error("`transformers` has no BERT with `{key}` = {value}: its BERT has {bert}")]
-    NotBert { key: &'static str, value: String, bert: String },
+    #[error("`transformers` has no {class} with `{key}` = {value}: its {class} has {theirs}")]
+    Differs { class: &'static str, key: &'static str, value: String, theirs: String },
     #[error(
         "`transformers` has no BERT with a {0} head; export a run with `finetune.head = \"linear\"`, or the pretraining run"
     )]
@@ -33,12 +36,17 @@ pub type File = (&'static str, Vec<u8>);
 /// The files of a model folder, the model card left out.
 ///
 /// # Errors
-/// When the model is no BERT, as `transformers` has it.
+/// When the model is no BERT and no ModernBERT, as `transformers` has them.
 pub fn files(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenizer) -> Result<Vec<File>, ExportError> {
     check(spec)?;
+    let (config, tensors) = if modern_bert::is_nearest(spec) {
+        (modern_bert::config(spec, weights, tokenizer.special_ids()), modern_bert::tensors(spec, weights))
+    } else {
+        (config(spec), tensors(spec, weights))
+    };
     Ok(vec![
-        ("config.json", pretty(&config(spec))),
-        ("model.safetensors", safetensors(spec, weights)?),
+        ("config.json", pretty(&config)),
+        ("model.safetensors", safetensors(&tensors)?),
         ("tokenizer.json", tokenizer.json().as_bytes().to_vec()),
         ("tokenizer_config.json", pretty(&tokenizer_config(spec, tokenizer))),
     ])
@@ -46,6 +54,9 @@ pub fn files(spec: &RunSpec, weights: &[Parameter], tokenizer: &Tokenizer) -> Re
 
 /// The class of `transformers` that has all of the model's heads.
 pub fn architecture(spec: &RunSpec) -> &'static str {
+    if modern_bert::is_nearest(spec) {
+        return modern_bert::CLASS;
+    }
     match spec.task().map(|task| task.task.answers()) {
         Some(Answers::Class) => "BertForSequenceClassification",
         Some(Answers::Tags) => "BertForTokenClassification",
@@ -60,12 +71,14 @@ fn pretty(value: &Value) -> Vec<u8> {
     text
 }
 
-/// Whether the model is a BERT.
+/// Whether the model is a BERT or a ModernBERT.
 fn check(spec: &RunSpec) -> Result<(), ExportError> {
+    if modern_bert::is_nearest(spec) {
+        return modern_bert::check(spec);
+    }
     let model = &spec.model;
-    let of_bert = |is_bert: bool, key: &'static str, value: &dyn std::fmt::Display, bert: &dyn std::fmt::Display| {
-        let error = || ExportError::NotBert { key, value: value.to_string(), bert: bert.to_string() };
-        if is_bert { Ok(()) } else { Err(error()) }
+    let of_bert = |is_bert, key, value: &dyn ToString, bert: &dyn ToString| {
+        if is_bert { Ok(()) } else { Err(differs("BERT", key, value, bert)) }
     };
     of_bert(model.norm_position == NormPosition::Post, "model.norm_position", &"pre", &"post")?;
     of_bert(model.embedding_layer_norm, "model.embedding_layer_norm", &false, &true)?;
@@ -83,10 +96,31 @@ fn check(spec: &RunSpec) -> Result<(), ExportError> {
         }
         None => of_bert(model.mlm_head_transform, "model.mlm_head_transform", &false, &true)?,
     }
+    heads_divide_width(model, "BERT")
+}
+
+/// That `class` has something else under `key`.
+fn differs(class: &'static str, key: &'static str, value: &dyn ToString, theirs: &dyn ToString) -> ExportError {
+    ExportError::Differs { class, key, value: value.to_string(), theirs: theirs.to_string() }
+}
+
+/// The width of a head is never a key of its own there.
+fn heads_divide_width(model: &ModelSpec, class: &'static str) -> Result<(), ExportError> {
     let width = model.hidden_size / model.num_attention_heads;
     let is_divided = width * model.num_attention_heads == model.hidden_size && width == model.attention_head_size;
-    let bert = "hidden_size / num_attention_heads";
-    of_bert(is_divided, "model.attention_head_size", &model.attention_head_size, &bert)
+    let theirs = "hidden_size / num_attention_heads";
+    if is_divided {
+        return Ok(());
+    }
+    Err(differs(class, "model.attention_head_size", &model.attention_head_size, &theirs))
+}
+
+fn activation_name(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Gelu => "gelu",
+        Activation::GeluNew => "gelu_new",
+        Activation::Relu => "relu",
+    }
 }
 
 fn config(spec: &RunSpec) -> Value {
@@ -94,16 +128,11 @@ fn config(spec: &RunSpec) -> Value {
         Some(task) => &task.recipe.with_dropout(&spec.model),
         None => &spec.model,
     };
-    let hidden_act = match model.hidden_act {
-        Activation::Gelu => "gelu",
-        Activation::GeluNew => "gelu_new",
-        Activation::Relu => "relu",
-    };
     let mut config = json!({
         "architectures": [architecture(spec)],
         "attention_probs_dropout_prob": model.attention_probs_dropout_prob,
         "classifier_dropout": spec.task().and_then(|task| task.recipe.classifier_dropout),
-        "hidden_act": hidden_act,
+        "hidden_act": activation_name(model.hidden_act),
         "hidden_dropout_prob": model.hidden_dropout_prob,
         "hidden_size": model.hidden_size,
         "initializer_range": model.initializer_range,
@@ -114,7 +143,7 @@ fn config(spec: &RunSpec) -> Value {
         "num_attention_heads": model.num_attention_heads,
         "num_hidden_layers": spec.encoder_layers(),
         "pad_token_id": 0,
-        "position_embedding_type": "absolute",
+        "position_embedding_type": if model.distances().is_some() { "relative_key" } else { "absolute" },
         "tie_word_embeddings": model.tie_word_embeddings,
         "torch_dtype": "float32",
         "type_vocab_size": model.type_vocab_size,
@@ -142,10 +171,14 @@ fn tokenizer_config(spec: &RunSpec, tokenizer: &Tokenizer) -> Value {
         let name = token.trim_matches(['[', ']']).to_lowercase();
         config[format!("{name}_token")] = json!(token);
     }
+    if modern_bert::is_nearest(spec) {
+        config["model_input_names"] = json!(["input_ids", "attention_mask"]);
+    }
     config
 }
 
-fn safetensors(spec: &RunSpec, weights: &[Parameter]) -> Result<Vec<u8>, ExportError> {
+/// The tensors of a BERT.
+fn tensors(spec: &RunSpec, weights: &[Parameter]) -> Vec<Parameter> {
     let mut tensors = weights.to_vec();
     let (model, vocab) = (&spec.model, spec.tokenizer.vocab_size);
     let mut add = |name: &str, shape: Vec<usize>, values: Vec<f32>| {
@@ -158,6 +191,11 @@ fn safetensors(spec: &RunSpec, weights: &[Parameter]) -> Result<Vec<u8>, ExportE
         let table = sinusoidal_table(positions, width);
         add("bert.embeddings.position_embeddings.weight", vec![positions, width], table);
     }
+    // Its BERT has a table of positions also where it does not read it.
+    if model.distances().is_some() {
+        let (positions, width) = (model.max_position_embeddings, model.hidden_size);
+        add("bert.embeddings.position_embeddings.weight", vec![positions, width], vec![0.0; positions * width]);
+    }
     if spec.task().is_none() {
         add("cls.predictions.bias", vec![vocab], vec![0.0; vocab]);
     }
@@ -167,6 +205,10 @@ fn safetensors(spec: &RunSpec, weights: &[Parameter]) -> Result<Vec<u8>, ExportE
     // `transformers` has the bias of the projection under two names; not every version ties them.
     let bias = tensors.iter().find(|tensor| tensor.name == "cls.predictions.bias").cloned();
     tensors.extend(bias.map(|bias| Parameter { name: "cls.predictions.decoder.bias".to_owned(), ..bias }));
+    tensors
+}
+
+fn safetensors(tensors: &[Parameter]) -> Result<Vec<u8>, ExportError> {
     let views = tensors.iter().map(|tensor| {
         let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytemuck::cast_slice(&tensor.values))
             .expect("invariant: a tensor has as many values as its shape");
@@ -186,11 +228,11 @@ mod tests {
     use burn::tensor::Device;
     use safetensors::SafeTensors;
 
-    fn tensors(change: fn(&mut RunSpec)) -> Vec<(String, Vec<usize>)> {
+    fn written(change: fn(&mut RunSpec)) -> Vec<(String, Vec<usize>)> {
         let mut spec = tiny_spec();
         change(&mut spec);
         let weights = BertForPreTraining::new(&spec, &Device::flex()).parameters();
-        let bytes = safetensors(&spec, &weights).unwrap();
+        let bytes = safetensors(&tensors(&spec, &weights)).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let mut list: Vec<_> = tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
         list.sort();
@@ -200,16 +242,20 @@ mod tests {
     /// What a model lacks and BERT has is written as a value that changes nothing.
     #[test]
     fn the_weights_are_all_that_bert_has() {
-        let whole = tensors(|_| {});
-        let lacking = tensors(|spec| {
+        let whole = written(|_| {});
+        let lacking = written(|spec| {
             spec.model.mlm_head_bias = false;
             spec.model.nsp_head_bias = false;
             spec.model.position_embedding_type = PositionEmbedding::Sinusoidal;
         });
         assert_eq!(whole, lacking);
         assert!(whole.iter().any(|(name, shape)| name == "cls.predictions.decoder.bias" && shape == &[50]));
-        let without_pairs = tensors(|spec| spec.objective_mut().nsp = Nsp::Off);
+        let without_pairs = written(|spec| spec.objective_mut().nsp = Nsp::Off);
         assert_eq!(whole.len() - without_pairs.len(), 4, "pooler and classifier");
+        let relative = written(|spec| spec.model.position_embedding_type = PositionEmbedding::RelativeKey);
+        let distances: Vec<_> = relative.into_iter().filter(|tensor| !whole.contains(tensor)).collect();
+        let name = |l| format!("bert.encoder.layer.{l}.attention.self.distance_embedding.weight");
+        assert_eq!(distances, [0, 1].map(|l| (name(l), vec![63, 4])));
     }
 
     /// The configuration says what the model was last trained with: `transformers` goes on from there.

@@ -15,13 +15,15 @@ use super::math::{accumulate_rows, add_bias, exp, max_of, sum_of};
 use super::matrix::{Matrix, MatrixMut};
 use super::operation::Kernel;
 use super::pool::Buffer;
+use super::relative::Distances;
 use super::residual::{FrameRows, Norm, Residual, VectorGradients};
 use super::rotary::{Rotary, Turn};
 use super::shards::{BatchShards, SHARDS, parallel, sum_in_order, together, weight_gradients};
 use crate::trainer::sequences::Sequences;
 
 /// The sublayer. Inputs: x `[R, D]`; weight `[H K, D]` and bias `[H K]` of query, key and value; weight `[D, H K]` and
-/// bias `[D]` of the output; LayerNorm gain and offset `[D]`.
+/// bias `[D]` of the output; LayerNorm gain and offset `[D]`, where it normalises; vectors of distances `[2 P - 1, K]`, where it
+/// has them.
 #[derive(Debug)]
 pub struct Attention {
     pub sequences: Arc<Sequences>,
@@ -30,6 +32,8 @@ pub struct Attention {
     pub head_width: usize,
     /// What turns queries and keys, if anything does.
     pub rotary: Option<Arc<Rotary>>,
+    /// Whether scores have a term for the distance of their tokens.
+    pub is_relative: bool,
     /// How many tokens to each side a token sees; absent: all.
     pub reach: Option<usize>,
     pub probabilities: Mask,
@@ -65,19 +69,19 @@ impl Kernel for Attention {
     fn forward(&self, inputs: &[&[f32]]) -> (Buffer, Saved) {
         let (rows, d, w) = (self.sequences.rows(), self.hidden, self.width());
         let (norm, shards) = (self.norm(inputs), BatchShards::new(&self.sequences));
-        let entered_width = if self.residual.is_pre() { d } else { 0 };
+        let (entered_width, kept) = (if self.residual.is_pre() { d } else { 0 }, self.residual.kept_width(d));
         let mut saved = Saved {
             entered: Buffer::new(rows * entered_width),
             weights: concatenate([inputs[1], inputs[3], inputs[5]]),
             projected: Buffer::new(rows * 3 * w),
             probabilities: Buffer::new(self.heads * self.sequences.scores()[self.sequences.len()]),
             context: Buffer::new(rows * w),
-            normal: Buffer::new(rows * d),
+            normal: Buffer::new(rows * kept),
             inverse: Buffer::new(rows),
         };
         let biases = concatenate([inputs[2], inputs[4], inputs[6]]);
         let mut output = Buffer::new(rows * d);
-        let weights = &saved.weights;
+        let (weights, distances) = (&saved.weights, self.distances(inputs));
         let tasks = together!(
             shards.sequences.ranges(),
             shards.rows.split(inputs[0], d),
@@ -85,7 +89,7 @@ impl Kernel for Attention {
             shards.rows.split_mut(&mut saved.projected, 3 * w),
             shards.scores.split_mut(&mut saved.probabilities, self.heads),
             shards.rows.split_mut(&mut saved.context, w),
-            shards.rows.split_mut(&mut saved.normal, d),
+            shards.rows.split_mut(&mut saved.normal, kept),
             shards.rows.split_mut(&mut saved.inverse, 1),
             shards.rows.split_mut(&mut output, d),
         );
@@ -97,14 +101,14 @@ impl Kernel for Attention {
             product.product(Matrix::new(input, rows, d), Matrix::new(weights, 3 * w, d).t(), false);
             add_bias(projected, &biases);
             self.turn(range, projected, Turn::Forth);
-            let mut dropped = Buffer::new(self.largest_score_matrix(range));
+            let mut scratch = [self.largest_score_matrix(range), self.largest_terms(range)].map(Buffer::new);
             let (mut projected, mut kept, mut contexts) = (&*projected, kept, &mut *context);
             for sequence in range.clone() {
                 let length = self.sequences.length(sequence);
                 let projected = projected.split_off(..length * 3 * w).expect("invariant: a shard's rows");
                 let kept = kept.split_off_mut(..self.scores_of(sequence)).expect("invariant: a shard's scores");
                 let context = contexts.split_off_mut(..length * w).expect("invariant: a shard's rows");
-                self.attend(sequence, projected, kept, &mut dropped, context);
+                self.attend(sequence, (projected, distances), kept, &mut scratch, context);
             }
             let mut product = MatrixMut::new(self.residual.branch(&mut frame), rows, d);
             product.product(Matrix::new(context, rows, w), Matrix::new(inputs[7], d, w).t(), false);
@@ -119,12 +123,13 @@ impl Kernel for Attention {
         let mut dx = Buffer::new(rows * d);
         let mut branch = Buffer::new(rows * d);
         let mut projected = Buffer::new(rows * 3 * w);
-        let mut sums = vec![(VectorGradients::zeros(d), vec![0.0; 3 * w]); SHARDS];
-        let weights = &saved.weights;
+        let (weights, distances) = (&saved.weights, self.distances(inputs));
+        let of_distances = vec![0.0; distances.map_or(0, <[f32]>::len)];
+        let mut sums = vec![(VectorGradients::zeros(d), vec![0.0; 3 * w], of_distances); SHARDS];
         let tasks = together!(
             shards.sequences.ranges(),
             shards.rows.split(output, d),
-            shards.rows.split(&saved.normal, d),
+            shards.rows.split(&saved.normal, self.residual.kept_width(d)),
             shards.rows.split(&saved.inverse, 1),
             shards.scores.split(&saved.probabilities, self.heads),
             shards.rows.split(&saved.projected, 3 * w),
@@ -140,7 +145,8 @@ impl Kernel for Attention {
             let mut context = Buffer::new(rows * w);
             let mut product = MatrixMut::new(&mut context, rows, w);
             product.product(Matrix::new(branch, rows, d), Matrix::new(inputs[7], d, w), false);
-            let mut scratch = [(); 2].map(|()| Buffer::new(self.largest_score_matrix(range)));
+            let scores = self.largest_score_matrix(range);
+            let mut scratch = [scores, scores, self.largest_terms(range)].map(Buffer::new);
             let (mut forward, mut kept, mut contexts) = (forward, kept, &*context);
             let mut slopes = &mut *projected;
             for sequence in range.clone() {
@@ -149,7 +155,8 @@ impl Kernel for Attention {
                 let kept = kept.split_off(..self.scores_of(sequence)).expect("invariant: a shard's scores");
                 let context = contexts.split_off(..length * w).expect(rows);
                 let slopes = slopes.split_off_mut(..length * 3 * w).expect(rows);
-                self.attend_backward(sequence, (forward, kept), (context, slopes), &mut scratch);
+                let distances = distances.map(|vectors| (vectors, &mut *sums.2));
+                self.attend_backward(sequence, (forward, kept), (context, slopes), distances, &mut scratch);
             }
             self.turn(range, projected, Turn::Back);
             accumulate_rows(&mut sums.1, projected);
@@ -172,19 +179,12 @@ impl Kernel for Attention {
         let bias = |i: usize| Buffer::copy_of(&biases[i * w..(i + 1) * w]);
         let total = |part: fn(&VectorGradients) -> &Vec<f32>| sum_in_order(sums.iter().map(|sums| part(&sums.0)));
         let [query, key, value, out] = gradients;
-        vec![
-            dx,
-            query,
-            bias(0),
-            key,
-            bias(1),
-            value,
-            bias(2),
-            out,
-            total(|sums| &sums.bias),
-            total(|sums| &sums.gain),
-            total(|sums| &sums.offset),
-        ]
+        let mut gradients = vec![dx, query, bias(0), key, bias(1), value, bias(2), out, total(|sums| &sums.bias)];
+        if self.residual.position.is_some() {
+            gradients.extend([total(|sums| &sums.gain), total(|sums| &sums.offset)]);
+        }
+        gradients.extend(distances.map(|_| sum_in_order(sums.iter().map(|sums| &sums.2))));
+        gradients
     }
 }
 
@@ -195,7 +195,13 @@ impl Attention {
     }
 
     fn norm<'a>(&self, inputs: &[&'a [f32]]) -> Norm<'a> {
-        Norm { gain: inputs[9], offset: inputs[10], how: self.residual.norm }
+        let [gain, offset] = if self.residual.position.is_some() { [inputs[9], inputs[10]] } else { [&[][..]; 2] };
+        Norm { gain, offset, how: self.residual.norm }
+    }
+
+    /// The vectors of distances, where there are some.
+    fn distances<'a>(&self, inputs: &[&'a [f32]]) -> Option<&'a [f32]> {
+        self.is_relative.then(|| inputs[inputs.len() - 1])
     }
 
     /// Turns the queries and keys of some sequences, or their gradients back.
@@ -223,16 +229,33 @@ impl Attention {
         sequences.clone().map(|b| self.sequences.length(b) * self.sequences.score_stride(b)).max().unwrap_or(0)
     }
 
+    /// Terms of the scores of one head of some sequences by distance, at most; 0 where there are none.
+    fn largest_terms(&self, sequences: &Range<usize>) -> usize {
+        let terms = |b| Distances::new(self.sequences.length(b), self.reach).terms();
+        if self.is_relative { sequences.clone().map(terms).max().unwrap_or(0) } else { 0 }
+    }
+
     /// The context of one sequence.
     ///
     /// # Shapes
-    /// - projected: `[L, 3 H K]`; kept (the probabilities): `[H, L, L]`; dropped: scratch `[L, L]`; context: `[L, H K]`
-    fn attend(&self, sequence: usize, projected: &[f32], kept: &mut [f32], dropped: &mut [f32], context: &mut [f32]) {
+    /// - projected: `[L, 3 H K]`; distances: `[2 P - 1, K]`; kept (the probabilities): `[H, L, L]`; dropped: scratch `[L, L]`;
+    ///   terms: scratch `[L, N]`; context: `[L, H K]`
+    fn attend(
+        &self,
+        sequence: usize,
+        (projected, distances): (&[f32], Option<&[f32]>),
+        kept: &mut [f32],
+        [dropped, terms]: &mut [Buffer; 2],
+        context: &mut [f32],
+    ) {
         let (k, w, reach) = (self.head_width, self.width(), self.reach.unwrap_or(usize::MAX));
         let (length, s) = (self.sequences.length(sequence), self.sequences.score_stride(sequence));
         for (head, kept) in kept.chunks_mut((length * s).max(1)).enumerate() {
             let part = |i: usize| Matrix::strided(&projected[i * w + head * k..], length, k, 3 * w);
             MatrixMut::strided(kept, length, length, s).product(part(0), part(1).t(), false);
+            if let Some(vectors) = distances {
+                Distances::new(length, self.reach).add(kept, s, part(0), vectors, terms);
+            }
             let first = self.sequences.first_score(sequence, head, self.heads) as u64;
             softmax(kept, [length, s, reach], self.scale(), &self.probabilities, first, dropped);
             let mut context = MatrixMut::strided(&mut context[head * k..], length, k, w);
@@ -240,13 +263,15 @@ impl Attention {
         }
     }
 
-    /// The gradient of [`attend`](Self::attend), from that of the context to that of the projections.
+    /// The gradient of [`attend`](Self::attend), from that of the context to that of the projections, and added to that of the
+    /// vectors of distances.
     fn attend_backward(
         &self,
         sequence: usize,
         (forward, kept): (&[f32], &[f32]),
         (context, projected): (&[f32], &mut [f32]),
-        [dropped, scores]: &mut [Buffer; 2],
+        mut distances: Option<(&[f32], &mut [f32])>,
+        [dropped, scores, terms]: &mut [Buffer; 3],
     ) {
         let (k, w) = (self.head_width, self.width());
         let (length, s) = (self.sequences.length(sequence), self.sequences.score_stride(sequence));
@@ -255,14 +280,18 @@ impl Attention {
             let slopes = Matrix::strided(&context[head * k..], length, k, w);
             MatrixMut::strided(scores, length, length, s).product(slopes, part(2).t(), false);
             softmax_backward(kept, [length, s], self.scale(), self.probabilities.scale(), dropped, scores);
-            let dropped = Matrix::strided(dropped, length, length, s);
-            let scores = Matrix::strided(scores, length, length, s);
+            let of_scores = Matrix::strided(scores, length, length, s);
             let mut write = |i: usize, a, b| {
                 MatrixMut::strided(&mut projected[i * w + head * k..], length, k, 3 * w).product(a, b, false);
             };
-            write(0, scores, part(1));
-            write(1, scores.t(), part(0));
-            write(2, dropped.t(), slopes);
+            write(0, of_scores, part(1));
+            write(1, of_scores.t(), part(0));
+            write(2, Matrix::strided(dropped, length, length, s).t(), slopes);
+            if let Some((vectors, sums)) = &mut distances {
+                let mut query = MatrixMut::strided(&mut projected[head * k..], length, k, 3 * w);
+                let seen = Distances::new(length, self.reach);
+                seen.add_backward((scores, s), (part(0), vectors), (&mut query, sums), terms);
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ mod orthogonal;
 pub mod pool;
 pub mod profile;
 mod recurrence;
+mod relative;
 mod residual;
 mod rotary;
 mod shards;

@@ -22,8 +22,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::pool::{self, Buffer};
 use super::profile::{Pass, timed};
 
-/// The most inputs that a kernel has (attention: hidden states, four projections with biases, a LayerNorm).
-const PARENTS: usize = 11;
+/// The most inputs that a kernel has (attention: hidden states, four projections with biases, a LayerNorm, distances).
+const PARENTS: usize = 12;
 
 /// A differentiable function of f32 arrays with one output.
 pub trait Kernel: fmt::Debug + Send + Sync + 'static {

@@ -1,7 +1,8 @@
 //! What surrounds every sublayer: dropout, the residual sum and the normalisation, and their gradients.
 //!
-//! Post-LN is `LayerNorm(x + Dropout(f(x)))`, pre-LN is `x + Dropout(f(LayerNorm(x)))`. Rows are handled in strips that
-//! stay in the first-level cache, so the passes of a strip cost one trip to memory.
+//! Post-LN is `LayerNorm(x + Dropout(f(x)))`, pre-LN is `x + Dropout(f(LayerNorm(x)))`, and without a norm it is
+//! `x + Dropout(f(x))`. Rows are handled in strips that stay in the first-level cache, so the passes of a strip cost one trip
+//! to memory.
 //!
 //! Normalised rows `(r - mean) / deviation` and the inverse deviations are what the backward pass needs and keeps.
 
@@ -54,7 +55,8 @@ impl VectorGradients {
 /// The frame of one sublayer.
 #[derive(Clone, Copy, Debug)]
 pub struct Residual {
-    pub position: NormPosition,
+    /// Absent: nothing is normalised, and the norm's vectors are empty.
+    pub position: Option<NormPosition>,
     pub norm: Normalisation,
     pub mask: Mask,
 }
@@ -73,7 +75,17 @@ pub struct FrameRows<'a> {
 impl Residual {
     /// Whether the sublayer's function reads a normalised input rather than the residual stream itself.
     pub fn is_pre(&self) -> bool {
-        self.position == NormPosition::Pre
+        self.position == Some(NormPosition::Pre)
+    }
+
+    /// Whether the residual sum is normalised.
+    fn is_post(&self) -> bool {
+        self.position == Some(NormPosition::Post)
+    }
+
+    /// The width of the normalised rows that the frame keeps, of rows of `width`: 0 where there are none.
+    pub fn kept_width(&self, width: usize) -> usize {
+        if self.position.is_some() { width } else { 0 }
     }
 
     /// The input of the function: `x` itself in post-LN; `LayerNorm(x)`, written to `entered`, in pre-LN.
@@ -88,7 +100,7 @@ impl Residual {
 
     /// Where the function writes its last product: the frame finishes it in place.
     pub fn branch<'a>(&self, rows: &'a mut FrameRows) -> &'a mut [f32] {
-        if self.is_pre() { rows.output } else { rows.normal }
+        if self.is_post() { rows.normal } else { rows.output }
     }
 
     /// Adds the bias, drops, adds `x`, and in post-LN normalises. `first_row` is the shard's first row in the batch.
@@ -101,7 +113,7 @@ impl Residual {
             self.mask.fill(((first_row + i * STRIP) * width) as u64, factors);
             add_residual(branch, bias, factors, x);
         }
-        if !self.is_pre() {
+        if self.is_post() {
             normalise(rows.normal, rows.inverse, norm, rows.output);
         }
     }
@@ -118,11 +130,11 @@ impl Residual {
         input: &mut [f32],
         sums: &mut VectorGradients,
     ) {
-        let width = norm.gain.len();
-        if self.is_pre() {
-            input.copy_from_slice(output);
-        } else {
+        let width = sums.bias.len();
+        if self.is_post() {
             normalise_backward(output, (normal, inverse), norm, input, sums);
+        } else {
+            input.copy_from_slice(output);
         }
         let mut factors = vec![0.0; STRIP * width];
         for (i, (branch, input)) in branch.chunks_mut(STRIP * width).zip(input.chunks(STRIP * width)).enumerate() {

@@ -6,7 +6,7 @@
 //! Flex; `None` where the kernel does not know a variant. Both draw the same dropout and agree to rounding.
 //!
 //! Each sublayer f is framed as `LayerNorm(x + Dropout(f(x)))` (post-LN, as in BERT) or as `x + Dropout(f(LayerNorm(x)))`
-//! (pre-LN, as in GPT-2).
+//! (pre-LN, as in GPT-2); the first of a pre-LN encoder may go without its norm (ModernBERT).
 //!
 //! Shapes: R rows (tokens of the batch), B sequences, S places of the longest, D hidden, H heads, K head width, V vocabulary,
 //! M masked rows, C classes.
@@ -50,7 +50,7 @@ impl Embeddings {
                 let words = self.word_embeddings.weight.val();
                 let [s, d] = [tokens.sequences.longest(), words.dims()[1]];
                 let table = match pass.model.position_embedding_type {
-                    PositionEmbedding::Rotary => vec![0.0; s * d],
+                    PositionEmbedding::Rotary | PositionEmbedding::RelativeKey => vec![0.0; s * d],
                     PositionEmbedding::Absolute | PositionEmbedding::Sinusoidal => sinusoidal_table(s, d),
                 };
                 Tensor::<1>::from_floats(table.as_slice(), &words.device()).reshape([s, d])
@@ -100,7 +100,8 @@ impl Embeddings {
 
 impl Attention {
     /// Multi-head self-attention of layer `l` (Vaswani et al. 2017) in its frame: `[R, D]` to `[R, D]`. Positions may turn
-    /// queries and keys (Su et al. 2021), and a token may see its neighbours alone (Beltagy et al. 2020).
+    /// queries and keys (Su et al. 2021), or keys may have a vector for their distance (Shaw et al. 2018), and a token may see
+    /// its neighbours alone (Beltagy et al. 2020).
     fn forward(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
         match pass.compute {
             Compute::Kernels => self.fused(&hidden, l, pass),
@@ -111,7 +112,7 @@ impl Attention {
 
     fn composed(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
         let padding = pass.padding(&hidden.device());
-        framed(hidden, &self.layer_norm, sites::attention(l), pass, |x| {
+        framed(hidden, self.layer_norm.as_ref(), sites::attention(l), pass, |x| {
             let [b, s] = padding.shape();
             let (h, k) = (pass.model.num_attention_heads, pass.model.attention_head_size);
             // [R, H K] -> [B, S, H K] -> [B, H, S, K]
@@ -121,7 +122,12 @@ impl Attention {
             let turned = |x: Tensor<4>| pass.rotary().map_or(x.clone(), |rotary| turned(x, rotary));
             let (query, key) = (turned(query), turned(key));
             // [B, H, S, S]
-            let scores = padding.mask(query.matmul(key.transpose()) / (k as f64).sqrt());
+            let scores = query.clone().matmul(key.transpose());
+            let scores = match &self.distance {
+                Some(table) => scores + terms_of_distances(query, table.weight.val()),
+                None => scores,
+            };
+            let scores = padding.mask(scores / (k as f64).sqrt());
             let scores = padding.within(scores, pass.model.reach(l));
             let probabilities = pass.dropout_of_probabilities(activation::softmax(scores, 3), padding, l);
             let context = probabilities.matmul(value).swap_dims(1, 2).reshape([b, s, h * k]);
@@ -136,15 +142,17 @@ impl Attention {
             heads: pass.model.num_attention_heads,
             head_width: pass.model.attention_head_size,
             rotary: pass.rotary().cloned(),
+            is_relative: self.distance.is_some(),
             reach: pass.model.reach(l),
             probabilities: pass.mask(pass.model.attention_probs_dropout_prob, sites::probabilities(l)),
-            residual: pass.residual(sites::attention(l)),
+            residual: pass.residual(sites::attention(l), self.layer_norm.is_some()),
         };
         let mut inputs = vec![hidden.clone().into_dispatch()];
         for projection in [&self.query, &self.key, &self.value, &self.output] {
             inputs.extend(projection.values()?);
         }
-        inputs.extend(self.layer_norm.values());
+        inputs.extend(self.layer_norm.iter().flat_map(LayerNorm::values));
+        inputs.extend(self.distance.iter().map(|table| value(&table.weight)));
         Some(kernels::apply(kernel, inputs, pass.between()))
     }
 }
@@ -160,7 +168,7 @@ impl FeedForward {
     }
 
     fn composed(&self, hidden: Tensor<2>, l: usize, pass: &ForwardPass) -> Tensor<2> {
-        framed(hidden, &self.layer_norm, sites::feed_forward(l), pass, |x| {
+        framed(hidden, Some(&self.layer_norm), sites::feed_forward(l), pass, |x| {
             let inner = dense(x, &self.intermediate);
             let inner = if pass.model.is_gated_act {
                 let [active, gate] = inner.chunk(2, 1).try_into().expect("invariant: two halves");
@@ -179,7 +187,7 @@ impl FeedForward {
             intermediate: pass.model.intermediate_size,
             activation: pass.model.hidden_act,
             is_gated: pass.model.is_gated_act,
-            residual: pass.residual(sites::feed_forward(l)),
+            residual: pass.residual(sites::feed_forward(l), true),
         };
         let mut inputs = vec![hidden.clone().into_dispatch()];
         inputs.extend(self.intermediate.values()?);
@@ -267,19 +275,20 @@ impl BertForPreTraining {
     }
 }
 
-/// A sublayer: `function` with dropout (at `site`), the residual sum and the layer normalisation around it.
+/// A sublayer: `function` with dropout (at `site`), the residual sum and the layer normalisation, if there is one, around it.
 fn framed(
     hidden: Tensor<2>,
-    norm: &LayerNorm,
+    norm: Option<&LayerNorm>,
     site: usize,
     pass: &ForwardPass,
     function: impl FnOnce(Tensor<2>) -> Tensor<2>,
 ) -> Tensor<2> {
     let eps = pass.model.layer_norm_eps;
     let branch = |x: Tensor<2>| pass.dropout(function(x), pass.model.hidden_dropout_prob, site);
-    match pass.model.norm_position {
-        NormPosition::Post => layer_norm(hidden.clone() + branch(hidden), norm, eps),
-        NormPosition::Pre => hidden.clone() + branch(layer_norm(hidden, norm, eps)),
+    match (pass.model.norm_position, norm) {
+        (NormPosition::Post, Some(norm)) => layer_norm(hidden.clone() + branch(hidden), norm, eps),
+        (NormPosition::Pre, Some(norm)) => hidden.clone() + branch(layer_norm(hidden, norm, eps)),
+        (_, None) => hidden.clone() + branch(hidden),
     }
 }
 
@@ -322,6 +331,18 @@ fn turned(x: Tensor<4>, rotary: &Rotary) -> Tensor<4> {
     let [a, b] = x.chunk(2, 3).try_into().expect("invariant: two halves");
     let first = a.clone() * cosines.clone() - b.clone() * sines.clone();
     Tensor::cat(vec![first, b * cosines + a * sines], 3)
+}
+
+/// The product of each query with the vector of its distance to each key, which the rows of `table` are in order, from the
+/// largest one behind: `[B, H, S, K]` and `[2 P - 1, K]` to `[B, H, S, S]`.
+fn terms_of_distances(query: Tensor<4>, table: Tensor<2>) -> Tensor<4> {
+    let [b, h, s, k] = query.dims();
+    let zero = table.dims()[0] / 2;
+    let distances: Vec<i32> = (0..s * s).map(|i| (zero + i / s - i % s) as i32).collect();
+    // [S, S, K], a row for each query.
+    let vectors = table.select(0, int_tensor(&distances, &query.device())).reshape([s, s, k]);
+    let terms = query.swap_dims(0, 2).reshape([s, h * b, k]).matmul(vectors.transpose());
+    terms.reshape([s, h, b, s]).swap_dims(0, 2)
 }
 
 /// The activation function, element by element.

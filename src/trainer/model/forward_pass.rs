@@ -140,10 +140,11 @@ impl<'a> ForwardPass<'a> {
     }
 
     /// The frame of the sublayer whose dropout is drawn at `site`, in the form that the kernels read.
-    pub fn residual(&self, site: usize) -> Residual {
+    pub fn residual(&self, site: usize, has_norm: bool) -> Residual {
         let model = self.model;
         let mask = self.mask(model.hidden_dropout_prob, site);
-        Residual { position: model.norm_position, norm: normalisation(model), mask }
+        let position = has_norm.then_some(model.norm_position);
+        Residual { position, norm: normalisation(model), mask }
     }
 
     /// What becomes of what a sublayer's kernel computes on the way.

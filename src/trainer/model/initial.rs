@@ -50,8 +50,11 @@ impl Layer {
                 query: dense("attention.query", heads, d),
                 key: dense("attention.key", heads, d),
                 value: dense("attention.value", heads, d),
+                distance: model.distances().map(|rows| {
+                    init.embedding(&format!("layer.{l}.attention.distance"), rows, model.attention_head_size)
+                }),
                 output: dense("attention.output", d, heads),
-                layer_norm: init.layer_norm(d),
+                layer_norm: model.has_attention_norm(l).then(|| init.layer_norm(d)),
             },
             feed_forward: FeedForward {
                 intermediate: dense("intermediate", model.inner_size(), d),

@@ -80,12 +80,13 @@ impl Path {
     /// Hugging Face's name of the parameter at this path.
     fn name(&self) -> String {
         /// Our field path, and what Hugging Face calls it. The first match from the left is replaced.
-        const RENAMED: [(&str, &str); 14] = [
+        const RENAMED: [(&str, &str); 15] = [
             ("bert.layers.", "bert.encoder.layer."),
             ("bert.norm.", "bert.encoder.norm."),
             (".attention.query", ".attention.self.query"),
             (".attention.key", ".attention.self.key"),
             (".attention.value", ".attention.self.value"),
+            (".attention.distance", ".attention.self.distance_embedding"),
             (".attention.output", ".attention.output.dense"),
             (".attention.layer_norm", ".attention.output.LayerNorm"),
             (".feed_forward.intermediate", ".intermediate.dense"),

@@ -36,7 +36,7 @@ pub struct LayerNorm {
 #[derive(Module, Debug)]
 pub struct Embeddings {
     pub word_embeddings: Embedding,
-    /// Absent where positions are sinusoidal.
+    /// Absent where positions are not learned, or are those of attention.
     pub position_embeddings: Option<Embedding>,
     pub token_type_embeddings: Embedding,
     pub layer_norm: Option<LayerNorm>,
@@ -48,8 +48,11 @@ pub struct Attention {
     pub query: Dense,
     pub key: Dense,
     pub value: Dense,
+    /// Vectors of the distances from query to key, `[2 P - 1, K]`, where positions are relative.
+    pub distance: Option<Embedding>,
     pub output: Dense,
-    pub layer_norm: LayerNorm,
+    /// Absent in a first layer whose input is taken as it is.
+    pub layer_norm: Option<LayerNorm>,
 }
 
 /// The weights of one feed-forward sublayer: `[F, D]` and `[D, F]`.

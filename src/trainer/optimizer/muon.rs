@@ -26,10 +26,11 @@ pub(super) struct Muon {
     pub weight_decay: f64,
 }
 
-/// Whether a parameter is a hidden matrix: what stands between the embeddings and what predicts.
+/// Whether a parameter is a hidden matrix: what stands between the embeddings and what predicts. The vectors of distances are a
+/// table like the embeddings.
 pub(super) fn is_hidden(parameter: &Parameter) -> bool {
     let is_between = parameter.name.contains(".encoder.layer.") || parameter.name.ends_with("transform.dense.weight");
-    parameter.shape.len() == 2 && is_between
+    parameter.shape.len() == 2 && is_between && !parameter.name.contains("_embedding.")
 }
 
 impl Muon {

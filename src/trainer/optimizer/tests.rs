@@ -166,7 +166,11 @@ fn bits_do_not_depend_on_threads() {
 #[test]
 fn muon_moves_hidden_matrices_along_orthogonal_directions() {
     let spec = OptimizerSpec { weight_decay: 0.1, lr: 0.02, ..spec(OptimizerKind::Muon, None) };
-    let names = ["bert.encoder.layer.0.intermediate.dense.weight", "bert.embeddings.word_embeddings.weight"];
+    let names = [
+        "bert.encoder.layer.0.intermediate.dense.weight",
+        "bert.embeddings.word_embeddings.weight",
+        "bert.encoder.layer.0.attention.self.distance_embedding.weight",
+    ];
     let (rows, columns) = (2, 3);
     let start = [0.7, -0.4, 0.05, 0.3, 0.2, -0.6];
     let gradients: Vec<Vec<f64>> =
@@ -204,4 +208,5 @@ fn muon_moves_hidden_matrices_along_orthogonal_directions() {
     close(&parameters[0].values, &w);
     let adamw = OptimizerSpec { kind: OptimizerKind::Adamw, ..spec.clone() };
     close(&parameters[1].values, &reference(&adamw, &start, &gradients, 0.1, true));
+    assert_eq!(parameters[2].values, parameters[1].values, "a table is no hidden matrix");
 }

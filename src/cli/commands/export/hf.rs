@@ -11,7 +11,7 @@ use crate::cli::error::CliError;
 use crate::cli::printer::Style;
 use crate::clock;
 use crate::durable;
-use crate::plan::{Answers, Nsp, StageSpec, TokenizerSpec};
+use crate::plan::{Answers, ModelSpec, Nsp, StageSpec, TokenizerSpec};
 use crate::report::find::find_run;
 use crate::runner::trained::Trained;
 use crate::store::StoredRun;
@@ -77,10 +77,21 @@ fn text_it_takes(tokenizer: &TokenizerSpec) -> String {
     format!("The tokenizer takes text whose words were cut into morphemes {by}, with `{separator}` between them.\n\n")
 }
 
+/// Which versions of `transformers` compute what was trained, where not all do.
+fn version_it_takes(model: &ModelSpec) -> &'static str {
+    match model.distances() {
+        Some(_) => {
+            "Relative positions need version 4 of `transformers`: version 5 leaves `distance_embedding` out.\n\n"
+        }
+        None => "",
+    }
+}
+
 /// What a person who finds the folder should know.
 fn model_card(run: &StoredRun, trained: &Trained) -> String {
     let spec = &trained.spec;
     let class = architecture(spec);
+    let (family, name) = if class.starts_with("Modern") { ("modernbert", "ModernBERT") } else { ("bert", "BERT") };
     let last = |metric: &Metric| {
         let last = run.history.series(&metric.metric_name()).last()?;
         Some(format!("| {} | {:.4} |\n", metric.name(), last.value))
@@ -118,11 +129,11 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
     let floor = run.history.facts.get(metrics::UNIGRAM_ENTROPY.fact).and_then(serde_json::Value::as_f64);
     let floor = floor.map(|floor| format!("| unigram entropy: the floor of the loss without context | {floor:.4} |\n"));
     format!(
-        "---\nlibrary_name: transformers\ntags: [bert, {tag}]\n---\n\n# A small BERT\n\nTrained by `ablate` in run \
+        "---\nlibrary_name: transformers\ntags: [{family}, {tag}]\n---\n\n# A small {name}\n\nTrained by `ablate` in run \
          `{id}` on `{corpus}` (content hash `{hash}`), step {step}.\n\n```python\nfrom transformers import AutoTokenizer, \
          {class}\n\ntokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\nmodel = \
          {class}.from_pretrained(\"FOLDER\")\n```\n\n| of the last evaluation, held-out documents | |\n|---|---|\n{metrics}{floor}\n\
-         {meaning}\n\n{morphemes}## Specification\n\n```toml\n{toml}```\n",
+         {meaning}\n\n{morphemes}{version}## Specification\n\n```toml\n{toml}```\n",
         id = run.id,
         step = trained.step,
         floor = floor.unwrap_or_default(),
@@ -133,6 +144,7 @@ fn model_card(run: &StoredRun, trained: &Trained) -> String {
         },
         meaning = meaning,
         morphemes = text_it_takes(&spec.tokenizer),
+        version = version_it_takes(&spec.model),
         toml = spec.to_toml().unwrap_or_default(),
     )
 }

@@ -127,6 +127,19 @@ fn kernels_agree_with_composed_operations() {
         model.norm_position = NormPosition::Pre;
     });
     agree(|model| {
+        model.norm_position = NormPosition::Pre;
+        model.first_attention_norm = false;
+    });
+    agree(|model| model.position_embedding_type = PositionEmbedding::RelativeKey);
+    agree(|model| {
+        model.position_embedding_type = PositionEmbedding::RelativeKey;
+        model.norm_position = NormPosition::Pre;
+        model.local_attention = 5;
+        model.global_attn_every_n_layers = 2;
+        model.attention_head_size = 5;
+        model.attention_probs_dropout_prob = 0.3;
+    });
+    agree(|model| {
         model.local_attention = 2;
         model.is_gated_act = true;
     });
@@ -193,8 +206,9 @@ fn fifty_steps_of_training_agree() {
 /// Computing sublayers again in the backward pass changes no bit.
 #[test]
 fn gradient_checkpointing_changes_nothing() {
-    for position in [NormPosition::Post, NormPosition::Pre] {
-        let mut spec = spec(|model| model.norm_position = position);
+    let kinds = [PositionEmbedding::Absolute, PositionEmbedding::RelativeKey];
+    for (position, kind) in [NormPosition::Post, NormPosition::Pre].into_iter().zip(kinds) {
+        let mut spec = spec(|model| (model.norm_position, model.position_embedding_type) = (position, kind));
         let kept = train(&spec, Compute::Kernels, 3);
         spec.train_mut().gradient_checkpointing = true;
         assert_eq!(train(&spec, Compute::Kernels, 3), kept);
@@ -205,19 +219,22 @@ fn gradient_checkpointing_changes_nothing() {
 /// are cut into blocks and weight gradients into tiles.
 #[test]
 fn bits_do_not_depend_on_threads() {
-    let mut spec = spec(|model| {
-        model.hidden_size = 48;
-        model.intermediate_size = 600;
-        model.max_position_embeddings = 64;
-    });
-    spec.train_mut().batch_size = 9;
-    spec.train_mut().seq_len = 64;
-    let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let (losses, weights) = pool.install(|| train(&spec, Compute::Kernels, 3));
-        (losses.iter().map(|loss| loss.to_bits()).collect::<Vec<_>>(), weights)
-    };
-    let one = run(1);
-    assert_eq!(one, run(2));
-    assert_eq!(one, run(3));
+    for positions in [PositionEmbedding::Absolute, PositionEmbedding::RelativeKey] {
+        let mut spec = spec(|model| {
+            model.hidden_size = 48;
+            model.intermediate_size = 600;
+            model.max_position_embeddings = 64;
+            model.position_embedding_type = positions;
+        });
+        spec.train_mut().batch_size = 9;
+        spec.train_mut().seq_len = 64;
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (losses, weights) = pool.install(|| train(&spec, Compute::Kernels, 3));
+            (losses.iter().map(|loss| loss.to_bits()).collect::<Vec<_>>(), weights)
+        };
+        let one = run(1);
+        assert_eq!(one, run(2));
+        assert_eq!(one, run(3));
+    }
 }

@@ -98,6 +98,7 @@ fn feed_forward_and_its_gradients() {
     .flat_map(|case| norm_types().take(2).map(move |norm_type| (case, norm_type)))
     {
         let w = if is_gated { 2 * f } else { f };
+        let position = Some(position);
         let frame = Frame { position, norm_type, eps: EPS, factors: factors(p, 3) };
         let kernel = feed_forward::FeedForward {
             sequences: sequences.clone(),
@@ -124,15 +125,21 @@ fn feed_forward_and_its_gradients() {
 #[test]
 fn attention_and_its_gradients() {
     // A head width other than D / H, and lengths that are no multiples of the draws of a block.
-    for ((position, p, h, k, theta, reach, lengths), norm_type) in [
-        (NormPosition::Post, 0.2, 2, 3, None, None, vec![5, 3, 9]),
-        (NormPosition::Pre, 0.0, 3, 4, None, None, vec![5, 5]),
-        (NormPosition::Post, 0.5, 1, 5, None, None, vec![1, 4]),
-        (NormPosition::Pre, 0.2, 2, 4, Some(100.0), None, vec![5, 3, 9]),
-        (NormPosition::Post, 0.2, 2, 3, None, Some(2), vec![5, 1, 9]),
-        (NormPosition::Pre, 0.0, 2, 2, Some(10.0), Some(1), vec![7, 2]),
-        (NormPosition::Pre, 0.0, 1, 2, None, Some(0), vec![4]),
-        (NormPosition::Post, 0.2, 2, 4, Some(100.0), None, vec![3, 6]),
+    for ((position, p, h, k, theta, reach, positions, lengths), norm_type) in [
+        (Some(NormPosition::Post), 0.2, 2, 3, None, None, None, vec![5, 3, 9]),
+        (Some(NormPosition::Pre), 0.0, 3, 4, None, None, None, vec![5, 5]),
+        (Some(NormPosition::Post), 0.5, 1, 5, None, None, None, vec![1, 4]),
+        (Some(NormPosition::Pre), 0.2, 2, 4, Some(100.0), None, None, vec![5, 3, 9]),
+        (Some(NormPosition::Post), 0.2, 2, 3, None, Some(2), None, vec![5, 1, 9]),
+        (Some(NormPosition::Pre), 0.0, 2, 2, Some(10.0), Some(1), None, vec![7, 2]),
+        (Some(NormPosition::Pre), 0.0, 1, 2, None, Some(0), None, vec![4]),
+        (Some(NormPosition::Post), 0.2, 2, 4, Some(100.0), None, None, vec![3, 6]),
+        (None, 0.2, 2, 3, None, None, None, vec![5, 9, 1]),
+        (None, 0.0, 2, 4, Some(100.0), Some(2), None, vec![6, 3]),
+        (Some(NormPosition::Post), 0.2, 2, 3, None, None, Some(9), vec![5, 3, 9]),
+        (Some(NormPosition::Pre), 0.0, 3, 2, None, None, Some(20), vec![1, 7]),
+        (Some(NormPosition::Post), 0.3, 2, 2, None, Some(2), Some(8), vec![8, 2, 3]),
+        (None, 0.0, 1, 3, None, Some(0), Some(5), vec![4]),
     ]
     .into_iter()
     .zip(norm_types())
@@ -145,13 +152,18 @@ fn attention_and_its_gradients() {
             heads: h,
             head_width: k,
             rotary: theta.map(|theta| Arc::new(Rotary::new(sequences.longest(), k, theta))),
+            is_relative: positions.is_some(),
             reach,
             probabilities: mask(p, 1),
             residual: Residual { position, norm: norm(norm_type), mask: mask(p, 2) },
         };
-        let inputs = draw(&[sequences.rows() * d, w * d, w, w * d, w, w * d, w, d * w, d, d, d]);
-        check(kernel, inputs, |v| {
-            reference::framed(&v[0], &v[9], &v[10], frame, |x| {
+        let mut lengths = vec![sequences.rows() * d, w * d, w, w * d, w, w * d, w, d * w, d];
+        lengths.extend(position.iter().flat_map(|_| [d, d]));
+        lengths.extend(positions.map(|positions| (2 * positions - 1) * k));
+        check(kernel, draw(&lengths), |v| {
+            let distances = positions.and(v.last()).map(Vec::as_slice);
+            let [gain, offset] = if position.is_some() { [&*v[9], &*v[10]] } else { [&[][..]; 2] };
+            reference::framed(&v[0], gain, offset, frame, |x| {
                 let project = |i: usize| reference::dense(x, &v[i], &v[i + 1]);
                 let positions = sequences.positions();
                 let turned = |x: Vec<f64>| match theta {
@@ -160,7 +172,7 @@ fn attention_and_its_gradients() {
                 };
                 let (query, key, value) = (turned(project(1)), turned(project(3)), project(5));
                 let projections = [&*query, &*key, &*value];
-                let context = reference::context(projections, [h, k], &sequences, reach, factors(p, 1));
+                let context = reference::context(projections, [h, k], &sequences, (reach, distances), factors(p, 1));
                 reference::dense(&context, &v[7], &v[8])
             })
         });
@@ -197,7 +209,7 @@ fn embeddings_and_their_gradients() {
             let sum: Vec<f64> = (0..n * d).map(element).collect();
             let zeros = vec![0.0; sum.len()];
             let frame = Frame {
-                position: NormPosition::Pre,
+                position: Some(NormPosition::Pre),
                 norm_type: NormType::LayerNorm,
                 eps: EPS,
                 factors: factors(0.3, 0),

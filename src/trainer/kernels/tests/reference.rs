@@ -25,7 +25,7 @@ impl Factors {
 /// What the frame of a sublayer is told.
 #[derive(Clone, Copy)]
 pub struct Frame {
-    pub position: NormPosition,
+    pub position: Option<NormPosition>,
     pub norm_type: NormType,
     pub eps: f64,
     pub factors: Factors,
@@ -63,14 +63,15 @@ pub fn activate(x: f64, function: Activation) -> f64 {
     }
 }
 
-/// A sublayer: its function in the frame of dropout, residual sum and LayerNorm.
+/// A sublayer: its function in the frame of dropout, residual sum and LayerNorm, if there is one.
 pub fn framed(x: &[f64], gain: &[f64], offset: &[f64], frame: Frame, f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
     let sum = |branch: Vec<f64>| -> Vec<f64> {
         branch.iter().enumerate().map(|(i, b)| x[i] + b * frame.factors.of(i)).collect()
     };
     match frame.position {
-        NormPosition::Post => normalised(&sum(f(x)), gain, offset, frame.norm_type, frame.eps),
-        NormPosition::Pre => sum(f(&normalised(x, gain, offset, frame.norm_type, frame.eps))),
+        Some(NormPosition::Post) => normalised(&sum(f(x)), gain, offset, frame.norm_type, frame.eps),
+        Some(NormPosition::Pre) => sum(f(&normalised(x, gain, offset, frame.norm_type, frame.eps))),
+        None => sum(f(x)),
     }
 }
 
@@ -88,21 +89,25 @@ pub fn turned(x: &[f64], positions: &[u32], [h, k]: [usize; 2], theta: f64) -> V
     out
 }
 
-/// The context of multi-head attention, H heads of width K, where a token sees `reach` others to each side: `[R, H K]`.
+/// The context of multi-head attention, H heads of width K, where a token sees `reach` others to each side, and keys have the
+/// vectors of their distances added, `[2 P - 1, K]`: `[R, H K]`.
 pub fn context(
     [query, key, value]: [&[f64]; 3],
     [h, k]: [usize; 2],
     sequences: &Sequences,
-    reach: Option<usize>,
+    (reach, distances): (Option<usize>, Option<&[f64]>),
     factors: Factors,
 ) -> Vec<f64> {
     let w = h * k;
+    let zero = distances.map_or(0, |table| table.len() / k / 2);
+    let of_distance = |i: usize, j: usize, c: usize| distances.map_or(0.0, |table| table[(zero + i - j) * k + c]);
     let mut out = vec![0.0; sequences.rows() * w];
     for (sequence, head) in (0..sequences.len()).flat_map(|sequence| (0..h).map(move |head| (sequence, head))) {
         let length = sequences.length(sequence);
         let at = |token: usize, j: usize| (sequences.starts()[sequence] + token) * w + head * k + j;
         for i in 0..length {
-            let score = |j: usize| (0..k).map(|c| query[at(i, c)] * key[at(j, c)]).sum::<f64>() / (k as f64).sqrt();
+            let product = |j: usize, c: usize| query[at(i, c)] * (key[at(j, c)] + of_distance(i, j, c));
+            let score = |j: usize| (0..k).map(|c| product(j, c)).sum::<f64>() / (k as f64).sqrt();
             let sees = |j: usize| reach.is_none_or(|reach| i.abs_diff(j) <= reach);
             let exponentials: Vec<f64> = (0..length).map(|j| if sees(j) { score(j).exp() } else { 0.0 }).collect();
             let total: f64 = exponentials.iter().sum();

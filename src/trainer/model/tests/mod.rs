@@ -10,6 +10,7 @@ use burn::tensor::Device;
 use super::parameters::{Parameter, Weights, digest};
 use super::*;
 use crate::plan::*;
+use crate::trainer::kernels::Compute;
 use crate::trainer::pretraining::batch::{Batch, Batches};
 use crate::trainer::pretraining::forward_backward;
 use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
@@ -65,6 +66,7 @@ pub fn tiny_spec() -> RunSpec {
         mlm_bias_init: BiasInit::Zeros,
         is_gated_act: false,
         norm_type: NormType::LayerNorm,
+        first_attention_norm: true,
     };
     let objective = ObjectiveSpec {
         packing: Packing::FullSentences,
@@ -152,6 +154,15 @@ fn variants() -> Vec<(&'static str, RunSpec)> {
             s.model.is_gated_act = true;
             s.model.local_attention = 4;
             s.model.global_attn_every_n_layers = 2;
+            s.model.first_attention_norm = false;
+        }),
+        variant("relative positions", |s| s.model.position_embedding_type = PositionEmbedding::RelativeKey),
+        variant("relative positions in a window, pre-LN, narrow heads", |s| {
+            s.model.position_embedding_type = PositionEmbedding::RelativeKey;
+            s.model.norm_position = NormPosition::Pre;
+            s.model.attention_head_size = 3;
+            s.model.local_attention = 6;
+            s.model.global_attn_every_n_layers = 2;
         }),
         variant("RMSNorm, pre-LN", |s| {
             s.model.norm_type = NormType::RmsNorm;
@@ -216,6 +227,41 @@ fn forward_passes_match_plain_loops_in_f64() {
                 batch.rows.iter().flat_map(|&row| reference.mlm_logits(&expected[row as usize])).collect();
             assert_close(&format!("{name}, logits"), &logits, &expected, 1e-5);
         }
+    }
+}
+
+/// The numbers of `tests/peers/relative_key.py`: `BertForPreTraining` of `transformers` 4.56.2 on PyTorch, with these weights.
+#[test]
+fn relative_positions_are_those_of_transformers() {
+    let mut spec = tiny_spec();
+    (spec.model.position_embedding_type, spec.model.layer_norm_eps) = (PositionEmbedding::RelativeKey, 1e-12);
+    let fresh = BertForPreTraining::new(&spec, &device());
+    let mut weights = fresh.parameters();
+    for Parameter { name, values, .. } in &mut weights {
+        let centre = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
+        let value = |i: usize| centre + 0.5 * libm::sin(0.7 * (i * i) as f64 + name.len() as f64);
+        values.iter_mut().enumerate().for_each(|(i, its)| *its = value(i) as f32);
+    }
+    let model = fresh.with_parameters(&weights, &device());
+    let tokens = Tokens {
+        ids: vec![2, 7, 11, 4, 23, 49, 3, 2, 30, 4, 3],
+        segments: vec![0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0],
+        sequences: std::sync::Arc::new(crate::trainer::sequences::Sequences::new([7, 4])),
+    };
+    let expected = [
+        vec![0.971302, 2.030966, 0.748743, -0.306851, -0.069481, 0.557949],
+        vec![-1.153702, 0.182946, 0.486372, 1.104267, 0.387166, 0.650378],
+    ];
+    for compute in [Compute::Kernels, Compute::Composed] {
+        let model = model.clone().computed_by(compute);
+        let hidden = model.bert.encode(&tokens, &spec.model, None);
+        let rows = int_tensor(&[3, 7 + 2], &device());
+        let logits: Vec<f32> = model.mlm_logits(hidden.clone(), rows, &spec.model).into_data().try_into_vec().unwrap();
+        for (logits, expected) in logits.chunks(50).zip(&expected) {
+            assert_close(&format!("{compute:?}"), &logits[..6], expected, 1e-5);
+        }
+        let pairs = model.nsp_logits(hidden, &tokens.sequences).unwrap().into_data().try_into_vec().unwrap();
+        assert_close("pairs", &pairs, &[-0.907988, -0.484701, 0.503611, -0.005365], 1e-5);
     }
 }
 

@@ -71,7 +71,7 @@ impl<'a> Reference<'a> {
                             let angle = position as f64 / 10_000f64.powf((j / 2 * 2) as f64 / d as f64);
                             if j % 2 == 0 { angle.sin() } else { angle.cos() }
                         }
-                        PositionEmbedding::Rotary => 0.0,
+                        PositionEmbedding::Rotary | PositionEmbedding::RelativeKey => 0.0,
                     };
                     self.at("bert.embeddings.word_embeddings.weight", batch.tokens.ids[i] as usize * d + j)
                         + place
@@ -166,7 +166,14 @@ impl<'a> Reference<'a> {
                         if model.reach(l).is_some_and(|reach| i.abs_diff(j) > reach) {
                             return f64::NEG_INFINITY;
                         }
-                        let dot: f64 = (h * k..h * k + k).map(|c| query[first + i][c] * key[first + j][c]).sum();
+                        let table = format!("{name}.attention.self.distance_embedding.weight");
+                        let row = model.max_position_embeddings - 1 + i - j;
+                        let distance = |c: usize| match model.position_embedding_type {
+                            PositionEmbedding::RelativeKey => self.at(&table, row * k + c - h * k),
+                            _ => 0.0,
+                        };
+                        let columns = h * k..h * k + k;
+                        let dot: f64 = columns.map(|c| query[first + i][c] * (key[first + j][c] + distance(c))).sum();
                         dot / (k as f64).sqrt()
                     };
                     let scores: Vec<f64> = (0..length).map(score).collect();
@@ -191,6 +198,7 @@ impl<'a> Reference<'a> {
         let add =
             |a: &Rows, b: Rows| a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect();
         match self.spec.model.norm_position {
+            _ if !self.weights.contains_key(&format!("{norm}.weight")) => add(&x, self.drop(function(&x), p, site)),
             NormPosition::Post => self.norm(&add(&x, self.drop(function(&x), p, site)), norm),
             NormPosition::Pre => add(&x, self.drop(function(&self.norm(&x, norm)), p, site)),
         }
