@@ -49,4 +49,5 @@ defaults! {
     layer_lr_decay: f64 = "finetune.layer_lr_decay";
     load_best_model_at_end: bool = "finetune.load_best_model_at_end";
     label_smoothing_factor: f64 = "finetune.label_smoothing_factor";
+    bpe_dropout: f64 = "finetune.bpe_dropout";
 }
