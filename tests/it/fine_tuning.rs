@@ -288,7 +288,8 @@ fn the_best_weights_are_what_comes_out() {
 #[test]
 fn splits_drawn_anew_are_the_same_however_a_run_is_executed() {
     let one_head = NER.replace("[\"linear\", \"crf\", \"bilstm_crf\"]", "[\"bilstm_crf\"]");
-    for (task, metric) in [(CLASSIFY.to_owned(), "test/accuracy"), (one_head, "test/entity_f1")] {
+    // These tokens do not all end where a name does.
+    for (task, metric) in [(CLASSIFY.to_owned(), "test/accuracy"), (one_head, "test/char_accuracy")] {
         let bench = |p: f64| {
             let bench = workbench(&task.replace("valid_fraction", &format!("bpe_dropout = {p:?}\nvalid_fraction")));
             (bench, "run tiny.toml --set tokenizer.kind=bpe --set finetune.train.epochs=40.0")
