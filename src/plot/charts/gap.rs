@@ -68,7 +68,7 @@ pub fn train_and_valid(comparison: &Comparison, held_out: &MetricName, choice: &
     let panels = panels.collect::<Vec<_>>();
     let of_train = match metrics::is_of_train_texts(train.as_str()) {
         true => {
-            "a sample of the train text, asked in the same way: the distance is what is known of it by heart".to_owned()
+            "a sample of the train text, asked in the same way: by what the distance grows, that text is learnt by heart".to_owned()
         }
         false => format!(
             "the batches of training, a debiased exponential moving average with weight {WEIGHT}. Training masks by its own ratio \
