@@ -5,9 +5,9 @@
 //! any mask ratio answer the same questions. NSP is measured on fixed pairs, for models that have the head.
 //!
 //! A sample of the train documents is asked in the same way, packed, masked and without dropout as the held-out ones: by what
-//! the two draw apart while it trains, a model learns by heart. The losses of training itself cannot tell: they have dropout, masks of
-//! their own, and weights that change from batch to batch. The sample is [a fourth](TrainSpec::eval_train_instances) as
-//! large, which is what it costs; its questions stay the same through a run, so that its curve is as steady as the other.
+//! the two draw apart while it trains, a model learns by heart. The losses of training itself cannot tell: they have dropout,
+//! masks of their own, and weights that change from batch to batch. The sample is [a fourth](TrainSpec::eval_train_instances)
+//! as large, which is what it costs; its questions stay the same through a run, so that its curve is as steady as the other.
 //!
 //! A loss in nats a token means something else under every tokenizer. `valid/bits_per_character` is the same loss by the
 //! characters that the hidden tokens stand for, white space left out:
