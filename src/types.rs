@@ -369,6 +369,7 @@ mod tests {
         };
         let (loss, later) = (("valid/mlm_loss", 2.0), ("valid/bits_per_character", 1.0));
         assert_eq!(chain(&[loss, later]), chain(&[loss]));
+        assert_eq!(chain(&[loss, ("train/mlm_loss_mask", 1.0), ("train/accuracy_kept", 0.5)]), chain(&[loss]));
         assert_ne!(chain(&[("valid/mlm_loss", 2.5), later]), chain(&[loss]));
         assert_eq!(chain(&[("time/tokens_per_s", 9.0), loss]), chain(&[loss]));
     }

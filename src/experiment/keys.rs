@@ -493,6 +493,7 @@ const FINETUNE: &[Key] = &[
     without_default("finetune.head_lr", Float(ANY), "The peak learning rate of what stands on the encoder; finetune.optimizer.lr when not given"),
     without_default("finetune.early_stopping_patience", COUNT, "Evaluations in a row without a better score of the held-out examples, after which a run ends; at its last step when not given"),
     later("finetune.label_smoothing_factor", Float(DROPOUT), "0.0", "The share of the training loss that is a mean over all classes"),
+    later("finetune.bpe_dropout", Float(SHARE), "0.0", "The probability with which a merge is left out where an epoch splits the texts to learn from anew; for bpe"),
     later("finetune.load_best_model_at_end", Bool, "false", "Whether the weights of the best held-out score are the model that comes out and is judged, in place of the last ones"),
 ];
 

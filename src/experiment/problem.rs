@@ -326,6 +326,12 @@ problems! {
         "A CRF scores the tags of a text together; there is no class to smooth over.",
         "finetune.task = \"ner\"\nfinetune.data = \"klue-ner.tsv\"\nfinetune.head = \"crf\"\nfinetune.label_smoothing_factor = 0.1" =>
         "finetune.task = \"ner\"\nfinetune.data = \"klue-ner.tsv\"\nfinetune.label_smoothing_factor = 0.1";
+    NO_MERGES = "no-merges":
+        "Merges are to be left out by chance, and the tokenizer has none.",
+        "Only byte-pair encoding splits by merges. WordPiece takes the longest piece and unigram the likeliest split; what chance \
+         could do to these is something else.",
+        "tokenizer.kind = \"unigram\"\nfinetune.task = \"classify\"\nfinetune.data = \"nsmc.tsv\"\nfinetune.bpe_dropout = 0.1" =>
+        "tokenizer.kind = \"bpe\"\nfinetune.task = \"classify\"\nfinetune.data = \"nsmc.tsv\"\nfinetune.bpe_dropout = 0.1";
     SET_BY_STORED_RUN = "set-by-stored-run":
         "Training starts from a stored run, and the file says what that run has said.",
         "The stored run was trained as it was trained.",

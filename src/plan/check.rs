@@ -95,6 +95,7 @@ const LAWS: &[Law] = &[
     folds_are_parts,
     examples_are_held_out_once,
     smoothing_is_over_classes,
+    merges_are_there_to_drop,
     a_stored_run_is_started_from,
     a_stored_run_is_pretrained_further,
 ];
@@ -305,6 +306,18 @@ fn smoothing_is_over_classes(cell: &Settings<'_>) -> Option<Diagnostic> {
     );
     let keys = ["finetune.label_smoothing_factor", "finetune.head"];
     Some(blame(cell, &problem::SMOOTHED_PATHS, message, &keys).help("take it out, or take the head \"linear\""))
+}
+
+fn merges_are_there_to_drop(cell: &Settings<'_>) -> Option<Diagnostic> {
+    let (_, dropout, kind) = (Task::of(cell)?, cell.float("finetune.bpe_dropout")?, cell.text("tokenizer.kind")?);
+    // A stored run's tokenizer is its own.
+    let is_of_stored_run = ["train.run", "finetune.run"].iter().any(|key| cell.text(key).is_some());
+    if dropout == 0.0 || kind == "bpe" || is_of_stored_run {
+        return None;
+    }
+    let message = format!("`finetune.bpe_dropout` {dropout} leaves out merges, and `tokenizer.kind` {kind} has none");
+    let keys = ["finetune.bpe_dropout", "tokenizer.kind"];
+    Some(blame(cell, &problem::NO_MERGES, message, &keys).help("take it out, or take the tokenizer \"bpe\""))
 }
 
 fn shares_of_the_selected(cell: &Settings<'_>) -> Option<Diagnostic> {

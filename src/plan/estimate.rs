@@ -104,6 +104,13 @@ fn head_flops(spec: &RunSpec, seq_len: usize) -> f64 {
     }
 }
 
+impl TrainSpec {
+    /// Train instances that an evaluation of pretraining asks about beside the held-out ones: a fourth as many.
+    pub fn eval_train_instances(&self) -> usize {
+        self.eval_instances.div_ceil(4)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -181,6 +181,7 @@ fn runs_of(
     if let Some(stored) = known.run(settings, FINETUNE_RUN) {
         let (stored, examples) = (stored?, examples.transpose()?.ok_or(Said)?);
         known.say(resolve::blame_length(settings, "finetune.", FINETUNE_RUN, &stored));
+        known.say(resolve::blame_tokenizer(settings, FINETUNE_RUN, &stored));
         let before = stored.hash();
         let mut run = |replicate| {
             let tuned = resolver.finetune(settings, &examples, &stored, before, Luck::of(replicate));
@@ -196,6 +197,7 @@ fn runs_of(
         known.say(resolve::blame_stage(settings, stored));
         known.say(resolve::blame_length(settings, "", TRAIN_RUN, stored));
         known.say(resolve::blame_length(settings, "finetune.", TRAIN_RUN, stored));
+        known.say(resolve::blame_tokenizer(settings, TRAIN_RUN, stored));
     }
     let run = |replicate| {
         let luck = Luck::of(replicate);

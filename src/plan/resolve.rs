@@ -15,8 +15,8 @@ use super::estimate::step_flops;
 use super::luck::{Luck, redrawing};
 use super::run_spec::{
     CorpusFormat, DataSpec, DemoSpec, FinetuneSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, PretrainSpec,
-    Role, RunSpec, SPEC_SCHEMA, ScheduleSpec, StageSpec, Start, Task, TaskSpec, TokenizerSpec, TrainLength, TrainSpec,
-    Training, canonical_lines,
+    Role, RunSpec, SPEC_SCHEMA, ScheduleSpec, StageSpec, Start, Task, TaskSpec, TokenizerKind, TokenizerSpec,
+    TrainLength, TrainSpec, Training, canonical_lines,
 };
 use crate::experiment::{Budget, Diagnostic, Setting, Settings, Value, keys, problem};
 use crate::types::{ContentHash, ContentHasher, Seed, SpecHash};
@@ -156,6 +156,17 @@ pub(super) fn blame_length(settings: &Settings<'_>, stage: &str, key: &str, stor
     let message = format!("`{section}.seq_len` {length} is longer than that run has positions for: {positions}");
     let problem = at_run(settings, key, Diagnostic::error(&problem::SEQUENCE_TOO_LONG, message));
     Some(problem.help(format!("write seq_len = {positions} under [{section}], or less")))
+}
+
+/// An error where merges of a stored run's tokenizer are to be left out, and it has none.
+pub(super) fn blame_tokenizer(settings: &Settings<'_>, key: &str, stored: &RunSpec) -> Option<Diagnostic> {
+    let (dropout, kind) = (settings.float("finetune.bpe_dropout")?, stored.tokenizer.kind);
+    if dropout == 0.0 || kind == TokenizerKind::Bpe {
+        return None;
+    }
+    let message = format!("`finetune.bpe_dropout` {dropout} leaves out merges, and that run's tokenizer has none");
+    let problem = at_run(settings, key, Diagnostic::error(&problem::NO_MERGES, message));
+    Some(problem.help("take bpe_dropout out, or name a run whose `tokenizer.kind` is bpe"))
 }
 
 /// An error where a stored run has no head that pretraining goes on with.

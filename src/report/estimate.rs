@@ -182,13 +182,14 @@ fn secs_of_steps(history: &History) -> Option<f64> {
     (secs > 0.0).then_some(secs)
 }
 
-/// Operations of all evaluations of a run: forward passes over its held-out instances.
+/// Operations of all evaluations of a run: forward passes over its held-out instances, and over some of the train side.
 fn evaluation_flops(spec: &RunSpec) -> f64 {
     let Some(training) = spec.training() else { return 0.0 };
     let train = &training.train;
     let evaluations = train.planned_steps().map_or(0, |steps| steps.div_ceil(train.eval_every.max(1)));
     let forward = training_flops(spec, 1) / 3.0 / train.sequences_a_step() as f64;
-    forward * train.eval_instances as f64 * evaluations as f64
+    let of_train = spec.pretraining().map_or(0, |_| train.eval_train_instances());
+    forward * (train.eval_instances + of_train) as f64 * evaluations as f64
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {

@@ -10,7 +10,7 @@ use crate::trainer::corpus::CorpusError;
 use crate::trainer::fine_tuning::examples::{Encoder, Examples, hold_out, subset};
 use crate::trainer::fine_tuning::labelled::{Columns, TaskError, floors};
 use crate::trainer::fine_tuning::tasks::{Definition, with_definition};
-use crate::trainer::tokenizer::Tokenizer;
+use crate::trainer::tokenizer::{MergeDropout, Tokenizer};
 use crate::types::{ContentHash, Seed};
 
 /// Why examples cannot be had.
@@ -24,6 +24,10 @@ pub enum ExamplesError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{reference} names {count} files, and examples are one file")]
     Several { reference: String, count: usize },
+    #[error(
+        "`finetune.bpe_dropout` is {0}, and the tokenizer that the run starts with has no merges to drop: it must be bpe"
+    )]
+    NoMerges(f64),
     #[error("{path} is not what the run was planned with: its hash is {found}, and was {expected}; put the file back")]
     Changed { path: PathBuf, found: ContentHash, expected: ContentHash },
 }
@@ -57,29 +61,37 @@ fn labels<D: Definition>(data: &File, test: Option<&File>, columns: &Columns) ->
 ///
 /// # Errors
 /// When a file is not there, is not the one that was planned with, or cannot be read.
-pub fn prepare(
-    spec: &RunSpec,
-    stage: &TaskSpec,
-    tokenizer: &Tokenizer,
+pub fn prepare<'a>(
+    spec: &'a RunSpec,
+    stage: &'a TaskSpec,
+    tokenizer: &'a Tokenizer,
     search: &SearchPath,
-) -> Result<(Examples, Vec<String>), ExamplesError> {
+) -> Result<(Examples<'a>, Vec<String>), ExamplesError> {
     let encoder = Encoder::new(spec, stage, tokenizer);
-    let asked = Asked::of(spec);
-    let (mut examples, notices) = with_definition!(stage.task, D => encoded::<D>(stage, asked, &encoder, search))?;
-    // A text of white space alone has no token to learn from.
-    examples.train.examples.retain(|example| example.ids.len() > 2);
-    Ok((examples, notices))
+    with_definition!(stage.task, D => encoded::<D>(stage, Asked::of(spec), encoder, search))
 }
 
-fn encoded<D: Definition>(
+fn encoded<'a, D: Definition>(
     stage: &TaskSpec,
     asked: Asked,
-    encoder: &Encoder,
+    encoder: Encoder<'a>,
     search: &SearchPath,
-) -> Result<(Examples, Vec<String>), ExamplesError> {
+) -> Result<(Examples<'a>, Vec<String>), ExamplesError> {
     let data = Data::<D>::read(stage, asked, search)?;
     let side = |texts: &[D::Text]| encoder.side(texts, D::encode);
-    Ok((Examples { train: side(&data.train), valid: side(&data.valid), test: side(&data.test) }, data.notices))
+    let (mut train, valid, test) = (side(&data.train), side(&data.valid), side(&data.test));
+    // A text of white space alone has no token to learn from.
+    let of_texts = train.examples.into_iter().zip(data.train).filter(|(example, _)| example.ids.len() > 2);
+    let (examples, texts): (Vec<_>, Vec<_>) = of_texts.unzip();
+    train.examples = examples;
+    let anew = match stage.recipe.bpe_dropout {
+        0.0 => None,
+        p => {
+            let dropout = MergeDropout::new(encoder.tokenizer, p).ok_or(ExamplesError::NoMerges(p))?;
+            Some(encoder.dropping(dropout, asked.seed, texts, D::encode))
+        }
+    };
+    Ok((Examples { train, anew, valid, test }, data.notices))
 }
 
 /// What of a run beside its stage decides about its examples.

@@ -22,6 +22,8 @@ pub enum Purpose {
     Mask,
     /// Dropout; coordinates: step, layer site.
     Dropout,
+    /// Which merges are dropped where texts are split anew; coordinates: epoch, example.
+    Split,
     /// What a trained model is asked; coordinates: length of the spans, 0.
     Probe,
     /// Documents of the built-in corpus; coordinates: what is drawn, its index.
@@ -37,6 +39,7 @@ impl Purpose {
             Self::Pair => "pair",
             Self::Mask => "mask",
             Self::Dropout => "dropout",
+            Self::Split => "split",
             Self::Probe => "probe",
             Self::Demo => "demo",
         }

@@ -48,7 +48,7 @@ pub struct Judged {
     pub test: Metric,
 }
 
-/// What a metric of held-out data is a mean over: where two runs differ in it, their values cannot be compared.
+/// What a metric of an evaluation is a mean over: where two runs differ in it, their values cannot be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Basis {
     /// The tokens of the held-out text.
@@ -151,6 +151,18 @@ metrics! {
             "valid/bits_per_character", "validation MLM loss by characters", "bits/character", Minimize, Pretraining;
         TRAIN_LOSS = "train/loss", "training loss", "nats", Minimize, Training;
         TRAIN_MLM_LOSS = "train/mlm_loss", "training MLM loss", "nats/token", Minimize, Pretraining;
+        TRAIN_MLM_LOSS_MASK =
+            "train/mlm_loss_mask", "training MLM loss behind [MASK]", "nats/token", Minimize, Pretraining;
+        TRAIN_MLM_LOSS_RANDOM =
+            "train/mlm_loss_random", "training MLM loss where a random token stands", "nats/token", Minimize, Pretraining;
+        TRAIN_MLM_LOSS_KEPT =
+            "train/mlm_loss_kept", "training MLM loss where the token was kept", "nats/token", Minimize, Pretraining;
+        TRAIN_ACCURACY_MASK =
+            "train/accuracy_mask", "training accuracy where [MASK] stands", "share", Maximize, Pretraining;
+        TRAIN_ACCURACY_RANDOM =
+            "train/accuracy_random", "training accuracy where a random token stands", "share", Maximize, Pretraining;
+        TRAIN_ACCURACY_KEPT =
+            "train/accuracy_kept", "training accuracy where the token was kept", "share", Maximize, Pretraining;
         TRAIN_NSP_LOSS = "train/nsp_loss", "training NSP loss", "nats/pair", Minimize, Pairs;
         LEARNING_RATE = "train/lr", "learning rate", "", Minimize, Training;
         GRAD_NORM = "train/grad_norm", "training gradient norm", "L2", Minimize, Training;
@@ -177,6 +189,8 @@ metrics! {
 pub const VALID_MASKED_TOKENS: &str = "valid_masked_tokens";
 /// The fact that counts those of them behind `[MASK]`.
 pub const VALID_MASK_TOKENS: &str = "valid_mask_tokens";
+/// The fact that counts the tokens behind `[MASK]` that an evaluation asks of train texts.
+pub const TRAIN_MASK_TOKENS: &str = "train_mask_tokens";
 /// The fact that counts the pairs of an evaluation.
 pub const VALID_PAIRS: &str = "valid_pairs";
 /// The fact that is the standard deviation of a token's loss for who knows nothing but the tokens' frequencies.
@@ -332,18 +346,34 @@ pub fn deciding_by_stage() -> impl Iterator<Item = &'static Metric> {
 }
 
 /// What came after the first stored runs: parts of the loss, and the loss in another unit. Earlier programs did not record
-/// them: with them in the digest chain, none of their runs would come out the same again.
+/// them: with them in the digest chain, none of their runs would come out the same again. Nor did they ask about
+/// [`TRAIN_TEXTS`].
 static LATER: [&Metric; 4] = [&BITS_PER_CHARACTER, &MLM_LOSS_MASK, &MLM_LOSS_RANDOM, &MLM_LOSS_KEPT];
+
+/// What evaluations measure on a sample of the train texts, as they do on held-out ones.
+static TRAIN_TEXTS: [&Metric; 6] = [
+    &TRAIN_MLM_LOSS_MASK,
+    &TRAIN_MLM_LOSS_RANDOM,
+    &TRAIN_MLM_LOSS_KEPT,
+    &TRAIN_ACCURACY_MASK,
+    &TRAIN_ACCURACY_RANDOM,
+    &TRAIN_ACCURACY_KEPT,
+];
+
+/// Whether the metric of this name is measured on train texts by evaluations: without dropout, masked as held-out texts are.
+pub fn is_of_train_texts(name: &str) -> bool {
+    TRAIN_TEXTS.iter().any(|metric| metric.name == name)
+}
 
 /// Whether two executions of one spec are held to agree bit for bit on the metric of this name, and the digest chain covers
 /// it: on all but what the clock says, and but what earlier programs did not record beside the same loss.
 pub fn is_deterministic(name: &str) -> bool {
-    !name.starts_with("time/") && LATER.iter().all(|later| later.name != name)
+    !name.starts_with("time/") && LATER.iter().all(|later| later.name != name) && !is_of_train_texts(name)
 }
 
 /// Whether values of the metric of this name can be compared between runs that differ in this basis.
 pub fn is_comparable_across(name: &str, basis: Basis) -> bool {
-    if !["valid/", "test/"].iter().any(|group| name.starts_with(group)) {
+    if !["valid/", "test/"].iter().any(|group| name.starts_with(group)) && !is_of_train_texts(name) {
         return true;
     }
     let is_of_task = find(name).is_some_and(|metric| matches!(metric.source, Source::Tasks(_)));
@@ -360,7 +390,8 @@ impl Metric {
         self.name
     }
 
-    /// The group: `train` and `time` are measured at every step, `valid` at every evaluation, `test` at the last one.
+    /// The group: `train` and `time` are measured at every step, but for [what evaluations ask](is_of_train_texts) of train
+    /// texts; `valid` at every evaluation, `test` at the last one.
     pub fn group(&self) -> &'static str {
         self.name.split_once('/').map_or("", |(group, _)| group)
     }
@@ -563,6 +594,7 @@ mod tests {
         let across = |name: &str| [Basis::Tokens, Basis::Texts, Basis::Examples].map(|b| is_comparable_across(name, b));
         assert_eq!(across("valid/mlm_loss"), [false, false, true]);
         assert_eq!(across("valid/bits_per_character"), [true, false, true]);
+        assert_eq!(across("train/mlm_loss_mask"), across("valid/mlm_loss_mask"));
         assert_eq!(across("test/accuracy"), [true, true, false]);
         assert_eq!(across("time/tokens_per_s"), [true; 3]);
     }

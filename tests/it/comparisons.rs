@@ -90,7 +90,7 @@ fn what_is_no_comparison_is_explained() {
     error: the 2 runs that match `tiny mask_ratio=0.3` differ in nothing but the seed: they are one cell, and there is nothing to compare. Widen the query, or see a run with `ablate show [RUN]`
     error: one run matches `hidden_size=64 mask_ratio=0.3 limit=1`: [RUN]. A comparison needs runs that differ; widen the query
     error: --set train.steps=3 changes an experiment file; a query takes runs as they are: write KEY=VALUE alone
-    error: no run has recorded `valid/mlm_los`; recorded are time/tokens_per_s, train/grad_norm, train/loss, train/lr, train/mlm_loss, train/real_token_share, train/tokens, valid/accuracy_kept, valid/accuracy_mask, valid/accuracy_random, valid/bits_per_character, valid/masked_accuracy, valid/mlm_loss, valid/mlm_loss_kept, valid/mlm_loss_mask, valid/mlm_loss_random, valid/perplexity
+    error: no run has recorded `valid/mlm_los`; recorded are time/tokens_per_s, train/accuracy_kept, train/accuracy_mask, train/accuracy_random, train/grad_norm, train/loss, train/lr, train/mlm_loss, train/mlm_loss_kept, train/mlm_loss_mask, train/mlm_loss_random, train/real_token_share, train/tokens, valid/accuracy_kept, valid/accuracy_mask, valid/accuracy_random, valid/bits_per_character, valid/masked_accuracy, valid/mlm_loss, valid/mlm_loss_kept, valid/mlm_loss_mask, valid/mlm_loss_random, valid/perplexity
     error: no run has a setting `mask_ration`
 
       mask_ration=0.3

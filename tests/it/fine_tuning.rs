@@ -283,6 +283,45 @@ fn the_best_weights_are_what_comes_out() {
     assert!(everything(&killed) == expected);
 }
 
+/// Texts that each epoch splits anew, of classes and with tags: whatever the threads, and stopped in the middle of an epoch, a
+/// run comes out the same; held-out texts are split as ever.
+#[test]
+fn splits_drawn_anew_are_the_same_however_a_run_is_executed() {
+    let one_head = NER.replace("[\"linear\", \"crf\", \"bilstm_crf\"]", "[\"bilstm_crf\"]");
+    // These tokens do not all end where a name does.
+    for (task, metric) in [(CLASSIFY.to_owned(), "test/accuracy"), (one_head, "test/char_accuracy")] {
+        let bench = |p: f64| {
+            let bench = workbench(&task.replace("valid_fraction", &format!("bpe_dropout = {p:?}\nvalid_fraction")));
+            (bench, "run tiny.toml --set tokenizer.kind=bpe --set finetune.train.epochs=40.0")
+        };
+        let stage = |workbench: &Workbench| of_stage(&runs(workbench), "finetune").first().map(|run| (*run).clone());
+        let ((plain, line), (reference, _), (killed, _)) = (bench(0.0), bench(0.3), bench(0.3));
+        plain.stdout(line);
+        reference.stdout(&format!("{line} --threads 1"));
+        let (without, with) = (stage(&plain).unwrap(), stage(&reference).unwrap());
+        let tokens = |name: &str| with["facts"][name].as_f64().unwrap();
+        assert!(tokens("tokens_an_example_split_anew") > tokens("tokens_an_example"));
+        assert_eq!(without["facts"]["tokens_an_example"], Value::Null);
+        assert_ne!(bits(&without), bits(&with));
+        assert!(last(&with, metric) > 0.9, "{}", last(&with, metric));
+
+        let line = format!("{line} --threads 2");
+        let child = killed.start(&line);
+        let trains = |workbench: &Workbench| {
+            let steps = |run: Value| run["series"]["train/loss"]["steps"].as_array().map_or(0, Vec::len);
+            stage(workbench).map_or(0, steps) > 6
+        };
+        wait_for("the second stage", || (killed.run_folders().len() > 1 && trains(&killed)).then_some(()));
+        signal("INT", child.id());
+        finish(child);
+        killed.stdout(&line);
+        let again = stage(&killed).unwrap();
+        assert!((bits(&again), recorded(&again)) == (bits(&with), recorded(&with)));
+        let verdict = reference.stdout(&format!("reproduce {}", with["id"].as_str().unwrap()));
+        assert!(verdict.contains("identical"), "{verdict}");
+    }
+}
+
 #[test]
 fn data_that_are_none_are_refused_by_file_and_line() {
     let cases = [
@@ -326,6 +365,12 @@ fn stages_that_do_not_fit_are_refused() {
     refused(&format!("{CLASSIFY}fold = \"3/2\"\n"), "a fold is written like 2/5");
     let crf = NER.replace("[sweep.grid]", "label_smoothing_factor = 0.1\n[sweep.grid]");
     refused(&crf, "scores paths");
+    for kind in ["wordpiece", "unigram", "character"] {
+        let drops = CLASSIFY.replace("[finetune]", "[finetune]\nbpe_dropout = 0.1\n");
+        let output = workbench(&drops).run(&format!("plan tiny.toml --set tokenizer.kind={kind}"));
+        let said = output.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(output.code == Some(2) && said.contains("leaves out merges"), "{said}");
+    }
     refused(&CLASSIFY.replace("seq_len = 32", "seq_len = 4000"), "is longer than `model.max_position_embeddings`");
     let missing =
         format!("{CLASSIFY}[sweep.grid]\n\"finetune.start\" = [\"random\"]\n\"objective.mask_ratio\" = [0.1, 0.2]\n");

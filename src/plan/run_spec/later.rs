@@ -49,4 +49,5 @@ defaults! {
     load_best_model_at_end = "finetune.load_best_model_at_end";
     label_smoothing_factor = "finetune.label_smoothing_factor";
     first_attention_norm = "model.first_attention_norm";
+    bpe_dropout = "finetune.bpe_dropout";
 }

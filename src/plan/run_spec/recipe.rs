@@ -34,6 +34,10 @@ pub struct Recipe {
     /// The share of the training loss that is a mean over all classes in place of the right one, in [0, 1).
     #[serde(default = "later::label_smoothing_factor")]
     pub label_smoothing_factor: f64,
+    /// The probability with which each merge is left out where an epoch splits the train texts anew, in [0, 1] (Provilkov et
+    /// al. 2020).
+    #[serde(default = "later::bpe_dropout")]
+    pub bpe_dropout: f64,
 }
 
 impl Default for Recipe {
@@ -48,6 +52,7 @@ impl Default for Recipe {
             early_stopping_patience: None,
             load_best_model_at_end: later::load_best_model_at_end(),
             label_smoothing_factor: later::label_smoothing_factor(),
+            bpe_dropout: later::bpe_dropout(),
         }
     }
 }

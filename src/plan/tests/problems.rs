@@ -72,6 +72,19 @@ fn every_example_is_true() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
+/// The tokenizer that counts is that of the run which training starts from, whatever the file would have.
+#[test]
+fn a_stored_run_has_merges_or_none() {
+    let task = "finetune.task = \"classify\"\nfinetune.data = \"nsmc.tsv\"\n";
+    for run in ["finetune.run", "train.run"] {
+        let names = |dropout: f64| {
+            let found = found(&format!("{task}{run} = \"k3f0\"\nfinetune.bpe_dropout = {dropout:?}"));
+            found.iter().map(|found| found.problem.name()).collect::<Vec<_>>()
+        };
+        assert_eq!((names(0.1), names(0.0)), (vec!["no-merges"], vec![]), "{run}");
+    }
+}
+
 #[test]
 fn names_are_told_apart_and_explained() {
     let names: BTreeSet<&str> = problem::all().map(Problem::name).collect();

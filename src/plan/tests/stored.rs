@@ -250,8 +250,7 @@ fn a_recipe_that_is_not_told_is_not_in_the_identity() {
     finetune.text_column=text
     finetune.valid_fraction=5e-2
     ");
-    let defaults =
-        "pooling = \"cls\"\nlayer_lr_decay = 1\nload_best_model_at_end = false\nlabel_smoothing_factor = 0\n";
+    let defaults = "pooling = \"cls\"\nlayer_lr_decay = 1\nload_best_model_at_end = false\nlabel_smoothing_factor = 0\nbpe_dropout = 0\n";
     assert_eq!(stage(defaults).hash(), plain.hash());
     let mut hashes = vec![plain.hash()];
     for changed in [
@@ -272,6 +271,12 @@ fn a_recipe_that_is_not_told_is_not_in_the_identity() {
         assert!(!hashes.contains(&changed.hash()));
         hashes.push(changed.hash());
     }
+    let of_bpe = |p: f64| {
+        let stage = "[finetune]\ntask = \"classify\"\ndata = \"a.tsv\"\n";
+        spec(&format!("tokenizer.kind = \"bpe\"\n{stage}bpe_dropout = {p}\n"))
+    };
+    assert_eq!(RunSpec::from_toml(&of_bpe(0.1).to_toml().expect("TOML")), Ok(of_bpe(0.1)));
+    assert!(of_bpe(0.1).hash() != of_bpe(0.0).hash() && !of_bpe(0.0).canonical().contains("bpe_dropout"));
 }
 
 #[test]

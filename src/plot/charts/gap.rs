@@ -8,7 +8,7 @@ use crate::analysis::{Comparison, Point, RunData, RunState};
 use crate::plot::figure::{Colour, Dash, Figure};
 use crate::plot::palette::Palette;
 use crate::plot::ticks::linear_axis;
-use crate::types::MetricName;
+use crate::types::{MetricName, metrics};
 
 /// The weight on the past of the average that training losses are smoothed by.
 const WEIGHT: f64 = 0.95;
@@ -22,8 +22,9 @@ struct Pair {
     train: Vec<Point>,
 }
 
-/// The curves of `held_out` (`valid/...`) and of the same quantity in training (`train/...`). Absent where one of them was
-/// not recorded.
+/// The curves of `held_out` (`valid/...`) and of the same quantity on train texts (`train/...`): of a sample that evaluations
+/// ask about as they do about held-out texts, or else of the batches of training, which are smoothed. Absent where one of the
+/// two was not recorded.
 pub fn train_and_valid(comparison: &Comparison, held_out: &MetricName, choice: &Choice) -> Option<Figure> {
     let train: MetricName = format!("train/{}", held_out.as_str().strip_prefix("valid/")?).parse().ok()?;
     let mut encoding = Encoding::new(comparison, choice, &[]);
@@ -65,9 +66,17 @@ pub fn train_and_valid(comparison: &Comparison, held_out: &MetricName, choice: &
         panel
     });
     let panels = panels.collect::<Vec<_>>();
+    let of_train = match metrics::is_of_train_texts(train.as_str()) {
+        true => {
+            "a sample of the train text, asked in the same way: by what the distance grows, that text is learnt by heart".to_owned()
+        }
+        false => format!(
+            "the batches of training, a debiased exponential moving average with weight {WEIGHT}. Training masks by its own ratio \
+             and with dropout, so that its loss may lie above"
+        ),
+    };
     let mut caption = format!(
-        "Means over finished runs. Solid: on held-out text; dotted: on the batches of training, a debiased exponential moving \
-         average with weight {WEIGHT}. Training masks by its own ratio and with dropout, so that its loss may lie above. The first {:.0} % of the steps are left out.",
+        "Means over finished runs. Solid: on held-out text; dotted: on {of_train}. The first {:.0} % of the steps are left out.",
         100.0 * START
     );
     if !encoding.rest.is_empty() {
@@ -87,14 +96,16 @@ pub fn train_and_valid(comparison: &Comparison, held_out: &MetricName, choice: &
     })
 }
 
-/// The means over the finished runs of a group; absent where one of the two was not recorded.
+/// The means over those finished runs of a group that recorded both; absent where none did.
 fn pair(group: &Group<'_>, valid: &MetricName, train: &MetricName) -> Option<Pair> {
     let runs = group.cells.iter().flat_map(|cell| cell.runs.iter().copied());
-    let runs = runs.filter(|run| run.state == RunState::Finished).collect::<Vec<_>>();
-    let curves = |metric: &MetricName| runs.iter().filter_map(|run| of(run, metric)).collect::<Vec<_>>();
+    let runs = runs.filter(|run| run.state == RunState::Finished);
+    let curves = runs.filter_map(|run| Some((of(run, valid)?, of(run, train)?)));
+    let (held_out, of_train): (Vec<_>, Vec<_>) = curves.unzip();
+    let weight = if metrics::is_of_train_texts(train.as_str()) { 0.0 } else { WEIGHT };
     let over = |curves: &[Vec<Point>]| mean_curve(&curves.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    let smoothed = curves(train).iter().map(|points| smooth(points, WEIGHT)).collect::<Vec<_>>();
-    let pair = Pair { valid: over(&curves(valid)), train: over(&smoothed) };
+    let smoothed = of_train.iter().map(|points| smooth(points, weight)).collect::<Vec<_>>();
+    let pair = Pair { valid: over(&held_out), train: over(&smoothed) };
     (pair.valid.len() > 1 && pair.train.len() > 1).then_some(pair)
 }
 
@@ -119,6 +130,37 @@ mod tests {
         };
         assert_eq!((count(Dash::Solid), count(Dash::Dotted), figure.panels.len()), (2, 2, 1));
         assert_eq!(figure.panels[0].y.label, "MLM loss (nats/token)");
+    }
+
+    /// What evaluations ask of train texts is drawn as it is, over the runs that have it.
+    #[test]
+    fn a_sample_of_train_texts_is_not_smoothed() {
+        let mut comparison = fixture::sweep();
+        let [valid, train] = ["valid/mlm_loss_mask", "train/mlm_loss_mask"].map(fixture::metric);
+        for (i, run) in comparison.runs.iter_mut().enumerate() {
+            let points = run.series[&comparison.metric].clone();
+            let lower = points.iter().map(|point| Point { value: point.value - 1.0, ..*point }).collect();
+            run.series.insert(valid.clone(), points);
+            // A run of an earlier program has not recorded it.
+            if i % 2 == 0 {
+                run.series.insert(train.clone(), lower);
+            }
+        }
+        comparison.metric = valid.clone();
+        let figure = train_and_valid(&comparison, &valid, &Choice::default()).unwrap();
+        assert!(figure.caption.contains("a sample of the train text"), "{}", figure.caption);
+        let points = |wanted: Dash| {
+            let of = |mark: &Mark| match mark {
+                Mark::Line { points, stroke, .. } if stroke.dash == wanted => Some(points.clone()),
+                _ => None,
+            };
+            figure.panels[0].marks.iter().filter_map(of).flatten().collect::<Vec<_>>()
+        };
+        let (solid, dotted) = (points(Dash::Solid), points(Dash::Dotted));
+        assert!(!solid.is_empty() && solid.len() == dotted.len());
+        for (held_out, of_train) in solid.iter().zip(&dotted) {
+            assert!(held_out.0 == of_train.0 && (held_out.1 - of_train.1 - 1.0).abs() < 1e-9);
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use super::labelled::index_of;
 use crate::plan::{Fold, RunSpec, TaskSpec};
-use crate::trainer::rng::Permutation;
-use crate::trainer::tokenizer::Tokenizer;
+use crate::trainer::rng::{Draws, Permutation, Purpose, Stream};
+use crate::trainer::tokenizer::{MergeDropout, Tokenizer};
 use crate::types::{ContentHash, Seed};
 
 /// An example ready for the model.
@@ -48,31 +48,69 @@ pub struct Side {
 }
 
 /// All that a fine-tuning stage reads.
-#[derive(Clone, Debug, Default)]
-pub struct Examples {
+#[derive(Default)]
+pub struct Examples<'a> {
     pub train: Side,
+    /// Where each epoch has train examples of its own: the example of this epoch and number, and whether it was cut.
+    pub anew: Option<Anew<'a>>,
     pub valid: Side,
     /// Empty where there is no test file.
     pub test: Side,
 }
 
+/// A function of the epoch and the number of a train example.
+pub type Anew<'a> = Box<dyn Fn(u64, usize) -> (Example, bool) + Sync + 'a>;
+
 /// Turns labelled text into examples.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Encoder<'a> {
     pub tokenizer: &'a Tokenizer,
     pub seq_len: usize,
     pub labels: &'a [String],
+    /// What splits text in place of the tokenizer, and its dice.
+    dropping: Option<(&'a MergeDropout<'a>, Draws)>,
 }
 
 impl<'a> Encoder<'a> {
     /// As a specification asks.
     pub fn new(spec: &'a RunSpec, stage: &'a TaskSpec, tokenizer: &'a Tokenizer) -> Self {
-        Self { tokenizer, seq_len: spec.train().seq_len, labels: &stage.labels }
+        Self { tokenizer, seq_len: spec.train().seq_len, labels: &stage.labels, dropping: None }
+    }
+
+    /// The tokens of a text.
+    pub fn encode(&mut self, text: &str) -> Vec<u32> {
+        match &mut self.dropping {
+            None => self.tokenizer.encode(text),
+            Some((dropout, draws)) => dropout.encode(text, draws),
+        }
+    }
+
+    /// The tokens of a text, each with the characters that it covers.
+    pub fn encode_with_offsets(&mut self, text: &str) -> Vec<(u32, Range<usize>)> {
+        match &mut self.dropping {
+            None => self.tokenizer.encode_with_offsets(text),
+            Some((dropout, draws)) => dropout.encode_with_offsets(text, draws),
+        }
+    }
+
+    /// Each epoch's examples of `texts`, made by `encode`, with merges dropped by dice of the example's own.
+    pub fn dropping<T: Sync + 'a>(
+        self,
+        dropout: MergeDropout<'a>,
+        seed: Seed,
+        texts: Vec<T>,
+        encode: impl Fn(&mut Encoder, &T) -> (Example, bool) + Sync + 'a,
+    ) -> Anew<'a> {
+        Box::new(move |epoch, index| {
+            let draws = Stream::new(seed, Purpose::Split, epoch, index as u64).draws();
+            let Self { tokenizer, seq_len, labels, .. } = self;
+            encode(&mut Encoder { tokenizer, seq_len, labels, dropping: Some((&dropout, draws)) }, &texts[index])
+        })
     }
 
     /// The examples of labelled texts, each made by `encode`, which also says whether it was cut.
-    pub fn side<T: Sync>(&self, texts: &[T], encode: impl Fn(&Self, &T) -> (Example, bool) + Sync) -> Side {
-        Side::of(texts.par_iter().map(|text| encode(self, text)).collect())
+    pub fn side<T: Sync>(&self, texts: &[T], encode: impl Fn(&mut Self, &T) -> (Example, bool) + Sync) -> Side {
+        Side::of(texts.par_iter().map(|text| encode(&mut self.clone(), text)).collect())
     }
 
     /// The number of a label; of one that is not known, 0.

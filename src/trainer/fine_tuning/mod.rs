@@ -12,7 +12,10 @@ pub mod labelled;
 pub mod prediction;
 pub mod tasks;
 
+use std::borrow::Cow;
+
 use burn::tensor::Device;
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::model::TrainingPass;
@@ -25,7 +28,7 @@ use crate::plan::RunSpec;
 use crate::trainer::rng::Permutation;
 use crate::types::metrics;
 use batch::{Batch, collate};
-use examples::Examples;
+use examples::{Example, Examples};
 use tasks::Asked;
 
 /// Why a stage cannot begin.
@@ -40,7 +43,7 @@ pub enum FineTuningError {
 /// The stage: labelled examples in an order drawn anew each epoch, and the weights that it starts from.
 pub struct FineTuning<'a> {
     spec: &'a RunSpec,
-    examples: &'a Examples,
+    examples: &'a Examples<'a>,
     start: Option<&'a [Parameter]>,
 }
 
@@ -54,7 +57,7 @@ impl<'a> FineTuning<'a> {
     /// When the specification is of another stage.
     pub fn new(
         spec: &'a RunSpec,
-        examples: &'a Examples,
+        examples: &'a Examples<'a>,
         start: Option<&'a [Parameter]>,
     ) -> Result<Self, FineTuningError> {
         let (train, valid) = (examples.train.examples.len(), examples.valid.examples.len());
@@ -99,12 +102,24 @@ impl Stage for FineTuning<'_> {
     }
 
     fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
-        let Examples { train, valid, test } = self.examples;
+        let Examples { train, valid, test, anew } = self.examples;
         for (name, side) in [("train", train), ("valid", valid), ("test", test)] {
             recorder.fact(&format!("{name}_examples"), json!(side.examples.len()))?;
             recorder.fact(&format!("{name}_examples_cut"), json!(side.cut))?;
         }
-        let cut = train.cut as f64 / train.examples.len() as f64;
+        let mut cut = train.cut as f64 / train.examples.len() as f64;
+        if let Some(anew) = anew {
+            let n = train.examples.len().min(SAMPLE);
+            let first: Vec<(Example, bool)> = (0..n).into_par_iter().map(|i| anew(0, i)).collect();
+            let tokens = |lengths: usize| lengths as f64 / n as f64;
+            let as_they_are = train.examples[..n].iter().map(|example| example.ids.len()).sum();
+            recorder.fact("tokens_an_example", json!(tokens(as_they_are)))?;
+            recorder.fact(
+                "tokens_an_example_split_anew",
+                json!(tokens(first.iter().map(|(example, _)| example.ids.len()).sum())),
+            )?;
+            cut = tokens(first.iter().filter(|(_, is_cut)| *is_cut).count());
+        }
         if cut > TOO_MANY_CUT {
             let text = format!(
                 "{:.0} % of the examples are longer than finetune.train.seq_len = {} and lose their ends",
@@ -119,10 +134,15 @@ impl Stage for FineTuning<'_> {
     fn batch(&self, index: u64) -> Batch {
         let (n, size) = (self.instances() as u64, self.spec.train().batch_size as u64);
         let example = |i: u64| {
-            let order = Permutation::of_epoch(self.spec.train().seed, i / n, n as usize);
-            &self.examples.train.examples[order.at((i % n) as usize)]
+            let (epoch, place) = (i / n, (i % n) as usize);
+            let chosen = Permutation::of_epoch(self.spec.train().seed, epoch, n as usize).at(place);
+            match &self.examples.anew {
+                None => Cow::Borrowed(&self.examples.train.examples[chosen]),
+                Some(anew) => Cow::Owned(anew(epoch, chosen).0),
+            }
         };
-        collate((index * size..(index + 1) * size).map(example))
+        let examples: Vec<Cow<'_, Example>> = (index * size..(index + 1) * size).map(example).collect();
+        collate(examples.iter().map(Cow::as_ref))
     }
 
     fn forward_backward(&self, model: &BertForTask, batch: &Batch, index: u64, device: &Device) -> StepGradients {
@@ -162,3 +182,6 @@ impl Stage for FineTuning<'_> {
 
 /// A share of examples that lose their ends, from which on a run warns.
 const TOO_MANY_CUT: f64 = 0.05;
+
+/// Train examples whose length is measured, where each epoch has others.
+const SAMPLE: usize = 2048;

@@ -23,7 +23,7 @@ use crate::types::answers::Detail;
 use crate::types::metrics::Judged;
 
 /// A task.
-pub trait Definition {
+pub trait Definition: 'static {
     /// A labelled text, as it stands in a file.
     type Text: Clone + Send + Sync;
 
@@ -52,7 +52,7 @@ pub trait Definition {
     fn unlabelled(text: &TextExample, labels: &[String]) -> Self::Text;
 
     /// What the model reads of a text and is to answer, and whether the text was cut.
-    fn encode(encoder: &Encoder, text: &Self::Text) -> (Example, bool);
+    fn encode(encoder: &mut Encoder, text: &Self::Text) -> (Example, bool);
 
     /// How far guesses get that understand nothing.
     fn floors(train: &[Self::Text], held_out: &[Self::Text], labels: &[String]) -> Vec<Floor>;

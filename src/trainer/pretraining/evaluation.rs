@@ -1,8 +1,13 @@
-//! Evaluation: what the model knows about the held-out documents.
+//! Evaluation: what the model knows about the held-out documents, and about documents that it learns from.
 //!
 //! The valid instances are the same for every run on a corpus, tokenizer and sequence length, whatever the run trains
 //! with: MLM is measured on packed full sentences under one fixed 15 % mask, so that runs with and without NSP and with
 //! any mask ratio answer the same questions. NSP is measured on fixed pairs, for models that have the head.
+//!
+//! A sample of the train documents is asked in the same way, packed, masked and without dropout as the held-out ones: by what
+//! the two draw apart while it trains, a model learns by heart. The losses of training itself cannot tell: they have dropout,
+//! masks of their own, and weights that change from batch to batch. The sample is [a fourth](TrainSpec::eval_train_instances)
+//! as large, which is what it costs; its questions stay the same through a run, so that its curve is as steady as the other.
 //!
 //! A loss in nats a token means something else under every tokenizer. `valid/bits_per_character` is the same loss by the
 //! characters that the hidden tokens stand for, white space left out:
@@ -18,9 +23,12 @@
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
+use super::Corpus;
 use super::batch::{Batch, Batches};
 use super::instance::{InstanceSpec, Instances};
 use super::masking::{MaskSpec, Shown};
+#[cfg(doc)]
+use crate::plan::TrainSpec;
 use crate::plan::{DeviceKind, Masking, Nsp, Packing, RunSpec};
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::kernels::{Exponentials, exponentials};
@@ -36,26 +44,25 @@ const VALID_SEED: Seed = Seed(0x0076_616c_6964);
 /// The fixed questions of a run's evaluations.
 pub struct ValidSet {
     mlm: Vec<Batch>,
+    /// The same of train documents.
+    train: Vec<Batch>,
     nsp: Vec<Batch>,
     /// Characters that the masked tokens stand for.
     characters: u64,
 }
 
 impl ValidSet {
-    /// The first `train.eval_instances` of the valid documents, in a fixed order. `characters` has for each id how many it
-    /// stands for; an id that it lacks stands for one.
-    pub fn new<D: TokenDocuments + ?Sized>(
-        documents: &D,
-        specials: SpecialIds,
-        characters: &[u8],
-        spec: &RunSpec,
-    ) -> Self {
-        let batches = |nsp| fixed_batches(documents, specials, spec, nsp);
-        let nsp = if spec.objective().nsp == Nsp::Off { Vec::new() } else { batches(spec.objective().nsp) };
-        let mlm = batches(Nsp::Off);
-        let of_label = |&label: &i32| characters.get(label as usize).map_or(1, |&n| u64::from(n));
+    /// The first `train.eval_instances` of the valid documents, in a fixed order, and fewer of the train documents. An id whose
+    /// characters the corpus does not know stands for one.
+    pub fn new<D: TokenDocuments + ?Sized>(corpus: &Corpus<D>, spec: &RunSpec) -> Self {
+        let of = |documents, n, nsp| fixed_batches(documents, n, corpus.specials, spec, nsp);
+        let held_out = |nsp| of(corpus.valid, spec.train().eval_instances, nsp);
+        let nsp = if spec.objective().nsp == Nsp::Off { Vec::new() } else { held_out(spec.objective().nsp) };
+        let mlm = held_out(Nsp::Off);
+        let train = of(corpus.train, spec.train().eval_train_instances(), Nsp::Off);
+        let of_label = |&label: &i32| corpus.characters.get(label as usize).map_or(1, |&n| u64::from(n));
         let characters = mlm.iter().flat_map(|batch| &batch.labels).map(of_label).sum();
-        Self { mlm, nsp, characters }
+        Self { mlm, train, nsp, characters }
     }
 
     /// Masked tokens that an evaluation predicts.
@@ -65,7 +72,12 @@ impl ValidSet {
 
     /// Those of them behind `[MASK]`.
     pub fn mask_tokens(&self) -> usize {
-        self.mlm.iter().flat_map(|batch| &batch.shown).filter(|shown| **shown == Shown::Mask).count()
+        behind_mask(&self.mlm)
+    }
+
+    /// Tokens behind `[MASK]` that an evaluation predicts in train documents.
+    pub fn train_mask_tokens(&self) -> usize {
+        behind_mask(&self.train)
     }
 
     /// The masked sequences that an evaluation asks about.
@@ -78,7 +90,8 @@ impl ValidSet {
         &self.nsp
     }
 
-    /// Every metric of the model under `valid/`, in a fixed order. The model is used without dropout or gradients.
+    /// Every metric of the model under `valid/`, and those of the train documents, in a fixed order. The model is used without
+    /// dropout or gradients.
     pub fn evaluate(&self, model: &BertForPreTraining, spec: &RunSpec, device: &Device) -> Vec<Measurement> {
         let of_mlm = |batch: &Batch| {
             let hidden = model.bert.encode(&batch.tokens, &spec.model, None);
@@ -92,8 +105,11 @@ impl ValidSet {
             let scores = logits.map(|logits| score_rows(logits, &batch.nsp_labels)).unwrap_or_default();
             scores.into_iter().map(|score| (score, None)).collect::<Vec<_>>()
         };
-        let mlm = Tally { scores: of_all(&self.mlm, spec, of_mlm) };
-        let nsp = Tally { scores: of_all(&self.nsp, spec, of_nsp) };
+        // Side by side, so that the few batches of train documents leave no core idle.
+        let mut scores = of_all(self.mlm.iter().chain(&self.train).collect(), spec, of_mlm);
+        let train = Tally { scores: scores.split_off(self.masked_tokens()) };
+        let mlm = Tally { scores };
+        let nsp = Tally { scores: of_all(self.nsp.iter().collect(), spec, of_nsp) };
         let mut found: Vec<Measurement> = vec![
             (&metrics::VALID_MLM_LOSS, mlm.loss()),
             (&metrics::PERPLEXITY, libm::exp(mlm.loss())),
@@ -102,20 +118,36 @@ impl ValidSet {
             (&metrics::MLM_LOSS_RANDOM, mlm.loss_where(Shown::Random)),
             (&metrics::MLM_LOSS_KEPT, mlm.loss_where(Shown::Kept)),
             (&metrics::MASKED_ACCURACY, mlm.accuracy(|_| true)),
-            (&metrics::ACCURACY_MASK, mlm.accuracy(|shown| shown == Some(Shown::Mask))),
-            (&metrics::ACCURACY_RANDOM, mlm.accuracy(|shown| shown == Some(Shown::Random))),
-            (&metrics::ACCURACY_KEPT, mlm.accuracy(|shown| shown == Some(Shown::Kept))),
+            (&metrics::ACCURACY_MASK, mlm.accuracy_where(Shown::Mask)),
+            (&metrics::ACCURACY_RANDOM, mlm.accuracy_where(Shown::Random)),
+            (&metrics::ACCURACY_KEPT, mlm.accuracy_where(Shown::Kept)),
         ];
         if !nsp.scores.is_empty() {
             found.push((&metrics::VALID_NSP_LOSS, nsp.loss()));
             found.push((&metrics::NSP_ACCURACY, nsp.accuracy(|_| true)));
         }
+        found.extend([
+            (&metrics::TRAIN_MLM_LOSS_MASK, train.loss_where(Shown::Mask)),
+            (&metrics::TRAIN_MLM_LOSS_RANDOM, train.loss_where(Shown::Random)),
+            (&metrics::TRAIN_MLM_LOSS_KEPT, train.loss_where(Shown::Kept)),
+            (&metrics::TRAIN_ACCURACY_MASK, train.accuracy_where(Shown::Mask)),
+            (&metrics::TRAIN_ACCURACY_RANDOM, train.accuracy_where(Shown::Random)),
+            (&metrics::TRAIN_ACCURACY_KEPT, train.accuracy_where(Shown::Kept)),
+        ]);
         found
     }
 }
 
+/// Tokens of these batches that are predicted behind `[MASK]`.
+fn behind_mask(batches: &[Batch]) -> usize {
+    batches.iter().flat_map(|batch| &batch.shown).filter(|shown| **shown == Shown::Mask).count()
+}
+
+/// The first `most` instances of `documents`, by the draws of the valid set.
+
 fn fixed_batches<D: TokenDocuments + ?Sized>(
     documents: &D,
+    most: usize,
     specials: SpecialIds,
     spec: &RunSpec,
     nsp: Nsp,
@@ -139,17 +171,17 @@ fn fixed_batches<D: TokenDocuments + ?Sized>(
         batch_size: spec.train().batch_size,
         seed: VALID_SEED,
     };
-    let n = batches.instances.len().min(spec.train().eval_instances) as u64;
+    let n = batches.instances.len().min(most) as u64;
     let step = spec.train().batch_size as u64;
     (0..n).step_by(spec.train().batch_size).map(|start| batches.range(start..(start + step).min(n))).collect()
 }
 
 /// What `score` gives for all batches, in their order. On a CPU batches are judged side by side, because a forward pass alone
 /// leaves cores idle between its operations; an accelerator takes one after the other.
-fn of_all<T: Send>(batches: &[Batch], spec: &RunSpec, score: impl Fn(&Batch) -> Vec<T> + Sync + Send) -> Vec<T> {
+fn of_all<T: Send>(batches: Vec<&Batch>, spec: &RunSpec, score: impl Fn(&Batch) -> Vec<T> + Sync + Send) -> Vec<T> {
     match spec.train().device {
-        DeviceKind::Flex => batches.par_iter().flat_map(score).collect(),
-        _ => batches.iter().flat_map(score).collect(),
+        DeviceKind::Flex => batches.into_par_iter().flat_map(score).collect(),
+        _ => batches.into_iter().flat_map(score).collect(),
     }
 }
 
@@ -206,11 +238,47 @@ impl Tally {
         }
         f64::from(right) / f64::from(all)
     }
+
+    /// The share of right guesses where this is shown; NaN where nothing is.
+    fn accuracy_where(&self, how: Shown) -> f64 {
+        self.accuracy(|shown| shown == Some(how))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trainer::model::tests::tiny_spec;
+    use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
+
+    /// What is asked of train documents is what would be asked of them if they were held out, bit for bit, and changes nothing
+    /// about what is.
+    #[test]
+    fn train_documents_are_asked_as_held_out_ones_are() {
+        let [documents, others] = [3, 4].map(|seed| Toy::random(40, seed));
+        let device = Device::flex();
+        let asked = |train: &Toy, valid: &Toy, n: usize| {
+            let corpus = Corpus { train, valid, specials: SPECIALS, continues: &[], characters: &[] };
+            let mut spec = tiny_spec();
+            spec.train_mut().eval_instances = n;
+            let set = ValidSet::new(&corpus, &spec);
+            (set.evaluate(&BertForPreTraining::new(&spec, &device), &spec, &device), set)
+        };
+        let leaves = |found: &[Measurement], group: &str| {
+            let of =
+                |leaf: &str| found.iter().find(|(metric, _)| metric.name() == format!("{group}/{leaf}")).unwrap().1;
+            ["mlm_loss_mask", "mlm_loss_random", "mlm_loss_kept", "accuracy_mask", "accuracy_random", "accuracy_kept"]
+                .map(of)
+                .map(f64::to_bits)
+        };
+        let (found, set) = asked(&documents, &others, 20);
+        let (held_out, its) = asked(&others, &documents, 5);
+        assert_eq!(leaves(&found, "train"), leaves(&held_out, "valid"));
+        assert_eq!((set.train_mask_tokens(), its.train_mask_tokens() < set.mask_tokens()), (its.mask_tokens(), true));
+        let (alone, _) = asked(&others, &others, 20);
+        assert_eq!(leaves(&found, "valid"), leaves(&alone, "valid"));
+        assert_ne!(leaves(&found, "valid"), leaves(&found, "train"));
+    }
 
     #[test]
     fn scores_match_the_closed_form() {

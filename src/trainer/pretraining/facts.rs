@@ -41,6 +41,7 @@ pub fn record<D: TokenDocuments + ?Sized>(
     recorder.fact("skipped_documents", json!(instances.skipped_documents()))?;
     recorder.fact(metrics::VALID_MASKED_TOKENS, json!(valid.masked_tokens()))?;
     recorder.fact(metrics::VALID_MASK_TOKENS, json!(valid.mask_tokens()))?;
+    recorder.fact(metrics::TRAIN_MASK_TOKENS, json!(valid.train_mask_tokens()))?;
     recorder.fact("valid_mask_ratio", json!(MaskSpec::EVALUATION.ratio))?;
     recorder.fact("mask_rate", json!(rates.masked))?;
     recorder.fact("mask_token_rate", json!(rates.mask_token))?;

@@ -65,7 +65,7 @@ impl<'a, D: TokenDocuments + ?Sized> Pretraining<'a, D> {
     pub fn new(spec: &'a RunSpec, corpus: &Corpus<'a, D>) -> Result<Self, TrainError> {
         check_documents(spec, corpus.train.documents(), corpus.valid.documents())?;
         let batches = train_batches(spec, corpus)?;
-        let valid = ValidSet::new(corpus.valid, corpus.specials, corpus.characters, spec);
+        let valid = ValidSet::new(corpus, spec);
         if valid.masked_tokens() == 0 {
             let fix = "raise data.valid_fraction or use a larger corpus";
             return Err(TrainError::NoInstances { side: "valid", seq_len: spec.train().seq_len, fix });

@@ -8,6 +8,7 @@
 mod bpe;
 mod cache;
 mod convention;
+mod merge_dropout;
 mod merges;
 pub mod morphemes;
 mod unigram;
@@ -15,7 +16,7 @@ mod wordpiece;
 mod words;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::trainer) mod tests;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -33,6 +34,7 @@ use tokenizers::{AddedToken, DecoderWrapper, Model, ModelWrapper};
 use self::cache::Cache;
 use self::convention::{CONTINUATION, WORD_START};
 pub use self::convention::{Convention, SpecialIds};
+pub use self::merge_dropout::MergeDropout;
 use self::morphemes::{DictionaryError, Morphemes};
 use self::words::Pipeline;
 pub use self::words::WordCounts;
@@ -218,11 +220,7 @@ impl Tokenizer {
     /// beginning, where it is a token of its own, covers the first character with the token after it.
     pub fn encode_with_offsets(&self, text: &str) -> Vec<(u32, Range<usize>)> {
         let mut tokens = Vec::new();
-        let (mut counted, mut characters) = (0, 0);
-        for piece in words::pieces(text) {
-            let at = piece.as_ptr() as usize - text.as_ptr() as usize;
-            characters += text[counted..at].chars().count();
-            counted = at;
+        for (piece, characters) in places(text) {
             let ids = self.encode_piece(piece);
             let cut = self.pipeline.cut(piece);
             let origins = origins(piece, &cut);
@@ -328,6 +326,16 @@ impl Tokenizer {
     pub fn is_special(&self, id: u32) -> bool {
         id < self.special_ids().first_ordinary
     }
+}
+
+/// The pieces of a text between white space, each with the number of characters before it.
+fn places(text: &str) -> impl Iterator<Item = (&str, usize)> {
+    words::pieces(text).scan((0, 0), |(counted, characters), piece| {
+        let at = piece.as_ptr() as usize - text.as_ptr() as usize;
+        *characters += text[*counted..at].chars().count();
+        *counted = at;
+        Some((piece, *characters))
+    })
 }
 
 /// For each character of `cut`, and its end, the number of characters of `piece` before it: `cut` has separators in between.

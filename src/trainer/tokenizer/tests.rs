@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TEXT: [&str; 6] = [
+pub const TEXT: [&str; 6] = [
     "나는 학교에 간다. 너는 학교에서 온다.",
     "학교는 크고 나무가 많다. 나무는 학교에 있다.",
     "The schools are big, and the school has trees.",
@@ -43,7 +43,7 @@ fn train_on<T: AsRef<str> + Sync>(text: &[T], spec: TokenizerSpec) -> Tokenizer 
     Tokenizer::train(words, &TokenizerSpec { vocab_size, ..spec }).unwrap()
 }
 
-fn train(kind: TokenizerKind, lowercase: bool) -> Tokenizer {
+pub fn train(kind: TokenizerKind, lowercase: bool) -> Tokenizer {
     train_on(&TEXT, spec(kind, 0, lowercase))
 }
 

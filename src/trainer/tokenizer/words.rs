@@ -85,12 +85,18 @@ impl Pipeline {
         {
             return vec![self.convention.plain_word(piece)];
         }
-        let mut normalized = NormalizedString::from(piece);
+        let split = self.split(piece);
+        let splits = split.get_splits(OffsetReferential::Normalized, OffsetType::None);
+        splits.into_iter().map(|(word, _, _)| word.to_owned()).filter(|word| !word.is_empty()).collect()
+    }
+
+    /// The normalised words of a piece that was cut, which know where in it they stand.
+    pub(super) fn split(&self, cut: &str) -> PreTokenizedString {
+        let mut normalized = NormalizedString::from(cut);
         self.normalizer.normalize(&mut normalized).expect(LIBRARY);
         let mut split = PreTokenizedString::from(normalized);
         self.pre_tokenizer.pre_tokenize(&mut split).expect(LIBRARY);
-        let splits = split.get_splits(OffsetReferential::Normalized, OffsetType::None);
-        splits.into_iter().map(|(word, _, _)| word.to_owned()).filter(|word| !word.is_empty()).collect()
+        split
     }
 }
 

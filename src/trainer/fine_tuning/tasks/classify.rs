@@ -40,9 +40,9 @@ impl Definition for Classify {
         text.clone()
     }
 
-    fn encode(encoder: &Encoder, example: &TextExample) -> (Example, bool) {
-        let mut first = encoder.tokenizer.encode(&example.text);
-        let mut second = example.pair.as_ref().map(|pair| encoder.tokenizer.encode(pair)).unwrap_or_default();
+    fn encode(encoder: &mut Encoder, example: &TextExample) -> (Example, bool) {
+        let mut first = encoder.encode(&example.text);
+        let mut second = example.pair.as_ref().map(|pair| encoder.encode(pair)).unwrap_or_default();
         let room = encoder.seq_len - if example.pair.is_some() { 3 } else { 2 };
         let is_cut = first.len() + second.len() > room;
         while first.len() + second.len() > room {

@@ -47,9 +47,9 @@ impl Definition for Ner {
         TaggedText { tags: vec![labels[0].clone(); characters.len()], characters, line: text.line }
     }
 
-    fn encode(encoder: &Encoder, example: &TaggedText) -> (Example, bool) {
+    fn encode(encoder: &mut Encoder, example: &TaggedText) -> (Example, bool) {
         let text: String = example.characters.iter().collect();
-        let mut tokens = encoder.tokenizer.encode_with_offsets(&text);
+        let mut tokens = encoder.encode_with_offsets(&text);
         let is_cut = tokens.len() > encoder.seq_len - 2;
         tokens.truncate(encoder.seq_len - 2);
         let SpecialIds { cls, sep, .. } = encoder.tokenizer.special_ids();
@@ -133,5 +133,59 @@ fn predicted_tags(predicted: &Predicted) -> &[usize] {
     match predicted {
         Predicted::Tags { of_characters, .. } => of_characters,
         Predicted::Class { .. } => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Encoder as Body, HeadKind, Task, TokenizerKind};
+    use crate::trainer::model::task::of_task;
+    use crate::trainer::model::task::tests::spec;
+    use crate::trainer::tokenizer::MergeDropout;
+    use crate::trainer::tokenizer::tests::train;
+    use crate::types::Seed;
+
+    /// However a text is split, each token has the tag of its first character; of characters the tags come back as they were. Each
+    /// epoch and each example has a split of its own, and always the same.
+    #[test]
+    fn tags_follow_every_split() {
+        let spec = spec(Task::Ner, HeadKind::Linear, Body::Trained);
+        let mut stage = of_task(&spec).clone();
+        stage.labels = ["O", "B-PS", "I-PS"].map(str::to_owned).to_vec();
+        let tokenizer = train(TokenizerKind::Bpe, false);
+        let encoder = || {
+            let mut encoder = Encoder::new(&spec, &stage, &tokenizer);
+            encoder.seq_len = 64;
+            encoder
+        };
+        let characters: Vec<char> = "나는 학교에서 나무를 보았다 나무는 학교에".chars().collect();
+        let tag = |at: usize| ["O", "B-PS", "I-PS"][if (3..7).contains(&at) { 1 + usize::from(at > 3) } else { 0 }];
+        let tags = (0..characters.len()).map(|at| tag(at).to_owned()).collect();
+        let text = TaggedText { characters, tags, line: 1 };
+        let gold: Vec<usize> = text.tags.iter().map(|tag| encoder().label(tag)).collect();
+        let anew = |p: f64| {
+            let dropout = MergeDropout::new(&tokenizer, p).unwrap();
+            encoder().dropping(dropout, Seed(3), vec![text.clone(), text.clone()], Ner::encode)
+        };
+        let plain = Ner::encode(&mut encoder(), &text);
+        assert_eq!(anew(0.0)(5, 1), plain);
+        let mut splits = Vec::new();
+        let halved = anew(0.5);
+        for (epoch, index) in (0..8).flat_map(|epoch| [(epoch, 0), (epoch, 1)]) {
+            let (example, is_cut) = halved(epoch, index);
+            assert_eq!((example.clone(), is_cut), halved(epoch, index));
+            let tags = tags_of(&example).unwrap();
+            assert_eq!(tags.ranges.len() + 2, example.ids.len());
+            assert!(tags.ranges.iter().zip(&tags.of_tokens).all(|(range, tag)| *tag == gold[range.start]));
+            assert!(!is_cut);
+            splits.push(example.ids);
+        }
+        splits.sort();
+        splits.dedup();
+        assert!(splits.len() > 12, "{} splits", splits.len());
+        let (of_characters, _) = anew(1.0)(0, 0);
+        let tags = tags_of(&of_characters).unwrap();
+        assert_eq!(tags_of_characters(&tags.text, &tags.ranges, &tags.of_tokens, &stage.labels), gold);
     }
 }
