@@ -458,6 +458,7 @@ const LENGTH: &[Key] = &[
     without_default("train.epochs", Float(ANY), "Passes over the train instances; excludes steps and budget"),
     without_default("train.budget", Kind::Budget, "What a run may cost, in place of steps and epochs"),
     without_default("train.run", Text, "A run of the store whose weights pretraining starts from, in place of random ones: an imported model, or one that was pretrained. Model and tokenizer are that run's"),
+    later("train.seq_len_warmup", Kind::Lengths, "'off'", "Shorter sequences first: lengths, each with its share of all steps; the rest is made at seq_len. A step has as many tokens at every length"),
 ];
 
 /// What both stages share.

@@ -271,6 +271,18 @@ problems! {
         "Sequences are longer than the model has positions for.",
         "The tokens beyond have no embedding of their place.",
         "train.seq_len = 1024" => "train.seq_len = 1024\nmodel.max_position_embeddings = 1024";
+    LENGTHS_DO_NOT_RISE = "lengths-do-not-rise":
+        "The lengths that a run begins with do not rise to that of its sequences.",
+        "Shorter sequences come first, and `train.seq_len` is the length that follows the last of them.",
+        "train.seq_len_warmup = [[32, 0.4], [16, 0.2]]" => "train.seq_len_warmup = [[16, 0.4], [32, 0.2]]";
+    LENGTH_DOES_NOT_DIVIDE = "length-does-not-divide":
+        "The tokens of a batch do not make whole sequences of a length that the run begins with.",
+        "A batch has as many tokens at every length, so that what is compared is compared at equal cost.",
+        "train.seq_len_warmup = [[48, 0.4]]" => "train.seq_len_warmup = [[64, 0.4]]";
+    NO_STEP_IS_LEFT = "no-step-is-left":
+        "The lengths that a run begins with take all of its steps.",
+        "The rest is made at `train.seq_len`, the length that the model is judged at.",
+        "train.seq_len_warmup = [[16, 0.5], [32, 0.5]]" => "train.seq_len_warmup = [[16, 0.5], [32, 0.4]]";
     SHARES_ABOVE_ONE = "shares-above-one":
         "The shares of selected tokens that are masked and replaced add up to more than all of them.",
         "The rest, which is kept, would be less than nothing.",

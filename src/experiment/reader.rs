@@ -14,7 +14,7 @@ use super::keys::{self, Key};
 use super::problem::Problem;
 use super::random::Drawn;
 use super::sweep::Sweep;
-use super::value::{Rejection, Value, describe};
+use super::value::{Kind, Rejection, Value, describe};
 use super::{Axis, Draft, Experiment, Part, Replicate, Report, Said, Setting, problem, range, settings};
 use crate::suggest;
 use crate::types::metrics::{self, Goal};
@@ -205,7 +205,7 @@ fn explain(key: &Key, rejection: Rejection, value: &DeValue<'_>) -> Diagnostic {
         Rejection::Wrong { found, nearest: None } => {
             let problem =
                 Diagnostic::error(&problem::WRONG_VALUE, format!("`{name}` must be {}, not {found}", key.kind));
-            let holds_a_list = matches!(key.default_value(), Some(Value::List(_)));
+            let holds_a_list = matches!(key.kind, Kind::Lengths) || matches!(key.default_value(), Some(Value::List(_)));
             if value.is_array() && key.is_setting() && !holds_a_list {
                 problem.help(format!("to compare several values, write `\"{name}\" = [...]` under [sweep.grid]"))
             } else {

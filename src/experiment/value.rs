@@ -89,6 +89,8 @@ pub enum Kind {
     Betas,
     /// `"dynamic"`, `"static"` or `{ copies = n }`.
     Masking,
+    /// Lengths of sequences, each with its share of the steps, or `"off"`.
+    Lengths,
     /// `{ tokens = N }`, `{ flops = N }` or `{ seconds = N, flops_per_second = N }`.
     Budget,
     /// How many seeds, or which.
@@ -110,6 +112,10 @@ impl fmt::Display for Kind {
             Self::Choice { choices, .. } => f.write_str(&alternatives(choices)),
             Self::Betas => f.write_str("two numbers, each at least 0 and less than 1, like [0.9, 0.999]"),
             Self::Masking => f.write_str("\"dynamic\", \"static\" or { copies = N }"),
+            Self::Lengths => f.write_str(
+                "a list of lengths, at least 8, each with its share of the steps, between 0 and 1, like [[16, 0.4], [32, 0.2]], \
+                 or \"off\"",
+            ),
             Self::Budget => f.write_str(
                 "{ tokens = N }, { flops = N }, or { seconds = N, flops_per_second = N } with the speed to count with",
             ),
@@ -145,7 +151,7 @@ impl Kind {
                 _ => Err(wrong()),
             },
             Self::Float(bounds) => float(value, *bounds).map(Value::Float).ok_or_else(wrong),
-            Self::FloatOrOff(_) if value.as_str() == Some("off") => Ok(Value::Off),
+            Self::FloatOrOff(_) | Self::Lengths if value.as_str() == Some("off") => Ok(Value::Off),
             Self::FloatOrOff(bounds) => float(value, *bounds).map(Value::Float).ok_or_else(wrong),
             Self::Choice { choices, planned } => choice(value, choices, planned),
             Self::Betas => betas(value).ok_or_else(wrong),
@@ -153,6 +159,7 @@ impl Kind {
                 Some(copies) => Ok(Value::Copies(copies)),
                 None => choice(value, &["dynamic", "static"], &[]),
             },
+            Self::Lengths => lengths(value).ok_or_else(wrong),
             Self::Budget => Budget::read(value).map(Value::Budget).ok_or_else(wrong),
             Self::Seeds => seeds(value),
             Self::Words(words) => {
@@ -196,6 +203,20 @@ fn betas(value: &DeValue<'_>) -> Option<Value> {
     numbers.filter(|numbers| numbers.len() == 2).map(Value::List)
 }
 
+/// Pairs of a length and a share; whether they make a warmup together is a law of the cell.
+fn lengths(value: &DeValue<'_>) -> Option<Value> {
+    let stage = |item: &DeValue<'_>| match item.as_array()?.iter().collect::<Vec<_>>()[..] {
+        [length, share] => {
+            let length = integer(length.get_ref()).filter(|length| (8..=1 << 20).contains(length))?;
+            let share = float(share.get_ref(), Bounds::between(0.0, 1.0))?;
+            Some(Value::List(vec![Value::Integer(length), Value::Float(share)]))
+        }
+        _ => None,
+    };
+    let stages: Option<Vec<Value>> = value.as_array()?.iter().map(|item| stage(item.get_ref())).collect();
+    stages.filter(|stages| !stages.is_empty()).map(Value::List)
+}
+
 fn copies(value: &DeValue<'_>) -> Option<u32> {
     let table = value.as_table().filter(|table| table.len() == 1)?;
     let copies = integer(table.get("copies")?.get_ref())?;
@@ -234,11 +255,19 @@ pub fn describe(value: &DeValue<'_>) -> String {
         DeValue::Boolean(value) => value.to_string(),
         DeValue::Datetime(value) => format!("the date {value}"),
         DeValue::Array(items) if items.is_empty() => "an empty list".to_owned(),
-        DeValue::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| describe(item.get_ref())).collect();
-            format!("the list [{}]", items.join(", "))
-        }
+        DeValue::Array(_) => format!("the list {}", bracketed(value)),
         DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// A list as it is written, the lists in it too.
+fn bracketed(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| bracketed(item.get_ref())).collect();
+            format!("[{}]", items.join(", "))
+        }
+        other => describe(other),
     }
 }
 
@@ -276,6 +305,17 @@ mod tests {
             assert!(read(Kind::Masking, bad).is_err(), "{bad} was taken");
         }
         assert_eq!(read(Kind::Betas, "[0.9, 0]"), Ok(Value::List(vec![Value::Float(0.9), Value::Float(0.0)])));
+        let stage = |length, share| Value::List(vec![Value::Integer(length), Value::Float(share)]);
+        assert_eq!(
+            read(Kind::Lengths, "[[16, 0.40], [32, 2e-1]]"),
+            Ok(Value::List(vec![stage(16, 0.4), stage(32, 0.2)]))
+        );
+        assert_eq!(read(Kind::Lengths, "'off'"), Ok(Value::Off));
+        for bad in
+            ["[]", "[16, 0.4]", "[[16]]", "[[7, 0.4]]", "[[16, 1]]", "[[16, 0.4, 1]]", "[[16.0, 0.4]]", "'on'", "0.4"]
+        {
+            assert!(read(Kind::Lengths, bad).is_err(), "{bad} was taken");
+        }
         assert!(read(Kind::Betas, "[0.9]").is_err() && read(Kind::Betas, "[0.9, 1.0]").is_err());
         assert_eq!(read(Kind::Seeds, "3"), Ok(Value::Integer(3)));
         for bad in ["0", "[]", "[1, 2, 1]", "[-1]", "'3'"] {
@@ -295,5 +335,9 @@ mod tests {
     fn values_read_well_in_a_table() {
         let shown = [Value::Float(5e-4), Value::Float(0.15), Value::Float(1.0), Value::Copies(10), Value::Off];
         assert_eq!(shown.map(|value| value.to_string()), ["5e-4", "0.15", "1", "10 copies", "off"]);
+        let lengths = read(Kind::Lengths, "[[16, 0.40], [32, 2e-1]]").map(|value| value.to_string());
+        assert_eq!(lengths.as_deref(), Ok("[[16, 0.4], [32, 0.2]]"));
+        let nested = DeValue::parse("[[16, 'a'], []]").expect("TOML");
+        assert_eq!(describe(nested.get_ref()), "the list [[16, the text \"a\"], []]");
     }
 }

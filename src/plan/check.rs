@@ -4,6 +4,8 @@
 //! many cells is the same diagnostic, reported once: at the axis value that causes it where an axis does. A law whose
 //! settings are not all there says nothing: what is missing has been reported already.
 
+mod lengths;
+
 use super::dead::DeadAxes;
 use super::expand::expand;
 use super::run_spec::{Answers, Fold, Task};
@@ -98,6 +100,9 @@ const LAWS: &[Law] = &[
     merges_are_there_to_drop,
     a_stored_run_is_started_from,
     a_stored_run_is_pretrained_further,
+    lengths::rise,
+    lengths::divide,
+    lengths::leave_steps,
 ];
 
 const STAGE_LAWS: &[StageLaw] = &[sequences_have_positions, warmup_ends, decay_follows_warmup];

@@ -18,6 +18,7 @@
 
 use super::parameters::{ParameterCount, parameter_count};
 use super::run_spec::{Answers, Architecture, HeadKind, RunSpec, StageSpec, TrainSpec};
+use super::step::Stretch;
 
 /// The cost of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,14 +54,31 @@ pub fn estimate(spec: &RunSpec) -> Estimate {
     }
 }
 
-/// Operations of `steps` training steps of `spec`, forward and backward; none where nothing is trained.
+/// Operations of the first `steps` training steps of `spec`, forward and backward; none where nothing is trained.
 pub fn training_flops(spec: &RunSpec, steps: u64) -> f64 {
-    spec.training().map_or(0.0, |training| step_flops(spec, &training.train) * steps as f64)
+    let Some(train) = spec.training().map(|training| &training.train) else { return 0.0 };
+    // A run that was stopped had stretches by the steps that it was to make.
+    let all = train.planned_steps().unwrap_or(steps).max(steps);
+    let cost = |stretch: Stretch| {
+        let made = stretch.steps.end.min(steps).saturating_sub(stretch.steps.start);
+        flops_a_step(spec, train, &stretch) * made as f64
+    };
+    train.stretches(all).into_iter().map(cost).sum()
 }
 
-/// Operations of one training step, forward and backward.
+/// Operations of a forward pass over one sequence of the run's own length, as an evaluation makes it.
+pub fn sequence_flops(spec: &RunSpec) -> f64 {
+    spec.training().map_or(0.0, |training| forward_flops(spec, training.train.seq_len))
+}
+
+/// Operations of one training step, forward and backward; their mean where sequences are of several lengths.
 pub(super) fn step_flops(spec: &RunSpec, train: &TrainSpec) -> f64 {
-    3.0 * forward_flops(spec, train.seq_len) * train.sequences_a_step() as f64
+    train.shares().map(|(stretch, share)| share * flops_a_step(spec, train, &stretch)).sum()
+}
+
+fn flops_a_step(spec: &RunSpec, train: &TrainSpec, stretch: &Stretch) -> f64 {
+    let sequences = stretch.batch_size as u64 * train.gradient_accumulation_steps as u64;
+    3.0 * forward_flops(spec, stretch.seq_len) * sequences as f64
 }
 
 /// Operations of a forward pass over one full sequence.

@@ -21,7 +21,7 @@ mod step;
 
 pub use as_file::experiment_file;
 pub use check::read;
-pub use estimate::{Estimate, estimate, training_flops};
+pub use estimate::{Estimate, estimate, sequence_flops, training_flops};
 pub use expand::{Expansion, MAX_CELLS, Tally, expand};
 pub use explain::{Explanation, Layer, explain};
 pub use halving::HalvingSpec;
@@ -31,13 +31,14 @@ pub use resolve::{CorpusFacts, CorpusRef, ExamplesFacts, ExamplesRef};
 pub use run_spec::later;
 pub use run_spec::{
     Activation, Answers, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind,
-    Encoder, FinetuneSpec, Fold, HeadKind, ImportSpec, Isa, MaskDice, Masking, MlmMean, ModelSpec, NUMERICS,
-    NormPosition, NormType, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, Packing, Pooling, PositionEmbedding,
-    PretrainSpec, Recipe, Role, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Schema, SpecError, StageSpec, Start,
-    Task, TaskSpec, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Training, Warmup,
+    Encoder, FinetuneSpec, Fold, HeadKind, ImportSpec, Isa, LengthStage, MaskDice, Masking, MlmMean, ModelSpec,
+    NUMERICS, NormPosition, NormType, Nsp, ObjectiveSpec, OptimizerKind, OptimizerSpec, Packing, Pooling,
+    PositionEmbedding, PretrainSpec, Recipe, Role, RunSpec, SPEC_SCHEMA, ScheduleKind, ScheduleSpec, Schema, SpecError,
+    StageSpec, Start, Task, TaskSpec, TokenizerKind, TokenizerSpec, TrainLength, TrainSpec, Training, Warmup,
 };
 
 pub use sharing::{Savings, Trajectory, inputs_among, predecessors};
+pub use step::Stretch;
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
-use super::estimate::step_flops;
+use super::estimate::{step_flops, training_flops};
 use super::luck::{Luck, redrawing};
 use super::run_spec::{
     CorpusFormat, DataSpec, DemoSpec, FinetuneSpec, ModelSpec, NUMERICS, ObjectiveSpec, OptimizerSpec, PretrainSpec,
@@ -178,7 +178,22 @@ pub(super) fn blame_stage(settings: &Settings<'_>, stored: &RunSpec) -> Option<D
 
 /// The steps of a run that a budget pays for.
 fn steps_for(budget: &Budget, spec: &RunSpec, train: &TrainSpec) -> u64 {
-    budget.steps(train.positions_a_step() as f64, step_flops(spec, train))
+    let tokens = train.positions_a_step() as f64;
+    let steps = budget.steps(tokens, step_flops(spec, train));
+    if train.seq_len_warmup.is_empty() {
+        return steps;
+    }
+    // Lengths change at whole steps, so that a run costs a little more or less than so many steps of the mean.
+    const NEAR: u64 = 16;
+    let mut spec = spec.clone();
+    let mut is_paid = |steps: u64| {
+        if let Some(training) = spec.training_mut() {
+            training.train.length = TrainLength::Steps(steps);
+        }
+        budget.steps(tokens * steps as f64, training_flops(&spec, steps)) > 0
+    };
+    let near = steps.saturating_sub(NEAR)..=steps.saturating_add(NEAR);
+    near.rev().find(|&steps| is_paid(steps)).unwrap_or(steps)
 }
 
 /// An error where a budget does not pay for one step.

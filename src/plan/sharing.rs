@@ -29,11 +29,12 @@ impl RunSpec {
     /// The run's trajectory, and its steps; none where the end of the run is looked at before it.
     ///
     /// That is so in fine-tuning, on devices that do not promise their bits, for lengths in epochs, for schedules that fall
-    /// towards the end, and for a warmup that is a share of all steps or is cut short by the end.
+    /// towards the end, for a warmup that is a share of all steps or is cut short by the end, and for lengths of sequences that
+    /// rise by shares of all steps.
     pub fn trajectory(&self) -> Option<(Trajectory, u64)> {
         let Training { schedule, train, .. } = &self.pretraining()?.training;
         let TrainLength::Steps(steps) = train.length else { return None };
-        if train.device != DeviceKind::Flex {
+        if train.device != DeviceKind::Flex || !train.seq_len_warmup.is_empty() {
             return None;
         }
         let warmup_is_fixed = match schedule.warmup {

@@ -3,10 +3,23 @@
 //! Budgets, estimates, the step loop and the benchmark ask here, so that what is planned is what is computed: under gradient
 //! accumulation a step is several batches.
 
-use super::run_spec::{TrainLength, TrainSpec};
+use std::ops::Range;
+
+use super::run_spec::{LengthStage, TrainLength, TrainSpec};
+
+/// Consecutive steps whose batches have one shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Counted from 0.
+    pub steps: Range<u64>,
+    /// Tokens a sequence, specials included.
+    pub seq_len: usize,
+    /// Sequences a forward pass.
+    pub batch_size: usize,
+}
 
 impl TrainSpec {
-    /// Sequences that one optimizer step learns from, over all its accumulated batches.
+    /// Sequences that one optimizer step learns from, over all its accumulated batches, where they are of the run's own length.
     pub fn sequences_a_step(&self) -> u64 {
         self.batch_size as u64 * self.gradient_accumulation_steps as u64
     }
@@ -17,8 +30,41 @@ impl TrainSpec {
         self.sequences_a_step() * self.seq_len as u64
     }
 
-    /// Steps of a run whose train side has `instances` sequences: as many as asked, or as the asked epochs need. The last
-    /// step of a run of epochs may begin another one.
+    /// Positions that one forward pass has room for, whatever the length of its sequences.
+    pub fn positions_a_pass(&self) -> usize {
+        self.batch_size * self.seq_len
+    }
+
+    /// The stretches of a run of `steps` steps: the lengths that it begins with, and then its own. A step has room for as many
+    /// positions in all of them, in more sequences where they are shorter. A stretch ends at the step that is nearest to its
+    /// share, so that a short run may have none of it.
+    pub fn stretches(&self, steps: u64) -> Vec<Stretch> {
+        let (mut share, mut begin) = (0.0, 0);
+        let mut stretches = Vec::new();
+        for stage in &self.seq_len_warmup {
+            share += stage.share;
+            let end = ((share * steps as f64).round() as u64).clamp(begin, steps);
+            stretches.push(self.stretch(begin..end, stage.seq_len));
+            begin = end;
+        }
+        stretches.push(self.stretch(begin..steps, self.seq_len));
+        stretches
+    }
+
+    fn stretch(&self, steps: Range<u64>, seq_len: usize) -> Stretch {
+        Stretch { steps, seq_len, batch_size: self.positions_a_pass() / seq_len.max(1) }
+    }
+
+    /// A step of every length, with the share of all steps that have it.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (Stretch, f64)> + '_ {
+        let before: f64 = self.seq_len_warmup.iter().map(|stage| stage.share).sum();
+        let own = LengthStage { seq_len: self.seq_len, share: 1.0 - before };
+        self.seq_len_warmup.iter().copied().chain([own]).map(|stage| (self.stretch(0..1, stage.seq_len), stage.share))
+    }
+
+    /// Steps of a run whose train side has `instances` sequences of its own length: as many as asked, or as the asked epochs
+    /// need. The last step of a run of epochs may begin another one. Lengths that a run begins with change nothing of it: what
+    /// is compared has as many steps, and as many positions in each.
     pub fn steps(&self, instances: u64) -> u64 {
         match self.length {
             TrainLength::Steps(steps) => steps,

@@ -13,6 +13,7 @@ mod bases;
 mod budgets;
 mod explained;
 mod fuzzed;
+mod lengths;
 mod luck;
 mod mistakes;
 mod oracle;
@@ -207,6 +208,7 @@ fn every_setting_reaches_the_specification() {
     let mut leaves = BTreeSet::new();
     let betas = |key: String| key.trim_end_matches(|c: char| c == '.' || c.is_ascii_digit()).to_owned();
     let optional = "train.epochs = 2\nschedule.warmup_steps = 3\ntrain.gradient_checkpointing = true\n\
+                    train.seq_len_warmup = [[16, 0.5]]\n\
                     objective.nsp_negative_documents = 33\ntokenizer.separator = \"/\"";
     for rest in ["", optional, "tokenizer.dictionary = \"a\""] {
         leaves.extend(spec(rest).leaves().into_iter().map(|(key, _)| key));
@@ -307,7 +309,7 @@ fn a_fine_tuned_run_as_a_file_has_its_own_settings_and_the_seed() {
 /// Whatever file plans a run, the file that is made of the run's specification plans it again.
 #[test]
 fn a_specification_as_a_file_plans_the_same_run() {
-    let sets: [&[&str]; 12] = [
+    let sets: [&[&str]; 13] = [
         &[],
         &["objective.nsp=random", "objective.masking=static"],
         &["objective.masking={ copies = 10 }", "schedule.kind=cosine"],
@@ -328,6 +330,7 @@ fn a_specification_as_a_file_plans_the_same_run() {
         ],
         &["schedule.kind=plateau", "train.eval_every=10"],
         &["train.gradient_accumulation_steps=4", "train.isa=avx2", "train.checkpoint_every=7"],
+        &["train.seq_len_warmup=[[16, 0.4], [32, 0.25]]", "train.isa=avx2"],
         &["optimizer.lr=1e-35", "optimizer.eps=1e-12", "model.initializer_range=0.0500000001"],
         &["model.hidden_dropout_prob=0", "model.attention_probs_dropout_prob=0", "model.mlm_bias_init=unigram"],
     ];

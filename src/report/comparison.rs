@@ -407,7 +407,7 @@ fn by_plan(stored: &[StoredRun]) -> Vec<usize> {
 }
 
 /// Adds what the experiments of all runs swept and what is no setting of a run by itself, as a preset is: it is one word
-/// for all that it sets. Gives the keys that all of them swept.
+/// for all that it sets; or what a specification leaves out, being off. Gives the keys that all of them swept.
 fn declared(stored: &[StoredRun], settings: &mut [BTreeMap<String, String>]) -> BTreeSet<String> {
     let swept = |run: &StoredRun| match &run.provenance["experiment"]["axes"] {
         serde_json::Value::Object(axes) => axes.iter().map(|(k, v)| (k.clone(), spelling::axis_value(v))).collect(),
@@ -420,10 +420,10 @@ fn declared(stored: &[StoredRun], settings: &mut [BTreeMap<String, String>]) -> 
         !is_left_out && swept.iter().all(|its| its.contains_key(*key))
     };
     let of_all = first.keys().filter(is_meant).cloned().collect::<BTreeSet<_>>();
-    let is_new = |key: &&String| !settings.iter().any(|its| its.contains_key(*key));
-    let new = of_all.iter().filter(is_new).cloned().collect::<Vec<_>>();
     for (run, its) in settings.iter_mut().zip(&swept) {
-        run.extend(new.iter().map(|key| (key.clone(), its[key].clone())));
+        for key in &of_all {
+            run.entry(key.clone()).or_insert_with(|| its[key].clone());
+        }
     }
     of_all
 }

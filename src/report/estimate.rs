@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{RunSpec, estimate, training_flops};
+use crate::plan::{RunSpec, estimate, sequence_flops, training_flops};
 use crate::store::{History, Index, RunQuery, RunState, Store, StoreError, StoredRun};
 use crate::types::metrics;
 
@@ -187,9 +187,8 @@ fn evaluation_flops(spec: &RunSpec) -> f64 {
     let Some(training) = spec.training() else { return 0.0 };
     let train = &training.train;
     let evaluations = train.planned_steps().map_or(0, |steps| steps.div_ceil(train.eval_every.max(1)));
-    let forward = training_flops(spec, 1) / 3.0 / train.sequences_a_step() as f64;
     let of_train = spec.pretraining().map_or(0, |_| train.eval_train_instances());
-    forward * (train.eval_instances + of_train) as f64 * evaluations as f64
+    sequence_flops(spec) * (train.eval_instances + of_train) as f64 * evaluations as f64
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {

@@ -19,6 +19,11 @@ pub fn axis_value(value: &serde_json::Value) -> String {
         serde_json::Value::Number(number) if number.is_f64() => {
             number.as_f64().map_or_else(|| number.to_string(), |number| Value::Float(number).to_string())
         }
+        serde_json::Value::Array(items) => {
+            format!("[{}]", items.iter().map(axis_value).collect::<Vec<_>>().join(", "))
+        }
+        // What a specification leaves out.
+        serde_json::Value::Null => Value::Off.to_string(),
         other => other.to_string(),
     }
 }
@@ -77,9 +82,11 @@ mod tests {
             ("64", json!(64), "64"),
             ("cosine", json!("cosine"), "cosine"),
             ("true", json!(true), "true"),
+            ("[[16, 0.4], [32, 0.2]]", json!([[16, 0.4], [32, 0.2]]), "[[16, 0.4], [32, 0.2]]"),
         ] {
             assert_eq!((setting(canonical), axis_value(&stored)), (spelled.to_owned(), spelled.to_owned()));
         }
+        assert_eq!(axis_value(&json!(null)), "off", "a specification leaves out what is off");
         assert_eq!(setting("one"), "one", "a word with an e is no number");
     }
 }

@@ -182,6 +182,7 @@ pub fn training_speed(spec: &RunSpec) -> Option<f64> {
     let mut spec = spec.clone();
     let train = &mut spec.training_mut()?.train;
     train.gradient_accumulation_steps = 1;
+    train.seq_len_warmup.clear();
     let whole = training_flops(&spec, 1);
     let train = &mut spec.training_mut()?.train;
     let share = (FLOPS / whole).min(1.0);

@@ -35,3 +35,71 @@ pub trait Recorder {
     /// Seconds since some fixed moment.
     fn elapsed_secs(&self) -> f64;
 }
+
+#[cfg(test)]
+pub mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Keeps all metrics.
+    #[derive(Default)]
+    pub struct Kept {
+        pub steps: Vec<Vec<Measurement>>,
+        pub evaluations: Vec<Vec<Measurement>>,
+        pub facts: BTreeMap<String, serde_json::Value>,
+        pub planned_steps: u64,
+        /// The run is asked to stop once it has made so many steps.
+        pub stop_after: Option<usize>,
+    }
+
+    impl Recorder for Kept {
+        fn resumed(&mut self, _step: Step) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn planned_steps(&mut self, steps: u64) -> Result<(), RecordError> {
+            self.planned_steps = steps;
+            Ok(())
+        }
+
+        fn fact(&mut self, name: &str, value: serde_json::Value) -> Result<(), RecordError> {
+            self.facts.insert(name.to_owned(), value);
+            Ok(())
+        }
+
+        fn warning(&mut self, _text: &str) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn step(&mut self, _: Step, _: ContentHash, metrics: &[Measurement]) -> Result<(), RecordError> {
+            self.steps.push(metrics.to_vec());
+            Ok(())
+        }
+
+        fn evaluation(&mut self, _step: Step, metrics: &[Measurement]) -> Result<(), RecordError> {
+            self.evaluations.push(metrics.to_vec());
+            Ok(())
+        }
+
+        fn leads_to(&self, _step: Step, _chain: &ContentHash) -> bool {
+            true
+        }
+
+        fn make_durable(&mut self) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn checkpoint(&mut self, _step: Step, _path: &Path, _weights: ContentHash) -> Result<(), RecordError> {
+            Ok(())
+        }
+
+        fn stop_requested(&self) -> bool {
+            self.stop_after == Some(self.steps.len())
+        }
+
+        fn elapsed_secs(&self) -> f64 {
+            0.0
+        }
+    }
+}

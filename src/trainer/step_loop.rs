@@ -462,7 +462,7 @@ fn step_metrics(losses: &Losses, lr: f64, grad_norm: f64, tokens: u64, share: f6
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use proptest::prelude::*;
@@ -474,6 +474,7 @@ mod tests {
     use crate::trainer::pretraining::batch::Batch;
     use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
     use crate::trainer::pretraining::{Corpus, Pretraining, forward_backward};
+    use crate::trainer::recorder::tests::Kept;
     use crate::types::metrics::Source;
 
     /// What is made ahead comes in its order, wherever a run enters; nobody need take it all.
@@ -554,67 +555,6 @@ mod tests {
 
         fn evaluate(&self, model: &S::Model, is_last: bool, device: &Device) -> Evaluation {
             self.stage.evaluate(model, is_last, device)
-        }
-    }
-
-    /// Keeps all metrics.
-    #[derive(Default)]
-    struct Kept {
-        steps: Vec<Vec<Measurement>>,
-        evaluations: Vec<Vec<Measurement>>,
-        facts: BTreeMap<String, serde_json::Value>,
-        planned_steps: u64,
-        /// The run is asked to stop once it has made so many steps.
-        stop_after: Option<usize>,
-    }
-
-    impl Recorder for Kept {
-        fn resumed(&mut self, _step: Step) -> Result<(), RecordError> {
-            Ok(())
-        }
-
-        fn planned_steps(&mut self, steps: u64) -> Result<(), RecordError> {
-            self.planned_steps = steps;
-            Ok(())
-        }
-
-        fn fact(&mut self, name: &str, value: serde_json::Value) -> Result<(), RecordError> {
-            self.facts.insert(name.to_owned(), value);
-            Ok(())
-        }
-
-        fn warning(&mut self, _text: &str) -> Result<(), RecordError> {
-            Ok(())
-        }
-
-        fn step(&mut self, _: Step, _: ContentHash, metrics: &[Measurement]) -> Result<(), RecordError> {
-            self.steps.push(metrics.to_vec());
-            Ok(())
-        }
-
-        fn evaluation(&mut self, _step: Step, metrics: &[Measurement]) -> Result<(), RecordError> {
-            self.evaluations.push(metrics.to_vec());
-            Ok(())
-        }
-
-        fn leads_to(&self, _step: Step, _chain: &ContentHash) -> bool {
-            true
-        }
-
-        fn make_durable(&mut self) -> Result<(), RecordError> {
-            Ok(())
-        }
-
-        fn checkpoint(&mut self, _step: Step, _path: &Path, _weights: ContentHash) -> Result<(), RecordError> {
-            Ok(())
-        }
-
-        fn stop_requested(&self) -> bool {
-            self.stop_after == Some(self.steps.len())
-        }
-
-        fn elapsed_secs(&self) -> f64 {
-            0.0
         }
     }
 

@@ -121,6 +121,7 @@ const CHANGES: &[Change] = &[
     ("train.batch_size", "4", &[]),
     ("train.gradient_accumulation_steps", "2", &[]),
     ("train.seq_len", "24", &[]),
+    ("train.seq_len_warmup", "[[16, 0.5]]", &[]),
     ("train.eval_every", "7", &[]),
     ("train.eval_instances", "64", &[]),
     ("train.checkpoint_every", "7", &[]),

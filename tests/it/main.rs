@@ -20,6 +20,7 @@ mod guests;
 mod halving;
 mod imports;
 mod layers;
+mod lengths;
 mod luck;
 mod mlflow_stores;
 mod old_store;

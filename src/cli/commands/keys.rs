@@ -182,6 +182,10 @@ fn of_kind(kind: &Kind) -> Value {
             { "enum": ["dynamic", "static"] },
             { "type": "object", "properties": { "copies": { "type": "integer", "minimum": 1 } } },
         ] }),
+        Kind::Lengths => {
+            let stage = json!({ "type": "array", "items": number, "minItems": 2, "maxItems": 2 });
+            json!({ "anyOf": [{ "const": "off" }, { "type": "array", "items": stage, "minItems": 1 }] })
+        }
         Kind::Budget => json!({ "type": "object", "additionalProperties": number }),
         Kind::Seeds => json!({ "anyOf": [
             { "type": "integer", "minimum": 1 },

@@ -42,7 +42,12 @@ pub fn redraws_luck(name: &str) -> bool {
         "train" => {
             matches!(
                 name,
-                "train.batch_size" | "train.gradient_accumulation_steps" | "train.seq_len" | "train.seed" | "train.run"
+                "train.batch_size"
+                    | "train.gradient_accumulation_steps"
+                    | "train.seq_len"
+                    | "train.seq_len_warmup"
+                    | "train.seed"
+                    | "train.run"
             )
         }
         _ => false,

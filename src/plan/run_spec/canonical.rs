@@ -110,11 +110,14 @@ impl Written {
                 objective: self.objective.ok_or_else(|| lacks("objective"))?,
                 training: training?,
             })),
-            StageName::Finetune => StageSpec::Finetune(Box::new(FinetuneSpec {
-                data: self.data,
-                task: self.finetune.ok_or_else(|| lacks("finetune"))?,
-                training: training?,
-            })),
+            StageName::Finetune => {
+                let training = training?;
+                if !training.train.seq_len_warmup.is_empty() {
+                    return Err(SpecError::UnknownKey { key: "train.seq_len_warmup".to_owned(), nearest: None });
+                }
+                let task = self.finetune.ok_or_else(|| lacks("finetune"))?;
+                StageSpec::Finetune(Box::new(FinetuneSpec { data: self.data, task, training }))
+            }
             StageName::Import => StageSpec::Import(self.import.ok_or_else(|| lacks("import"))?),
         };
         let Self { numerics, tokenizer, model, inputs, .. } = self;

@@ -79,6 +79,16 @@ pub(super) fn leaves_of(tree: &Value) -> Vec<(String, String)> {
     leaves
 }
 
+/// `[[16, 0.4], [32, 0.2]]`.
+fn listed(items: &[Value]) -> String {
+    let item = |item: &Value| match item {
+        Value::Array(items) => listed(items),
+        Value::Number(number) if number.is_f64() => number.as_f64().map_or_else(String::new, |float| float.to_string()),
+        other => other.to_string(),
+    };
+    format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", "))
+}
+
 pub(super) fn collect_leaves(key: &str, value: &Value, leaves: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => {
@@ -87,6 +97,8 @@ pub(super) fn collect_leaves(key: &str, value: &Value, leaves: &mut Vec<(String,
                 collect_leaves(&key, field, leaves);
             }
         }
+        // A list of lists is one value: its parts say nothing alone.
+        Value::Array(items) if items.iter().any(Value::is_array) => leaves.push((key.to_owned(), listed(items))),
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
                 collect_leaves(&format!("{key}.{i}"), item, leaves);

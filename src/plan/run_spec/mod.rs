@@ -8,6 +8,7 @@
 mod canonical;
 pub mod later;
 mod leaves;
+mod lengths;
 mod recipe;
 mod sections;
 mod task;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use canonical::canonical_lines;
 pub use leaves::SpecError;
+pub use lengths::LengthStage;
 pub use recipe::Recipe;
 pub use sections::{
     Activation, Architecture, BiasInit, ClipScope, CorpusFormat, DataSpec, DecayExempt, DemoSpec, DeviceKind, Isa,

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::later;
+use super::lengths::LengthStage;
 use crate::types::{ContentHash, Seed};
 
 /// The corpus, and how it is cut into train and valid.
@@ -463,6 +464,9 @@ pub struct TrainSpec {
     pub gradient_accumulation_steps: usize,
     /// Tokens a sequence, specials included.
     pub seq_len: usize,
+    /// The shorter lengths that pretraining begins with, in their order: see [`stretches`](Self::stretches).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seq_len_warmup: Vec<LengthStage>,
     /// Steps between evaluations; the last step is always evaluated.
     pub eval_every: u64,
     /// Valid instances an evaluation: the first so many of the fixed valid set.

@@ -11,8 +11,9 @@ use serde_json::json;
 use super::batch::{Batch, Batches};
 use super::evaluation::ValidSet;
 use super::instance::Instance;
+use super::lengths::TrainBatches;
 use super::masking::{MaskSpec, Shown};
-use crate::plan::{Nsp, ObjectiveSpec, RunSpec};
+use crate::plan::{Nsp, ObjectiveSpec, RunSpec, Stretch};
 use crate::trainer::corpus::TokenDocuments;
 use crate::trainer::recorder::{RecordError, Recorder};
 use crate::types::metrics;
@@ -30,13 +31,13 @@ const WHOLE_WORD_TOLERANCE: f64 = 0.2;
 /// Measures the first train instances and records sizes and rates; warns where something is off what was asked.
 pub fn record<D: TokenDocuments + ?Sized>(
     spec: &RunSpec,
-    batches: &Batches<D>,
+    train: &TrainBatches<D>,
     valid: &ValidSet,
     recorder: &mut dyn Recorder,
 ) -> Result<(), RecordError> {
+    let batches = &train.full;
     let instances = &batches.instances;
-    let sample = batches.range(0..SAMPLE.min(instances.len() as u64));
-    let rates = Rates::of(&sample, batches.specials.first_ordinary, spec.objective().mask_ratio);
+    let (sample, rates) = Rates::measure(spec, batches);
     recorder.fact("train_instances", json!(instances.len()))?;
     recorder.fact("skipped_documents", json!(instances.skipped_documents()))?;
     recorder.fact(metrics::VALID_MASKED_TOKENS, json!(valid.masked_tokens()))?;
@@ -50,6 +51,12 @@ pub fn record<D: TokenDocuments + ?Sized>(
     recorder.fact("padding_avoided", json!(rates.padding_avoided))?;
     let mut warnings = rates.warnings(spec.objective());
     warnings.extend(beyond_vocabulary(&sample, spec.tokenizer.vocab_size));
+    if !train.short.is_empty() {
+        let stages = train.short.iter().map(|(stretch, batches)| of_stretch(spec, stretch, batches));
+        let (stages, of_stages): (Vec<_>, Vec<_>) = stages.unzip();
+        recorder.fact("seq_len_warmup", json!(stages))?;
+        warnings.extend(of_stages.into_iter().flatten());
+    }
     if spec.objective().nsp != Nsp::Off {
         let judged = valid.pairs().iter().map(|batch| batch.nsp_labels.len()).sum::<usize>();
         recorder.fact(metrics::VALID_PAIRS, json!(judged))?;
@@ -70,6 +77,25 @@ pub fn record<D: TokenDocuments + ?Sized>(
     warnings.iter().try_for_each(|warning| recorder.warning(warning))
 }
 
+/// What a stretch of shorter sequences trains on, and what is off what was asked.
+fn of_stretch<D: TokenDocuments + ?Sized>(
+    spec: &RunSpec,
+    stretch: &Stretch,
+    batches: &Batches<D>,
+) -> (serde_json::Value, Vec<String>) {
+    let (_, rates) = Rates::measure(spec, batches);
+    let stage = json!({
+        "seq_len": stretch.seq_len,
+        "steps": stretch.steps.end - stretch.steps.start,
+        "batch_size": stretch.batch_size,
+        "train_instances": batches.instances.len(),
+        "mask_rate": rates.masked,
+        "mean_length": rates.mean_length,
+    });
+    let at_length = |warning: String| format!("of sequences of {} tokens: {warning}", stretch.seq_len);
+    (stage, rates.warnings(spec.objective()).into_iter().map(at_length).collect())
+}
+
 struct Rates {
     /// Selected tokens, as a share of the ordinary ones.
     masked: f64,
@@ -85,6 +111,13 @@ struct Rates {
 }
 
 impl Rates {
+    /// The first instances, as the model sees them, and their rates.
+    fn measure<D: TokenDocuments + ?Sized>(spec: &RunSpec, batches: &Batches<D>) -> (Batch, Self) {
+        let sample = batches.range(0..SAMPLE.min(batches.instances.len() as u64));
+        let rates = Self::of(&sample, batches.specials.first_ordinary, spec.objective().mask_ratio);
+        (sample, rates)
+    }
+
     fn of(batch: &Batch, first_ordinary: u32, ratio: f64) -> Self {
         // A place is ordinary if an ordinary token is shown there, or if it was selected and shows [MASK].
         let mut is_ordinary: Vec<bool> = batch.tokens.ids.iter().map(|&id| id >= first_ordinary).collect();

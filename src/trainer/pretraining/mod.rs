@@ -1,7 +1,7 @@
 //! Pretraining as a stage: masked-language modelling, with or without next-sentence prediction, on the documents of a corpus.
 //!
-//! [`instance`] cuts the corpus into sequences, [`masking`] hides tokens of them, [`batch`] lays them end to end, and
-//! [`evaluation`] asks the model fixed questions. [`unigrams`] counts what the text is made of. [`facts`], [`probes`], [`copying`] and [`neighbours`] say what an evaluation is to be held
+//! [`instance`] cuts the corpus into sequences, [`masking`] hides tokens of them, [`batch`] lays them end to end, [`lengths`] has
+//! shorter ones come first, and [`evaluation`] asks the model fixed questions. [`unigrams`] counts what the text is made of. [`facts`], [`probes`], [`copying`] and [`neighbours`] say what an evaluation is to be held
 //! against; [`fill_mask`] and [`memorisation`] look at a trained model.
 
 pub mod batch;
@@ -10,6 +10,7 @@ pub mod evaluation;
 mod facts;
 pub mod fill_mask;
 pub mod instance;
+mod lengths;
 pub mod masking;
 pub mod memorisation;
 mod neighbours;
@@ -18,11 +19,10 @@ mod unigrams;
 
 use burn::tensor::{Device, Tensor, activation};
 
-use self::batch::{Batch, Batches};
+use self::batch::Batch;
 use self::copying::Copying;
 use self::evaluation::ValidSet;
-use self::instance::{InstanceSpec, Instances};
-use self::masking::MaskSpec;
+use self::lengths::TrainBatches;
 use super::model::parameters::{Parameter, Weights};
 use super::model::start::{StartError, take_over};
 use super::model::{BertForPreTraining, TrainingPass, cross_entropy};
@@ -51,7 +51,7 @@ pub struct Pretraining<'a, D: ?Sized> {
     spec: &'a RunSpec,
     train: &'a D,
     held_out: &'a D,
-    batches: Batches<'a, D>,
+    batches: TrainBatches<'a, D>,
     valid: ValidSet,
     /// Another run's weights, to go on from.
     weights: Option<&'a [Parameter]>,
@@ -64,7 +64,7 @@ impl<'a, D: TokenDocuments + ?Sized> Pretraining<'a, D> {
     /// When a side of the corpus gives nothing to train on or to be judged by.
     pub fn new(spec: &'a RunSpec, corpus: &Corpus<'a, D>) -> Result<Self, TrainError> {
         check_documents(spec, corpus.train.documents(), corpus.valid.documents())?;
-        let batches = train_batches(spec, corpus)?;
+        let batches = TrainBatches::new(spec, corpus)?;
         let valid = ValidSet::new(corpus, spec);
         if valid.masked_tokens() == 0 {
             let fix = "raise data.valid_fraction or use a larger corpus";
@@ -89,7 +89,7 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
     type Batch = Batch;
 
     fn instances(&self) -> usize {
-        self.batches.instances.len()
+        self.batches.full.instances.len()
     }
 
     fn start(&self, device: &Device) -> BertForPreTraining {
@@ -102,7 +102,7 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
         match self.spec.model.mlm_bias_init {
             BiasInit::Zeros => model,
             BiasInit::Unigram => {
-                let (first, vocab) = (self.batches.specials.first_ordinary, self.spec.tokenizer.vocab_size);
+                let (first, vocab) = (self.batches.full.specials.first_ordinary, self.spec.tokenizer.vocab_size);
                 let bias = unigrams::log_shares(&unigrams::counts(self.train, vocab), first);
                 model.with_mlm_bias(&bias, device)
             }
@@ -111,11 +111,11 @@ impl<D: TokenDocuments + ?Sized> Stage for Pretraining<'_, D> {
 
     fn describe(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
         facts::record(self.spec, &self.batches, &self.valid, recorder)?;
-        probes::record(self.spec, &self.batches, &self.valid, recorder)
+        probes::record(self.spec, &self.batches.full, &self.valid, recorder)
     }
 
     fn floors(&self, recorder: &mut dyn Recorder) -> Result<(), RecordError> {
-        let copying = Copying::on(self.held_out, self.batches.specials, self.spec.tokenizer.vocab_size);
+        let copying = Copying::on(self.held_out, self.batches.full.specials, self.spec.tokenizer.vocab_size);
         copying.record(recorder)?;
         let (questions, vocab) = (self.valid.masked(), self.spec.tokenizer.vocab_size);
         neighbours::record(self.train, questions, vocab, copying.accuracy_shown, recorder)
@@ -186,10 +186,11 @@ pub fn forward_backward(
 
 /// What the mean MLM loss of the masked tokens counts in the sum.
 fn mlm_weight(spec: &RunSpec, batch: &Batch) -> f64 {
-    let positions = batch.tokens.sequences.len() * spec.train().seq_len;
     match spec.objective().mlm_mean {
         MlmMean::Masked => spec.objective().mlm_weight,
-        MlmMean::Positions => spec.objective().mlm_weight * batch.rows.len() as f64 / positions as f64,
+        MlmMean::Positions => {
+            spec.objective().mlm_weight * batch.rows.len() as f64 / spec.train().positions_a_pass() as f64
+        }
     }
 }
 
@@ -207,34 +208,4 @@ pub fn check_documents(spec: &RunSpec, train: usize, valid: usize) -> Result<(),
         }
     }
     Ok(())
-}
-
-fn train_batches<'a, D: TokenDocuments + ?Sized>(
-    spec: &RunSpec,
-    corpus: &Corpus<'a, D>,
-) -> Result<Batches<'a, D>, TrainError> {
-    let instance_spec = InstanceSpec {
-        nsp: spec.objective().nsp,
-        packing: spec.objective().packing,
-        negative_prob: spec.objective().nsp_negative_prob,
-        negative_documents: spec.objective().nsp_negative_documents,
-        short_seq_prob: spec.objective().short_seq_prob,
-        seq_len: spec.train().seq_len,
-        seed: spec.train().seed,
-    };
-    let instances = Instances::new(corpus.train, corpus.specials, instance_spec);
-    if instances.is_empty() {
-        let fix = "pairs need documents of two sentences or more";
-        return Err(TrainError::NoInstances { side: "train", seq_len: spec.train().seq_len, fix });
-    }
-    Ok(Batches {
-        instances,
-        specials: corpus.specials,
-        mask: MaskSpec::of(spec.objective()),
-        masking: spec.objective().masking,
-        vocab: spec.tokenizer.vocab_size,
-        continues: corpus.continues,
-        batch_size: spec.train().batch_size,
-        seed: spec.train().seed,
-    })
 }

@@ -110,6 +110,7 @@ pub fn tiny_spec() -> RunSpec {
         batch_size: 3,
         gradient_accumulation_steps: 1,
         seq_len: 24,
+        seq_len_warmup: Vec::new(),
         eval_every: 5,
         eval_instances: 8,
         checkpoint_every: 5,
