@@ -209,7 +209,7 @@ pub fn model(config: &Config) -> Result<ModelSpec, ImportError> {
     let layers = config.integer("num_hidden_layers")?;
     let is_local = local_layers(config, layers)?;
     let has_window = is_local.contains(&true);
-    let fits = |every: &usize| is_local.iter().enumerate().all(|(l, is_local)| *is_local == !l.is_multiple_of(*every));
+    let fits = |every: &usize| is_local.iter().enumerate().all(|(l, is_local)| *is_local != l.is_multiple_of(*every));
     let every = if is_local.contains(&false) { (1..=layers).find(fits) } else { Some(0) };
     let Some(every) = every else {
         let problem = "`layer_types` has no full attention in every so many layers, the first among them";
