@@ -215,8 +215,9 @@ fn modules_import_only_what_lies_before_them() {
 
 /// The floors of the trainer, the lowest first: a room imports from lower floors only, so stages do not know one another, and
 /// the kernels know no model.
-const TRAINER_FLOORS: [&[&str]; 7] = [
-    &["sequences", "schedule", "recorder", "rng", "tokenizer"],
+const TRAINER_FLOORS: [&[&str]; 8] = [
+    &["sequences", "schedule", "recorder", "rng"],
+    &["tokenizer"],
     &["corpus", "kernels"],
     &["model", "device"],
     &["optimizer", "hugging_face"],

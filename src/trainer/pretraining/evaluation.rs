@@ -144,7 +144,6 @@ fn behind_mask(batches: &[Batch]) -> usize {
 }
 
 /// The first `most` instances of `documents`, by the draws of the valid set.
-
 fn fixed_batches<D: TokenDocuments + ?Sized>(
     documents: &D,
     most: usize,
