@@ -43,7 +43,8 @@ impl TrainSpec {
         let mut stretches = Vec::new();
         for stage in &self.seq_len_warmup {
             share += stage.share;
-            let end = ((share * steps as f64).round() as u64).clamp(begin, steps);
+            // Halves go up, whatever binary fractions make of the sum of decimal ones.
+            let end = ((share * steps as f64 + 1e-6).round() as u64).clamp(begin, steps);
             stretches.push(self.stretch(begin..end, stage.seq_len));
             begin = end;
         }

@@ -28,6 +28,7 @@ defaults! {
     mlm_bias_init = "model.mlm_bias_init";
     is_gated_act = "model.is_gated_act";
     norm_type = "model.norm_type";
+    first_attention_norm = "model.first_attention_norm";
     packing = "objective.packing";
     whole_word = "objective.whole_word";
     mask_dice = "objective.mask_dice";
@@ -48,6 +49,5 @@ defaults! {
     layer_lr_decay = "finetune.layer_lr_decay";
     load_best_model_at_end = "finetune.load_best_model_at_end";
     label_smoothing_factor = "finetune.label_smoothing_factor";
-    first_attention_norm = "model.first_attention_norm";
     bpe_dropout = "finetune.bpe_dropout";
 }
