@@ -308,7 +308,9 @@ mod tests {
             assert!((found - expected).abs() < scatter, "{found}, not {expected}");
         };
         let q = 1.0 - p;
-        let cases: [(&[(&str, &str)], &str, &[(&str, f64)]); 3] = [
+        /// Merges in their order, a word, and the shares of its splits.
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [(&'a str, f64)]);
+        let cases: [Case<'_>; 3] = [
             (&[("a", "b")], "ab", &[("ab", q), ("a b", p)]),
             (&[("a", "b"), ("ab", "c")], "abc", &[("abc", q * q), ("ab c", q * p), ("a b c", p)]),
             (&[("a", "b"), ("b", "c")], "abc", &[("ab c", q), ("a bc", p * q), ("a b c", p * p)]),
