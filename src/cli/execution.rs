@@ -38,8 +38,15 @@ impl Commands {
     fn spawn(&self, arguments: &[String], folder: Option<&Path>, said: &Path) -> io::Result<Child> {
         let output = fs::File::create(said)?;
         let mut command = Command::new(std::env::current_exe()?);
-        // What the command itself says goes before the surroundings.
-        command.args(arguments).env("ABLATE_RUNS", &self.runs).env("ABLATE_DATA", &self.data).env_remove("COLUMNS");
+        // The store is said aloud: the record of a sweep has the command, and who types it elsewhere means the same store. Else what
+        // the command itself says goes before the surroundings.
+        command
+            .arg("--runs")
+            .arg(&self.runs)
+            .args(arguments)
+            .env("ABLATE_RUNS", &self.runs)
+            .env("ABLATE_DATA", &self.data)
+            .env_remove("COLUMNS");
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         if let Some(folder) = folder {
             command.current_dir(folder);

@@ -21,12 +21,16 @@ pub fn experiment_file(spec: &RunSpec, name: &str, starts_from: Option<&str>) ->
             &[("finetune.optimizer.", "optimizer."), ("finetune.schedule.", "schedule."), ("finetune.train.", "train.")]
         }
     };
-    let comes_from_run = !of_stage.is_empty() && starts_from.is_some();
+    // What the run that it starts from decides, a file does not say again.
+    let of_run: &[&str] = match (starts_from, of_stage) {
+        (None, _) => &[],
+        (Some(_), []) => &["tokenizer.", "model."],
+        (Some(_), _) => &["data.", "tokenizer.", "model.", "objective."],
+    };
     let mut file = Map::new();
     put(&mut file, "experiment.name", json!(name));
     for key in keys::all().filter(|key| key.is_setting()) {
         let stage = of_stage.iter().find(|(in_file, _)| key.name.starts_with(in_file));
-        let is_of_pretraining = ["data.", "tokenizer.", "model.", "objective."].iter().any(|s| key.name.starts_with(s));
         let path = match stage {
             Some((in_file, in_spec)) => key.name.replacen(in_file, in_spec, 1),
             None if of_stage.iter().any(|(_, in_spec)| key.name.starts_with(in_spec)) => {
@@ -37,7 +41,7 @@ pub fn experiment_file(spec: &RunSpec, name: &str, starts_from: Option<&str>) ->
                     false => continue,
                 }
             }
-            None if is_of_pretraining && comes_from_run => continue,
+            None if of_run.iter().any(|section| key.name.starts_with(section)) => continue,
             None => key.name.replacen("data.demo_", "data.demo.", 1),
         };
         let below = |path: &str| {

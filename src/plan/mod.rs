@@ -197,7 +197,9 @@ fn runs_of(
     if let Some(stored) = &start {
         known.say(resolve::blame_stage(settings, stored));
         known.say(resolve::blame_length(settings, "", TRAIN_RUN, stored));
-        known.say(resolve::blame_length(settings, "finetune.", TRAIN_RUN, stored));
+        if Task::of(settings).is_some() {
+            known.say(resolve::blame_length(settings, "finetune.", TRAIN_RUN, stored));
+        }
         known.say(resolve::blame_tokenizer(settings, TRAIN_RUN, stored));
     }
     let run = |replicate| {

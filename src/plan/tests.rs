@@ -306,6 +306,17 @@ fn a_fine_tuned_run_as_a_file_has_its_own_settings_and_the_seed() {
     assert!(!text.contains("[model]") && !text.contains("corpus"), "{text}");
 }
 
+/// Pretraining that goes on from a run has its model and its tokenizer, and a corpus of its own.
+#[test]
+fn a_run_that_goes_on_as_a_file_leaves_to_the_other_what_is_its() {
+    let spec = planned(&file("train.steps = 4\n"), &[]).runs()[0].spec.clone();
+    let text = experiment_file(&spec, "again", Some("7h2kq9xw")).unwrap().unwrap();
+    for said in ["run = \"7h2kq9xw\"", "corpus = \"demo\"", "[objective]", "steps = 4"] {
+        assert!(text.contains(said), "{said}\n{text}");
+    }
+    assert!(!text.contains("[model]") && !text.contains("[tokenizer]"), "{text}");
+}
+
 /// Whatever file plans a run, the file that is made of the run's specification plans it again.
 #[test]
 fn a_specification_as_a_file_plans_the_same_run() {

@@ -11,6 +11,7 @@ use super::value::{self, Interval, Pattern, number_of};
 use crate::store::{Role, RunState};
 use crate::suggest;
 use crate::syntax::{Mistake, Span};
+use crate::types::metrics::is_of_train_texts;
 use crate::types::{RunId, Timestamp};
 
 /// What it takes to look for a pattern grows with the square of its length.
@@ -289,7 +290,9 @@ impl Known {
         let own = |text: &str| {
             let exact = self.metrics.iter().find(|metric| *metric == text);
             exact.or_else(|| {
-                let mut short = self.metrics.iter().filter(|metric| metric.rsplit('/').next() == Some(text));
+                // What is asked of train texts beside the held-out ones goes by its whole name.
+                let ends = |metric: &&String| metric.rsplit('/').next() == Some(text) && !is_of_train_texts(metric);
+                let mut short = self.metrics.iter().filter(ends);
                 short.next().filter(|_| short.next().is_none())
             })
         };
@@ -599,6 +602,12 @@ mod tests {
         assert_eq!(field("schedule"), setting(&["schedule.kind"]));
         assert_eq!(field("mlm_loss.min"), Field::Metric("valid/mlm_loss".to_owned(), Aggregate::Min));
         assert_eq!(field("valid/loss"), Field::Metric("valid/loss".to_owned(), Aggregate::Last));
+        // What evaluations ask of train texts takes no name from what they ask of held-out ones.
+        let mut asked_twice = known();
+        asked_twice.metrics.extend(["train/mlm_loss_mask", "valid/mlm_loss_mask"].map(str::to_owned));
+        let name = Name { text: "mlm_loss_mask".to_owned(), kind: None, at: None, span: 0..0 };
+        let held_out = Field::Metric("valid/mlm_loss_mask".to_owned(), Aggregate::Last);
+        assert_eq!(asked_twice.field(&name).unwrap(), held_out);
         assert_eq!(field("cpu"), Field::Provenance(vec!["machine.cpu".to_owned()]));
         assert_eq!(field("steps"), Field::Attribute(Attribute::StepsDone));
         assert_eq!(field("starts_from"), Field::Lineage(Role::StartsFrom));
