@@ -5,20 +5,20 @@
 //! widened. What is missing, misshapen or no BERT is refused by the name of the tensor or of the setting.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors};
-use serde_json::Value;
 
+use super::config::Config;
+pub use super::config::ImportError;
 use super::modern_bert::{self, Place};
 use crate::plan::{
-    Activation, Architecture, ImportSpec, ModelSpec, NormPosition, PositionEmbedding, RunSpec, StageSpec,
-    TokenizerSpec, later,
+    Architecture, ImportSpec, ModelSpec, NormPosition, PositionEmbedding, RunSpec, StageSpec, TokenizerSpec, later,
 };
 use crate::trainer::model::BertForPreTraining;
 use crate::trainer::model::parameters::{Parameter, Weights};
-use crate::trainer::tokenizer::{Tokenizer, TokenizerError};
+use crate::trainer::tokenizer::Tokenizer;
 use crate::types::{ContentHash, ContentHasher};
 
 /// A model folder, read and checked.
@@ -31,25 +31,6 @@ pub struct Imported {
     pub ignored: Vec<String>,
     /// Parts of the model that the folder does not have, and that start as nothing.
     pub missing_head: bool,
-}
-
-/// Why a folder cannot be imported.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    #[error("cannot read {path}: {source}{hint}")]
-    Read { path: PathBuf, source: std::io::Error, hint: &'static str },
-    #[error("{path}: {problem}")]
-    Config { path: PathBuf, problem: String },
-    #[error("{path}: the tensor `{name}` is missing; this model needs it with the shape {expected:?}")]
-    Missing { path: PathBuf, name: String, expected: Vec<usize> },
-    #[error("{path}: the tensor `{name}` has the shape {found:?}, and config.json makes it {expected:?}")]
-    Misshapen { path: PathBuf, name: String, found: Vec<usize>, expected: Vec<usize> },
-    #[error("{path}: the tensor `{name}` is of type {dtype:?}; F32, F16 and BF16 are read")]
-    Type { path: PathBuf, name: String, dtype: Dtype },
-    #[error("{path}: not a safetensors file: {problem}")]
-    Safetensors { path: PathBuf, problem: String },
-    #[error(transparent)]
-    Tokenizer(#[from] TokenizerError),
 }
 
 /// Reads a model folder.
@@ -68,11 +49,11 @@ pub fn import(folder: &Path) -> Result<Imported, ImportError> {
     let tensors = SafeTensors::deserialize(&weight_bytes)
         .map_err(|error| ImportError::Safetensors { path: weights_path.clone(), problem: error.to_string() })?;
     let config = Config::read(&config_path, &config_bytes)?;
-    let kind = config.kind()?;
+    let kind = Kind::of(&config)?;
     let names = kind.names(&tensors);
     let has = |name: &str| kind.place(name).is_some_and(|place| names.contains_key(&place.name));
     let mut model = match kind {
-        Kind::Bert => config.bert()?,
+        Kind::Bert => bert(&config)?,
         Kind::ModernBert => modern_bert::model(&config)?,
     };
     model.mlm_head_transform = has("cls.predictions.transform.dense.weight");
@@ -145,6 +126,18 @@ enum Kind {
 }
 
 impl Kind {
+    /// The one that a configuration is of.
+    fn of(config: &Config) -> Result<Self, ImportError> {
+        match config.text("model_type", "bert") {
+            "bert" => Ok(Self::Bert),
+            modern_bert::MODEL_TYPE => Ok(Self::ModernBert),
+            kind => Err(config.problem(format!(
+                "`model_type` is `{kind}`, and BERTs (`bert`) and ModernBERTs (`{}`) are imported",
+                modern_bert::MODEL_TYPE
+            ))),
+        }
+    }
+
     /// The name in the file of each of its tensors, by the name that it has in a model with a head for masked tokens.
     fn names(self, tensors: &SafeTensors) -> BTreeMap<String, String> {
         let theirs = tensors.names();
@@ -168,6 +161,53 @@ impl Kind {
             Self::ModernBert => modern_bert::place(ours),
         }
     }
+}
+
+/// The model of a BERT's configuration.
+fn bert(config: &Config) -> Result<ModelSpec, ImportError> {
+    let positions = match config.text("position_embedding_type", "absolute") {
+        "absolute" => PositionEmbedding::Absolute,
+        "relative_key" => PositionEmbedding::RelativeKey,
+        other => {
+            let problem = format!("`position_embedding_type` is `{other}`; absolute and relative_key are there");
+            return Err(config.problem(problem));
+        }
+    };
+    let hidden_act = config.activation("hidden_act")?;
+    let segments = config.integer("type_vocab_size")?;
+    if segments != 2 {
+        return Err(config.problem(format!("`type_vocab_size` is {segments}, and BERT has 2 segments")));
+    }
+    let (width, heads) = config.width_and_heads()?;
+    Ok(ModelSpec {
+        architecture: Architecture::Bert,
+        hidden_size: width,
+        num_hidden_layers: config.integer("num_hidden_layers")?,
+        num_attention_heads: heads,
+        attention_head_size: width / heads,
+        intermediate_size: config.integer("intermediate_size")?,
+        max_position_embeddings: config.integer("max_position_embeddings")?,
+        type_vocab_size: segments,
+        hidden_act,
+        hidden_dropout_prob: config.number("hidden_dropout_prob", 0.1),
+        attention_probs_dropout_prob: config.number("attention_probs_dropout_prob", 0.1),
+        initializer_range: config.number("initializer_range", 0.02),
+        layer_norm_eps: config.number("layer_norm_eps", 1e-12),
+        position_embedding_type: positions,
+        norm_position: NormPosition::Post,
+        embedding_layer_norm: true,
+        tie_word_embeddings: config.flag("tie_word_embeddings", true),
+        mlm_head_transform: true,
+        mlm_head_bias: true,
+        nsp_head_bias: true,
+        rope_theta: later::rope_theta(),
+        local_attention: later::local_attention(),
+        global_attn_every_n_layers: later::global_attn_every_n_layers(),
+        mlm_bias_init: later::mlm_bias_init(),
+        is_gated_act: later::is_gated_act(),
+        norm_type: later::norm_type(),
+        first_attention_norm: later::first_attention_norm(),
+    })
 }
 
 fn parameter(
@@ -203,125 +243,6 @@ fn from_half(bits: u16) -> f32 {
         31 if fraction == 0 => sign * f32::INFINITY,
         31 => f32::NAN,
         _ => sign * (1.0 + f32::from(fraction) / 1024.0) * f32::from_bits((u32::from(exponent) + 112) << 23),
-    }
-}
-
-/// `config.json`.
-pub(super) struct Config<'p> {
-    path: &'p Path,
-    fields: serde_json::Map<String, Value>,
-}
-
-impl<'p> Config<'p> {
-    pub(super) fn read(path: &'p Path, bytes: &[u8]) -> Result<Self, ImportError> {
-        let fields = serde_json::from_slice(bytes).map_err(|error| ImportError::Config {
-            path: path.to_owned(),
-            problem: format!("no JSON object: {error}"),
-        })?;
-        Ok(Self { path, fields })
-    }
-
-    pub(super) fn problem(&self, problem: String) -> ImportError {
-        ImportError::Config { path: self.path.to_owned(), problem }
-    }
-
-    pub(super) fn value(&self, key: &str) -> Option<&Value> {
-        self.fields.get(key)
-    }
-
-    pub(super) fn integer(&self, key: &str) -> Result<usize, ImportError> {
-        let value = self.fields.get(key).and_then(Value::as_u64).filter(|&value| value > 0);
-        value
-            .map(|value| value as usize)
-            .ok_or_else(|| self.problem(format!("`{key}` is missing or no number above 0")))
-    }
-
-    pub(super) fn number(&self, key: &str, default: f64) -> f64 {
-        self.fields.get(key).and_then(Value::as_f64).unwrap_or(default)
-    }
-
-    pub(super) fn flag(&self, key: &str, default: bool) -> bool {
-        self.fields.get(key).and_then(Value::as_bool).unwrap_or(default)
-    }
-
-    fn text(&self, key: &str, default: &'static str) -> &str {
-        self.fields.get(key).and_then(Value::as_str).unwrap_or(default)
-    }
-
-    fn kind(&self) -> Result<Kind, ImportError> {
-        match self.text("model_type", "bert") {
-            "bert" => Ok(Kind::Bert),
-            modern_bert::MODEL_TYPE => Ok(Kind::ModernBert),
-            kind => Err(self.problem(format!(
-                "`model_type` is `{kind}`, and BERTs (`bert`) and ModernBERTs (`{}`) are imported",
-                modern_bert::MODEL_TYPE
-            ))),
-        }
-    }
-
-    /// The activation function under `key`, GELU where nothing is said.
-    pub(super) fn activation(&self, key: &str) -> Result<Activation, ImportError> {
-        match self.text(key, "gelu") {
-            "gelu" => Ok(Activation::Gelu),
-            "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluNew),
-            "relu" => Ok(Activation::Relu),
-            other => Err(self.problem(format!("`{key}` is `{other}`; gelu, gelu_new and relu are there"))),
-        }
-    }
-
-    /// The width of the model, and its heads, which share it.
-    pub(super) fn width_and_heads(&self) -> Result<(usize, usize), ImportError> {
-        let (width, heads) = (self.integer("hidden_size")?, self.integer("num_attention_heads")?);
-        if width.is_multiple_of(heads) {
-            return Ok((width, heads));
-        }
-        Err(self.problem(format!("`hidden_size` {width} is not divisible by `num_attention_heads` {heads}")))
-    }
-
-    fn bert(&self) -> Result<ModelSpec, ImportError> {
-        let positions = match self.text("position_embedding_type", "absolute") {
-            "absolute" => PositionEmbedding::Absolute,
-            "relative_key" => PositionEmbedding::RelativeKey,
-            other => {
-                let problem = format!("`position_embedding_type` is `{other}`; absolute and relative_key are there");
-                return Err(self.problem(problem));
-            }
-        };
-        let hidden_act = self.activation("hidden_act")?;
-        let segments = self.integer("type_vocab_size")?;
-        if segments != 2 {
-            return Err(self.problem(format!("`type_vocab_size` is {segments}, and BERT has 2 segments")));
-        }
-        let (width, heads) = self.width_and_heads()?;
-        Ok(ModelSpec {
-            architecture: Architecture::Bert,
-            hidden_size: width,
-            num_hidden_layers: self.integer("num_hidden_layers")?,
-            num_attention_heads: heads,
-            attention_head_size: width / heads,
-            intermediate_size: self.integer("intermediate_size")?,
-            max_position_embeddings: self.integer("max_position_embeddings")?,
-            type_vocab_size: segments,
-            hidden_act,
-            hidden_dropout_prob: self.number("hidden_dropout_prob", 0.1),
-            attention_probs_dropout_prob: self.number("attention_probs_dropout_prob", 0.1),
-            initializer_range: self.number("initializer_range", 0.02),
-            layer_norm_eps: self.number("layer_norm_eps", 1e-12),
-            position_embedding_type: positions,
-            norm_position: NormPosition::Post,
-            embedding_layer_norm: true,
-            tie_word_embeddings: self.flag("tie_word_embeddings", true),
-            mlm_head_transform: true,
-            mlm_head_bias: true,
-            nsp_head_bias: true,
-            rope_theta: later::rope_theta(),
-            local_attention: later::local_attention(),
-            global_attn_every_n_layers: later::global_attn_every_n_layers(),
-            mlm_bias_init: later::mlm_bias_init(),
-            is_gated_act: later::is_gated_act(),
-            norm_type: later::norm_type(),
-            first_attention_norm: later::first_attention_norm(),
-        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! have is written out where a value makes it the same function (a bias of zeros, the table of sinusoidal positions); a model
 //! that they cannot be is refused, with what keeps it from being one.
 
+mod config;
 pub mod import;
 mod modern_bert;
 

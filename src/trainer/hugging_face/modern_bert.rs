@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::import::{Config, ImportError};
+use super::config::{Config, ImportError};
 use super::{ExportError, activation_name, differs, heads_divide_width};
 use crate::plan::{Architecture, ModelSpec, NormPosition, NormType, Nsp, PositionEmbedding, RunSpec, StageSpec, later};
 use crate::trainer::model::parameters::Parameter;
