@@ -477,6 +477,14 @@ fn a_modern_bert_goes_out_and_comes_back() {
     let model = workbench.json(&format!("show {id} --json"), "ablate-run-1")["spec"]["model"].clone();
     let said = ["local_attention", "global_attn_every_n_layers", "first_attention_norm"].map(|key| model[key].clone());
     assert_eq!(said, [Value::from(8), Value::from(0), Value::from(false)], "{model}");
+    // Biases that the configuration denies are not read.
+    let config = workbench.path("out/config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let without = text.replace("\"decoder_bias\": true", "\"decoder_bias\": false");
+    assert_ne!(text, without);
+    std::fs::write(&config, without).unwrap();
+    let without = workbench.stdout("import hf out").trim().to_owned();
+    assert_ne!(masks(&without), masks(&id));
     workbench.stdout(run);
     let refused = workbench.run("export latest --format hf --out other");
     assert!(
@@ -488,7 +496,7 @@ fn a_modern_bert_goes_out_and_comes_back() {
     assert!(unfit.code == Some(2) && unfit.stderr.contains("no-norm-to-leave-out"), "{}", unfit.stderr);
 }
 
-/// A decoder of its own goes out and comes back, and is not taken for a copy of the embeddings.
+/// A decoder of its own goes out and comes back, and is not taken for a copy of the embeddings, whatever the configuration says.
 #[test]
 fn an_untied_decoder_comes_back() {
     let workbench = Workbench::tiny("");
@@ -499,4 +507,11 @@ fn an_untied_decoder_comes_back() {
     let masks =
         |run: &str| workbench.json(&format!("fill-mask {run} [MASK] --json"), "ablate-fill-mask-1")["masks"].clone();
     assert_eq!(masks(&original), masks(&id));
+    let config = workbench.path("out/config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let tied = text.replace("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
+    assert_ne!(text, tied);
+    std::fs::write(&config, tied).unwrap();
+    let refused = workbench.run("import hf out");
+    assert!(refused.code == Some(2) && refused.stderr.contains("say false to take both"), "{}", refused.stderr);
 }

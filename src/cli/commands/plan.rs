@@ -184,8 +184,8 @@ fn sharing(savings: Savings) -> String {
     }
     if apart > 0 {
         text.push_str(&format!(
-            ", {apart} cannot resume from a shorter one (their schedule depends on their length, or the shorter run ends \
-             between evaluations)"
+            ", {apart} cannot resume from a shorter one (their schedule or their lengths of sequences depend on their \
+             length, or the shorter run ends between evaluations)"
         ));
     }
     text
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(text, ", 2 of them resume where shorter ones end: sharing -12,000 steps");
         let text = sharing(Savings { runs: 0, steps: 0, apart: 3 });
         assert!(
-            text.starts_with(", 3 cannot resume from a shorter one (their schedule depends on their length"),
+            text.starts_with(", 3 cannot resume from a shorter one (their schedule or their lengths"),
             "{text}"
         );
     }

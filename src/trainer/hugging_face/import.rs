@@ -77,14 +77,15 @@ pub fn import(folder: &Path) -> Result<Imported, ImportError> {
     let spec = RunSpec::new(TokenizerSpec::imported(vocab_size), model, stage, BTreeMap::new());
     let (mut weights, mut used) = (Vec::new(), BTreeSet::new());
     for Parameter { name, shape: expected, .. } in BertForPreTraining::new(&spec, &Device::flex()).parameters() {
+        // What the configuration denies is not read, as it is not by `transformers`.
+        if kind == Kind::ModernBert && modern_bert::leaves_out(&config, &name) {
+            let values = vec![0.0; expected.iter().product()];
+            weights.push(Parameter { name, shape: expected, values });
+            continue;
+        }
         let place = kind.place(&name);
         let source = place.as_ref().and_then(|place| Some((names.get(&place.name)?, place)));
         let Some((theirs, place)) = source else {
-            if kind == Kind::ModernBert && modern_bert::leaves_out(&config, &name) {
-                let values = vec![0.0; expected.iter().product()];
-                weights.push(Parameter { name, shape: expected, values });
-                continue;
-            }
             let expected = place.as_ref().map_or(expected.clone(), |place| place.shape(&expected));
             let name = place.map_or(name, |place| place.name);
             return Err(ImportError::Missing { path: weights_path, name, expected });
@@ -99,6 +100,9 @@ pub fn import(folder: &Path) -> Result<Imported, ImportError> {
             used.insert(name.to_owned());
         }
     }
+    if spec.model.tie_word_embeddings {
+        check_tied(&config, kind, &names, &tensors)?;
+    }
     let ignored = names.keys().filter(|name| !used.contains(*name) && !is_copy(name, &spec.model)).cloned().collect();
     let missing_head = !spec.model.mlm_head_transform;
     Ok(Imported { spec, weights, tokenizer, ignored, missing_head })
@@ -109,6 +113,25 @@ fn read(path: &Path, hint: &'static str) -> Result<Vec<u8>, ImportError> {
         let hint = if source.kind() == std::io::ErrorKind::NotFound { hint } else { "" };
         ImportError::Read { path: path.to_owned(), source, hint }
     })
+}
+
+/// A decoder in the file is the embeddings once more where the configuration ties them. Versions of `transformers` differ in which
+/// of two they take, so that a folder that has both is no model before it says which.
+fn check_tied(
+    config: &Config,
+    kind: Kind,
+    names: &BTreeMap<String, String>,
+    tensors: &SafeTensors,
+) -> Result<(), ImportError> {
+    let theirs = |ours: &str| names.get(&kind.place(ours)?.name);
+    let pair = theirs("bert.embeddings.word_embeddings.weight").zip(theirs("cls.predictions.decoder.weight"));
+    let data = |name: &String| tensors.tensor(name).map(|view| view.data()).ok();
+    match pair.filter(|(words, decoder)| data(words) != data(decoder)) {
+        Some((words, decoder)) => Err(config.problem(format!(
+            "`tie_word_embeddings` is true, and the file's `{decoder}` is not its `{words}`; say false to take both"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Tensors that `transformers` writes beside the ones that they repeat, or does not read.

@@ -84,7 +84,7 @@ fn check(spec: &RunSpec) -> Result<(), ExportError> {
     of_bert(model.norm_position == NormPosition::Post, "model.norm_position", &"pre", &"post")?;
     of_bert(model.embedding_layer_norm, "model.embedding_layer_norm", &false, &true)?;
     let is_rotary = model.position_embedding_type == PositionEmbedding::Rotary;
-    of_bert(!is_rotary, "model.position_embedding_type", &"rotary", &"absolute")?;
+    of_bert(!is_rotary, "model.position_embedding_type", &"rotary", &"absolute or relative_key")?;
     of_bert(model.local_attention == 0, "model.local_attention", &model.local_attention, &0)?;
     of_bert(!model.is_gated_act, "model.is_gated_act", &true, &false)?;
     of_bert(model.norm_type == NormType::LayerNorm, "model.norm_type", &"rms_norm", &"layer_norm")?;
@@ -290,7 +290,7 @@ mod tests {
             check(&spec).unwrap_err().to_string()
         };
         insta::assert_snapshot!(refused(|spec| spec.model.norm_position = NormPosition::Pre), @"`transformers` has no BERT with `model.norm_position` = pre: its BERT has post");
-        insta::assert_snapshot!(refused(|spec| spec.model.position_embedding_type = PositionEmbedding::Rotary), @"`transformers` has no BERT with `model.position_embedding_type` = rotary: its BERT has absolute");
+        insta::assert_snapshot!(refused(|spec| spec.model.position_embedding_type = PositionEmbedding::Rotary), @"`transformers` has no BERT with `model.position_embedding_type` = rotary: its BERT has absolute or relative_key");
         insta::assert_snapshot!(refused(|spec| spec.model.local_attention = 8), @"`transformers` has no BERT with `model.local_attention` = 8: its BERT has 0");
         insta::assert_snapshot!(refused(|spec| spec.model.norm_type = NormType::RmsNorm), @"`transformers` has no BERT with `model.norm_type` = rms_norm: its BERT has layer_norm");
         insta::assert_snapshot!(refused(|spec| spec.model.is_gated_act = true), @"`transformers` has no BERT with `model.is_gated_act` = true: its BERT has false");
