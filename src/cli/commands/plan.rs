@@ -201,9 +201,6 @@ mod tests {
         let text = sharing(Savings { runs: 2, steps: 12_000, apart: 0 });
         assert_eq!(text, ", 2 of them resume where shorter ones end: sharing -12,000 steps");
         let text = sharing(Savings { runs: 0, steps: 0, apart: 3 });
-        assert!(
-            text.starts_with(", 3 cannot resume from a shorter one (their schedule or their lengths"),
-            "{text}"
-        );
+        assert!(text.starts_with(", 3 cannot resume from a shorter one (their schedule or their lengths"), "{text}");
     }
 }
