@@ -124,6 +124,7 @@ fn the_recipes_of_the_known_systems_train() {
     let sets: String = small.iter().map(|set| format!(" --set {set}")).collect();
     let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/seeds");
     let mut files: Vec<_> = fs::read_dir(&seeds).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
     assert_eq!(files.len(), 7);
     let reviews: String = (0..40).map(|i| format!("{i}\t{} {i}\t{}\n", ["박수를", "한숨을"][i % 2], i % 2)).collect();
