@@ -54,8 +54,7 @@ pub fn redraws_luck(name: &str) -> bool {
     }
 }
 
-/// What metrics of held-out data are means over, as far as the key or leaf of this name decides it. Folds of one set of examples
-/// are drawn alike, and to be averaged over: an axis like any other.
+/// What metrics of held-out data are means over, as far as the key or leaf of this name decides it.
 pub fn basis(name: &str) -> Option<Basis> {
     match name.split_once('.')? {
         ("data", _) => Some(Basis::Texts),

@@ -39,7 +39,7 @@ fn measured(known: &KnownFloor, runs: &[RunData]) -> Option<Floor> {
         format!(
             " An evaluation asks for {n:.0} tokens, and so knows a loss to ± {error:.3} for other held-out text; cells \
              that answer the same questions are compared more closely. ± {FINE} takes some {:.0} times as many \
-             (`train.eval_instances`).",
+             (`train.eval_instances`; `data.valid_fraction` where all of the held-out text is asked for).",
             (error / FINE).powi(2).ceil()
         )
     });

@@ -146,13 +146,14 @@ fn clipping_scales_all_gradients_by_one_global_norm() {
 #[test]
 fn bits_do_not_depend_on_threads() {
     let values: Vec<f32> = (0..100_000).map(|i| ((i * 7919) % 1013) as f32 / 997.0 - 0.5).collect();
-    for kind in [OptimizerKind::Adamw, OptimizerKind::Adam, OptimizerKind::Lamb] {
+    let name = "bert.encoder.layer.0.intermediate.dense.weight";
+    for kind in [OptimizerKind::Adamw, OptimizerKind::Adam, OptimizerKind::Lamb, OptimizerKind::Muon] {
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let mut parameters = vec![parameter("w", &[100, 1000], &values)];
+                let mut parameters = vec![parameter(name, &[100, 1000], &values)];
                 let mut optimizer = Optimizer::new(&spec(kind, Some(1.0)), &parameters);
-                let norm = optimizer.step(&mut parameters, &[parameter("w", &[100, 1000], &values)], 0.1);
+                let norm = optimizer.step(&mut parameters, &[parameter(name, &[100, 1000], &values)], 0.1);
                 (norm.to_bits(), crate::trainer::model::parameters::digest(&parameters))
             })
         };

@@ -209,3 +209,42 @@ pub fn check_documents(spec: &RunSpec, train: usize, valid: usize) -> Result<(),
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trainer::model::tests::tiny_spec;
+    use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
+    use crate::trainer::pretraining::masking::Shown;
+
+    /// Weights of next to nothing leave the bias of the MLM projection alone to answer: the frequencies of the train text, or, from
+    /// zeros, every token as likely as another.
+    #[test]
+    fn a_model_that_knows_nothing_starts_at_its_bias() {
+        let [train, valid] = [3, 4].map(|seed| Toy::random(20, seed));
+        let corpus = Corpus { train: &train, valid: &valid, specials: SPECIALS, continues: &[], characters: &[] };
+        let device = Device::flex();
+        let first_loss = |mlm_bias_init| {
+            let mut spec = tiny_spec();
+            (spec.model.initializer_range, spec.model.mlm_bias_init) = (1e-9, mlm_bias_init);
+            let stage = Pretraining::new(&spec, &corpus).unwrap();
+            let found = stage.evaluate(&stage.start(&device), false, &device).metrics;
+            let labels = stage.valid.masked().iter().flat_map(|batch| batch.labels.iter().zip(&batch.shown));
+            let asked = labels.filter(|(_, shown)| **shown == Shown::Mask).map(|(&label, _)| label as usize);
+            let loss = found.iter().find(|(metric, _)| **metric == metrics::MLM_LOSS_MASK).unwrap().1;
+            (loss, asked.collect::<Vec<_>>(), spec.tokenizer.vocab_size)
+        };
+        let (loss, asked, vocab) = first_loss(BiasInit::Zeros);
+        assert!((loss - (vocab as f64).ln()).abs() < 1e-5, "{loss}");
+        let (loss, _, _) = first_loss(BiasInit::Unigram);
+        let tokens = train.0.iter().flatten().flatten().collect::<Vec<_>>();
+        let share = |id: usize| {
+            let occurs = tokens.iter().filter(|&&&token| token as usize == id).count();
+            (occurs + 1) as f64 / (tokens.len() + vocab - SPECIALS.first_ordinary as usize) as f64
+        };
+        let special = SPECIALS.first_ordinary as f64 / (tokens.len() + vocab - SPECIALS.first_ordinary as usize) as f64;
+        let expected = asked.iter().map(|&id| (1.0 + special).ln() - share(id).ln()).sum::<f64>() / asked.len() as f64;
+        assert!((loss - expected).abs() < 1e-5, "{loss}, not {expected}");
+        assert!(loss < (vocab as f64).ln() - 0.1, "frequencies are worth something");
+    }
+}
