@@ -248,7 +248,10 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::trainer::model::tests::tiny_spec;
+    use crate::trainer::pretraining::copying::Copying;
     use crate::trainer::pretraining::instance::tests::{SPECIALS, Toy};
+    use crate::trainer::pretraining::unigrams;
+    use crate::trainer::rng::{Purpose, Stream};
 
     /// What is asked of train documents is what would be asked of them if they were held out, bit for bit, and changes nothing
     /// about what is.
@@ -277,6 +280,55 @@ mod tests {
         let (alone, _) = asked(&others, &others, 20);
         assert_eq!(leaves(&found, "valid"), leaves(&alone, "valid"));
         assert_ne!(leaves(&found, "valid"), leaves(&found, "train"));
+    }
+
+    /// On a made language without context nobody knows more than how often tokens occur and what is shown: who answers the questions
+    /// of an evaluation by Bayes' rule has the loss and the accuracy that the copy floor says, and who only copies, or only counts, has
+    /// a higher loss.
+    #[test]
+    fn the_copy_floor_is_what_copying_scores_on_the_questions() {
+        let mut draws = Stream::new(Seed(7), Purpose::Shuffle, 0, 0).draws();
+        let mut token = || 5 + (45 * draws.below(45) / (1 + 2 * draws.below(45))).min(44);
+        let mut sentence = || (0..30).map(|_| token()).collect::<Vec<u32>>();
+        let language = Toy((0..300).map(|_| (0..8).map(|_| sentence()).collect()).collect());
+        let corpus = Corpus { train: &language, valid: &language, specials: SPECIALS, continues: &[], characters: &[] };
+        let mut spec = tiny_spec();
+        spec.train_mut().eval_instances = 100_000;
+        let set = ValidSet::new(&corpus, &spec);
+        let floor = Copying::on(&language, SPECIALS, spec.tokenizer.vocab_size);
+
+        let counts = unigrams::counts(&language, spec.tokenizer.vocab_size);
+        let all = counts.iter().sum::<u64>() as f64;
+        let share = |id: usize| counts[id] as f64 / all;
+        // The answers' probabilities where `shown` is seen, by how often a shown token is believed to be the answer.
+        let probability = |shown: u32, answer: usize, kept: f64| match shown {
+            shown if shown == SPECIALS.mask => share(answer),
+            shown => {
+                let same = if shown as usize == answer { kept * share(answer) } else { 0.0 };
+                (same + 0.1 * share(answer) / 45.0) / (kept * share(shown as usize) + 0.1 / 45.0)
+            }
+        };
+        let questions = set.masked().iter().flat_map(|batch| {
+            let shown = batch.rows.iter().map(|&row| batch.tokens.ids[row as usize]);
+            shown.zip(batch.labels.iter().map(|&label| label as usize)).collect::<Vec<_>>()
+        });
+        let questions = questions.collect::<Vec<_>>();
+        let loss = |kept: f64| {
+            let losses = questions.iter().map(|&(shown, answer)| -probability(shown, answer, kept).ln());
+            losses.sum::<f64>() / questions.len() as f64
+        };
+        let error = floor.spread / (questions.len() as f64).sqrt();
+        assert!(questions.len() > 5000 && error < 0.03, "{} questions, {error}", questions.len());
+        assert!((loss(0.1) - floor.loss).abs() < 4.0 * error, "{} not {} ± {error}", loss(0.1), floor.loss);
+        assert!(loss(0.0) > loss(0.1) + 0.05 && loss(10.0) > loss(0.1) + 0.05, "{} {}", loss(0.0), loss(10.0));
+
+        let visible = questions.iter().filter(|(shown, _)| *shown != SPECIALS.mask).collect::<Vec<_>>();
+        let best =
+            |shown: u32| (5..50).max_by(|&a, &b| probability(shown, a, 0.1).total_cmp(&probability(shown, b, 0.1)));
+        let right = visible.iter().filter(|(shown, answer)| best(*shown) == Some(*answer)).count();
+        let accuracy = right as f64 / visible.len() as f64;
+        let error = 0.5 / (visible.len() as f64).sqrt();
+        assert!((accuracy - floor.accuracy_shown).abs() < 4.0 * error, "{accuracy} not {}", floor.accuracy_shown);
     }
 
     #[test]
