@@ -17,11 +17,19 @@ import subprocess
 
 def runs_of(experiment, options):
     command = [options.ablate, "export", experiment, "--format", "jsonl", "--runs", options.runs]
-    asked = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    try:
+        asked = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    except OSError as error:
+        raise SystemExit(f"{options.ablate} cannot be run ({error.strerror}): --ablate says where the program is") from error
     if asked.returncode:
         raise SystemExit(asked.returncode)
     rows = [json.loads(line) for line in asked.stdout.splitlines()]
-    return [row for row in rows if row["experiment"] == experiment and row["state"] == "finished"]
+    rows = [row for row in rows if row["experiment"] == experiment and row["state"] == "finished"]
+    if not rows:
+        raise SystemExit(f"{experiment} has no finished run in {options.runs}")
+    if any(row.get(options.metric) is None for row in rows):
+        raise SystemExit(f"not every finished run of {experiment} has recorded {options.metric}")
+    return rows
 
 
 def varying(rows):
@@ -51,8 +59,6 @@ def main():
     options = parser.parse_args()
 
     sweeps = [runs_of(name, options) for name in (options.short, options.long)]
-    if not all(sweeps):
-        raise SystemExit("one of the experiments has no finished run in this store")
     names = sorted(varying(sweeps[0]) & varying(sweeps[1]))
     outcomes = []
     for rows in sweeps:
@@ -62,7 +68,7 @@ def main():
         outcomes.append(cells)
     shared = sorted(set(outcomes[0]) & set(outcomes[1]))
     if len(shared) < 3:
-        raise SystemExit(f"{len(shared)} cells are in both experiments: too few to rank")
+        raise SystemExit(f"too few cells are in both experiments to rank them: {len(shared)}")
     short, long = ({cell: statistics.mean(cells[cell]) for cell in shared} for cells in outcomes)
 
     pairs = list(itertools.combinations(shared, 2))
